@@ -1,0 +1,145 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The WAN of a lab host: lab_wan.py DIRECTORY NAME HOST_PID, started by lab.py in the peer's network namespace.
+
+A link between two TUN devices, one moved into the host, one kept for the peer, and the peer's iperf3 server. Both ways alike:
+random loss, a queue that empties at the link's rate and drops what it has no room for, then half the round trip's delay.
+It ends when the host does; its devices end with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gc
+import json
+import os
+import random
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+import lab_sysctls
+
+# The busy link works in ticks, so that its cost is a wake-up a tick instead of one a packet. Counting a packet as arrived at the
+# tick before it was read makes up, on average, for letting it out at the tick after it was due.
+TICK = 0.001
+TUNSETIFF = 0x400454CA
+IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+# Room for any burst before the link's own queue, which is the only one that may drop.
+TRANSMIT_QUEUE = "20000"
+
+
+class Way:
+    """One way through the link, from one device to the other."""
+
+    def __init__(self, source: int, sink: int, wan: dict[str, float], luck: random.Random) -> None:
+        self.source, self.sink = source, sink
+        self.delay = wan["delay_ms"] / 2000
+        self.seconds_per_byte = 8e-6 / wan["rate_mbit"]
+        self.loss = wan["loss_percent"] / 100
+        self.room = wan["queue_ms"] / 1000
+        self.luck = luck.random
+        self.free_at = 0.0  # when the link will have sent all that is in the queue
+        self.in_flight: deque[tuple[float, bytes]] = deque()  # (when it comes out, packet), in order
+
+    def take_in(self, arrived: float) -> None:
+        read, source, luck, loss, per_byte = os.read, self.source, self.luck, self.loss, self.seconds_per_byte
+        append, delay, free_at, full = self.in_flight.append, self.delay, max(self.free_at, arrived), arrived + self.room
+        try:
+            while True:
+                packet = read(source, 2048)
+                if free_at <= full and luck() >= loss:
+                    free_at += len(packet) * per_byte
+                    append((free_at + delay, packet))
+        except BlockingIOError:
+            self.free_at = free_at
+
+    def let_out(self, now: float) -> None:
+        in_flight, write, sink = self.in_flight, os.write, self.sink
+        while in_flight and in_flight[0][0] <= now:
+            try:
+                write(sink, in_flight.popleft()[1])
+            except OSError as error:
+                if error.errno != errno.EIO:  # EIO: the device is down, as a cable that is not plugged in
+                    raise
+
+
+def carry(ways: list[Way]) -> None:
+    """Move packets until a device has gone."""
+    monotonic, sleep = time.monotonic, time.sleep
+    poll = select.poll()
+    for way in ways:
+        poll.register(way.source, select.POLLIN)
+    looked = monotonic()
+    while True:
+        now = monotonic()
+        for way in ways:
+            way.take_in(looked)
+            way.let_out(now)
+        if any(way.in_flight for way in ways):
+            looked = now
+            sleep(TICK)
+        else:
+            poll.poll()
+            looked = monotonic()
+
+
+def open_device(name: str) -> int:
+    device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+    return device
+
+
+class Server:
+    """The peer's iperf3 server, started again when it ends: it gives up after a few clients that went away."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+
+    def start(self, *dummy: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            return
+        if self.process is not None and time.monotonic() - self.started < 1:
+            sys.exit("the peer's iperf3 server does not stay up")
+        # setpriv: the server must not outlive this process, however that ends. A client that is cut off frees the server after 5 s.
+        command = ["setpriv", "--pdeathsig", "KILL", "iperf3", "--server", "--rcv-timeout", "5000", "--idle-timeout", "60"]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.started = time.monotonic()
+
+
+def main(directory: Path, name: str, host: str) -> None:
+    spec = json.loads((directory / name / "wan.json").read_text(encoding="utf-8"))
+    devices = [open_device("wan"), open_device("peer")]
+    inside_host = ["nsenter", "--target", host, "--net"]
+    for place, device, address, other in (
+        (inside_host, "wan", spec["host_address"], spec["peer_address"]),
+        ([], "peer", spec["peer_address"], spec["host_address"]),
+    ):
+        if place:
+            subprocess.run(["ip", "link", "set", device, "netns", host], check=True)
+        subprocess.run([*place, "ip", "address", "add", address, "peer", other, "dev", device], check=True)
+        subprocess.run([*place, "ip", "link", "set", device, "txqueuelen", TRANSMIT_QUEUE, "up"], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    lab_sysctls.put(spec["peer_baseline"])
+    # The link is hardware to its users: it must keep time however busy the machine is.
+    os.setpriority(os.PRIO_PROCESS, 0, -15)
+    server = Server()
+    signal.signal(signal.SIGCHLD, server.start)
+    server.start()
+    gc.disable()  # nothing here makes cycles, and a collection would be a hiccup of the link
+    luck = random.Random(f"{spec['seed']} {name}")
+    try:
+        carry([Way(devices[0], devices[1], spec["wan"], luck), Way(devices[1], devices[0], spec["wan"], luck)])
+    except OSError as error:
+        sys.exit(f"the host or its WAN device has gone: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
