@@ -1,0 +1,57 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Writes the learned role; its documentation is in plugins/modules/learned_role.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import (
+    ForeignFileError,
+    Plan,
+    carry_out,
+    plan,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import ResultError
+
+
+class ActionModule(ActionBase):
+    """Brings learned/<workload>/ in line with its result.json."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        outcome: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = self.validate_argument_spec({"path": {"type": "path", "required": True}})[1]
+        try:
+            planned = plan(Path(arguments["path"]).absolute())
+            if self._task.diff:
+                outcome["diff"] = _differences(planned)
+            if not self._task.check_mode:
+                carry_out(planned)
+        except (ResultError, ForeignFileError) as error:
+            raise AnsibleActionFail(str(error)) from None
+        except OSError as error:
+            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from None
+        outcome.update(changed=planned.changed, files=[str(path) for path in planned.files], role=planned.role)
+        return outcome
+
+
+def _differences(planned: Plan) -> list[dict[str, str]]:
+    touched = [*planned.removals, *planned.writes]
+    return [
+        {
+            "before_header": str(path),
+            "after_header": str(path),
+            "before": path.read_text(encoding="utf-8", errors="replace") if path.exists() else "",
+            "after": planned.writes.get(path, ""),
+        }
+        for path in touched
+        # The report is for a browser; its markup would bury the few lines that matter.
+        if path.suffix != ".html"
+    ]

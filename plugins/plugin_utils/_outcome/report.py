@@ -1,0 +1,73 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""report.html: one file that shows the evidence, without a script and without asking anybody else for anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import text
+from .result import Pair, Result
+
+_WIDTH, _HEIGHT, _MARGIN = 640, 180, 16  # of a picture, in SVG units
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A pair in a picture: both runs at one x, y grows downwards."""
+
+    x: float
+    baseline_y: float
+    candidate_y: float
+    title: str
+
+
+def render(result: Result, mark: str) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    for filter_ in (text.number, text.per_cent, text.gain, text.found, text.one_line):
+        environment.filters[filter_.__name__] = filter_
+    metrics = [metric for pair in result.evidence for metric in (pair.baseline, pair.candidate)] or [0.0]
+    return environment.get_template("report.html.j2").render(
+        result=result,
+        mark=mark,
+        pictures=_pictures(result.evidence, min(metrics), max(metrics)),
+        lowest=min(metrics),
+        highest=max(metrics),
+        width=_WIDTH,
+        height=_HEIGHT,
+    )
+
+
+def _pictures(evidence: tuple[Pair, ...], low: float, high: float) -> dict[str, list[Drawn]]:
+    """Host -> its pairs; all pictures share one scale, so that hosts can be compared."""
+
+    def y(value: float) -> float:
+        share = (value - low) / (high - low) if high > low else 0.5
+        return round(_HEIGHT - _MARGIN - share * (_HEIGHT - 2 * _MARGIN), 1)
+
+    pictures: dict[str, list[Drawn]] = {}
+    for host in dict.fromkeys(pair.host for pair in evidence):
+        pairs = [pair for pair in evidence if pair.host == host]
+        step = (_WIDTH - 2 * _MARGIN) / len(pairs)
+        pictures[host] = [
+            Drawn(
+                round(_MARGIN + (place + 0.5) * step, 1),
+                y(pair.baseline),
+                y(pair.candidate),
+                f"pair {pair.pair}: {text.number(pair.baseline)} -> {text.number(pair.candidate)}",
+            )
+            for place, pair in enumerate(pairs)
+        ]
+    return pictures

@@ -1,0 +1,225 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""result.json: how a study ended, as the trainer writes it and everything else reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic.functional_validators import AfterValidator
+
+FILE_NAME = "result.json"
+_LARGEST = 16 * 2**20  # bytes; a real one is a few kB
+
+
+class ResultError(ValueError):
+    """A result.json that cannot be used; the message is one line that says why."""
+
+
+def _parameter(name: str) -> str:
+    # Also a key in the YAML that is written from it, hence no "#", no blanks, and no ":" at its end.
+    if not re.fullmatch(r"[a-z][A-Za-z0-9_@:+/.-]*[./][A-Za-z0-9_@:+/.-]*[A-Za-z0-9_]", name) or ".." in name:
+        raise ValueError(f"{name!r} is no kernel parameter")
+    return name
+
+
+def _value(value: int | float | str) -> int | float | str:
+    # Ansible evaluates {{ }} wherever it finds it in a role's defaults, and no kernel value has use for it.
+    if isinstance(value, str) and (not value.isascii() or not value.isprintable() or re.search(r"\{[{%#]", value)):
+        raise ValueError(f"{value!r} is no value for a kernel parameter")
+    return value
+
+
+Parameter = Annotated[str, AfterValidator(_parameter)]
+Value = Annotated[StrictInt | StrictFloat | StrictStr, AfterValidator(_value)]
+
+
+class _Part(BaseModel):
+    """What a part of a result has in common: it does not change, and has no NaN, which is no JSON."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Baseline(_Part):
+    """The values found before tuning, and what they yield."""
+
+    metric: float
+    values: dict[Parameter, str]
+    cv_percent: float | None = None
+
+
+class Best(_Part):
+    """What the best values yield."""
+
+    metric: float
+
+
+class HostResult(_Part):
+    """One host's part; `improvement` in per cent, positive is better."""
+
+    baseline_values: dict[Parameter, str]
+    baseline_metric: float | None
+    best_metric: float | None = None
+    improvement: float | None = None
+    pairs: int = 0
+    evaluations: int = 0
+    failures: int = 0
+    kernel: str = "unknown"
+
+
+class Pair(_Part):
+    """Evidence: the baseline and the candidate, measured one after the other on one host."""
+
+    host: str
+    pair: int
+    first: Literal["baseline", "candidate"]
+    baseline: float
+    candidate: float
+
+
+class Change(_Part):
+    """A parameter's way from each host's own value to the learned one."""
+
+    param: Parameter
+    description: str = ""
+    from_: dict[str, str] = Field(alias="from")
+    to: Value
+
+
+class Result(_Part):
+    """How a study ended. Shares are per cents, times are seconds, `interval` is (low, high) around `improvement`."""
+
+    format: Literal[1] = 1
+    workload_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+    verdict: Literal["improved", "no_improvement", "failed", "stopped"]
+    reason: str = ""
+    metric: str
+    direction: Literal["maximise", "minimise"] = "maximise"
+    best_config: dict[Parameter, Value] | None = None
+    best_reward: float | None = None
+    improvement: float | None = None
+    interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    confidence: float = 0.95
+    pairs: int = 0
+    baseline: Baseline | None = None
+    best: Best | None = None
+    per_host: dict[str, HostResult] = {}
+    evidence: tuple[Pair, ...] = ()
+    evaluations: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    parameters: tuple[Change, ...] = ()
+    seed: int | None = None
+    versions: dict[str, str] = {}
+    started: str = ""
+    finished: str = ""
+    store: str = ""
+    study_id: int | None = None
+    study: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _improved_says_by_how_much(self) -> Self:
+        if self.improved:
+            lacking = [
+                name
+                for name in ("best_config", "improvement", "interval", "baseline", "best")
+                if getattr(self, name) in (None, {})
+            ]
+            if lacking:
+                raise ValueError(f"the verdict is 'improved', but {' and '.join(lacking)} is missing")
+        return self
+
+    @property
+    def improved(self) -> bool:
+        return self.verdict == "improved"
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """One change for each of the best values, also where `parameters` does not describe it."""
+        described = {change.param: change for change in self.parameters}
+        unknown = {"description": "", "from": {}}
+        return tuple(
+            Change.model_validate(
+                {
+                    **(described[name].model_dump(by_alias=True) if name in described else unknown),
+                    "param": name,
+                    "to": value,
+                }
+            )
+            for name, value in (self.best_config or {}).items()
+        )
+
+    @property
+    def role(self) -> str:
+        """The learned role's name."""
+        return self.workload_name.replace("-", "_")
+
+    @property
+    def persist(self) -> str:
+        """The name of the drop-in in /etc/sysctl.d and of the host's record for roll-back."""
+        return f"autotune-{self.workload_name}"
+
+    @property
+    def allow_unsafe(self) -> list[str]:
+        """The learned parameters that are on the denylist, and that the study allowed."""
+        allowed = self.study.get("allow_unsafe") or []
+        return sorted(set(self.best_config or {}) & {name for name in allowed if isinstance(name, str)})
+
+
+def read(folder: Path) -> Result:
+    """The result in `folder`; ResultError when there is none or it is no result."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise ResultError(f"{path} does not exist: name the folder that a study's run has written")
+    if path.stat().st_size > _LARGEST:
+        raise ResultError(f"{path} is larger than {_LARGEST // 2**20} MB: that is no result of a study")
+    try:
+        return Result.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise ResultError(f"{path} is no result of a study: {_in_one_line(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{path} is not JSON: {error}") from error
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def write(folder: Path, result: Result) -> Path:
+    """Put `result` into `folder`, which is made if need be; whoever reads meanwhile sees the old one or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    text = json.dumps(result.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, text + "\n")
+    return path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a crash at any moment leaves the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _in_one_line(error: ValidationError) -> str:
+    messages = [
+        f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+    ]
+    more = f" (and {len(messages) - 2} more)" if len(messages) > 2 else ""
+    return "; ".join(messages[:2]) + more

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What the user reads when a study has ended: the verdict, the values, where everything is, what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from .result import Result
+from .text import found, gain, number, one_line
+
+
+def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
+    """The closing text, without a newline at its end; `folder` and `inventory` as the user would type them."""
+    lines = [f"{result.workload_name}: {_verdict(result)}"]
+    if result.reason:
+        lines.append(f"  {one_line(result.reason)}")
+    lines += _figures(result)
+    if result.improved:
+        lines += ["", *_values(result)]
+    lines += ["", *_places(result, folder)]
+    if result.improved:
+        lines += ["", *_next(folder, inventory)]
+    return "\n".join(lines)
+
+
+def _verdict(result: Result) -> str:
+    words = {
+        "improved": f"improved, {one_line(result.metric)} {gain(result)}",
+        "no_improvement": "no improvement that could be proved: keep the values the hosts have",
+        "failed": "failed, nothing was learned",
+        "stopped": "stopped before the end, nothing was proved",
+    }
+    return words[result.verdict]
+
+
+def _figures(result: Result) -> list[str]:
+    lines = []
+    if result.baseline and result.best:
+        p_value = f", p = {result.p_value:.2g}" if result.p_value is not None else ""
+        lines.append(
+            f"  baseline {number(result.baseline.metric)}, best {number(result.best.metric)} "
+            f"({one_line(result.metric)}, {result.direction}), {result.pairs} pairs{p_value}"
+        )
+    if total := result.evaluations.get("total"):
+        failed = result.evaluations.get("failed", 0)
+        seconds = result.seconds.get("total")
+        lines.append(
+            f"  {total} evaluations{f' ({failed} failed)' if failed else ''} on {_count(len(result.per_host), 'host')}"
+            + (f" in {seconds / 60:.1f} min" if seconds else "")
+        )
+    return lines
+
+
+def _values(result: Result) -> list[str]:
+    rows = [("parameter", "from", "to"), *((change.param, found(change), str(change.to)) for change in result.changes)]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return [f"  {name:<{widths[0]}}  {before:<{widths[1]}}  {after}".rstrip() for name, before, after in rows]
+
+
+def _places(result: Result, folder: Path) -> list[str]:
+    places = [("result", f"{folder / 'result.json'}"), ("report", f"{folder / 'report.html'}")]
+    if result.improved:
+        places.append(("role", f"{folder / 'roles' / result.role}"))
+    if result.store:
+        study = f" (study {result.study_id})" if result.study_id is not None else ""
+        places.append(("store", one_line(result.store) + study))
+    return [f"  {name:<8}{place}" for name, place in places]
+
+
+def _next(folder: Path, inventory: str) -> list[str]:
+    inventory = shlex.quote(inventory)
+    apply, rollback = (shlex.quote(str(folder / name)) for name in ("apply.yml", "rollback.yml"))
+    return [
+        f"  see     ansible-playbook {apply} -i {inventory} --check --diff",
+        f"  apply   ansible-playbook {apply} -i {inventory}",
+        f"  undo    ansible-playbook {rollback} -i {inventory}",
+    ]
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
