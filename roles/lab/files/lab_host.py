@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Process 1 of a lab host: lab_host.py DIRECTORY NAME, started by lab.py in namespaces of its own.
 
-It makes the host's private mounts, puts its baseline, and runs its sshd. When it ends, the kernel ends everything in the host.
-SIGHUP starts an sshd that has gone. A dead sshd is not started again by itself: a lost host is a fault worth testing.
+It makes the host's private mounts, puts its baseline, and runs its sshd. When it ends, the kernel ends all that is in
+the host. SIGHUP starts an sshd that has gone; it does not come back by itself, because a lost host is worth testing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from pathlib import Path
 import lab_sysctls
 
 # Everything that tuning or Ansible writes to on a host: without these, it would land on the machine.
-PRIVATE = {"/run": "0755", "/tmp": "1777", "/var/lib": "0755", "/etc/sysctl.d": "0755", "/root": "0700", "/dev/shm": "1777"}
+PRIVATE = {
+    "/run": "0755",
+    "/etc/sysctl.d": "0755",
+    "/var/lib": "0755",
+    "/root": "0700",
+    "/tmp": "1777",  # noqa: S108
+    "/dev/shm": "1777",  # noqa: S108
+}
 
 SSHD_CONFIG = """\
 ListenAddress {address}:22
@@ -70,16 +77,20 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def make_mounts(files: dict[str, tuple[int, bytes]]) -> None:
+def mount(*arguments: str) -> None:
+    run("mount", "--no-mtab", *arguments)  # else mount leaves a folder in the machine's /run
+
+
+def make_mounts(files: dict[str, bytes]) -> None:
     """Private tmpfs where hosts differ, /sys of this network namespace, and the files that sshd reads."""
     for place, mode in PRIVATE.items():
-        run("mount", "-t", "tmpfs", "-o", f"nosuid,nodev,mode={mode}", "tmpfs", place)
-    run("mount", "-t", "sysfs", "sysfs", "/sys")
+        mount("-t", "tmpfs", "-o", f"nosuid,nodev,mode={mode}", "tmpfs", place)
+    mount("-t", "sysfs", "sysfs", "/sys")
     for place in ("/run/sshd", "/run/lock", "/run/lab"):
         Path(place).mkdir(mode=0o755)
-    for name, (mode, content) in files.items():
+    for name, content in files.items():
         path = Path("/run/lab") / name
-        path.touch(mode=mode)
+        path.touch(mode=0o600)
         path.write_bytes(content)
 
 
@@ -90,7 +101,7 @@ def unlock_root() -> None:
     copy = Path("/run/lab/shadow")
     copy.touch(mode=0o600)
     copy.write_text("\n".join(unlocked) + "\n", encoding="utf-8")
-    run("mount", "--bind", str(copy), "/etc/shadow")
+    mount("--bind", str(copy), "/etc/shadow")
 
 
 def configure_network(address: str) -> None:
@@ -107,11 +118,10 @@ def configure_network(address: str) -> None:
 
 def main(directory: Path, name: str) -> None:
     spec = json.loads((directory / name / "host.json").read_text(encoding="utf-8"))
-    config = SSHD_CONFIG.format(address=spec["address"])
     files = {
-        "host_key": (0o600, (directory / name / "host_key").read_bytes()),
-        "authorized_keys": (0o600, (directory / "key.pub").read_bytes()),
-        "sshd_config": (0o600, config.encode()),
+        "host_key": (directory / name / "host_key").read_bytes(),
+        "authorized_keys": (directory / "key.pub").read_bytes(),
+        "sshd_config": SSHD_CONFIG.format(address=spec["address"]).encode(),
     }
     sshd = Sshd()
     signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(0))

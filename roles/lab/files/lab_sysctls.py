@@ -11,10 +11,10 @@ ROOT = Path("/proc/sys")
 
 
 def put(values: dict[str, str | list[str]]) -> None:
-    """Write the values; of a list, the first that the kernel takes. What it takes none of stays as it is, and is logged.
+    """Write the values; of a list, the first that the kernel takes. What it refuses stays as it is, and is logged.
 
-    Not every kernel has every parameter in a network namespace (net.core.rmem_max can only be read there), and only the
-    congestion controls that the machine allows can be chosen: so a refusal is not an error here.
+    That is no error: net.core.rmem_max, for one, can only be read in a namespace, and of the congestion controls only
+    those that the machine allows to everyone can be chosen there.
     """
     for parameter, choices in values.items():
         path = ROOT / parameter.replace(".", "/")

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The WAN of a lab host: lab_wan.py DIRECTORY NAME HOST_PID, started by lab.py in the peer's network namespace.
 
-A link between two TUN devices, one moved into the host, one kept for the peer, and the peer's iperf3 server. Both ways alike:
-random loss, a queue that empties at the link's rate and drops what it has no room for, then half the round trip's delay.
-It ends when the host does; its devices end with it.
+A link between two TUN devices, one moved into the host, one kept for the peer, and the peer's iperf3 server. Both ways
+alike: random loss, a queue that empties at the link's rate and drops what it has no room for, then half the round
+trip's delay. It ends when the host does; its devices end with it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from pathlib import Path
 
 import lab_sysctls
 
-# The busy link works in ticks, so that its cost is a wake-up a tick instead of one a packet. Counting a packet as arrived at the
-# tick before it was read makes up, on average, for letting it out at the tick after it was due.
+# The busy link works in ticks, so that its cost is a wake-up a tick instead of one a packet.
 TICK = 0.001
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+PORT = 5201
 # Room for any burst before the link's own queue, which is the only one that may drop.
 TRANSMIT_QUEUE = "20000"
 
@@ -49,8 +49,9 @@ class Way:
         self.in_flight: deque[tuple[float, bytes]] = deque()  # (when it comes out, packet), in order
 
     def take_in(self, arrived: float) -> None:
-        read, source, luck, loss, per_byte = os.read, self.source, self.luck, self.loss, self.seconds_per_byte
-        append, delay, free_at, full = self.in_flight.append, self.delay, max(self.free_at, arrived), arrived + self.room
+        read, source, luck, append = os.read, self.source, self.luck, self.in_flight.append
+        loss, delay, per_byte = self.loss, self.delay, self.seconds_per_byte
+        free_at, full = max(self.free_at, arrived), arrived + self.room
         try:
             while True:
                 packet = read(source, 2048)
@@ -108,9 +109,9 @@ class Server:
             return
         if self.process is not None and time.monotonic() - self.started < 1:
             sys.exit("the peer's iperf3 server does not stay up")
-        # setpriv: the server must not outlive this process, however that ends. A client that is cut off frees the server after 5 s.
-        command = ["setpriv", "--pdeathsig", "KILL", "iperf3", "--server", "--rcv-timeout", "5000", "--idle-timeout", "60"]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        # It must not outlive this process, however that ends, and must not wait for long for a client that was cut off.
+        command = f"setpriv --pdeathsig KILL iperf3 --server --port {PORT} --rcv-timeout 5000 --idle-timeout 60"
+        self.process = subprocess.Popen(command.split(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.started = time.monotonic()
 
 

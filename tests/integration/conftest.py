@@ -1,0 +1,155 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A lab of the tests' own, beside any lab that the user has up: own folder, own link names, own network."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+LABS = Path("/run/autotune-test-labs")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab that is up.
+
+    Attributes: directory, its folder; inventory, to be given to `-i`; hosts, their names, each with its address;
+    variables, what playbooks/lab.yml was given.
+    """
+
+    directory: Path
+    hosts: dict[str, str]
+    variables: dict[str, Any]
+
+    @property
+    def inventory(self) -> Path:
+        return self.directory / "inventory.json"
+
+    def process(self, host: str, program: str = "lab_host.py") -> int:
+        """The host's process 1 (or its WAN, lab_wan.py), as the machine numbers it."""
+        pattern = f"^/usr/bin/python3 [^ ]*/{program} {self.directory} {host}( |$)"
+        found = subprocess.run(["pgrep", "--full", pattern], capture_output=True, text=True, check=True)
+        return int(found.stdout)
+
+    def run(self, host: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command inside the host, past its sshd and its network."""
+        enter = ["nsenter", "--target", str(self.process(host)), "--all", "--wd=/"]
+        return subprocess.run([*enter, *command], capture_output=True, text=True, check=check)
+
+    def sysctl(self, host: str, parameter: str) -> str:
+        """A value as `sysctl -n` shows it, with single spaces."""
+        return " ".join(self.run(host, "sysctl", "-n", parameter).stdout.split())
+
+    def link(self, host: str) -> str:
+        """The machine's end of the host's management link: `ip link set … down` cuts the host off."""
+        return f"{self.variables['lab_name']}-{host.removeprefix('lab')}"
+
+    def play(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """ansible-playbook on this lab."""
+        return play("-i", str(self.inventory), *arguments, check=check)
+
+    def build(self, check: bool = True, **changes: Any) -> subprocess.CompletedProcess[str]:
+        """playbooks/lab.yml again: it repairs what a test broke."""
+        return play_lab({**self.variables, **changes}, check=check)
+
+
+def play(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false"}
+    ran = subprocess.run(
+        [str(ANSIBLE_PLAYBOOK), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if check and ran.returncode != 0:
+        pytest.fail(f"ansible-playbook {' '.join(arguments)} ended with {ran.returncode}:\n{ran.stdout}\n{ran.stderr}")
+    return ran
+
+
+def play_lab(variables: dict[str, Any], *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return play("playbooks/lab.yml", "-e", json.dumps(variables), *arguments, check=check)
+
+
+@contextmanager
+def locked(file: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_orphans() -> None:
+    """Remove the labs of test runs that were killed: their records are there, but nobody holds them."""
+    for record in LABS.glob("*.json"):
+        try:
+            with locked(record, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                play_lab(json.loads(record.read_text(encoding="utf-8")), "-e", "lab_state=absent")
+                record.unlink()
+        except BlockingIOError:
+            continue
+
+
+def free_number() -> int:
+    """A number N such that the machine has no address in 198.19.N.0/24."""
+    shown = json.loads(subprocess.run(["ip", "-json", "address"], capture_output=True, check=True).stdout)
+    taken = {address["local"].rpartition(".")[0] for link in shown for address in link["addr_info"]}
+    recorded = {record.stem for record in LABS.glob("*.json")}
+    return next(n for n in range(100, 256) if f"198.19.{n}" not in taken and str(n) not in recorded)
+
+
+@contextmanager
+def lab_for_a_while(**variables: Any) -> Iterator[Lab]:
+    if os.geteuid() != 0:
+        pytest.skip("a lab takes root")
+    if shutil.which("sshd", path="/usr/sbin") is None or shutil.which("iperf3") is None:
+        pytest.skip("a lab takes openssh-server and iperf3: ./dev test installs them")
+    with ExitStack() as stack:
+        with locked(LABS.parent):  # one run at a time looks for a number
+            LABS.mkdir(mode=0o700, exist_ok=True)
+            remove_orphans()
+            number = free_number()
+            directory, record = LABS / str(number), LABS / f"{number}.json"
+            own = {
+                "lab_directory": str(directory),
+                "lab_name": f"test{number}n",
+                "lab_network": f"198.19.{number}.0/24",
+            }
+            record.write_text(json.dumps({**own, **variables}), encoding="utf-8")
+            stack.enter_context(locked(record))
+        try:
+            play_lab({**own, **variables})
+            shown = json.loads((directory / "inventory.json").read_text(encoding="utf-8"))
+            hosts = {name: own_variables["ansible_host"] for name, own_variables in shown["lab"]["hosts"].items()}
+            yield Lab(directory, hosts, {**own, **variables})
+        finally:
+            play_lab(own, "-e", "lab_state=absent")
+            with locked(LABS.parent):
+                record.unlink()
+                if not any(LABS.iterdir()):
+                    LABS.rmdir()
+
+
+@pytest.fixture(scope="session")
+def lab_of_its_own() -> Callable[..., AbstractContextManager[Lab]]:
+    """`with lab_of_its_own(lab_hosts=1) as lab:` for a test that breaks its lab, or wants another than the default."""
+    return lab_for_a_while
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab as the role's defaults make it, of two hosts, for the whole session: leave it as you found it."""
+    with lab_for_a_while() as built:
+        yield built
