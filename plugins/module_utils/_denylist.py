@@ -1,0 +1,139 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Parameters which nothing here sets unless the user names them in `allow_unsafe`."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+
+# Patterns are names with slashes; * also matches slashes.
+_REASONS: dict[str, tuple[str, ...]] = {
+    "it makes the kernel run a program": (
+        "kernel/core_pattern",
+        "kernel/core_pipe_limit",
+        "kernel/modprobe",
+        "kernel/hotplug",
+        "kernel/poweroff_cmd",
+        "kernel/usermodehelper/*",
+        "kernel/cad_pid",
+        "kernel/firmware_config/*",
+        "fs/binfmt_misc/*",
+    ),
+    "it cannot be undone before the next boot": (
+        "kernel/modules_disabled",
+        "kernel/kexec_load_disabled",
+        "kernel/kexec_load_limit_*",
+        "kernel/unprivileged_bpf_disabled",
+        "kernel/tainted",
+        "net/netfilter/nf_hooks_lwtunnel",
+    ),
+    "it acts when written and has no value to put back": (
+        "vm/drop_caches",
+        "vm/compact_memory",
+        "vm/stat_refresh",
+        "kernel/shm_rmid_forced",
+        "kernel/ns_last_pid",
+        "kernel/*_next_id",
+        "net/*/route/flush",
+        "net/ipv4/tcp_ehash_entries",
+    ),
+    "it weakens security": (
+        "abi/*",
+        "crypto/*",
+        "dev/tty/*",
+        "fs/protected_*",
+        "fs/suid_dumpable",
+        "fs/verity/*",
+        "kernel/acct",
+        "kernel/apparmor*",
+        "kernel/dmesg_restrict",
+        "kernel/ftrace_enabled",
+        "kernel/io_uring_*",
+        "kernel/keys/*",
+        "kernel/kptr_restrict",
+        "kernel/perf_event_paranoid",
+        "kernel/randomize_va_space",
+        "kernel/seccomp/*",
+        "kernel/unprivileged_userns_*",
+        "kernel/yama/*",
+        "user/*",
+        "vm/legacy_va_layout",
+        "vm/memfd_noexec",
+        "vm/mmap_min_addr",
+        "vm/mmap_rnd_*",
+        "vm/unprivileged_userfaultfd",
+        "net/core/bpf_jit_harden",
+        "net/core/bpf_jit_kallsyms",
+        "net/ipv4/icmp_echo_ignore_broadcasts",
+        "net/ipv4/ip_unprivileged_port_start",
+        "net/ipv4/ping_group_range",
+        "net/ipv4/tcp_challenge_ack_limit",
+        "net/netfilter/nf_conntrack_helper",
+        "net/netfilter/nf_conntrack_tcp_be_liberal",
+        "net/netfilter/nf_log*",
+    ),
+    "it holds a secret": (
+        "net/ipv4/tcp_fastopen_key",
+        "net/ipv6/conf/*/stable_secret",
+    ),
+    "it decides what the machine does when something goes wrong": (
+        "kernel/*panic*",
+        "kernel/oops_limit",
+        "kernel/warn_limit",
+        "kernel/sysrq",
+        "kernel/ctrl-alt-del",
+        "vm/panic_on_oom",
+        "vm/memory_failure_*",
+    ),
+    "it can starve the rest of the machine": (
+        "kernel/sched_rt_runtime_us",
+        "kernel/sched_rt_period_us",
+    ),
+    "it changes who the machine is or where its traffic goes": (
+        "kernel/hostname",
+        "kernel/domainname",
+        "net/bridge/*",
+        "net/ipv4/ip_forward",
+        "net/ipv4/ip_forward_update_priority",
+        "net/ipv4/ip_nonlocal_bind",
+        "net/ipv4/icmp_echo_ignore_all",
+        "net/ipv4/conf/*/accept_*",
+        "net/ipv4/conf/*/bootp_relay",
+        "net/ipv4/conf/*/disable_*",
+        "net/ipv4/conf/*/forwarding",
+        "net/ipv4/conf/*/mc_forwarding",
+        "net/ipv4/conf/*/proxy_arp*",
+        "net/ipv4/conf/*/route_localnet",
+        "net/ipv4/conf/*/rp_filter",
+        "net/ipv4/conf/*/*_redirects",
+        "net/ipv6/conf/*/accept_*",
+        "net/ipv6/conf/*/addr_gen_mode",
+        "net/ipv6/conf/*/disable_*",
+        "net/ipv6/conf/*/*forwarding",
+        "net/ipv6/conf/*/proxy_ndp",
+        "net/ipv6/conf/*/seg6_*",
+        "net/ipv6/ip_nonlocal_bind",
+    ),
+}
+
+_REASONS_BY_VALUE: dict[tuple[str, str], str] = {
+    ("vm/overcommit_memory", "2"): "programs that reserve more memory than they use stop working",
+    ("net/ipv4/tcp_syncookies", "0"): "it weakens security",
+}
+
+
+def denied_because(parameter: str, value: str | None = None) -> str | None:
+    """Why the parameter (or this value of it) is denied, or None; raises ValueError for a bad name."""
+    path = "/".join(_procfs.components(parameter))
+    for reason, patterns in _REASONS.items():
+        if any(fnmatchcase(path, pattern) for pattern in patterns):
+            return reason
+    return _REASONS_BY_VALUE.get((path, value or ""))
+
+
+def holds_secret(parameter: str) -> bool:
+    """Whether the value must not be shown."""
+    return denied_because(parameter) == "it holds a secret"

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Files that are either the old or the new one, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import Any
+
+
+def write(path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+    """Replace a file and return once it is on the disk; raises OSError with the old file untouched."""
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        os.rename(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync(folder)
+
+
+def write_json(path: str, content: dict[str, Any], mode: int = 0o644) -> None:
+    """Replace a file by this content as JSON; raises OSError."""
+    write(path, json.dumps(content, indent=1).encode() + b"\n", mode)
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """The content of a JSON file, None if there is no file; raises OSError, and ValueError for anything but an object."""
+    try:
+        with open(path, "rb") as file:
+            content = json.loads(file.read())
+    except FileNotFoundError:
+        return None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} does not hold a JSON object")
+    return content
+
+
+def remove(path: str) -> None:
+    """Remove a file that may be gone already, and return once that is on the disk; raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        _sync(os.path.dirname(path))
+
+
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

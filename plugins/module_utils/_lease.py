@@ -1,0 +1,176 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Lend values to a host and take them back: the states `leased` and `restored` of the module sysctl."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _constraints,
+    _journal,
+    _procfs,
+    _transaction,
+    _watchdog,
+)
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Change, Failure
+
+
+@dataclass
+class Report:
+    """What a call did. `file` is the name, former and present content of a file, if one was concerned."""
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    lease: dict[str, Any] | None = None
+    originals: dict[str, str] = field(default_factory=dict)
+    verdict: dict[str, Any] | None = None
+    file: tuple[str, str, str] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def lend(
+    values: Mapping[str, str], holder: str, seconds: int, allow_unsafe: Collection[str] = (), check: bool = False
+) -> Report:
+    """Set values until the holder gives them back or `seconds` have gone by without another call; raises Failure."""
+    report = Report()
+    if check:
+        lease = claim(holder, report, check)
+        plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {})
+        report.changes = _transaction.predicted(plan)
+        return report
+    with _journal.locked():
+        lease = claim(holder, report)
+        plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {})
+        expected = _constraints.expected(plan.targets)
+        if lease:
+            fresh = _journal.renewed(lease, seconds, plan.before, expected)
+        else:
+            fresh = _journal.Lease(holder, os.urandom(16).hex(), _journal.now() + seconds, plan.before, expected)
+            report.verdict = _journal.read_verdict()
+        try:
+            _journal.write(fresh)
+            _watchdog.ensure()
+            report.changes = _transaction.carry_out(plan)
+        except (Failure, OSError) as error:
+            _leave_as_it_was(lease, fresh, error)
+        # Without this the journal still has what was asked for, which serves as well unless the kernel clamped.
+        with contextlib.suppress(OSError):
+            _journal.write(replace(fresh, values={**fresh.values, **_read(plan.before)}, previous={}))
+            _journal.forget_verdict()
+        report.lease = {"holder": holder, "nonce": fresh.nonce, "expires_in": round(fresh.expires_in, 3)}
+        report.originals = fresh.originals
+    return report
+
+
+def give_back(holder: str | None = None, check: bool = False) -> Report:
+    """End the lease and put the host's own values back, verified; raises Failure naming what could not be put back."""
+    report = Report(verdict=_journal.read_verdict())
+    with contextlib.nullcontext() if check else _journal.locked():
+        lease = _journal.read()
+        if lease is None:
+            return report
+        refuse_other(lease, holder, unless_unnamed=True)
+        tell_foreign(lease.foreign(), report.warnings)
+        report.changes = restoration(lease.originals, report)
+        if not check:
+            end(lease)
+    return report
+
+
+def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Change]:
+    """The changes that putting these originals back makes; warns of parameters which have gone."""
+    found = _read(originals)
+    report.warnings += [
+        f"{parameter} has gone from this host, so nothing of it was put back"
+        for parameter in originals
+        if parameter not in found
+    ]
+    return {
+        parameter: Change(
+            "unchanged" if found[parameter] == original else "applied", original, found[parameter], original
+        )
+        for parameter, original in originals.items()
+        if parameter in found
+    }
+
+
+def claim(holder: str | None, report: Report, check: bool = False) -> _journal.Lease | None:
+    """The holder's own lease if he has one; a lease that ran out is settled first. Raises Failure if another one holds the host."""
+    lease = _journal.read()
+    if lease is None:
+        return None
+    if not lease.is_stale:
+        refuse_other(lease, holder)
+        return lease
+    if check:
+        report.warnings.append(f"the lease of {lease.holder} ran out; its values would be put back first")
+        return None
+    verdict = end(lease)
+    _journal.write_verdict(verdict)
+    report.verdict = verdict
+    report.warnings.append(
+        f"the lease of {lease.holder} had run out {-lease.expires_in:.0f} seconds ago with no watchdog left; its values were put back first"
+    )
+    tell_foreign(verdict["foreign"], report.warnings)
+    return None
+
+
+def refuse_other(lease: _journal.Lease, holder: str | None, unless_unnamed: bool = False) -> None:
+    """Raise Failure if somebody else's lease is in force."""
+    if lease.is_stale or lease.holder == holder or (holder is None and unless_unnamed):
+        return
+    raise Failure(
+        f"{lease.holder} holds this host for another {lease.expires_in:.0f} seconds; nothing was written. "
+        f"Wait, or end that lease with state=restored holder={lease.holder}."
+    )
+
+
+def end(lease: _journal.Lease) -> dict[str, Any]:
+    """Put a lease's originals back and forget the lease: the verdict. Raises Failure if one is not back; the lease stays then."""
+    with _transaction.undisturbed():
+        verdict = _journal.restore(lease)
+        if verdict["verified"]:
+            _journal.end()
+            return verdict
+    mismatches = [_transaction.Mismatch(**mismatch) for mismatch in verdict["mismatches"]]
+    raise Failure(
+        "The host's own values could not all be put back; the journal of the lease stays.", mismatches=mismatches
+    )
+
+
+def tell_foreign(foreign: Mapping[str, str], warnings: list[str]) -> None:
+    """Warn of parameters which somebody else set meanwhile."""
+    warnings += [
+        f"somebody else had set {parameter} to {value!r} meanwhile; it was put back to the value from before"
+        for parameter, value in foreign.items()
+    ]
+
+
+def _leave_as_it_was(lease: _journal.Lease | None, fresh: _journal.Lease, error: Failure | OSError) -> None:
+    """After a failed attempt, have the journal say what holds; it keeps the attempt if a value could not be put back."""
+    if isinstance(error, OSError):
+        failure = Failure(
+            f"The lease could not be put on record in {_journal.RUN_DIRECTORY} ({error.strerror}); nothing was written."
+        )
+    else:
+        failure = error
+    if failure.restored:
+        with contextlib.suppress(OSError):
+            if lease:
+                _journal.write(replace(lease, deadline=fresh.deadline))
+            else:
+                _journal.end()
+    raise failure from None
+
+
+def _read(parameters: Collection[str]) -> dict[str, str]:
+    found = {}
+    for parameter in parameters:
+        with contextlib.suppress(OSError):
+            found[parameter] = _procfs.read(parameter)
+    return found

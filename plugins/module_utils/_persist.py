@@ -1,0 +1,142 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Values that stay, across boots if wished, and the way back: the state `present`, and `restored` with a drop-in's name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _constraints,
+    _dropin,
+    _journal,
+    _lease,
+    _transaction,
+)
+from ansible_collections.autotune.kernel.plugins.module_utils._lease import Report
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure, Plan
+
+
+def keep(
+    values: Mapping[str, str],
+    holder: str | None = None,
+    persist: str | None = None,
+    allow_unsafe: Collection[str] = (),
+    check: bool = False,
+) -> Report:
+    """Set values to stay, ending the holder's own lease if he has one; raises Failure with everything put back."""
+    report = Report()
+    if persist is not None:
+        _dropin.check_name(persist)
+    with contextlib.nullcontext() if check else _journal.locked():
+        lease = _lease.claim(holder, report, check)
+        own = lease.originals if lease else {}
+        named = _constraints.with_partners(values)
+        beside = {parameter: value for parameter, value in own.items() if parameter not in named}
+        plan = _transaction.prepare(values, allow_unsafe, own, beside)
+        if persist is not None:
+            text = _dropin.text_for(
+                persist, {parameter: plan.targets[parameter] for parameter in named if parameter in plan.targets}
+            )
+            report.file = _dropin.path_of(persist), _dropin.text_of(persist), text
+        if check:
+            report.changes = _transaction.predicted(plan)
+        elif persist is None:
+            report.changes = _transaction.carry_out(plan)
+        else:
+            _carry_out_and_persist(persist, plan, own, report)
+        if lease and not check:
+            _journal.end()
+    report.warnings += [
+        f"{parameter}: {change.said}" for parameter, change in report.changes.items() if change.status == "clamped"
+    ]
+    return report
+
+
+def roll_back(persist: str, holder: str | None = None, check: bool = False) -> Report:
+    """Undo `keep` under this name, values and file; raises Failure naming what could not be put back."""
+    report = Report()
+    _dropin.check_name(persist)
+    with contextlib.nullcontext() if check else _journal.locked():
+        lease = _lease.claim(holder, report, check)
+        record = _dropin.read_record(persist)
+        if record is None:
+            return report
+        if lease and not check:
+            _lease.end(lease)
+        report.file = _dropin.path_of(persist), _dropin.text_of(persist), _dropin.former_text(record)
+        report.changes = _lease.restoration(record.originals, report)
+        _lease.tell_foreign(_foreign(record, report), report.warnings)
+        if not check:
+            _undo(persist, record)
+    return report
+
+
+def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report: Report) -> None:
+    """Record, values, drop-in, in this order, so that whatever was done can be undone."""
+    former_record = _dropin.read_record(name)
+    record = _widened(former_record, name, plan, own)
+    assert report.file is not None
+    dummy, found, text = report.file
+    mismatches: list[_transaction.Mismatch] = []
+    try:
+        if record != former_record:
+            _dropin.write_record(name, record)
+        report.changes = _transaction.carry_out(plan)
+        if text != found:
+            _dropin.write(name, text)
+    except (Failure, OSError) as error:
+        if isinstance(error, OSError):
+            mismatches = _transaction.put_back(plan.before)
+            error = Failure(
+                f"{error.filename or _dropin.path_of(name)}: {error.strerror}; everything was put back.",
+                mismatches=mismatches,
+            )
+        if error.restored:
+            with contextlib.suppress(OSError):
+                _dropin.write_record(name, former_record) if former_record else _dropin.remove_record(name)
+        raise error from None
+
+
+def _widened(record: _dropin.Record | None, name: str, plan: Plan, own: Mapping[str, str]) -> _dropin.Record:
+    """The record with what this plan adds; what it has already from an earlier application stays."""
+    concerned = _constraints.with_partners(plan.asked)
+    originals = {
+        parameter: own.get(parameter, plan.before[parameter]) for parameter in concerned if parameter in plan.before
+    }
+    values = {parameter: plan.targets[parameter] for parameter in concerned if parameter in plan.targets}
+    if record is None:
+        return _dropin.Record(originals, values, _dropin.take(name))
+    return replace(record, originals={**originals, **record.originals}, values={**record.values, **values})
+
+
+def _undo(name: str, record: _dropin.Record) -> None:
+    with _transaction.undisturbed():
+        mismatches = _transaction.put_back(record.originals)
+        try:
+            _dropin.put_back(name, record.former)
+        except OSError as error:
+            raise Failure(
+                f"{_dropin.path_of(name)} could not be put back ({error.strerror}); its former content is in {_dropin.record_path_of(name)}.",
+                mismatches=mismatches,
+            ) from None
+        if mismatches:
+            raise Failure(
+                f"Not all values of {name} could be put back; {_dropin.record_path_of(name)} stays.",
+                mismatches=mismatches,
+            )
+        _dropin.remove_record(name)
+
+
+def _foreign(record: _dropin.Record, report: Report) -> dict[str, str]:
+    """Parameters with neither the value that was applied nor the original, and what they are."""
+    applied = _constraints.expected(record.values)
+    found = {parameter: change.before or "" for parameter, change in report.changes.items()}
+    return {
+        parameter: value
+        for parameter, value in found.items()
+        if value not in (record.originals[parameter], applied.get(parameter, value))
+    }

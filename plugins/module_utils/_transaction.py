@@ -1,0 +1,290 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Set many parameters or none: validate, take what is there, write, read back; put everything back on a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import signal
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _denylist, _procfs
+
+_WHOLE_NUMBERS = re.compile(r"-?(0x[0-9a-fA-F]+|\d+)( -?(0x[0-9a-fA-F]+|\d+))*")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one parameter. `status`: applied, unchanged, clamped; rejected, missing, denied, read_only."""
+
+    status: str
+    asked: str
+    before: str | None = None
+    after: str | None = None
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A parameter which could not be put back: what it is, what it should be, why, and the command for a human."""
+
+    parameter: str
+    found: str | None
+    expected: str
+    said: str
+    command: str
+
+
+class Failure(Exception):
+    """Nothing was set. `restored` is False if a value could not be put back; the message then says which and how."""
+
+    def __init__(
+        self,
+        message: str,
+        parameters: Mapping[str, Change] | None = None,
+        mismatches: Collection[Mismatch] = (),
+    ) -> None:
+        super().__init__(message + "".join(f"\n{line}" for line in needs_attention(mismatches)))
+        self.parameters = dict(parameters or {})
+        self.mismatches = list(mismatches)
+
+    @property
+    def restored(self) -> bool:
+        return not self.mismatches
+
+    def as_result(self) -> dict[str, Any]:
+        """What the module returns beside its message."""
+        return {
+            "restored": self.restored,
+            "parameters": {parameter: asdict(change) for parameter, change in self.parameters.items()},
+            "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Validated values. `targets` is `asked` completed for exclusive pairs; `before` covers what writing it may change."""
+
+    asked: dict[str, str]
+    targets: dict[str, str]
+    before: dict[str, str]
+    beside: dict[str, str] = field(default_factory=dict)
+
+
+def prepare(
+    asked: Mapping[str, str],
+    allow_unsafe: Collection[str] = (),
+    own: Mapping[str, str] | None = None,
+    beside: Mapping[str, str] | None = None,
+) -> Plan:
+    """Validate every value and take what is there; nothing is written. Raises Failure naming every fault.
+
+    Names and values are canonical. `own` are the host's values before a lease. `beside` are values that are
+    put back in the same transaction, which are therefore not validated.
+    """
+    own, beside = own or {}, beside or {}
+    faults: dict[str, Change] = {}
+    before: dict[str, str] = {}
+    for parameter, value in asked.items():
+        fault = _fault_of(parameter, value, allow_unsafe)
+        if isinstance(fault, Change):
+            faults[parameter] = fault
+        else:
+            before[parameter] = fault
+    for parameter in _constraints.with_partners([*before, *beside]):
+        if parameter not in before:
+            with contextlib.suppress(OSError):
+                before[parameter] = _procfs.read(parameter)
+    targets = _constraints.completed({**beside, **asked}, own)
+    for parameter, message in _constraints.conflicts({**targets, **beside}, before, own).items():
+        if parameter in before and parameter not in faults:
+            faults[parameter] = Change(
+                "rejected", targets.get(parameter, before[parameter]), before[parameter], None, message
+            )
+    if faults:
+        parameters = {
+            parameter: faults.get(parameter) or Change("unchanged", value, before[parameter], before[parameter])
+            for parameter, value in asked.items()
+        }
+        parameters.update(faults)
+        lines = [fault.said for fault in faults.values()]
+        raise Failure("Nothing was written: " + "; ".join(lines) + ".", parameters)
+    return Plan(dict(asked), targets, before, dict(beside))
+
+
+def carry_out(plan: Plan) -> dict[str, Change]:
+    """Write a plan and read it back. Raises Failure, with everything put back, if the kernel refuses a value."""
+    with undisturbed():
+        fault = _write_all(plan)
+        if fault is None:
+            after = {parameter: _read_or_none(parameter) for parameter in plan.targets}
+            return {
+                parameter: _change(value, plan.before[parameter], after[parameter])
+                for parameter, value in plan.asked.items()
+            }
+        parameter, refused = fault
+        mismatches = put_back(plan.before)
+    parameters = {
+        other: refused if other == parameter else Change("unchanged", value, plan.before[other], _read_or_none(other))
+        for other, value in {**plan.asked, parameter: refused.asked}.items()
+    }
+    ending = "everything was put back" if not mismatches else "NOT everything could be put back"
+    raise Failure(f"{refused.said}; {ending}.", parameters, mismatches)
+
+
+def predicted(plan: Plan) -> dict[str, Change]:
+    """What carry_out would return if the kernel takes every value as it is: for check mode."""
+    return {parameter: _change(value, plan.before[parameter], value) for parameter, value in plan.asked.items()}
+
+
+def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
+    """Write back what differs, verify it, and tell what could not be done. A parameter that has gone needs nothing."""
+    said: dict[str, str] = {}
+    wrong: dict[str, str | None] = {}
+    for attempt in range(4):
+        current = {parameter: _read_or_none(parameter) for parameter in originals}
+        there = {
+            parameter: value
+            for parameter, value in originals.items()
+            if current[parameter] is not None or _procfs.exists(parameter)
+        }
+        wrong = {parameter: current[parameter] for parameter, value in there.items() if current[parameter] != value}
+        if not wrong or attempt == 3:
+            break
+        known = {parameter: value for parameter, value in current.items() if value is not None}
+        for parameter, value in _constraints.writes(there, known):
+            try:
+                _procfs.write(parameter, value)
+            except OSError as error:
+                # What depends on another value's order succeeds in the next round.
+                said[parameter] = os.strerror(error.errno or 0)
+    return [
+        Mismatch(
+            parameter,
+            found,
+            originals[parameter],
+            said.get(parameter, "the kernel kept another value"),
+            by_hand(parameter, originals),
+        )
+        for parameter, found in wrong.items()
+    ]
+
+
+def gone(originals: Mapping[str, str]) -> list[str]:
+    """Those parameters which this kernel no longer has, as when a module was unloaded or an interface removed."""
+    return [parameter for parameter in originals if not _procfs.exists(parameter)]
+
+
+def by_hand(parameter: str, originals: Mapping[str, str]) -> str:
+    """The shell command that puts one parameter back."""
+    return f"sysctl -w '{parameter}={originals[parameter]}'"
+
+
+def needs_attention(mismatches: Collection[Mismatch]) -> list[str]:
+    """One line for each parameter a human must put back."""
+    return [
+        f"NEEDS ATTENTION: {mismatch.parameter} is {mismatch.found!r} and should be {mismatch.expected!r} ({mismatch.said}); run: {mismatch.command}"
+        for mismatch in mismatches
+    ]
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold back the signals that would end the process in the middle, until after."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Change | str:
+    """The fault of one value by itself, or the value found."""
+    reason = _denylist.denied_because(parameter, value)
+    if reason and parameter not in allow_unsafe:
+        return Change(
+            "denied", value, said=f"{parameter} is denied because {reason} (name it in allow_unsafe if you mean it)"
+        )
+    if not _procfs.exists(parameter):
+        return Change("missing", value, said=f"{parameter} does not exist here{_why_missing(parameter)}")
+    why_not = _procfs.why_not_writable(parameter)
+    try:
+        before = _procfs.read(parameter)
+    except OSError as error:
+        said = f"{parameter} cannot be read ({os.strerror(error.errno or 0)}), so it could not be put back"
+        return Change("rejected", value, said=said)
+    if why_not and value != before:
+        return Change("read_only", value, before, before, f"{parameter} cannot be written: {why_not}")
+    misfit = _misfit(parameter, value, before)
+    return Change("rejected", value, before, before, misfit) if misfit else before
+
+
+def _misfit(parameter: str, value: str, before: str) -> str | None:
+    if not _WHOLE_NUMBERS.fullmatch(before):
+        return None
+    expected, given = len(before.split()), len(value.split())
+    if not _WHOLE_NUMBERS.fullmatch(value):
+        return f"{parameter} takes {_numbers(expected)}, not {value!r}"
+    # The kernel would take a shorter vector and set only its first elements.
+    return f"{parameter} takes {_numbers(expected)}, {value!r} has {given}" if expected != given else None
+
+
+def _numbers(count: int) -> str:
+    return "one whole number" if count == 1 else f"{count} whole numbers"
+
+
+def _why_missing(parameter: str) -> str:
+    if parameter.startswith("kernel.sched_"):
+        return ": scheduler settings moved to /sys/kernel/debug/sched in Linux 5.13, and some went in 6.6"
+    if parameter.startswith("net.") and not _procfs.in_initial_network_namespace():
+        return ": it is not part of this network namespace, or needs a kernel module"
+    return ": it is misspelt, or this kernel lacks it, or it needs a kernel module to be loaded"
+
+
+def _write_all(plan: Plan) -> tuple[str, Change] | None:
+    pending = _constraints.writes({**plan.targets, **plan.beside}, plan.before)
+    while pending:
+        refused = []
+        for parameter, value in pending:
+            try:
+                _procfs.write(parameter, value)
+            except OSError as error:
+                change = Change("rejected", value, plan.before[parameter], None, _explain(parameter, value, error))
+                if error.errno != errno.EINVAL:
+                    return parameter, change
+                refused.append((parameter, value, change))
+        if len(refused) == len(pending):
+            return refused[0][0], refused[0][2]
+        # A value may be invalid only until another one is written.
+        pending = [(parameter, value) for parameter, value, dummy in refused]
+    return None
+
+
+def _explain(parameter: str, value: str, error: OSError) -> str:
+    said = f"{parameter}: the kernel refused {value!r} ({os.strerror(error.errno or 0)})"
+    if parameter == "net.ipv4.tcp_congestion_control":
+        which = "allowed" if error.errno in (errno.EPERM, errno.EACCES) else "available"
+        choices = _read_or_none(f"net.ipv4.tcp_{which}_congestion_control")
+        return f"{said}: net.ipv4.tcp_{which}_congestion_control here is {choices!r}"
+    if error.errno == errno.EINVAL:
+        return f"{said}: out of its range, or in conflict with another value"
+    return said
+
+
+def _read_or_none(parameter: str) -> str | None:
+    try:
+        return _procfs.read(parameter)
+    except OSError:
+        return None
+
+
+def _change(asked: str, before: str, after: str | None) -> Change:
+    if after != asked:
+        return Change("clamped", asked, before, after, f"asked for {asked!r}, the kernel made it {after!r}")
+    return Change("unchanged" if before == after else "applied", asked, before, after)

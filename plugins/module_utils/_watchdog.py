@@ -1,0 +1,106 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The process on the host that gives a lease's values back when nobody renewed it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import time
+from typing import NoReturn
+
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal
+
+POLL_SECONDS = 0.5
+_LONGEST_PAUSE = 30.0
+
+
+def ensure() -> None:
+    """Start the watchdog unless one runs; returns when it is on guard. Call with the journal's lock held. Raises OSError.
+
+    Where systemd is the init, a transient unit is to take this place: it would also outlive KillUserProcesses.
+    """
+    guard = os.open(
+        os.path.join(_journal.RUN_DIRECTORY, "watchdog.lock"),
+        os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
+        0o600,
+    )
+    try:
+        # The lock belongs to the open file, so the child has it from its first moment and until its end.
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(guard)
+        return
+    try:
+        child = os.fork()
+        if child == 0:
+            _become_watchdog(guard)
+        if os.waitpid(child, 0)[1] != 0:
+            raise OSError(errno.EAGAIN, "no process for the watchdog")
+    finally:
+        os.close(guard)
+
+
+def watch(guard: int) -> None:
+    """Wait for the lease to end or to run out, and restore in the second case; returns when nothing is on loan."""
+    pause = POLL_SECONDS
+    while True:
+        # Nothing may end this loop while values are on loan: whatever goes wrong is tried again.
+        with contextlib.suppress(Exception):
+            lease = _journal.read()
+            if lease is None or lease.is_stale:
+                with _journal.locked(seconds=5, insist=True):
+                    if _settled():
+                        # Before the journal's lock: a new lease must not count on a watchdog that is about to leave.
+                        os.close(guard)
+                        return
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                pause = POLL_SECONDS
+        time.sleep(pause)
+
+
+def _settled() -> bool:
+    """Whether nothing is on loan any more, after restoring what ran out."""
+    lease = _journal.read()
+    if lease is None:
+        return True
+    if not lease.is_stale:
+        return False
+    verdict = _journal.restore(lease)
+    _journal.write_verdict(verdict)
+    if verdict["verified"]:
+        _journal.end()
+    return bool(verdict["verified"])
+
+
+def _become_watchdog(guard: int) -> NoReturn:
+    """Leave the session, the terminal and every file of the caller, who would wait for them to be closed."""
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, set())
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(null, standard)
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) > 2 and int(name) != guard:
+                with contextlib.suppress(OSError):
+                    os.close(int(name))
+        # A benchmark that eats the memory must not take the watchdog with it; the name is for `ps`.
+        for path, text in (("/proc/self/oom_score_adj", "-1000"), ("/proc/self/comm", "autotune-lease")):
+            with contextlib.suppress(OSError), open(path, "w", encoding="ascii") as file:
+                file.write(text)
+        watch(guard)
+    finally:
+        # Not sys.exit: the caller's clean-up is the caller's.
+        os._exit(1)

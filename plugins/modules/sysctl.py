@@ -1,0 +1,290 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: sysctl
+short_description: Set many kernel parameters at once, or none of them
+version_added: "0.1.0"
+description:
+  - Sets any number of kernel parameters (sysctls) in one call. Every value is validated before anything is written, and read back after.
+    If the kernel refuses one, all are put back and the task fails, naming the parameter, the value and what the kernel said.
+  - Parameters that have the wanted value already are not written.
+  - With O(state=leased) the values are on loan. The host itself puts its own values back, and verifies them, when the lease is neither
+    renewed nor ended in time, whatever became of the controller, the connection or the playbook.
+  - With O(persist) the values also go into a drop-in of C(/etc/sysctl.d), together with a record from which
+    O(state=restored) brings back the former values and the former file, its owner and permissions included.
+options:
+  values:
+    description:
+      - The parameters and their values. Required unless O(state=restored).
+      - A vector such as V(net.ipv4.tcp_rmem) is a list, or a string with spaces between its elements.
+      - Where a part of the name has dots itself, as an interface may, separate the parts by slashes, V(net/ipv4/neigh/eth0.1/gc_stale_time).
+      - Booleans are refused, as YAML makes V(true) of V(yes) and V(on). Write V(1) or V(0).
+    type: dict
+  state:
+    description:
+      - V(present) sets the values to stay, until the next boot or, with O(persist), beyond it. If O(holder) has a lease on this
+        host, this ends it; what it had lent and O(values) does not name is put back.
+      - V(leased) sets the values for O(lease) seconds. Every further call of the same O(holder) renews the lease; the values it
+        does not name stay as they are.
+      - V(restored) ends the lease and puts the host's own values back; with O(persist) it rolls back what was set under that name.
+    type: str
+    choices: [present, leased, restored]
+    default: present
+  lease:
+    description: Seconds after which the host puts its own values back by itself. Only for O(state=leased).
+    type: int
+    default: 120
+  holder:
+    description:
+      - Who holds the lease, a name to be shown to others who want the host. Required for O(state=leased).
+      - While a lease is in force only its holder can set values. O(state=restored) without O(persist) and O(holder) ends anybody's.
+    type: str
+  persist:
+    description: Name of the drop-in below C(/etc/sysctl.d), without C(.conf).
+    type: str
+  allow_unsafe:
+    description:
+      - Parameters to set although they are on the denylist, which has those that run programs, weaken security, decide what happens
+        when something goes wrong, or cannot be put back.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Validates everything and reports what would change; writes nothing.
+    support: full
+  diff_mode:
+    description: Shows the values and the drop-in before and after.
+    support: full
+  platform:
+    description: Where the module runs.
+    support: full
+    platforms: linux
+notes:
+  - Needs Python 3.9 on the host, and root. Some parameters below V(net) can be set in a network namespace of one's own.
+  - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in C(/var/lib/autotune).
+  - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as they were.
+seealso:
+  - module: autotune.kernel.sysctl_info
+  - module: ansible.posix.sysctl
+author:
+  - autotune.kernel contributors (@autotune)
+"""
+
+EXAMPLES = r"""
+- name: Try larger TCP buffers for a minute
+  autotune.kernel.sysctl:
+    state: leased
+    holder: "{{ lookup('pipe', 'whoami') }}@controller"
+    lease: 60
+    values:
+      net.ipv4.tcp_rmem: [4096, 131072, 33554432]
+      net.ipv4.tcp_wmem: "4096 65536 33554432"
+
+- name: Give the host its own values back now
+  autotune.kernel.sysctl:
+    state: restored
+
+- name: Set values to stay, across boots too
+  autotune.kernel.sysctl:
+    values:
+      vm.swappiness: 10
+      vm.dirty_background_ratio: 3
+      vm.dirty_ratio: 10
+    persist: 90-database
+
+- name: Roll that back, values and file
+  autotune.kernel.sysctl:
+    state: restored
+    persist: 90-database
+"""
+
+RETURN = r"""
+before:
+  description: The values found, by parameter. Vectors have single spaces between their elements.
+  returned: success
+  type: dict
+  sample: {"vm.swappiness": "60"}
+after:
+  description: The values read back, by parameter; in check mode those asked for.
+  returned: success
+  type: dict
+  sample: {"vm.swappiness": "10"}
+changed_keys:
+  description: The parameters whose value is another one than before.
+  returned: success
+  type: list
+  elements: str
+  sample: ["vm.swappiness"]
+parameters:
+  description:
+    - What became of each parameter. RV(parameters.status) is V(applied), V(unchanged), or V(clamped) where the kernel took the
+      value and made another one of it; on failure V(missing), V(denied), V(read_only) or V(rejected).
+  returned: always
+  type: dict
+  contains:
+    status:
+      description: What became of the parameter.
+      type: str
+    asked:
+      description: The value asked for.
+      type: str
+    before:
+      description: The value found.
+      type: str
+    after:
+      description: The value read back.
+      type: str
+    said:
+      description: What there is to say about it, such as the kernel's words.
+      type: str
+  sample: {"vm.swappiness": {"status": "applied", "asked": "10", "before": "60", "after": "10", "said": ""}}
+lease:
+  description: The lease now in force.
+  returned: when O(state=leased), except in check mode
+  type: dict
+  contains:
+    holder:
+      description: Who holds it.
+      type: str
+    nonce:
+      description: What tells this lease from an earlier one; a renewed lease keeps it.
+      type: str
+    expires_in:
+      description: Seconds until the host puts its own values back.
+      type: float
+  sample: {"holder": "tuner", "nonce": "5f0c…", "expires_in": 120.0}
+originals:
+  description: The host's own values, which the end of the lease brings back.
+  returned: when O(state=leased), except in check mode
+  type: dict
+  sample: {"vm.swappiness": "60"}
+verdict:
+  description: How the last lease ended which its holder did not end, null if there was none; with holder, nonce, the parameters
+    restored, whether all was verified, mismatches, values that somebody else had set (foreign), parameters gone (missing), and the time.
+  returned: when O(state=leased) or O(state=restored)
+  type: dict
+restored:
+  description: Whether everything has the value again that it had before this call.
+  returned: failure
+  type: bool
+mismatches:
+  description: The parameters which could not be put back, with what they are, what they should be, and the command to run by hand.
+  returned: failure
+  type: list
+  elements: dict
+"""
+
+from dataclasses import asdict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.autotune.kernel.plugins.module_utils import _lease, _persist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "values": {"type": "dict"},
+            "state": {"type": "str", "choices": ["present", "leased", "restored"], "default": "present"},
+            "lease": {"type": "int", "default": 120},
+            "holder": {"type": "str"},
+            "persist": {"type": "str"},
+            "allow_unsafe": {"type": "list", "elements": "str", "default": []},
+        },
+        required_if=[("state", "present", ["values"]), ("state", "leased", ["values", "holder"])],
+        supports_check_mode=True,
+    )
+    spelling: dict[str, str] = {}
+    try:
+        report = run(module.params, module.check_mode, spelling)
+    except Failure as failure:
+        result = failure.as_result()
+        result["parameters"] = spelt(result["parameters"], spelling)
+        module.fail_json(msg=str(failure), **result)
+    for warning in report.warnings:
+        module.warn(warning)
+    module.exit_json(**result_of(report, module.params["state"], spelling))
+
+
+def run(params: dict, check: bool, spelling: dict[str, str]) -> _lease.Report:
+    """Do what the arguments ask for; fills `spelling` with the user's own spelling of each parameter."""
+    state, holder, persist = params["state"], params["holder"], params["persist"]
+    if state == "restored":
+        if params["values"]:
+            raise Failure("state=restored takes no values: it puts back those the host had.")
+        return _lease.give_back(holder, check) if persist is None else _persist.roll_back(persist, holder, check)
+    if state == "leased" and persist is not None:
+        raise Failure("persist goes with state=present: what is on loan is not kept.")
+    if params["lease"] < 1:
+        raise Failure(f"lease: {params['lease']} is not a time: give at least 1 second.")
+    values = canonical(params["values"], spelling)
+    allow_unsafe = [_procfs.canonical_name(parameter) for parameter in params["allow_unsafe"]]
+    if state == "leased":
+        return _lease.lend(values, holder, params["lease"], allow_unsafe, check)
+    return _persist.keep(values, holder, persist, allow_unsafe, check)
+
+
+def canonical(values: dict, spelling: dict[str, str]) -> dict[str, str]:
+    """The values under their parameters' one name; raises Failure with every name and value that cannot be one."""
+    texts: dict[str, str] = {}
+    faults = []
+    for parameter, value in values.items():
+        try:
+            name, text = _procfs.canonical_name(parameter), _procfs.text_of(parameter, value)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        if name in texts:
+            faults.append(f"{parameter} is the same parameter as {spelling[name]}")
+        texts[name], spelling[name] = text, parameter
+    if faults:
+        raise Failure("Nothing was written: " + "; ".join(faults) + ".")
+    return texts
+
+
+def spelt(by_parameter: dict, spelling: dict[str, str]) -> dict:
+    return {spelling.get(parameter, parameter): value for parameter, value in by_parameter.items()}
+
+
+def result_of(report: _lease.Report, state: str, spelling: dict[str, str]) -> dict:
+    changes = spelt(report.changes, spelling)
+    before = {parameter: change.before for parameter, change in changes.items()}
+    after = {parameter: change.after for parameter, change in changes.items()}
+    changed_keys = [parameter for parameter in changes if before[parameter] != after[parameter]]
+    result = {
+        "changed": bool(changed_keys) or (report.file is not None and report.file[1] != report.file[2]),
+        "before": before,
+        "after": after,
+        "changed_keys": changed_keys,
+        "parameters": {parameter: asdict(change) for parameter, change in changes.items()},
+        "diff": diff_of(before, after, report.file),
+    }
+    if state in ("leased", "restored"):
+        result["verdict"] = report.verdict
+    if report.lease:
+        result.update(lease=report.lease, originals=spelt(report.originals, spelling))
+    return result
+
+
+def diff_of(before: dict, after: dict, file: tuple[str, str, str] | None) -> list[dict[str, str]]:
+    diff = [{"before": lines(before), "after": lines(after), "before_header": "kernel", "after_header": "kernel"}]
+    if file:
+        path, found, wanted = file
+        diff.append({"before": found, "after": wanted, "before_header": path, "after_header": path})
+    return diff
+
+
+def lines(values: dict[str, str]) -> str:
+    return "".join(f"{parameter} = {value}\n" for parameter, value in values.items())
+
+
+if __name__ == "__main__":
+    main()
