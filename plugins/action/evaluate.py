@@ -1,0 +1,45 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+try:
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed, take_part
+except ImportError as error:
+    MISSING: ImportError | None = error
+else:
+    MISSING = None
+
+display = Display()
+
+ARGUMENTS = {
+    "study": {"type": "path", "required": True},
+    "store": {"type": "str"},
+    "output": {"type": "path", "default": "learned"},
+    "seed": {"type": "int"},
+    "environment": {"type": "dict", "default": {}},
+    "dry_run": {"type": "bool", "default": False},
+}
+
+
+class ActionModule(ActionBase):
+    """A host's part in a study; the same in every host's own fork."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        if MISSING:
+            raise AnsibleActionFail(f"{MISSING}; install the collection's Python packages where ansible-playbook runs")
+        arguments = self.validate_argument_spec(ARGUMENTS)[1]
+        try:
+            return result | take_part(self, arguments, task_vars or {}, display)
+        except PartFailed as failure:
+            raise AnsibleActionFail(str(failure)) from None

@@ -1,0 +1,98 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: evaluate
+short_description: Take part in a study that learns kernel parameters for a workload
+version_added: "0.1.0"
+description:
+  - Runs on all hosts of the play at once. Each host applies candidate values with M(autotune.kernel.sysctl) under a lease, runs the
+    benchmark over SSH, and sends the measurement to the trainer, a process of its own that the first host starts.
+  - Ends when the study does. Every host then has its own values back; so it does after a failure and after Ctrl-C.
+  - The result is in C(result.json) in a folder named for the workload, below O(output).
+options:
+  study:
+    description:
+      - Path of the study file, YAML or JSON. Every mistake in it is reported at once, before any host is touched.
+    type: path
+    required: true
+  store:
+    description:
+      - SQLAlchemy URL of the database in which everything is kept. Without it, C(autotune.sqlite) in O(output).
+    type: str
+  output:
+    description:
+      - Folder for the result.
+    type: path
+    default: learned
+  seed:
+    description:
+      - Makes the learner's choices repeatable; it wins over the study's. Without either, one is drawn and written into the result.
+    type: int
+  environment:
+    description:
+      - Environment variables for the benchmark on this host; they win over the study's.
+    type: dict
+    default: {}
+  dry_run:
+    description:
+      - In check mode, also run the benchmark once, with the values that the host has. Without check mode, nothing.
+    type: bool
+    default: false
+attributes:
+  action:
+    description: Runs on the controller and calls modules on the hosts.
+    support: full
+  check_mode:
+    description: Validates the study, looks at the hosts, connects, and asks each host whether it would take the values.
+    support: full
+  diff_mode:
+    description: Nothing stays changed, so there is nothing to show.
+    support: none
+  platform:
+    description: Where the hosts run; the controller needs Linux too.
+    support: full
+    platforms: linux
+notes:
+  - The controller needs the collection's Python packages, among them PyTorch and Stable-Baselines3.
+  - Hosts are reached through C(ssh) or C(local) connections.
+seealso:
+  - module: autotune.kernel.sysctl
+  - module: autotune.kernel.learned_role
+author:
+  - autotune.kernel contributors (@autotune)
+"""
+
+EXAMPLES = r"""
+- name: Learn what is good for this workload
+  autotune.kernel.evaluate:
+    study: wan.yml
+    environment:
+      WAN_SERVER: 198.51.100.7
+  register: learned
+
+- name: Keep the measurements in a database
+  autotune.kernel.evaluate:
+    study: wan.yml
+    store: postgresql+psycopg://autotune@database.example/autotune
+    seed: 7
+"""
+
+RETURN = r"""
+verdict:
+  description: How the study ended. In check mode it is V(none).
+  returned: success
+  type: str
+  sample: improved
+path:
+  description: The folder that holds C(result.json).
+  returned: success
+  type: str
+  sample: /home/user/learned/wan
+"""

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The store's tables: everything known of every study, in any database that SQLAlchemy speaks to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class _Moment(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[float]: JSON, datetime: _Moment, str: Text}
+
+
+class StudyRow(Base):
+    """A study. `verdict` is empty while it runs; `result` is what result.json holds once it has ended."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workload_name: Mapped[str] = mapped_column(String(64), index=True)
+    study: Mapped[dict[str, Any]]
+    seed: Mapped[int]
+    started: Mapped[datetime]
+    finished: Mapped[datetime | None]
+    phase: Mapped[str] = mapped_column(String(16))
+    evaluations_planned: Mapped[int] = mapped_column(default=0)
+    verdict: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[str | None]
+    result: Mapped[dict[str, Any] | None]
+
+
+class HostRow(Base):
+    """A host of a study: `facts` is what sysctl_info found, `baseline_values` what the host itself had."""
+
+    __tablename__ = "hosts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    name: Mapped[str] = mapped_column(String(255))
+    facts: Mapped[dict[str, Any]]
+    baseline_values: Mapped[dict[str, Any]]
+    lost: Mapped[str | None]
+
+
+class EvaluationRow(Base):
+    """One evaluation.
+
+    `asked` are the values of the candidate, `actual` what the kernel kept of them. `performance` is the log ratio to the
+    host's baseline (above 0 is better), `seconds` the duration of each stage. A failed one has an `error` and no metric.
+    """
+
+    __tablename__ = "evaluations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
+    number: Mapped[int]
+    phase: Mapped[str] = mapped_column(String(16))
+    pair: Mapped[int | None]
+    asked: Mapped[dict[str, Any]]
+    actual: Mapped[dict[str, Any]]
+    metric: Mapped[float | None]
+    streamed: Mapped[list[float]]
+    metrics: Mapped[dict[str, Any]]
+    performance: Mapped[float | None]
+    stability: Mapped[float | None]
+    reward: Mapped[float | None]
+    observations: Mapped[dict[str, Any]]
+    seconds: Mapped[dict[str, Any]]
+    error: Mapped[str | None]
+    finished: Mapped[datetime]
+
+
+class EventRow(Base):
+    """Something that happened which is no evaluation: a host lost or refused, a phase begun, a notice."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    at: Mapped[datetime]
+    host: Mapped[str | None] = mapped_column(String(255))
+    text: Mapped[str]

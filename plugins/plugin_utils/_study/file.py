@@ -1,0 +1,163 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Reading a study file: every error at once, each with its place in the file and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import stat
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .parameters import BoolParameter, ChoiceParameter, Element, IntParameter, VectorParameter
+from .study import RewardWeights, StateMetric, Study, TrainingConfig, Verification, script_of
+
+_LARGEST = 1_000_000
+_MODELS: tuple[type[BaseModel], ...] = (
+    Study,
+    TrainingConfig,
+    Verification,
+    RewardWeights,
+    StateMetric,
+    IntParameter,
+    BoolParameter,
+    ChoiceParameter,
+    VectorParameter,
+    Element,
+)
+_KINDS = ("int", "bool", "choice", "vector")
+
+
+class StudyError(Exception):
+    """The study file is wrong; `errors` has one line for each mistake."""
+
+    def __init__(self, path: Path, errors: list[str]) -> None:
+        self.errors = errors
+        count = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
+        super().__init__("\n".join([f"{path}: {count} in the study, nothing was touched:", *(f"  - {e}" for e in errors)]))
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study and the files to ship with it, as (path on the controller, path in the benchmark's folder)."""
+
+    study: Study
+    files: list[tuple[Path, str]]
+
+
+class _NoDuplicates(yaml.SafeLoader):
+    """YAML as people mean it: a key that is there twice is a mistake, and so is an alias (they can explode)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases are not read in a study", problem_mark=self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, dummy in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"'{key}' is there twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_study(path: Path, folder: Path) -> StudyFile:
+    """The study at `path`; the files it names are looked for beside it, then in `folder`.
+
+    Raises StudyError with every mistake in it.
+    """
+    data = _parse(path)
+
+    def find(name: str) -> Path | None:
+        return next((place / name for place in (path.parent, folder) if (place / name).is_file()), None)
+
+    try:
+        allowed = data.get("allow_unsafe")
+        context = {"find": find, "allow_unsafe": allowed if isinstance(allowed, list) else []}
+        study = Study.model_validate(data, context=context)
+    except ValidationError as error:
+        raise StudyError(path, [_line(e) for e in error.errors()]) from None
+    names = dict.fromkeys([*filter(None, map(script_of, study.commands)), *study.files])
+    found = [(find(name), name) for name in names]
+    return StudyFile(study, [(source, name) for source, name in found if source])
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise StudyError(path, ["is not a file; give the path of a YAML or JSON study"])
+        if status.st_size > _LARGEST:
+            raise StudyError(path, [f"is larger than {_LARGEST} bytes; a study is a page of text"])
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise StudyError(path, [f"cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise StudyError(path, [f"is not UTF-8 text: {error.reason} at byte {error.start}"]) from None
+    try:
+        # JSON first: it is nearly YAML, but 1e-3 is a number only there.
+        data = json.loads(text, object_pairs_hook=_no_duplicates) if path.suffix == ".json" else _yaml(text)
+    except json.JSONDecodeError as error:
+        raise StudyError(path, [f"line {error.lineno}, column {error.colno}: {error.msg}"]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise StudyError(path, [f"{place}{error.problem or 'is not YAML'}"]) from None
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise StudyError(path, [str(error).splitlines()[0]]) from None
+    if not isinstance(data, dict):
+        raise StudyError(path, ["is empty" if data is None else "must be a mapping of keys to values at its top"])
+    return data
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_NoDuplicates)  # noqa: S506 (a SafeLoader)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, dummy in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"'{key}' is there twice")
+    return dict(pairs)
+
+
+def _line(error: Any) -> str:
+    """One mistake as `place: what is wrong; what would be right`."""
+    place = ""
+    for part in error["loc"]:
+        if isinstance(part, int):
+            place += f"[{part}]"
+        elif part not in _KINDS:
+            place += f".{part}" if place else str(part)
+    name = str(error["loc"][-1]) if error["loc"] else ""
+    match error["type"]:
+        case "extra_forbidden":
+            known = {field for model in _MODELS for field in model.model_fields}
+            close = difflib.get_close_matches(name, known, n=1)
+            text = "is not a key of a study" + (f"; did you mean {close[0]}?" if close else "")
+        case "missing":
+            text = "is missing"
+        case "value_error":
+            text = str(error["ctx"]["error"])
+        case "union_tag_invalid":
+            kind = error["input"].get("type")
+            hint = " (kernel parameters are whole numbers)" if kind == "float" else ""
+            place, text = f"{place}.type", f"'{kind}' is no type; there are {', '.join(_KINDS)}{hint}"
+        case _:
+            text = f"{error['msg'][0].lower()}{error['msg'][1:]}, not {_shown(error['input'])}"
+    return f"{place or 'the study'}: {text}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

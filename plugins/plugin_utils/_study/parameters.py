@@ -1,0 +1,159 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The parameters of a study: what each may be set to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from ansible_collections.autotune.kernel.plugins.module_utils._denylist import denied_because
+from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from .space import Axis, Layout, Value
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused, and "10" is no number: a study says what it means."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _check_range(low: int, high: int, *, log: bool, step: int | None) -> None:
+    if low >= high:
+        raise ValueError(f"min ({low}) must be below max ({high})")
+    if log and low <= 0:
+        raise ValueError(f"a log scale needs min above 0, not {low}")
+    if step is not None:
+        if step <= 0:
+            raise ValueError(f"step must be above 0, not {step}")
+        if (high - low) % step:
+            raise ValueError(f"step {step} does not divide the range from {low} to {high}")
+
+
+class Parameter(Strict):
+    """What every kind of parameter says of itself."""
+
+    param: str
+    description: str = ""
+
+    @field_validator("param")
+    @classmethod
+    def _may_be_tuned(cls, name: str, info: ValidationInfo) -> str:
+        name = canonical_name(name)
+        if info.context and (reason := denied_because(name)) and name not in info.context["allow_unsafe"]:
+            raise ValueError(f"{name} is denied: {reason}; name it in allow_unsafe if you mean it")
+        return name
+
+    def axes(self) -> list[Axis]:
+        raise NotImplementedError
+
+    def layout(self) -> Layout:
+        return Layout(self.param, fixed={}, elements=1, ordered=False)
+
+
+class IntParameter(Parameter):
+    type: Literal["int"]
+    min: int
+    max: int
+    log: bool = False
+    step: int | None = None
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Self:
+        _check_range(self.min, self.max, log=self.log, step=self.step)
+        return self
+
+    def axes(self) -> list[Axis]:
+        return [Axis(self.param, 0, self.min, self.max, log=self.log, step=self.step or 1)]
+
+
+class BoolParameter(Parameter):
+    type: Literal["bool"]
+
+    def axes(self) -> list[Axis]:
+        return [Axis(self.param, 0, 0, 1, step=1, choices=(0, 1))]
+
+
+class ChoiceParameter(Parameter):
+    type: Literal["choice"]
+    choices: list[int | str] = Field(min_length=2)
+
+    @field_validator("choices")
+    @classmethod
+    def _differ(cls, choices: list[int | str]) -> list[int | str]:
+        if len(set(map(str, choices))) < len(choices):
+            raise ValueError("names a choice twice")
+        if any(not str(choice).strip() or not str(choice).isprintable() for choice in choices):
+            raise ValueError("every choice must be printable text or a whole number")
+        return choices
+
+    def axes(self) -> list[Axis]:
+        return [Axis(self.param, 0, 0, len(self.choices) - 1, step=1, choices=tuple(self.choices))]
+
+
+class Element(Strict):
+    """One number of a vector: fixed (`value`) or searched (`min` to `max`)."""
+
+    value: int | None = None
+    min: int | None = None
+    max: int | None = None
+    log: bool = False
+    step: int | None = None
+
+    @model_validator(mode="after")
+    def _is_fixed_or_a_range(self) -> Self:
+        if self.value is not None:
+            if self.min is not None or self.max is not None:
+                raise ValueError("has both a value and a range; give `value`, or `min` and `max`")
+        elif self.min is None or self.max is None:
+            raise ValueError("needs `value`, or `min` and `max`")
+        else:
+            _check_range(self.min, self.max, log=self.log, step=self.step)
+        return self
+
+
+class VectorParameter(Parameter):
+    """Several numbers in one parameter, such as net.ipv4.tcp_rmem; `ordered` ones never decrease."""
+
+    type: Literal["vector"]
+    elements: list[Element] = Field(min_length=2)
+    ordered: bool = True
+
+    @field_validator("elements")
+    @classmethod
+    def _leave_something_to_search(cls, elements: list[Element]) -> list[Element]:
+        if all(element.value is not None for element in elements):
+            raise ValueError("every element has a fixed value; at least one needs `min` and `max`")
+        return elements
+
+    def axes(self) -> list[Axis]:
+        return [
+            Axis(self.param, at, element.min, element.max, log=element.log, step=element.step or 1)
+            for at, element in enumerate(self.elements)
+            if element.min is not None and element.max is not None
+        ]
+
+    def layout(self) -> Layout:
+        fixed = {at: element.value for at, element in enumerate(self.elements) if element.value is not None}
+        return Layout(self.param, fixed=fixed, elements=len(self.elements), ordered=self.ordered)
+
+
+def _default_type(data: Any) -> Any:
+    """A parameter with choices or elements need not say its type."""
+    if isinstance(data, dict) and "type" not in data:
+        kind = "choice" if "choices" in data else "vector" if "elements" in data else "int"
+        return {**data, "type": kind}
+    return data
+
+
+AnyParameter = Annotated[
+    Annotated[IntParameter | BoolParameter | ChoiceParameter | VectorParameter, Field(discriminator="type")],
+    BeforeValidator(_default_type),
+]
+
+
+def kernel_text(value: Value) -> str:
+    """A value as the kernel shows it."""
+    return " ".join(str(value).split())

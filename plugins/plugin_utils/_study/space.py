@@ -1,0 +1,148 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The search space: candidates as points of the unit cube and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .constraints import Bounds, Constraint, Place, parse_constraint, repair
+
+Value = int | float | str
+Candidate = dict[str, Value]
+Point = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of the search space: a parameter, or one element of a vector.
+
+    A choice is searched by its position in `choices`, so there `low` is 0 and `high` the last position.
+    """
+
+    parameter: str
+    element: int
+    low: float
+    high: float
+    log: bool = False
+    step: float = 0.0
+    choices: tuple[Value, ...] = ()
+    whole: bool = True
+
+    @property
+    def place(self) -> Place:
+        return self.parameter, self.element
+
+    def decode(self, unit: float) -> float:
+        """The value at `unit` in [0, 1]; the ends of the range are reached exactly."""
+        unit = min(max(float(unit), 0.0), 1.0)
+        if self.choices:
+            return float(min(int(unit * len(self.choices)), len(self.choices) - 1))
+        if self.log:
+            value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
+        else:
+            value = self.low + unit * (self.high - self.low)
+        if self.step:
+            value = self.low + round((value - self.low) / self.step) * self.step
+        return min(max(value, self.low), self.high)
+
+    def encode(self, value: float) -> float:
+        """Where `value` lies in [0, 1]; beyond the range it is the nearer end."""
+        if self.choices:
+            return (value + 0.5) / len(self.choices)
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a parameter's value is put together: its axes and, for a vector, its fixed elements."""
+
+    parameter: str
+    fixed: dict[int, float]
+    elements: int
+    ordered: bool
+
+
+class SearchSpace:
+    """All that a candidate can be.
+
+    decode() takes a point of the unit cube, shape (size,), to a candidate that satisfies every constraint;
+    encode() takes values, as the kernel shows them, to the point they lie at.
+    Raises ValueError where constraints and ranges contradict each other.
+    """
+
+    def __init__(self, axes: list[Axis], layouts: list[Layout], constraints: list[str]) -> None:
+        self.axes = axes
+        self.layouts = layouts
+        self.constraints = [*_order_within_vectors(layouts), *map(parse_constraint, constraints)]
+        self._bounds = {
+            axis.place: Bounds(axis.low, axis.high, axis.step) for axis in axes
+        } | {(layout.parameter, at): Bounds(value, value, 1.0) for layout in layouts for at, value in layout.fixed.items()}
+        generator = np.random.default_rng(0)
+        for point in [np.zeros(self.size), np.ones(self.size), *generator.random((64, self.size))]:
+            self.decode(point)
+
+    @property
+    def size(self) -> int:
+        return len(self.axes)
+
+    @property
+    def parameters(self) -> list[str]:
+        return [layout.parameter for layout in self.layouts]
+
+    def decode(self, point: Point) -> Candidate:
+        numbers = {axis.place: axis.decode(unit) for axis, unit in zip(self.axes, point, strict=True)}
+        numbers |= {(layout.parameter, at): value for layout in self.layouts for at, value in layout.fixed.items()}
+        numbers = repair(numbers, self.constraints, self._bounds)
+        return {layout.parameter: self._compose(layout, numbers) for layout in self.layouts}
+
+    def encode(self, values: Mapping[str, Value]) -> Point:
+        return np.array([axis.encode(self._number(axis, values)) for axis in self.axes])
+
+    def _compose(self, layout: Layout, numbers: dict[Place, float]) -> Value:
+        axis_of = {axis.place: axis for axis in self.axes}
+        elements: list[Value] = []
+        for at in range(layout.elements):
+            axis = axis_of.get((layout.parameter, at))
+            number = numbers[layout.parameter, at]
+            if axis and axis.choices:
+                elements.append(axis.choices[int(number)])
+            else:
+                elements.append(number if axis and not axis.whole else round(number))
+        return elements[0] if layout.elements == 1 else " ".join(map(str, elements))
+
+    def _number(self, axis: Axis, values: Mapping[str, Value]) -> float:
+        text = str(values.get(axis.parameter, "")).split()
+        if axis.choices:
+            own = " ".join(text)
+            # A host may stand on a value that is not among the choices: the middle claims nothing about it.
+            position = [str(choice) for choice in axis.choices].index(own) if own in map(str, axis.choices) else None
+            return (len(axis.choices) - 1) / 2 if position is None else float(position)
+        try:
+            return float(text[axis.element])
+        except (IndexError, ValueError):
+            return axis.low
+
+
+def _order_within_vectors(layouts: list[Layout]) -> list[Constraint]:
+    """min <= default <= max: the kernel's vectors of three mean nothing otherwise."""
+    return [
+        Constraint(
+            f"{layout.parameter}[{at}] <= {layout.parameter}[{at + 1}]",
+            (layout.parameter, at),
+            (layout.parameter, at + 1),
+            strict=False,
+        )
+        for layout in layouts
+        if layout.ordered
+        for at in range(layout.elements - 1)
+    ]

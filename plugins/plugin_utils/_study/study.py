@@ -1,0 +1,182 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The study: one tuning job, as its file describes it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from .constraints import parse_constraint
+from .metrics import SYSTEM_METRICS
+from .parameters import AnyParameter, Strict
+from .space import SearchSpace
+
+_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+_METRIC = r"^[A-Za-z][A-Za-z0-9_.%/-]*$"
+_INTERPRETERS = ("python", "python3", "sh", "bash", "perl", "ruby", "node")
+
+
+class StateMetric(Strict):
+    metric: str
+    description: str = ""
+
+    @field_validator("metric")
+    @classmethod
+    def _can_be_sampled(cls, name: str) -> str:
+        if name not in SYSTEM_METRICS:
+            raise ValueError(f"'{name}' is no system metric; there are {', '.join(SYSTEM_METRICS)}")
+        return name
+
+
+class TrainingConfig(Strict):
+    """How long and how to learn; what is left out is derived from the budget (see _trainer/learner.py).
+
+    total_timesteps is the number of training evaluations; benchmark_timeout is in seconds.
+    """
+
+    total_timesteps: int = Field(default=40, ge=1, le=1_000_000)
+    n_steps: int | None = Field(default=None, ge=2)
+    batch_size: int | None = Field(default=None, ge=2)
+    n_epochs: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    gamma: float | None = Field(default=None, ge=0, le=1)
+    gae_lambda: float | None = Field(default=None, ge=0, le=1)
+    ent_coef: float | None = Field(default=None, ge=0)
+    clip_range: float | None = Field(default=None, gt=0)
+    benchmark_timeout: float = Field(default=60, gt=0, le=86_400)
+    max_steps_per_episode: int = Field(default=10, ge=1)
+    seed: int | None = Field(default=None, ge=0, lt=2**32)
+    verbose: bool = False
+
+
+class Verification(Strict):
+    """How the winner is proved: `candidates` race, the best meets the baseline in `pairs` interleaved pairs.
+
+    min_improvement is in per cent: a gain that is surely smaller is none.
+    """
+
+    candidates: int = Field(default=3, ge=1, le=50)
+    pairs: int = Field(default=8, ge=4, le=1000)
+    min_improvement: float = Field(default=1.0, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class RewardWeights(Strict):
+    """reward = performance weight x performance + stability weight x stability."""
+
+    performance: float = Field(default=0.5, gt=0)
+    stability: float = Field(default=0.5, ge=0)
+
+
+class Study(Strict):
+    """One tuning job. Field order matters: a check may look at the fields above its own."""
+
+    workload_name: Annotated[str, Field(pattern=_NAME)]
+    reward_metric: Annotated[str, Field(pattern=_METRIC)]
+    direction: Literal["maximise", "minimise"] = "maximise"
+    allow_unsafe: list[str] = []
+    action_space: list[AnyParameter] = Field(min_length=1, max_length=200)
+    constraints: list[str] = []
+    state_space: list[StateMetric] = []
+    files: list[str] = []
+    benchmark_command: str
+    environment: dict[str, str] = {}
+    run_on: str | None = None
+    setup: str | None = None
+    teardown: str | None = None
+    training_config: TrainingConfig = TrainingConfig()
+    verification: Verification = Verification()
+    reward: RewardWeights = RewardWeights()
+    baseline_evaluations: int = Field(default=3, ge=2, le=100)
+    control_interval: int = Field(default=10, ge=1, description="a control after this many evaluations on a host")
+
+    @field_validator("action_space")
+    @classmethod
+    def _differ(cls, parameters: list[AnyParameter]) -> list[AnyParameter]:
+        names = [parameter.param for parameter in parameters]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"names {' and '.join(twice)} twice")
+        return parameters
+
+    @field_validator("constraints")
+    @classmethod
+    def _can_hold(cls, texts: list[str], info: ValidationInfo) -> list[str]:
+        parameters = info.data.get("action_space", [])
+        sizes = {p.param: len(p.elements) if p.type == "vector" else 1 for p in parameters if p.type != "choice"}
+        problems = []
+        for text in texts:
+            try:
+                places = parse_constraint(text).places()
+            except ValueError as error:
+                problems.append(f"`{text}` {error}")
+                continue
+            problems += [
+                f"`{text}`: {name}[{at}] is not a number in the action_space"
+                for name, at in places
+                if parameters and at >= sizes.get(name, 0)
+            ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        if parameters:
+            _space_of(parameters, texts)
+        return texts
+
+    @field_validator("benchmark_command", "setup", "teardown")
+    @classmethod
+    def _is_a_command(cls, command: str | None, info: ValidationInfo) -> str | None:
+        if command is None:
+            return None
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"cannot be split into words: {error}") from error
+        if not words:
+            raise ValueError("is empty; write the command to run")
+        find: Callable[[str], object] | None = (info.context or {}).get("find")
+        script = script_of(words)
+        if find and script and not find(script):
+            raise ValueError(f"names {script}, which is neither beside the study nor in the current folder")
+        return command
+
+    @field_validator("files")
+    @classmethod
+    def _exist(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        find: Callable[[str], object] | None = (info.context or {}).get("find")
+        problems = [f"{name} must be a relative path without .." for name in names if not _stays_inside(name)]
+        problems += [f"{name} is not there" for name in names if find and _stays_inside(name) and not find(name)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return names
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        return _space_of(self.action_space, self.constraints)
+
+    @property
+    def commands(self) -> list[list[str]]:
+        return [shlex.split(text) for text in (self.benchmark_command, self.setup, self.teardown) if text]
+
+
+def script_of(words: list[str]) -> str | None:
+    """The script that a command names by a relative path, and which therefore has to be shipped to the host."""
+    candidates = words[1:2] if words[0].rsplit("/", 1)[-1] in _INTERPRETERS else words[:1]
+    for word in candidates:
+        if not word.startswith(("-", "/")) and ("/" in word or word.endswith((".py", ".sh", ".pl"))):
+            return word
+    return None
+
+
+def _stays_inside(name: str) -> bool:
+    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
+
+
+def _space_of(parameters: list[AnyParameter], constraints: list[str]) -> SearchSpace:
+    axes = [axis for parameter in parameters for axis in parameter.axes()]
+    return SearchSpace(axes, [parameter.layout() for parameter in parameters], constraints)

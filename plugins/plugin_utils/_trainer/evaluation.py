@@ -1,0 +1,80 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What is asked of a host and what comes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .._study.space import Value
+
+Phase = Literal["baseline", "control", "train", "race", "verify"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Evaluate `values` on `host`, or on any host. `values` None are the host's own: its baseline."""
+
+    phase: Phase
+    values: Mapping[str, Value] | None
+    host: str | None = None
+    pair: int | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an evaluation yields.
+
+    metric: the benchmark's result, in its own unit, or None where the evaluation failed (`error` says why).
+    streamed: what the benchmark printed of the metric on its way there. actual: the values that the kernel kept.
+    observations: system metrics sampled during the run. seconds: the duration of each stage.
+    """
+
+    actual: dict[str, str] = field(default_factory=dict)
+    metric: float | None = None
+    streamed: list[float] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    observations: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    @classmethod
+    def from_message(cls, content: dict[str, Any]) -> Measurement:
+        """From the wire. A metric from which no ratio can be formed is a failure, not a number."""
+        measurement = cls(**content)
+        if measurement.error is None and not (measurement.metric and math.isfinite(measurement.metric) and measurement.metric > 0):
+            return cls(**{**content, "metric": None, "error": f"the metric is {measurement.metric}; it must be above 0"})
+        return measurement
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good an evaluation was.
+
+    performance: log ratio of the metric to the host's baseline, signed so that above 0 is better; None if it failed.
+    stability: 1 for a steady run, 0 for one that varied as much as its own mean; None if the benchmark did not stream.
+    reward: what the learner is to increase.
+    """
+
+    performance: float | None
+    stability: float | None
+    reward: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A job that was done (or failed): by whom, what came of it, and how good that is."""
+
+    number: int
+    job: Job
+    host: str
+    measurement: Measurement
+    score: Score
+
+    @property
+    def failed(self) -> bool:
+        return self.measurement.error is not None

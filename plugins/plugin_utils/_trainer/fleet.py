@@ -1,0 +1,281 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The fleet: jobs go to whichever host is idle, and a job whose host goes away is given to another."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from .._study.parameters import kernel_text
+from .._study.study import Study
+from .._wire import Disconnected, Line
+from .evaluation import Evaluation, Job, Measurement, Score
+from .reward import score
+
+
+class Ended(Exception):
+    """There will be no more evaluations: stopped by the user, or no host is left."""
+
+    def __init__(self, reason: str, *, stopped: bool) -> None:
+        super().__init__(reason)
+        self.stopped = stopped
+
+
+@dataclass
+class Ticket:
+    """A job on its way: `evaluation` once it is done."""
+
+    job: Job
+    evaluation: Evaluation | None = None
+
+
+@dataclass
+class Host:
+    """A host that is ready; `recent` holds its latest measurements of the baseline, newest last."""
+
+    name: str
+    facts: dict[str, Any]
+    baseline_values: dict[str, str]
+    own: deque[Ticket] = field(default_factory=deque)
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+    baseline_metrics: list[float] = field(default_factory=list)
+    since_control: int = 0
+
+    @property
+    def baseline(self) -> float:
+        return median(self.recent)
+
+
+class Fleet:
+    """Evaluates jobs on the hosts that connect; measure() and wait_for_baselines() block, and raise Ended.
+
+    The callbacks are called as things happen, one at a time; what `on_evaluation` returns is sent to the host's worker as
+    progress. `hosts` are those that are ready now, `admitted` all that ever were.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        expected: Sequence[str],
+        *,
+        on_host: Callable[[Host], None],
+        on_lost: Callable[[str, str], None],
+        on_evaluation: Callable[[Evaluation], dict[str, Any]],
+    ) -> None:
+        self._study = study
+        self._awaited = set(expected)
+        self._on_host, self._on_lost, self._on_evaluation = on_host, on_lost, on_evaluation
+        self._changed = threading.Condition()
+        self._connected: set[str] = set()
+        self._queue: deque[Ticket] = deque()
+        self._running: dict[str, Ticket] = {}
+        self._ended: Ended | None = None
+        self._notices: list[str] = []
+        self._result: dict[str, Any] | None = None
+        self._number = 0
+        self._last_lost = ""
+        self.hosts: dict[str, Host] = {}
+        self.admitted: dict[str, Host] = {}
+
+    # For the phases, in the main thread
+
+    def measure(self, jobs: Sequence[Job]) -> list[Evaluation]:
+        """Evaluate the jobs, as many at once as there are idle hosts; the answers are in the order of the jobs.
+
+        A job that only one host could do, and which that host took with it, comes back as a failed evaluation.
+        """
+        tickets = [Ticket(job) for job in jobs]
+        with self._changed:
+            for ticket in tickets:
+                if ticket.job.host is None:
+                    self._queue.append(ticket)
+                elif ticket.job.host in self.hosts:
+                    self.hosts[ticket.job.host].own.append(ticket)
+                else:
+                    self._fail(ticket, ticket.job.host, "the host is gone")
+            self._changed.notify_all()
+            while not all(ticket.evaluation for ticket in tickets):
+                self._raise_if_ended()
+                self._changed.wait(1.0)
+        return [ticket.evaluation for ticket in tickets if ticket.evaluation]
+
+    def wait_for_baselines(self) -> None:
+        """Until every host that is connected now has measured its baseline, and there is at least one."""
+        with self._changed:
+            while self._connected - self._measured() or not self._measured():
+                self._raise_if_ended()
+                self._changed.wait(1.0)
+
+    def _measured(self) -> set[str]:
+        wanted = self._study.baseline_evaluations
+        return {name for name, host in self.hosts.items() if len(host.baseline_metrics) >= wanted}
+
+    def _raise_if_ended(self) -> None:
+        if not self._connected and not self._awaited:
+            raise self._ended or Ended(self._last_lost or "no host is left", stopped=False)
+        if self._ended:
+            raise self._ended
+
+    def stop(self, reason: str) -> None:
+        """measure() raises Ended; jobs that are under way are not waited for."""
+        with self._changed:
+            self._ended = self._ended or Ended(reason, stopped=True)
+            self._changed.notify_all()
+
+    def notify(self, text: str) -> None:
+        """One line for the user, shown by the next worker that is spoken to."""
+        with self._changed:
+            self._notices.append(text)
+            self._changed.notify_all()
+
+    def end(self, result: dict[str, Any], patience: float = 10.0) -> None:
+        """Tell every worker that the study is over, and wait for them to have heard it."""
+        with self._changed:
+            self._result = result
+            self._changed.notify_all()
+            limit = time.monotonic() + patience
+            while self._connected and time.monotonic() < limit:
+                self._changed.wait(0.2)
+
+    # For the workers, a thread each
+
+    def serve(self, connection: socket.socket) -> None:
+        """Talk to one worker until it leaves or the study ends."""
+        line = Line(connection)
+        name = ""
+        reason = "its connection to the trainer broke"
+        try:
+            name = line.receive()["host"]
+            with self._changed:
+                self._awaited.discard(name)
+                self._connected.add(name)
+            reason = self._converse(line, name)
+        except (Disconnected, KeyError, TypeError, ValueError) as error:
+            reason = reason if isinstance(error, Disconnected) else f"it said something unintelligible: {error!r}"
+        finally:
+            line.close()
+            self._lose(name, reason)
+
+    def _converse(self, line: Line, name: str) -> str:
+        for message in line:
+            if message["kind"] == "farewell":
+                if message.get("stopped"):
+                    self.stop(message["reason"])
+                return str(message["reason"])
+            if message["kind"] == "ready":
+                refusal = self._admit(name, message["facts"])
+                if refusal:
+                    line.send("refused", reason=refusal)
+                    return refusal
+            elif message["kind"] == "measurement":
+                ticket = self._under_way(name)
+                self._settle(line, ticket, name, Measurement.from_message(message["measurement"]))
+                failed = ticket.job.phase == "baseline" and ticket.evaluation and ticket.evaluation.measurement.error
+                if failed:
+                    refusal = f"the benchmark does not work with the host's own values: {failed}"
+                    line.send("refused", reason=refusal)
+                    return refusal
+            following = self._next(line, name)
+            if following is None:
+                line.send("end", result=self._result)
+                return "the study ended"
+            self._give(line, name, following)
+        return "its connection to the trainer broke"
+
+    def _admit(self, name: str, facts: dict[str, Any]) -> str | None:
+        """Take the host into the fleet, or say why not."""
+        values = {parameter: kernel_text(facts["values"][parameter]) for parameter in self._study.space.parameters}
+        host = Host(name, facts, values)
+        with self._changed:
+            for other in self.hosts.values():
+                shared = _shared(self._study.space.parameters, facts, other.facts)
+                if shared:
+                    return f"{name} and {other.name} are the same kernel and share {', '.join(shared)}; tune one of them"
+            host.own.extend(Ticket(Job("baseline", None, name)) for dummy in range(self._study.baseline_evaluations))
+            self._on_host(host)
+            self.hosts[name] = self.admitted[name] = host
+        return None
+
+    def _next(self, line: Line, name: str) -> Ticket | None:
+        """The host's next job; None once the study has ended."""
+        with self._changed:
+            host = self.hosts[name]
+            while True:
+                while self._notices:
+                    line.send("notice", text=self._notices.pop(0))
+                if self._result is not None:
+                    return None
+                if host.own and not self._ended:
+                    return host.own.popleft()
+                if self._queue and not self._ended:
+                    if host.since_control >= self._study.control_interval:
+                        host.since_control = 0
+                        return Ticket(Job("control", None, name))
+                    host.since_control += 1
+                    return self._queue.popleft()
+                self._changed.wait(1.0)
+
+    def _give(self, line: Line, name: str, ticket: Ticket) -> None:
+        with self._changed:
+            self._running[name] = ticket
+        line.send("job", phase=ticket.job.phase, values=dict(ticket.job.values or self.hosts[name].baseline_values))
+
+    def _under_way(self, name: str) -> Ticket:
+        with self._changed:
+            return self._running.pop(name)
+
+    def _settle(self, line: Line, ticket: Ticket, name: str, measurement: Measurement) -> None:
+        with self._changed:
+            host = self.hosts[name]
+            if ticket.job.values is None and measurement.metric is not None:
+                host.recent.append(measurement.metric)
+                host.baseline_metrics.append(measurement.metric)
+            evaluation = self._evaluation(ticket.job, name, measurement)
+            progress = self._on_evaluation(evaluation)
+            ticket.evaluation = evaluation
+            self._changed.notify_all()
+        line.send("progress", **progress)
+
+    def _evaluation(self, job: Job, name: str, measurement: Measurement) -> Evaluation:
+        self._number += 1
+        host = self.hosts.get(name)
+        if host and host.recent:
+            own = score(measurement, host.baseline, self._study.direction, self._study.reward)
+        else:
+            own = score(Measurement(error="no baseline"), 1.0, self._study.direction, self._study.reward)
+        return Evaluation(self._number, job, name, measurement, own)
+
+    def _fail(self, ticket: Ticket, name: str, reason: str) -> None:
+        ticket.evaluation = Evaluation(0, ticket.job, name, Measurement(error=reason), Score(None, None, 0.0))
+
+    def _lose(self, name: str, reason: str) -> None:
+        with self._changed:
+            self._connected.discard(name)
+            host = self.hosts.pop(name, None)
+            ticket = self._running.pop(name, None)
+            if ticket and ticket.job.host is None:
+                self._queue.appendleft(ticket)
+            elif ticket:
+                self._fail(ticket, name, reason)
+            for waiting in host.own if host else ():
+                self._fail(waiting, name, reason)
+            if self._result is None:
+                self._last_lost = f"{name}: {reason}"
+                self._on_lost(name, reason)
+            self._changed.notify_all()
+
+
+def _shared(parameters: Sequence[str], one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The parameters of which two hosts that run on one kernel have only one."""
+    if one["boot_id"] != other["boot_id"]:
+        return []
+    same_network = one["network_namespace"] == other["network_namespace"]
+    return [parameter for parameter in parameters if same_network or not parameter.startswith("net.")]

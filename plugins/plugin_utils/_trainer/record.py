@@ -1,0 +1,97 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What has happened in a run so far: kept here, written into the store as it happens, and told as progress."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from .._store.store import StudyRecord
+from .._study.study import Study
+from .evaluation import Evaluation
+from .fleet import Host
+
+
+class Record:
+    """Every evaluation of the run, in the order in which they ended.
+
+    planned: how many evaluations the run will have had in all, as far as can be told now.
+    """
+
+    def __init__(self, study: Study, store: StudyRecord) -> None:
+        self._study, self._store = study, store
+        self.evaluations: list[Evaluation] = []
+        self.hosts: dict[str, Host] = {}
+        self.store_seconds = 0.0
+        self._began = 0.0
+
+    @property
+    def planned(self) -> int:
+        study, hosts = self._study, max(len(self.hosts), 1)
+        training = study.training_config.total_timesteps
+        race = 2 * study.verification.candidates if study.verification.candidates > 1 else 0
+        controls = (training + race) // (study.control_interval + 1)
+        pairs = 2 * study.verification.pairs * hosts
+        return max(hosts * study.baseline_evaluations + training + controls + race + pairs, len(self.evaluations))
+
+    def trained(self) -> list[Evaluation]:
+        return [evaluation for evaluation in self.evaluations if evaluation.job.phase == "train"]
+
+    def enter(self, phase: str) -> None:
+        self._store.enter(phase, self.planned)
+
+    def on_host(self, host: Host) -> None:
+        self.hosts[host.name] = host
+        self._began = self._began or time.monotonic()
+        self._store.add_host(host.name, host.facts, host.baseline_values)
+
+    def on_lost(self, name: str, reason: str) -> None:
+        self._store.lose_host(name, reason)
+
+    def note(self, text: str) -> None:
+        self._store.add_event(text)
+
+    def on_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Keep and store it; returns what a worker needs for its progress line."""
+        self.evaluations.append(evaluation)
+        measurement, score, job = evaluation.measurement, evaluation.score, evaluation.job
+        started = time.monotonic()
+        self._store.add_evaluation(
+            evaluation.host,
+            number=evaluation.number,
+            phase=job.phase,
+            pair=job.pair,
+            asked=dict(job.values or self.hosts[evaluation.host].baseline_values),
+            actual=measurement.actual,
+            metric=measurement.metric,
+            streamed=measurement.streamed,
+            metrics=measurement.metrics,
+            performance=score.performance,
+            stability=score.stability,
+            reward=score.reward,
+            observations=measurement.observations,
+            seconds=measurement.seconds,
+            error=measurement.error,
+        )
+        self.store_seconds += time.monotonic() - started
+        return self._progress(evaluation)
+
+    def _progress(self, evaluation: Evaluation) -> dict[str, Any]:
+        """change and best are in per cent against the baseline, left in seconds."""
+        performances = [e.score.performance for e in self.trained() if e.score.performance is not None]
+        done = len(self.evaluations)
+        pace = (time.monotonic() - self._began) / done
+        own = evaluation.score.performance
+        return {
+            "number": done,
+            "of": self.planned,
+            "phase": evaluation.job.phase,
+            "metric": evaluation.measurement.metric,
+            "change": None if own is None or evaluation.job.phase == "baseline" else math.expm1(own) * 100,
+            "best": math.expm1(max(performances)) * 100 if performances else None,
+            "left": max(self.planned - done, 0) * pace,
+            "error": evaluation.measurement.error,
+        }

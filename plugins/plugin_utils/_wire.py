@@ -1,0 +1,114 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""JSON lines between a worker and the trainer, over a Unix socket in a private folder.
+
+Every message is one JSON object on one line with a `kind`. A worker sends
+
+    hello        host                                it is there, and getting ready
+    ready        host, facts                         it can evaluate; `facts` is what `sysctl_info` said
+    measurement  job, measurement                    the answer to a job
+    farewell     reason                              it leaves before the end
+
+and the trainer answers
+
+    job          job, phase, values, number, of      evaluate these values
+    progress     (see _trainer/progress.py)          how the last evaluation looks from the whole study
+    notice       text                                one line for the user
+    refused      reason                              this host may not take part
+    end          result                              the study is over
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Message = dict[str, Any]
+
+SOCKET_NAME = "trainer.sock"
+
+
+class Disconnected(Exception):
+    """The other side is gone."""
+
+
+class Line:
+    """One end of the conversation: whole messages in, whole messages out.
+
+    Raises Disconnected from send() and receive() when the other side has gone.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._reader = connection.makefile("rb")
+
+    def send(self, kind: str, **content: Any) -> None:
+        text = json.dumps({"kind": kind, **content}, allow_nan=False)
+        try:
+            self._connection.sendall(text.encode() + b"\n")
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+
+    def receive(self) -> Message:
+        try:
+            line = self._reader.readline()
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+        if not line.endswith(b"\n"):
+            raise Disconnected("the connection was closed")
+        message: Message = json.loads(line)
+        return message
+
+    def __iter__(self) -> Iterator[Message]:
+        """Messages until the other side is gone."""
+        while True:
+            try:
+                yield self.receive()
+            except Disconnected:
+                return
+
+    def close(self) -> None:
+        # shutdown, not only close: it wakes a thread that is blocked in receive().
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._connection.close()
+
+
+def listen(folder: Path) -> socket.socket:
+    """A listening socket in `folder`, there only once it can be connected to."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _short_name(folder) as handle:
+        server.bind(f"{handle}/starting.sock")
+        server.listen(128)
+        os.rename(folder / "starting.sock", folder / SOCKET_NAME)
+    return server
+
+
+def connect(folder: Path) -> Line:
+    """Connect to the trainer that listens in `folder`; raises OSError while there is none."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _short_name(folder) as handle:
+            client.connect(f"{handle}/{SOCKET_NAME}")
+    except OSError:
+        client.close()
+        raise
+    return Line(client)
+
+
+@contextmanager
+def _short_name(folder: Path) -> Iterator[str]:
+    """A short name for a folder: socket paths end at 108 bytes, and home directories can be longer."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

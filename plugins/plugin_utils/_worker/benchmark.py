@@ -1,0 +1,152 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Running the benchmark: shipped to a private folder, in its own process group, with a time limit, its output read as it comes."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .transport import Lost, TimedOut, Transport, follow, output_of
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
+_METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MOST_STREAMED = 10_000
+_GROUP = "autotune-process-group"
+# What the host may take to end a benchmark by itself before the controller gives up on it.
+_GRACE = 10.0
+
+
+class BenchmarkFailed(Exception):
+    """The benchmark did not yield its metric; the message says why in one line."""
+
+
+@dataclass
+class Output:
+    """What the benchmark has printed so far: every number of the wanted metric, the last one of all others."""
+
+    metric: str
+    streamed: list[float] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    group: int | None = None
+    last_line: str = ""
+    unreadable: str = ""
+
+    def take(self, line: str) -> None:
+        if self.group is None and line.startswith(_GROUP):
+            self.group = int(line.split()[1])
+            return
+        line = _COLOUR.sub("", line)
+        self.last_line = line.strip() or self.last_line
+        match = _METRIC.match(line)
+        if not match:
+            return
+        name, text = match.groups()
+        if _NUMBER.fullmatch(text):
+            if math.isfinite(float(text)) and (name in self.metrics or len(self.metrics) < 1000):
+                self.metrics[name] = float(text)
+            if name == self.metric and len(self.streamed) < _MOST_STREAMED:
+                self.streamed.append(float(text))
+        elif name == self.metric:
+            self.unreadable = text
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """metric: the result. streamed: what was printed of it before. seconds: how long the benchmark itself ran."""
+
+    metric: float
+    streamed: list[float]
+    metrics: dict[str, float]
+    seconds: float
+
+
+class Benchmark:
+    """A study's commands on one host, with the files they need in a private folder there.
+
+    environment: variables that every command gets. timeout: seconds after which the host itself ends the process group.
+    """
+
+    def __init__(self, transport: Transport, environment: Mapping[str, str], timeout: float) -> None:
+        self._transport, self._timeout = transport, timeout
+        self._environment = [f"{name}={value}" for name, value in environment.items()]
+        self._folder = ""
+
+    def ship(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Make the private folder and put the files into it. Raises Lost or OSError."""
+        self._folder = output_of(self._transport, ["mktemp", "-d", "-t", "autotune.XXXXXXXXXX"]).strip()
+        for source, name in files:
+            script = 'mkdir -p -- "$(dirname -- "$1")" && cat > "$1" && chmod "$2" -- "$1"'
+            mode = "700" if source.stat().st_mode & 0o100 else "600"
+            target = f"{self._folder}/{name}"
+            output_of(self._transport, ["sh", "-c", script, "sh", target, mode], stdin=source.read_bytes(), limit=120.0)
+
+    def remove(self) -> None:
+        """Take the private folder away again. Raises Lost or OSError."""
+        if self._folder:
+            output_of(self._transport, ["rm", "-rf", "--", self._folder])
+            self._folder = ""
+
+    def run(self, command: str, metric: str) -> BenchmarkResult:
+        """Run the benchmark once. Raises BenchmarkFailed or Lost."""
+        output = Output(metric)
+        seconds = self._follow(command, output)
+        if not output.streamed:
+            raise BenchmarkFailed(
+                f"printed `{metric}: {output.unreadable[:40]}`, which is no number"
+                if output.unreadable
+                else f"printed no line `{metric}: NUMBER`; its last line was {output.last_line[:80]!r}"
+            )
+        *streamed, result = output.streamed
+        if not math.isfinite(result):
+            raise BenchmarkFailed(f"printed `{metric}: {result}`, which is no number to compare")
+        return BenchmarkResult(result, [value for value in streamed if math.isfinite(value)], output.metrics, seconds)
+
+    def run_once(self, command: str) -> None:
+        """Run a setup or teardown command. Raises BenchmarkFailed or Lost."""
+        self._follow(command, Output(""))
+
+    def _follow(self, command: str, output: Output) -> float:
+        process = self._transport.start(["sh", "-c", self._script(shlex.split(command))])
+        finished = False
+        try:
+            completed = follow(process, output.take, limit=self._timeout + _GRACE)
+            finished = True
+        except TimedOut:
+            raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s") from None
+        finally:
+            if not finished:
+                self._kill(output.group)
+            process.close()
+        if completed.code in (124, 137) and completed.seconds >= self._timeout:
+            raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s")
+        if completed.code != 0:
+            last = (completed.errors or output.last_line).splitlines()
+            raise BenchmarkFailed(f"ended with exit code {completed.code}: {last[-1][:200] if last else 'no message'}")
+        return completed.seconds
+
+    def _script(self, words: list[str]) -> str:
+        """The command in a session of its own, whose process group ends with it or at its time limit.
+
+        The limit is the host's own, so that it holds when the connection breaks.
+        """
+        limited = ["timeout", "-k", "2", f"{self._timeout:g}", *words]
+        command = shlex.join(["setsid", "env", *self._environment, *limited])
+        return (
+            f"cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo {_GROUP} $group; wait $group; code=$?; "
+            f"kill -KILL -- -$group 2>/dev/null; exit $code; }}"
+        )
+
+    def _kill(self, group: int | None) -> None:
+        if group is None:
+            return
+        try:
+            output_of(self._transport, ["sh", "-c", f"kill -KILL -- -{group}"], limit=5.0)
+        except (Lost, TimedOut, OSError):
+            pass  # gone already, or out of reach: then the host's own time limit ends it

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Commands on the controller itself, for `ansible_connection: local`."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterable
+from typing import IO
+
+
+class LocalProcess:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._open: list[IO[bytes]] = [stream for stream in (process.stdout, process.stderr) if stream]
+
+    def read(self, patience: float) -> tuple[bytes, bytes]:
+        found = {stream: b"" for stream in (self._process.stdout, self._process.stderr)}
+        for stream in self._ready(patience):
+            found[stream] = os.read(stream.fileno(), 65_536)
+            if not found[stream]:
+                self._open.remove(stream)
+        return found[self._process.stdout], found[self._process.stderr]
+
+    def _ready(self, patience: float) -> Iterable[IO[bytes]]:
+        if self._open:
+            return list(select.select(self._open, [], [], patience)[0])
+        if self._process.poll() is None:
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                pass
+        return []
+
+    def code(self) -> int | None:
+        return self._process.poll()
+
+    def close(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream:
+                stream.close()
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+class LocalTransport:
+    """Runs commands as subprocesses, each in a session of its own."""
+
+    def start(self, command: list[str], *, stdin: bytes = b"") -> LocalProcess:
+        process = subprocess.Popen(  # noqa: S603 (a list of words, no shell)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        assert process.stdin
+        process.stdin.write(stdin)
+        process.stdin.close()
+        return LocalProcess(process)
+
+    def close(self) -> None:
+        """Nothing stays open."""

@@ -1,0 +1,28 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The lines that a user sees while a run goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
+    """One evaluation: `12/87 lab1 train  94.3 throughput (+213.4 %), best +250.1 %, 3 min left`."""
+    place = f"{progress['number']}/{progress['of']} {host} {progress['phase']}"
+    if progress["error"]:
+        outcome = f"failed: {progress['error']}"
+    else:
+        change = "" if progress["change"] is None else f" ({progress['change']:+.1f} %)"
+        outcome = f"{progress['metric']:.6g} {metric}{change}"
+    best = "" if progress["best"] is None else f", best {progress['best']:+.1f} %"
+    return f"{place}: {outcome}{best}, {duration(progress['left'])} left"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

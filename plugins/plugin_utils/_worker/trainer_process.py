@@ -1,0 +1,118 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Starting the trainer: the first worker to take the lock does it, the others connect."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .._wire import Line, connect
+
+_PACKAGE = __package__.rpartition(".")[0] + "._trainer"
+# The folder above ansible_collections: what has to be on the trainer's path.
+_ROOT = Path(__file__).absolute().parents[6]
+_NEEDED = {"torch": "torch", "stable_baselines3": "stable-baselines3", "gymnasium": "gymnasium", "scipy": "scipy"}
+_PATIENCE = 120.0
+
+
+class TrainerFailed(Exception):
+    """The trainer could not start, or ended before the study did."""
+
+
+@dataclass(frozen=True)
+class StudyOver:
+    """This worker came when the study had ended already."""
+
+    result: dict[str, Any]
+
+
+def meet(folder: Path, log: Path, config: dict[str, Any]) -> Line | StudyOver:
+    """Connect to the run's trainer, starting it if nobody has. `config` is a TrainerConfig as a dict.
+
+    folder: private to the run. log: where the trainer's own output goes. Raises TrainerFailed.
+    """
+    missing = [package for module, package in _NEEDED.items() if not find_spec(module)]
+    if missing:
+        raise TrainerFailed(
+            f"the trainer needs {', '.join(missing)}, which {sys.executable} does not have; pip install them there"
+        )
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with open(folder / "lock", "a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not lock_says_started(lock):
+            lock.write(str(_start(folder, log, config)))
+            lock.flush()
+        lock.seek(0)
+        pid = int(lock.read())
+    return _wait_for(folder, log, pid)
+
+
+def lock_says_started(lock: Any) -> bool:
+    lock.seek(0)
+    return bool(lock.read())
+
+
+def _start(folder: Path, log: Path, config: dict[str, Any]) -> int:
+    (folder / "trainer.json").write_text(json.dumps(config))
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = open(log, "w")
+    except OSError as error:
+        raise TrainerFailed(f"{log.parent} cannot be written: {error.strerror}; set `output` to a folder that can") from None
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    with output:
+        # A session of its own: Ctrl-C is for the workers, which then tell the trainer.
+        process = subprocess.Popen(
+            [sys.executable, "-m", _PACKAGE, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+    return process.pid
+
+
+def _wait_for(folder: Path, log: Path, pid: int) -> Line | StudyOver:
+    limit = time.monotonic() + _PATIENCE
+    while time.monotonic() < limit:
+        if (folder / "end.json").exists():
+            end = json.loads((folder / "end.json").read_text())
+            if "error" in end:
+                raise TrainerFailed(end["error"])
+            return StudyOver(end["result"])
+        try:
+            return connect(folder)
+        except OSError:
+            pass
+        if not _alive(pid):
+            raise TrainerFailed(why_it_ended(log))
+        time.sleep(0.05)
+    raise TrainerFailed(f"the trainer did not start within {_PATIENCE:g} s; see {log}")
+
+
+def why_it_ended(log: Path) -> str:
+    """The last line that the trainer wrote: of a traceback, that is what happened."""
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return f"the trainer ended early: {lines[-1] if lines else 'it said nothing'}; see {log}"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        # As its parent, reap it; anybody else just looks.
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return Path(f"/proc/{pid}").exists()

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Running commands where the benchmark runs: what SSH and a local subprocess have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+from typing import Protocol
+
+_LONGEST_LINE = 65_536
+_ERROR_TAIL = 4_096
+
+
+class Lost(Exception):
+    """The connection to the host broke."""
+
+
+class TimedOut(Exception):
+    """The command did not end in time, not even after the host itself should have ended it."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command ended. `errors` is the end of what it wrote to standard error."""
+
+    code: int
+    errors: str
+    seconds: float
+
+
+class Process(Protocol):
+    """A command that runs on the host."""
+
+    def read(self, patience: float) -> tuple[bytes, bytes]:
+        """What has come on standard output and error; waits up to `patience` seconds for something to come."""
+
+    def code(self) -> int | None:
+        """The exit code, or None while the command runs; raises Lost."""
+
+    def close(self) -> None:
+        """Let go of the command; it loses its standard output."""
+
+
+class Transport(Protocol):
+    """A way to run commands on one host."""
+
+    def start(self, command: list[str], *, stdin: bytes = b"") -> Process:
+        """Start a command. Raises Lost."""
+
+    def close(self) -> None: ...
+
+
+def follow(
+    process: Process,
+    on_line: Callable[[str], None],
+    *,
+    limit: float,
+    stop: Event | None = None,
+) -> Completed:
+    """Hand on every line of standard output as it comes, until the command ends or `stop` is set.
+
+    limit: seconds until TimedOut is raised; the command is not ended by that. Raises Lost.
+    """
+    started = time.monotonic()
+    pending, errors = b"", b""
+    while True:
+        code = process.code()
+        output, error = process.read(0.0 if code is not None else 0.5)
+        errors = (errors + error)[-_ERROR_TAIL:]
+        *lines, pending = (pending + output).split(b"\n")
+        for line in lines:
+            on_line(line.decode(errors="replace"))
+        pending = pending[:_LONGEST_LINE]
+        ended = code is not None and not output and not error
+        if ended or (stop and stop.is_set()):
+            if pending:
+                on_line(pending.decode(errors="replace"))
+            seconds = time.monotonic() - started
+            return Completed(-1 if code is None else code, errors.decode(errors="replace").strip(), seconds)
+        if time.monotonic() - started > limit:
+            raise TimedOut(f"did not end within {limit:g} s")
+
+
+def output_of(transport: Transport, command: list[str], *, stdin: bytes = b"", limit: float = 30.0) -> str:
+    """What a short command prints; raises Lost, TimedOut, and OSError where it fails."""
+    lines: list[str] = []
+    process = transport.start(command, stdin=stdin)
+    try:
+        completed = follow(process, lines.append, limit=limit)
+    finally:
+        process.close()
+    if completed.code != 0:
+        raise OSError(f"{command[0]}: {completed.errors or f'exit code {completed.code}'}")
+    return "\n".join(lines)
