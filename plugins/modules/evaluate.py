@@ -12,8 +12,9 @@ module: evaluate
 short_description: Take part in a study that learns kernel parameters for a workload
 version_added: "0.1.0"
 description:
-  - Runs on all hosts of the play at once. Each host applies candidate values with M(autotune.kernel.sysctl) under a lease, runs the
-    benchmark over SSH, and sends the measurement to the trainer, a process of its own that the first host starts.
+  - Runs on all hosts of the play at once. Each host applies candidate values with M(autotune.kernel.sysctl) under a
+    lease, runs the benchmark over SSH, and sends the measurement to the trainer, a process of its own that the first
+    host starts.
   - Ends when the study does. Every host then has its own values back; so it does after a failure and after Ctrl-C.
   - The result is in C(result.json) in a folder named for the workload, below O(output).
 options:
@@ -33,7 +34,8 @@ options:
     default: learned
   seed:
     description:
-      - Makes the learner's choices repeatable; it wins over the study's. Without either, one is drawn and written into the result.
+      - Makes the learner's choices repeatable; it wins over the study's. Without either, one is drawn and written into
+        the result.
     type: int
   environment:
     description:

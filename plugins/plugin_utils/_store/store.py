@@ -29,9 +29,13 @@ def open_store(url: str) -> Engine:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; set `store`") from None
+        raise StoreError(
+            f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; set `store`"
+        ) from None
     except OSError as error:
-        raise StoreError(f"the store's folder cannot be made: {error}; set `store` to a place that is writable") from None
+        raise StoreError(
+            f"the store's folder cannot be made: {error}; set `store` to a place that is writable"
+        ) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     try:
@@ -55,7 +59,13 @@ def shown(url: str) -> str:
 
 def _prepare_sqlite(connection: Any, dummy: Any) -> None:
     # FULL costs a millisecond an evaluation, and a power cut then loses none that was acknowledged.
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+    for pragma in (
+        "busy_timeout=10000",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -91,9 +101,7 @@ class StudyRecord:
     def add_evaluation(self, host: str, **columns: Any) -> None:
         with Session(self._engine) as session:
             session.add(
-                EvaluationRow(
-                    study_id=self.study_id, host_id=self._hosts[host], finished=datetime.now(UTC), **columns
-                )
+                EvaluationRow(study_id=self.study_id, host_id=self._hosts[host], finished=datetime.now(UTC), **columns)
             )
             session.commit()
 

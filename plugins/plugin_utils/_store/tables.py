@@ -61,8 +61,9 @@ class HostRow(Base):
 class EvaluationRow(Base):
     """One evaluation.
 
-    `asked` are the values of the candidate, `actual` what the kernel kept of them. `performance` is the log ratio to the
-    host's baseline (above 0 is better), `seconds` the duration of each stage. A failed one has an `error` and no metric.
+    `asked` are the values of the candidate, `actual` what the kernel kept of them. `performance` is the log ratio to
+    the host's baseline (above 0 is better), `seconds` the duration of each stage. A failed one has an `error` and no
+    metric.
     """
 
     __tablename__ = "evaluations"

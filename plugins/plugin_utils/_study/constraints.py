@@ -71,7 +71,9 @@ def parse_constraint(text: str) -> Constraint:
     """Raises ValueError saying what a constraint looks like."""
     match = _CONSTRAINT.match(text)
     if not match:
-        raise ValueError("is no constraint; write `parameter <= parameter`, with <, <=, > or >=, or a number on one side")
+        raise ValueError(
+            "is no constraint; write `parameter <= parameter`, with <, <=, > or >=, or a number on one side"
+        )
     left, sign, right = match.groups()
     if sign.startswith(">"):
         left, right = right, left
@@ -81,10 +83,12 @@ def parse_constraint(text: str) -> Constraint:
     return Constraint(text, smaller, larger, strict=len(sign) == 1)
 
 
-def repair(numbers: dict[Place, float], constraints: list[Constraint], bounds: dict[Place, Bounds]) -> dict[Place, float]:
+def repair(
+    numbers: dict[Place, float], constraints: list[Constraint], bounds: dict[Place, Bounds]
+) -> dict[Place, float]:
     """The numbers changed as little as needed until every constraint holds.
 
-    The smaller side gives way first, since the larger one is mostly a limit; where its range ends, the larger side moves.
+    The smaller side gives way first, since the larger one is mostly a limit; where its range ends, the larger moves.
     Raises ValueError naming the constraint that cannot be met.
     """
     repaired = dict(numbers)

@@ -41,7 +41,9 @@ class StudyError(Exception):
     def __init__(self, path: Path, errors: list[str]) -> None:
         self.errors = errors
         count = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
-        super().__init__("\n".join([f"{path}: {count} in the study, nothing was touched:", *(f"  - {e}" for e in errors)]))
+        super().__init__(
+            "\n".join([f"{path}: {count} in the study, nothing was touched:", *(f"  - {e}" for e in errors)])
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ class _NoDuplicates(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases are not read in a study", problem_mark=self.peek_event().start_mark)
+            raise yaml.MarkedYAMLError(
+                problem="aliases are not read in a study",
+                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

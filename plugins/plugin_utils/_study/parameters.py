@@ -136,7 +136,9 @@ class VectorParameter(Parameter):
         ]
 
     def layout(self) -> Layout:
-        fixed = {at: element.value for at, element in enumerate(self.elements) if element.value is not None}
+        fixed: dict[int, float] = {
+            at: element.value for at, element in enumerate(self.elements) if element.value is not None
+        }
         return Layout(self.param, fixed=fixed, elements=len(self.elements), ordered=self.ordered)
 
 

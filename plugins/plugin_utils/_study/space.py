@@ -67,7 +67,7 @@ class Layout:
     """How a parameter's value is put together: its axes and, for a vector, its fixed elements."""
 
     parameter: str
-    fixed: dict[int, float]
+    fixed: Mapping[int, float]
     elements: int
     ordered: bool
 
@@ -84,9 +84,11 @@ class SearchSpace:
         self.axes = axes
         self.layouts = layouts
         self.constraints = [*_order_within_vectors(layouts), *map(parse_constraint, constraints)]
-        self._bounds = {
-            axis.place: Bounds(axis.low, axis.high, axis.step) for axis in axes
-        } | {(layout.parameter, at): Bounds(value, value, 1.0) for layout in layouts for at, value in layout.fixed.items()}
+        self._bounds = {axis.place: Bounds(axis.low, axis.high, axis.step) for axis in axes} | {
+            (layout.parameter, at): Bounds(value, value, 1.0)
+            for layout in layouts
+            for at, value in layout.fixed.items()
+        }
         generator = np.random.default_rng(0)
         for point in [np.zeros(self.size), np.ones(self.size), *generator.random((64, self.size))]:
             self.decode(point)

@@ -5,8 +5,8 @@
 
     python -m ansible_collections.autotune.kernel.plugins.plugin_utils._trainer FOLDER
 
-FOLDER is private and holds `trainer.json` (see `TrainerConfig`); the trainer adds the socket, and leaves `end.json`, which
-is the result or, where it could not even start, the reason.
+FOLDER is private and holds `trainer.json` (see `TrainerConfig`); the trainer adds the socket, and leaves `end.json`,
+which is the result or, where it could not even start, the reason.
 """
 
 from __future__ import annotations

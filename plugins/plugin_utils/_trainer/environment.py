@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from .._study.metrics import SYSTEM_METRICS
-from .._study.space import Candidate, SearchSpace, Value
+from .._study.space import Candidate, Point, SearchSpace, Value
 from .evaluation import Evaluation
 from .reward import LARGEST_LOG_RATIO
 
@@ -45,16 +45,22 @@ class Observer:
         performance = evaluation.score.performance
         measurement = evaluation.measurement
         values = {**(evaluation.job.values or {}), **measurement.actual}
-        return self._observation(values, -LARGEST_LOG_RATIO if performance is None else performance, measurement.observations)
+        return self._observation(
+            values, -LARGEST_LOG_RATIO if performance is None else performance, measurement.observations
+        )
 
-    def _observation(self, values: Mapping[str, Value], performance: float, sampled: Mapping[str, float]) -> Observation:
+    def _observation(
+        self, values: Mapping[str, Value], performance: float, sampled: Mapping[str, float]
+    ) -> Observation:
         metrics = [SYSTEM_METRICS[name].normalised(sampled.get(name, 0.0)) for name in self._metrics]
         bounded = np.clip(performance / LARGEST_LOG_RATIO, -1.0, 1.0)
         return np.concatenate([self._space.encode(values), [bounded], metrics]).astype(np.float32)
 
 
-def _to_unit(action: NDArray[Any]) -> NDArray[np.float64]:
-    return (np.clip(action, -1.0, 1.0).astype(np.float64) + 1.0) / 2.0
+def to_point(action: NDArray[Any]) -> Point:
+    """The point of the unit cube that an action, in [-1, 1], stands for."""
+    point: Point = (np.clip(action, -1.0, 1.0).astype(np.float64) + 1.0) / 2.0
+    return point
 
 
 class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
@@ -74,7 +80,9 @@ class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     An episode starts on the host's own values and is truncated after `max_steps` evaluations; it never terminates.
     """
 
-    def __init__(self, space: SearchSpace, metrics: Sequence[str], evaluate: Evaluate, start: Observation, max_steps: int):
+    def __init__(
+        self, space: SearchSpace, metrics: Sequence[str], evaluate: Evaluate, start: Observation, max_steps: int
+    ):
         self._space, self._evaluate, self._start, self._max_steps = space, evaluate, start, max_steps
         self._observer = Observer(space, metrics)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (space.size,), np.float32)
@@ -88,10 +96,8 @@ class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._steps = 0
         return self._start.copy(), {}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        (evaluation,) = self._evaluate([self._space.decode(_to_unit(action))])
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        (evaluation,) = self._evaluate([self._space.decode(to_point(action))])
         self._steps += 1
         truncated = self._steps >= self._max_steps
         return self._observer.after(evaluation), evaluation.score.reward, False, truncated, {"evaluation": evaluation}
@@ -105,7 +111,13 @@ class FleetEnv(VecEnv):
     """
 
     def __init__(
-        self, space: SearchSpace, metrics: Sequence[str], evaluate: Evaluate, start: Observation, max_steps: int, slots: int
+        self,
+        space: SearchSpace,
+        metrics: Sequence[str],
+        evaluate: Evaluate,
+        start: Observation,
+        max_steps: int,
+        slots: int,
     ) -> None:
         self._space, self._evaluate, self._start, self._max_steps = space, evaluate, start, max_steps
         self._observer = Observer(space, metrics)
@@ -121,7 +133,7 @@ class FleetEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> Any:
-        evaluations = self._evaluate([self._space.decode(_to_unit(action)) for action in self._actions])
+        evaluations = self._evaluate([self._space.decode(to_point(action)) for action in self._actions])
         observations = np.stack([self._observer.after(evaluation) for evaluation in evaluations])
         self._steps += 1
         dones = self._steps >= self._max_steps

@@ -46,8 +46,12 @@ class Measurement:
     def from_message(cls, content: dict[str, Any]) -> Measurement:
         """From the wire. A metric from which no ratio can be formed is a failure, not a number."""
         measurement = cls(**content)
-        if measurement.error is None and not (measurement.metric and math.isfinite(measurement.metric) and measurement.metric > 0):
-            return cls(**{**content, "metric": None, "error": f"the metric is {measurement.metric}; it must be above 0"})
+        if measurement.error is None and not (
+            measurement.metric and math.isfinite(measurement.metric) and measurement.metric > 0
+        ):
+            return cls(
+                **{**content, "metric": None, "error": f"the metric is {measurement.metric}; it must be above 0"}
+            )
         return measurement
 
 

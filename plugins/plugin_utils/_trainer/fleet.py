@@ -57,8 +57,8 @@ class Host:
 class Fleet:
     """Evaluates jobs on the hosts that connect; measure() and wait_for_baselines() block, and raise Ended.
 
-    The callbacks are called as things happen, one at a time; what `on_evaluation` returns is sent to the host's worker as
-    progress. `hosts` are those that are ready now, `admitted` all that ever were.
+    The callbacks are called as things happen, one at a time; what `on_evaluation` returns is sent to the host's worker
+    as progress. `hosts` are those that are ready now, `admitted` all that ever were.
     """
 
     def __init__(
@@ -198,7 +198,9 @@ class Fleet:
             for other in self.hosts.values():
                 shared = _shared(self._study.space.parameters, facts, other.facts)
                 if shared:
-                    return f"{name} and {other.name} are the same kernel and share {', '.join(shared)}; tune one of them"
+                    return (
+                        f"{name} and {other.name} are the same kernel and share {', '.join(shared)}; tune one of them"
+                    )
             host.own.extend(Ticket(Job("baseline", None, name)) for dummy in range(self._study.baseline_evaluations))
             self._on_host(host)
             self.hosts[name] = self.admitted[name] = host

@@ -18,7 +18,7 @@ from stable_baselines3 import PPO
 
 from .._study.space import SearchSpace
 from .._study.study import TrainingConfig
-from .environment import Evaluate, FleetEnv, Observation
+from .environment import Evaluate, FleetEnv, Observation, to_point
 
 _SMALLEST_ROLLOUT, _LARGEST_ROLLOUT = 4, 64
 
@@ -64,8 +64,8 @@ def advice(config: TrainingConfig) -> str | None:
     settings = derive(config)
     if settings.updates == 0:
         return (
-            f"total_timesteps {config.total_timesteps} is less than one rollout (n_steps {settings.rollout}): the policy is "
-            f"never updated, so this is a random search; raise total_timesteps, or leave n_steps out"
+            f"total_timesteps {config.total_timesteps} is less than one rollout (n_steps {settings.rollout}): the "
+            f"policy is never updated, so this is a random search; raise total_timesteps, or leave n_steps out"
         )
     return None
 
@@ -82,8 +82,8 @@ def search(
 ) -> None:
     """Spend exactly `config.total_timesteps` evaluations on learning; `evaluate` keeps what it saw.
 
-    start: the observation of the baseline. tell: shows one line to the user. The same seed and measurements give the same
-    candidates. An exception from `evaluate` passes through.
+    start: the observation of the baseline. tell: shows one line to the user. The same seed and measurements give the
+    same candidates. An exception from `evaluate` passes through.
     """
     torch.set_num_threads(1)  # the policy is tiny, and the benchmark may run on this very machine
     settings = derive(config)
@@ -111,4 +111,4 @@ def search(
     left = config.total_timesteps - settings.updates * settings.rollout
     if left:
         actions, dummy = model.predict(np.tile(start, (left, 1)), deterministic=False)
-        evaluate([space.decode((np.clip(action, -1, 1).astype(np.float64) + 1) / 2) for action in actions])
+        evaluate([space.decode(to_point(action)) for action in actions])

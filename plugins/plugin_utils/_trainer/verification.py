@@ -106,8 +106,8 @@ def judge(
 ) -> Proof | None:
     """Is the candidate better than the baseline? None where fewer than four pairs leave nothing to judge by.
 
-    Improved means: a paired t test on the log ratios rejects equality, the bootstrap interval (BCa) lies above zero, the
-    gain is at least `min_improvement` per cent, and no single host got significantly worse.
+    Improved means: a paired t test on the log ratios rejects equality, the bootstrap interval (BCa) lies above zero,
+    the gain is at least `min_improvement` per cent, and no single host got significantly worse.
     """
     ratios = np.array([log_ratio(pair.candidate, pair.baseline, direction) for pair in pairs])
     if len(ratios) < 4:

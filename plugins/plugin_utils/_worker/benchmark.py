@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Running the benchmark: shipped to a private folder, in its own process group, with a time limit, its output read as it comes."""
+"""Running the benchmark: in a private folder and a process group of its own, with a time limit, its output live."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 
 """Ctrl-C at safe points only.
 
-Ansible ends a worker with os._exit on SIGINT and SIGTERM: neither `finally` nor the playbook's `always:` would run. So the
-worker remembers the signal, and raises where that can do no harm: never while a module is writing values on the host,
-since that module would go on writing after the values were put back.
+Ansible ends a worker with os._exit on SIGINT and SIGTERM: neither `finally` nor the playbook's `always:` would run. So
+the worker remembers the signal, and raises where that can do no harm: never while a module is writing values on the
+host, since that module would go on writing after the values were put back.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class LocalProcess:
         self._open: list[IO[bytes]] = [stream for stream in (process.stdout, process.stderr) if stream]
 
     def read(self, patience: float) -> tuple[bytes, bytes]:
-        found = {stream: b"" for stream in (self._process.stdout, self._process.stderr)}
+        found = dict.fromkeys((self._process.stdout, self._process.stderr), b"")
         for stream in self._ready(patience):
             found[stream] = os.read(stream.fileno(), 65_536)
             if not found[stream]:
@@ -52,7 +52,7 @@ class LocalTransport:
     """Runs commands as subprocesses, each in a session of its own."""
 
     def start(self, command: list[str], *, stdin: bytes = b"") -> LocalProcess:
-        process = subprocess.Popen(  # noqa: S603 (a list of words, no shell)
+        process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
         assert process.stdin

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""A host's part in a study, from Ansible's side: prepare the host, serve the trainer, leave the host as it was found."""
+"""A host's part in a study, from Ansible's side: prepare the host, serve the trainer, leave all as it was found."""
 
 from __future__ import annotations
 
@@ -44,13 +44,20 @@ class Part:
     """One host's part. `arguments` are those of the action `evaluate`."""
 
     def __init__(
-        self, action: ActionBase, arguments: dict[str, Any], task_vars: Mapping[str, Any], display: Display, study: StudyFile
+        self,
+        action: ActionBase,
+        arguments: dict[str, Any],
+        task_vars: Mapping[str, Any],
+        display: Display,
+        study: StudyFile,
     ) -> None:
         self._action, self._arguments, self._task_vars, self._display = action, arguments, task_vars, display
         self._file, self._study = study, study.study
         self.host = str(task_vars["inventory_hostname"])
         self.lease = int(self._study.training_config.benchmark_timeout) + _LEASE_MARGIN
-        self._holder = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getppid()}, study {self._study.workload_name}"
+        self._holder = (
+            f"{getpass.getuser()}@{socket.gethostname()}, process {os.getppid()}, study {self._study.workload_name}"
+        )
         self._touched = False
         self._transport: Transport | None = None
         self._benchmark: Benchmark | None = None
@@ -82,10 +89,9 @@ class Part:
         return {**{name: facts[name] for name in kept}, "values": values}
 
     def workplace(self) -> Workplace:
-        assert self._transport and self._benchmark, "prepare() comes first"
-        return Workplace(
-            self.host, self._study, self.apply, self._transport, self._benchmark, self._connect_seconds
-        )
+        assert self._transport, "prepare() comes first"
+        assert self._benchmark, "prepare() comes first"
+        return Workplace(self.host, self._study, self.apply, self._transport, self._benchmark, self._connect_seconds)
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Put values on the host, on loan; returns what the kernel kept. Raises ApplyFailed."""
@@ -105,7 +111,7 @@ class Part:
         return after
 
     def leave(self) -> None:
-        """Leave the host as it was found: values, files, processes. Raises PartFailed where that cannot be seen to be so."""
+        """Leave the host as it was found: values, files, processes. Raises PartFailed where that is not so."""
         if self._touched:
             self._module("sysctl", {"state": "restored", "holder": self._holder})
             self._touched = False
@@ -138,7 +144,7 @@ class Part:
             return LocalTransport()
         if connection.transport != "ssh":
             raise PartFailed(
-                f"{self.host}: the benchmark cannot run over ansible_connection '{connection.transport}'; use ssh or local"
+                f"{self.host}: no benchmark can run over ansible_connection '{connection.transport}'; use ssh or local"
             )
         return SSHTransport(SSHAddress.of_connection(connection.get_option))
 
@@ -270,9 +276,7 @@ def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[st
         part.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
 
 
-def _trainer_config(
-    study: StudyFile, hosts: list[str], output: Path, arguments: dict[str, Any]
-) -> dict[str, Any]:
+def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     return {
         "study": study.study.model_dump(mode="json", exclude_none=True),
         "hosts": hosts,

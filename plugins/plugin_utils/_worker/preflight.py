@@ -18,7 +18,9 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str]) -> list[str]
         elif not state["readable"]:
             found.append(f"{parameter} cannot be read, so it could not be put back")
         elif not state["writable"] and facts["effective_uid"] != 0:
-            found.append(f"{parameter} is not writable for user id {facts['effective_uid']}; use become, or connect as root")
+            found.append(
+                f"{parameter} is not writable for user id {facts['effective_uid']}; use become, or connect as root"
+            )
         elif not state["writable"]:
             found.append(f"{parameter} is read-only here")
         elif state["denied"] and parameter not in allow_unsafe:

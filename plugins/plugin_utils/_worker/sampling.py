@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 
 from .transport import Lost, TimedOut, Transport, follow
@@ -24,7 +24,7 @@ _SECTOR = 512
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at /proc. `counters` only grow; `levels` are values of that moment; `at` is the host's uptime in seconds."""
+    """One look at /proc. `counters` only grow, `levels` are of the moment, `at` is the host's uptime in seconds."""
 
     at: float
     counters: dict[str, float]
@@ -68,7 +68,7 @@ def summarise(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 class Sampler:
-    """Samples from its creation until stop(), which returns the means and rates; a sampler that fails just knows less."""
+    """Samples from its creation until stop(), which returns means and rates; a sampler that fails just knows less."""
 
     def __init__(self, transport: Transport) -> None:
         self._samples: list[Sample] = []
@@ -129,7 +129,9 @@ def _loadavg(rows: Rows, counters: Numbers, levels: Numbers) -> None:
 
 
 def _diskstats(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    whole = [row for row in rows if not row[2].startswith(("loop", "ram", "dm-", "md")) and not _is_partition(row, rows)]
+    whole = [
+        row for row in rows if not row[2].startswith(("loop", "ram", "dm-", "md")) and not _is_partition(row, rows)
+    ]
     counters["disk_read_mb_per_second"] = sum(float(row[5]) for row in whole) * _SECTOR / 1e6
     counters["disk_write_mb_per_second"] = sum(float(row[9]) for row in whole) * _SECTOR / 1e6
 

@@ -3,8 +3,8 @@
 
 """Commands on a host over one SSH transport that stays open: milliseconds a command, and output as it comes.
 
-The connection is built from the inventory's own variables and from OpenSSH's configuration, and host keys are checked as
-Ansible would check them.
+The connection is built from the inventory's own variables and from OpenSSH's configuration, and host keys are checked
+as Ansible would check them.
 """
 
 from __future__ import annotations
@@ -49,9 +49,8 @@ class SSHAddress:
     @classmethod
     def of_connection(cls, option: Callable[[str], Any]) -> SSHAddress:
         """From the options of Ansible's ssh connection, by their names there."""
-        arguments = [
-            word for name in ("ssh_args", "ssh_common_args", "ssh_extra_args") for word in shlex.split(option(name) or "")
-        ]
+        sources = ("ssh_args", "ssh_common_args", "ssh_extra_args")
+        arguments = [word for source in sources for word in shlex.split(option(source) or "")]
         return cls(
             host=str(option("host")),
             port=int(option("port")) if option("port") else None,
@@ -150,7 +149,8 @@ class SSHTransport:
         for name in (*system_files, *user_files):
             if Path(name).expanduser().is_file():
                 self._client.load_system_host_keys(str(Path(name).expanduser()))
-        checked = address.check_host_key and options.get("stricthostkeychecking", "yes") not in ("no", "off", "accept-new")
+        relaxed = options.get("stricthostkeychecking", "yes") in ("no", "off", "accept-new")
+        checked = address.check_host_key and not relaxed
         self._client.set_missing_host_key_policy(paramiko.RejectPolicy() if checked else HostKeyNotChecked())
 
     def start(self, command: list[str], *, stdin: bytes = b"") -> SSHProcess:
@@ -174,7 +174,8 @@ def _socket(address: SSHAddress, options: dict[str, str]) -> Any:
     if options.get("proxyjump", "none") != "none":
         *others, last = options["proxyjump"].split(",")
         hops = ["-J", ",".join(others)] if others else []
-        return paramiko.ProxyCommand(shlex.join(["ssh", *_without_jump(address.arguments), *hops, "-W", f"[{host}]:{port}", last]))
+        jump = ["ssh", *_without_jump(address.arguments), *hops, "-W", f"[{host}]:{port}", last]
+        return paramiko.ProxyCommand(shlex.join(jump))
     if options.get("proxycommand", "none") != "none":
         command = options["proxycommand"].replace("%h", host).replace("%p", str(port)).replace("%r", address.user or "")
         return paramiko.ProxyCommand(command)
@@ -186,7 +187,7 @@ def _socket(address: SSHAddress, options: dict[str, str]) -> Any:
 
 
 def _without_jump(arguments: list[str]) -> list[str]:
-    """ssh's arguments for reaching the jump host: all but those that say how to get past it, or share its connection."""
+    """ssh's arguments for reaching the jump host: all but those on how to get past it or share its connection."""
     kept: list[str] = []
     skip = False
     for at, word in enumerate(arguments):

@@ -49,26 +49,21 @@ def meet(folder: Path, log: Path, config: dict[str, Any]) -> Line | StudyOver:
     folder.mkdir(mode=0o700, exist_ok=True)
     with open(folder / "lock", "a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not lock_says_started(lock):
-            lock.write(str(_start(folder, log, config)))
-            lock.flush()
         lock.seek(0)
-        pid = int(lock.read())
-    return _wait_for(folder, log, pid)
-
-
-def lock_says_started(lock: Any) -> bool:
-    lock.seek(0)
-    return bool(lock.read())
+        if not (pid := lock.read()):
+            pid = str(_start(folder, log, config))
+            lock.write(pid)
+    return _wait_for(folder, log, int(pid))
 
 
 def _start(folder: Path, log: Path, config: dict[str, Any]) -> int:
     (folder / "trainer.json").write_text(json.dumps(config))
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        output = open(log, "w")
+        output = open(log, "w")  # noqa: SIM115 (closed below; only opening it may fail in this way)
     except OSError as error:
-        raise TrainerFailed(f"{log.parent} cannot be written: {error.strerror}; set `output` to a folder that can") from None
+        message = f"{log.parent} cannot be written: {error.strerror}; set `output` to a folder that can"
+        raise TrainerFailed(message) from None
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     with output:
         # A session of its own: Ctrl-C is for the workers, which then tell the trainer.

@@ -66,10 +66,11 @@ def follow(
     limit: seconds until TimedOut is raised; the command is not ended by that. Raises Lost.
     """
     started = time.monotonic()
+    patience = 0.05 if stop else 0.5  # seconds; whoever can be told to stop has to listen more often
     pending, errors = b"", b""
     while True:
         code = process.code()
-        output, error = process.read(0.0 if code is not None else 0.5)
+        output, error = process.read(0.0 if code is not None else patience)
         errors = (errors + error)[-_ERROR_TAIL:]
         *lines, pending = (pending + output).split(b"\n")
         for line in lines:
