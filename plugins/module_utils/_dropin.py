@@ -34,7 +34,7 @@ class Former:
 
 @dataclass(frozen=True)
 class Record:
-    """What one application changed: the host's own values, those applied, and the drop-in's former file (None: no file)."""
+    """What was changed under one name: the host's own values, those applied, the former drop-in (None: there was none)."""
 
     originals: dict[str, str]
     values: dict[str, str]

@@ -38,7 +38,7 @@ def write_json(path: str, content: dict[str, Any], mode: int = 0o644) -> None:
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """The content of a JSON file, None if there is no file; raises OSError, and ValueError for anything but an object."""
+    """The content of a JSON file, None if there is no file; raises OSError, or ValueError if it is not an object."""
     try:
         with open(path, "rb") as file:
             content = json.loads(file.read())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What a host remembers about values on loan: the journal of the lease, the verdict of its end, and the lock over both."""
+"""What a host remembers of values on loan: the journal of the lease, the verdict of its end, the lock over both."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def now() -> float:
 
 
 def read() -> Lease | None:
-    """The lease in force or run out, None if there is none from this boot; raises Failure if it cannot be understood."""
+    """The lease, in force or run out, None if this boot has none; raises Failure if it cannot be understood."""
     path = _file("lease.json")
     try:
         content = _durable.read_json(path)
@@ -75,12 +75,13 @@ def read() -> Lease | None:
         lease = Lease(**{item.name: content[item.name] for item in fields(Lease)})
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise _transaction.Failure(
-            f"The journal {path} cannot be read ({error}), so the host's own values are unknown: check them, then remove the file."
+            f"The journal {path} cannot be read ({error}), so the host's own values are unknown: "
+            "check them, then remove the file."
         ) from None
     if lease.network_namespace != _procfs.network_namespace():
         raise _transaction.Failure(
-            f"{lease.holder} holds this host from another network namespace (inode {lease.network_namespace}), whose values cannot be "
-            f"put back from here; if that namespace has gone, remove {path}."
+            f"{lease.holder} holds this host from another network namespace (inode {lease.network_namespace}), "
+            f"whose values cannot be put back from here; if that namespace has gone, remove {path}."
         )
     return lease
 
@@ -155,6 +156,7 @@ def locked(seconds: float = 30, insist: bool = False) -> Iterator[None]:
         raise _transaction.Failure(
             f"{RUN_DIRECTORY} cannot be used ({error.strerror}): this needs root, use become."
         ) from None
+    is_mine = False
     try:
         until = now() + seconds
         while not _try_lock(descriptor):
@@ -168,10 +170,12 @@ def locked(seconds: float = 30, insist: bool = False) -> Iterator[None]:
                     os.kill(int(pid), signal.SIGKILL)
                 until = now() + seconds
             time.sleep(0.02)
-        os.ftruncate(descriptor, 0)
+        is_mine = True
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
+        if is_mine:
+            os.ftruncate(descriptor, 0)  # a number left here may be another process's by and by
         os.close(descriptor)
 
 

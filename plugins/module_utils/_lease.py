@@ -38,14 +38,12 @@ def lend(
 ) -> Report:
     """Set values until the holder gives them back or `seconds` have gone by without another call; raises Failure."""
     report = Report()
-    if check:
+    with contextlib.nullcontext() if check else _journal.locked():
         lease = claim(holder, report, check)
         plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {})
-        report.changes = _transaction.predicted(plan)
-        return report
-    with _journal.locked():
-        lease = claim(holder, report)
-        plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {})
+        if check:
+            report.changes = _transaction.predicted(plan)
+            return report
         expected = _constraints.expected(plan.targets)
         if lease:
             fresh = _journal.renewed(lease, seconds, plan.before, expected)
@@ -78,7 +76,7 @@ def give_back(holder: str | None = None, check: bool = False) -> Report:
         tell_foreign(lease.foreign(), report.warnings)
         report.changes = restoration(lease.originals, report)
         if not check:
-            end(lease)
+            report.verdict = end(lease)
     return report
 
 
@@ -100,7 +98,10 @@ def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Chang
 
 
 def claim(holder: str | None, report: Report, check: bool = False) -> _journal.Lease | None:
-    """The holder's own lease if he has one; a lease that ran out is settled first. Raises Failure if another one holds the host."""
+    """The holder's own lease, None if nobody has one; a lease that ran out is settled first.
+
+    Raises Failure if somebody else holds the host.
+    """
     lease = _journal.read()
     if lease is None:
         return None
@@ -114,7 +115,8 @@ def claim(holder: str | None, report: Report, check: bool = False) -> _journal.L
     _journal.write_verdict(verdict)
     report.verdict = verdict
     report.warnings.append(
-        f"the lease of {lease.holder} had run out {-lease.expires_in:.0f} seconds ago with no watchdog left; its values were put back first"
+        f"the lease of {lease.holder} had run out {-lease.expires_in:.0f} seconds ago and no watchdog had ended it; "
+        "the host's own values were put back first"
     )
     tell_foreign(verdict["foreign"], report.warnings)
     return None
@@ -131,7 +133,7 @@ def refuse_other(lease: _journal.Lease, holder: str | None, unless_unnamed: bool
 
 
 def end(lease: _journal.Lease) -> dict[str, Any]:
-    """Put a lease's originals back and forget the lease: the verdict. Raises Failure if one is not back; the lease stays then."""
+    """Put a lease's originals back and forget it: the verdict. Raises Failure if one is not back; the lease stays then."""
     with _transaction.undisturbed():
         verdict = _journal.restore(lease)
         if verdict["verified"]:
@@ -152,7 +154,7 @@ def tell_foreign(foreign: Mapping[str, str], warnings: list[str]) -> None:
 
 
 def _leave_as_it_was(lease: _journal.Lease | None, fresh: _journal.Lease, error: Failure | OSError) -> None:
-    """After a failed attempt, have the journal say what holds; it keeps the attempt if a value could not be put back."""
+    """After a failed attempt, make the journal say what holds. It stays if a value could not be put back."""
     if isinstance(error, OSError):
         failure = Failure(
             f"The lease could not be put on record in {_journal.RUN_DIRECTORY} ({error.strerror}); nothing was written."

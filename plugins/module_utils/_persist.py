@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Values that stay, across boots if wished, and the way back: the state `present`, and `restored` with a drop-in's name."""
+"""Values that stay, across boots if wished, and the way back: the states `present` and, with a name, `restored`."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ def _undo(name: str, record: _dropin.Record) -> None:
             _dropin.put_back(name, record.former)
         except OSError as error:
             raise Failure(
-                f"{_dropin.path_of(name)} could not be put back ({error.strerror}); its former content is in {_dropin.record_path_of(name)}.",
+                f"{_dropin.path_of(name)} could not be put back ({error.strerror}); "
+                f"its former content is in {_dropin.record_path_of(name)}.",
                 mismatches=mismatches,
             ) from None
         if mismatches:

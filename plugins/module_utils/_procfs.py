@@ -29,7 +29,8 @@ def components(parameter: str) -> list[str]:
     parts = path.split("/")
     if len(parts) < 2 or any(part in (".", "..") or not _COMPONENT.fullmatch(part) for part in parts):
         raise ValueError(
-            f"{parameter!r} is not the name of a kernel parameter: write vm.swappiness, or net/ipv4/conf/eth0.1/mtu where a part has dots"
+            f"{parameter!r} is not the name of a kernel parameter: "
+            "write vm.swappiness, or net/ipv4/conf/eth0.1/mtu where a part has dots"
         )
     return parts
 
@@ -53,7 +54,8 @@ def text_of(parameter: str, value: Any) -> str:
         return " ".join(text_of(parameter, element) for element in value)
     if isinstance(value, bool):
         raise ValueError(
-            f"{parameter}: {str(value).lower()} is not a value, write 1 or 0 (YAML reads yes, no, on and off as booleans too)"
+            f"{parameter}: {str(value).lower()} is not a value, write 1 or 0 "
+            "(YAML reads yes, no, on and off as booleans too)"
         )
     if isinstance(value, float):
         if not math.isfinite(value) or value != int(value):
@@ -61,8 +63,7 @@ def text_of(parameter: str, value: Any) -> str:
         value = int(value)
     if not isinstance(value, (int, str)):
         raise ValueError(f"{parameter}: {value!r} is not a number, a string or a list of these")
-    text = " ".join(str(value).replace("\t", " ").strip(" ").split(" "))
-    text = re.sub(" +", " ", text)
+    text = re.sub("[ \t]+", " ", str(value).strip())
     if not text.isascii() or not text.isprintable():
         raise ValueError(f"{parameter}: {text!r} has characters which are not printable ASCII")
     if len(text) > _LONGEST_VALUE:
@@ -99,10 +100,8 @@ def why_not_writable(parameter: str) -> str | None:
             return "/proc/sys is read-only here, as in a container: tune the machine that runs it"
         if os.geteuid() != 0:
             return f"user id {os.geteuid()} may not write it: use become"
-        where = (
-            "" if in_initial_network_namespace() or components(parameter)[0] != "net" else " in this network namespace"
-        )
-        return f"the kernel has it read-only{where}"
+        is_inner = components(parameter)[0] == "net" and not in_initial_network_namespace()
+        return f"the kernel does not let it be written {'in this network namespace' if is_inner else 'here'}"
     return None
 
 

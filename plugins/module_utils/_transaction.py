@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import os
 import re
 import signal
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _denylist, _procfs
@@ -69,12 +70,11 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """Validated values. `targets` is `asked` completed for exclusive pairs; `before` covers what writing it may change."""
+    """Validated values: those asked for, all to be written with them, and what was there of whatever that changes."""
 
     asked: dict[str, str]
     targets: dict[str, str]
     before: dict[str, str]
-    beside: dict[str, str] = field(default_factory=dict)
 
 
 def prepare(
@@ -85,57 +85,56 @@ def prepare(
 ) -> Plan:
     """Validate every value and take what is there; nothing is written. Raises Failure naming every fault.
 
-    Names and values are canonical. `own` are the host's values before a lease. `beside` are values that are
-    put back in the same transaction, which are therefore not validated.
+    Names and values are canonical. `own` are the host's values before a lease. `beside` are some of these that are
+    put back in the same transaction; they are not validated, and those which have gone are left out.
     """
-    own, beside = own or {}, beside or {}
+    own = own or {}
     faults: dict[str, Change] = {}
     before: dict[str, str] = {}
     for parameter, value in asked.items():
-        fault = _fault_of(parameter, value, allow_unsafe)
-        if isinstance(fault, Change):
-            faults[parameter] = fault
+        found = _fault_of(parameter, value, allow_unsafe)
+        if isinstance(found, Change):
+            faults[parameter] = found
         else:
-            before[parameter] = fault
-    for parameter in _constraints.with_partners([*before, *beside]):
-        if parameter not in before:
-            with contextlib.suppress(OSError):
-                before[parameter] = _procfs.read(parameter)
-    targets = _constraints.completed({**beside, **asked}, own)
-    for parameter, message in _constraints.conflicts({**targets, **beside}, before, own).items():
-        if parameter in before and parameter not in faults:
-            faults[parameter] = Change(
-                "rejected", targets.get(parameter, before[parameter]), before[parameter], None, message
-            )
+            before[parameter] = found
+    for parameter in _constraints.with_partners([*asked, *(beside or {})]):
+        if parameter not in before and (value_now := _read_or_none(parameter)) is not None:
+            before[parameter] = value_now
+    wanted = {parameter: value for parameter, value in {**(beside or {}), **asked}.items() if parameter in before}
+    targets = _constraints.completed(wanted, own)
+    for parameter, message in _constraints.conflicts(targets, before, own).items():
+        value = targets.get(parameter, before[parameter])
+        faults.setdefault(parameter, Change("rejected", value, before[parameter], before[parameter], message))
     if faults:
-        parameters = {
-            parameter: faults.get(parameter) or Change("unchanged", value, before[parameter], before[parameter])
+        sound = {
+            parameter: Change("unchanged", value, before[parameter], before[parameter])
             for parameter, value in asked.items()
+            if parameter not in faults
         }
-        parameters.update(faults)
-        lines = [fault.said for fault in faults.values()]
-        raise Failure("Nothing was written: " + "; ".join(lines) + ".", parameters)
-    return Plan(dict(asked), targets, before, dict(beside))
+        said = "; ".join(fault.said for fault in faults.values())
+        raise Failure(f"Nothing was written: {said}.", {**sound, **faults})
+    return Plan(dict(asked), targets, before)
 
 
 def carry_out(plan: Plan) -> dict[str, Change]:
     """Write a plan and read it back. Raises Failure, with everything put back, if the kernel refuses a value."""
     with undisturbed():
-        fault = _write_all(plan)
-        if fault is None:
-            after = {parameter: _read_or_none(parameter) for parameter in plan.targets}
+        refused = _write_all(plan) or _not_read_back(plan)
+        if not refused:
             return {
-                parameter: _change(value, plan.before[parameter], after[parameter])
+                parameter: _change(value, plan.before[parameter], _read_or_none(parameter))
                 for parameter, value in plan.asked.items()
             }
-        parameter, refused = fault
         mismatches = put_back(plan.before)
     parameters = {
-        other: refused if other == parameter else Change("unchanged", value, plan.before[other], _read_or_none(other))
-        for other, value in {**plan.asked, parameter: refused.asked}.items()
+        parameter: Change("unchanged", value, plan.before[parameter], _read_or_none(parameter))
+        for parameter, value in plan.asked.items()
     }
-    ending = "everything was put back" if not mismatches else "NOT everything could be put back"
-    raise Failure(f"{refused.said}; {ending}.", parameters, mismatches)
+    for parameter, change in refused.items():
+        parameters[parameter] = replace(change, after=_read_or_none(parameter))
+    said = "; ".join(change.said for change in refused.values())
+    ending = "NOT everything could be put back" if mismatches else "everything was put back"
+    raise Failure(f"{said}; {ending}.", parameters, mismatches)
 
 
 def predicted(plan: Plan) -> dict[str, Change]:
@@ -189,7 +188,8 @@ def by_hand(parameter: str, originals: Mapping[str, str]) -> str:
 def needs_attention(mismatches: Collection[Mismatch]) -> list[str]:
     """One line for each parameter a human must put back."""
     return [
-        f"NEEDS ATTENTION: {mismatch.parameter} is {mismatch.found!r} and should be {mismatch.expected!r} ({mismatch.said}); run: {mismatch.command}"
+        f"NEEDS ATTENTION: {mismatch.parameter} is {mismatch.found!r} and should be {mismatch.expected!r} "
+        f"({mismatch.said}); run: {mismatch.command}"
         for mismatch in mismatches
     ]
 
@@ -242,28 +242,45 @@ def _numbers(count: int) -> str:
 def _why_missing(parameter: str) -> str:
     if parameter.startswith("kernel.sched_"):
         return ": scheduler settings moved to /sys/kernel/debug/sched in Linux 5.13, and some went in 6.6"
+    folder, name = os.path.split(_procfs.path_of(parameter))
+    similar = difflib.get_close_matches(name, os.listdir(folder) if os.path.isdir(folder) else [], n=1, cutoff=0.8)
+    if similar:
+        meant = os.path.relpath(os.path.join(folder, similar[0]), _procfs.ROOT)
+        return f": did you mean {_procfs.canonical_name(meant)}?"
     if parameter.startswith("net.") and not _procfs.in_initial_network_namespace():
         return ": it is not part of this network namespace, or needs a kernel module"
-    return ": it is misspelt, or this kernel lacks it, or it needs a kernel module to be loaded"
+    return ": this kernel lacks it, or it needs a kernel module to be loaded"
 
 
-def _write_all(plan: Plan) -> tuple[str, Change] | None:
-    pending = _constraints.writes({**plan.targets, **plan.beside}, plan.before)
+def _write_all(plan: Plan) -> dict[str, Change]:
+    """Write what differs; returns what the kernel refused, at the first refusal that a later write cannot cure."""
+    pending = _constraints.writes(plan.targets, plan.before)
     while pending:
-        refused = []
+        refused: dict[str, Change] = {}
         for parameter, value in pending:
             try:
                 _procfs.write(parameter, value)
             except OSError as error:
-                change = Change("rejected", value, plan.before[parameter], None, _explain(parameter, value, error))
+                said = _explain(parameter, value, error)
+                refused[parameter] = Change("rejected", value, plan.before[parameter], None, said)
                 if error.errno != errno.EINVAL:
-                    return parameter, change
-                refused.append((parameter, value, change))
-        if len(refused) == len(pending):
-            return refused[0][0], refused[0][2]
-        # A value may be invalid only until another one is written.
-        pending = [(parameter, value) for parameter, value, dummy in refused]
-    return None
+                    return {parameter: refused[parameter]}
+        still_pending = [(parameter, value) for parameter, value in pending if parameter in refused]
+        if len(still_pending) == len(pending):
+            return refused
+        pending = still_pending  # a value may be invalid only until another one is written
+    return {}
+
+
+def _not_read_back(plan: Plan) -> dict[str, Change]:
+    """Targets which can no longer be read, and own values among them which the kernel did not take back."""
+    found = {}
+    for parameter, value in plan.targets.items():
+        after = _read_or_none(parameter)
+        if after is None or (parameter not in plan.asked and after != value):
+            said = f"{parameter}: {value!r} was written and the kernel has {after!r}"
+            found[parameter] = Change("rejected", value, plan.before[parameter], after, said)
+    return found
 
 
 def _explain(parameter: str, value: str, error: OSError) -> str:

@@ -16,11 +16,11 @@ from typing import NoReturn
 from ansible_collections.autotune.kernel.plugins.module_utils import _journal
 
 POLL_SECONDS = 0.5
-_LONGEST_PAUSE = 30.0
+RETRY_SECONDS = 2.0
 
 
 def ensure() -> None:
-    """Start the watchdog unless one runs; returns when it is on guard. Call with the journal's lock held. Raises OSError.
+    """Start the watchdog unless one runs; returns when it is on guard. The caller holds the lock. Raises OSError.
 
     Where systemd is the init, a transient unit is to take this place: it would also outlive KillUserProcesses.
     """
@@ -47,8 +47,8 @@ def ensure() -> None:
 
 def watch(guard: int) -> None:
     """Wait for the lease to end or to run out, and restore in the second case; returns when nothing is on loan."""
-    pause = POLL_SECONDS
     while True:
+        pause = POLL_SECONDS
         # Nothing may end this loop while values are on loan: whatever goes wrong is tried again.
         with contextlib.suppress(Exception):
             lease = _journal.read()
@@ -58,9 +58,7 @@ def watch(guard: int) -> None:
                         # Before the journal's lock: a new lease must not count on a watchdog that is about to leave.
                         os.close(guard)
                         return
-                    pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                pause = POLL_SECONDS
+                    pause = RETRY_SECONDS
         time.sleep(pause)
 
 

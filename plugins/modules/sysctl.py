@@ -12,10 +12,13 @@ module: sysctl
 short_description: Set many kernel parameters at once, or none of them
 version_added: "0.1.0"
 description:
-  - Sets any number of kernel parameters (sysctls) in one call. Every value is validated before anything is written, and read back after.
-    If the kernel refuses one, all are put back and the task fails, naming the parameter, the value and what the kernel said.
+  - Sets any number of kernel parameters (sysctls) in one call. Every value is validated before anything is
+    written, and read back after.
+    If the kernel refuses one, all are put back and the task fails, naming the parameter, the value and what the
+    kernel said.
   - Parameters that have the wanted value already are not written.
-  - With O(state=leased) the values are on loan. The host itself puts its own values back, and verifies them, when the lease is neither
+  - With O(state=leased) the values are on loan. The host itself puts its own values back, and verifies them,
+    when the lease is neither
     renewed nor ended in time, whatever became of the controller, the connection or the playbook.
   - With O(persist) the values also go into a drop-in of C(/etc/sysctl.d), together with a record from which
     O(state=restored) brings back the former values and the former file, its owner and permissions included.
@@ -24,16 +27,20 @@ options:
     description:
       - The parameters and their values. Required unless O(state=restored).
       - A vector such as V(net.ipv4.tcp_rmem) is a list, or a string with spaces between its elements.
-      - Where a part of the name has dots itself, as an interface may, separate the parts by slashes, V(net/ipv4/neigh/eth0.1/gc_stale_time).
+      - Where a part of the name has dots itself, as an interface may, separate the parts by slashes,
+        V(net/ipv4/neigh/eth0.1/gc_stale_time).
       - Booleans are refused, as YAML makes V(true) of V(yes) and V(on). Write V(1) or V(0).
     type: dict
   state:
     description:
-      - V(present) sets the values to stay, until the next boot or, with O(persist), beyond it. If O(holder) has a lease on this
+      - V(present) sets the values to stay, until the next boot or, with O(persist), beyond it. If O(holder) has
+        a lease on this
         host, this ends it; what it had lent and O(values) does not name is put back.
-      - V(leased) sets the values for O(lease) seconds. Every further call of the same O(holder) renews the lease; the values it
+      - V(leased) sets the values for O(lease) seconds. Every further call of the same O(holder) renews the
+        lease; the values it
         does not name stay as they are.
-      - V(restored) ends the lease and puts the host's own values back; with O(persist) it rolls back what was set under that name.
+      - V(restored) ends the lease and puts the host's own values back; with O(persist) it rolls back what was
+        set under that name.
     type: str
     choices: [present, leased, restored]
     default: present
@@ -44,14 +51,16 @@ options:
   holder:
     description:
       - Who holds the lease, a name to be shown to others who want the host. Required for O(state=leased).
-      - While a lease is in force only its holder can set values. O(state=restored) without O(persist) and O(holder) ends anybody's.
+      - While a lease is in force only its holder can set values. O(state=restored) without O(persist) and
+        O(holder) ends anybody's.
     type: str
   persist:
     description: Name of the drop-in below C(/etc/sysctl.d), without C(.conf).
     type: str
   allow_unsafe:
     description:
-      - Parameters to set although they are on the denylist, which has those that run programs, weaken security, decide what happens
+      - Parameters to set although they are on the denylist, which has those that run programs, weaken security,
+        decide what happens
         when something goes wrong, or cannot be put back.
     type: list
     elements: str
@@ -68,9 +77,12 @@ attributes:
     support: full
     platforms: linux
 notes:
-  - Needs Python 3.9 on the host, and root. Some parameters below V(net) can be set in a network namespace of one's own.
-  - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in C(/var/lib/autotune).
-  - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as they were.
+  - Needs Python 3.9 on the host, and root. Some parameters below V(net) can be set in a network namespace of
+    one's own.
+  - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in
+    C(/var/lib/autotune).
+  - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as
+    they were.
 seealso:
   - module: autotune.kernel.sysctl_info
   - module: ansible.posix.sysctl
@@ -125,7 +137,8 @@ changed_keys:
   sample: ["vm.swappiness"]
 parameters:
   description:
-    - What became of each parameter. RV(parameters.status) is V(applied), V(unchanged), or V(clamped) where the kernel took the
+    - What became of each parameter. RV(parameters.status) is V(applied), V(unchanged), or V(clamped) where the
+      kernel took the
       value and made another one of it; on failure V(missing), V(denied), V(read_only) or V(rejected).
   returned: always
   type: dict
@@ -167,16 +180,47 @@ originals:
   type: dict
   sample: {"vm.swappiness": "60"}
 verdict:
-  description: How the last lease ended which its holder did not end, null if there was none; with holder, nonce, the parameters
-    restored, whether all was verified, mismatches, values that somebody else had set (foreign), parameters gone (missing), and the time.
-  returned: when O(state=leased) or O(state=restored)
+  description:
+    - How a lease ended, with the nonce that says which. For O(state=restored) the lease that this call ended;
+      else the last one
+      that ran out, if nobody was told of it yet. Null if there is none.
+  returned: success
   type: dict
+  contains:
+    holder:
+      description: Who held the lease.
+      type: str
+    nonce:
+      description: Which lease it was.
+      type: str
+    restored:
+      description: The parameters put back.
+      type: list
+      elements: str
+    verified:
+      description: Whether all were read back and have the host's own value.
+      type: bool
+    mismatches:
+      description: Those which have not.
+      type: list
+      elements: dict
+    foreign:
+      description: Parameters which somebody else had set during the lease, with the value they had.
+      type: dict
+    missing:
+      description: Parameters which the host no longer has.
+      type: list
+      elements: str
+    at:
+      description: When that was, in UTC.
+      type: str
 restored:
   description: Whether everything has the value again that it had before this call.
   returned: failure
   type: bool
 mismatches:
-  description: The parameters which could not be put back, with what they are, what they should be, and the command to run by hand.
+  description: The parameters which could not be put back, with what they are, what they should be, and the
+    command to run by hand.
   returned: failure
   type: list
   elements: dict
@@ -209,6 +253,8 @@ def main() -> None:
         result = failure.as_result()
         result["parameters"] = spelt(result["parameters"], spelling)
         module.fail_json(msg=str(failure), **result)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'a file of the module'}: {error.strerror}")
     for warning in report.warnings:
         module.warn(warning)
     module.exit_json(**result_of(report, module.params["state"], spelling))
@@ -217,6 +263,8 @@ def main() -> None:
 def run(params: dict, check: bool, spelling: dict[str, str]) -> _lease.Report:
     """Do what the arguments ask for; fills `spelling` with the user's own spelling of each parameter."""
     state, holder, persist = params["state"], params["holder"], params["persist"]
+    if holder is not None and not (holder.strip() and holder.isprintable()):
+        raise Failure(f"holder: {holder!r} is not a name that could be shown to others.")
     if state == "restored":
         if params["values"]:
             raise Failure("state=restored takes no values: it puts back those the host had.")
@@ -226,7 +274,7 @@ def run(params: dict, check: bool, spelling: dict[str, str]) -> _lease.Report:
     if params["lease"] < 1:
         raise Failure(f"lease: {params['lease']} is not a time: give at least 1 second.")
     values = canonical(params["values"], spelling)
-    allow_unsafe = [_procfs.canonical_name(parameter) for parameter in params["allow_unsafe"]]
+    allow_unsafe = canonical(dict.fromkeys(params["allow_unsafe"], ""), {})
     if state == "leased":
         return _lease.lend(values, holder, params["lease"], allow_unsafe, check)
     return _persist.keep(values, holder, persist, allow_unsafe, check)
@@ -266,9 +314,8 @@ def result_of(report: _lease.Report, state: str, spelling: dict[str, str]) -> di
         "changed_keys": changed_keys,
         "parameters": {parameter: asdict(change) for parameter, change in changes.items()},
         "diff": diff_of(before, after, report.file),
+        "verdict": report.verdict,
     }
-    if state in ("leased", "restored"):
-        result["verdict"] = report.verdict
     if report.lease:
         result.update(lease=report.lease, originals=spelt(report.originals, spelling))
     return result
