@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 try:
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed, take_part
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import PartFailed, take_part
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
@@ -24,6 +24,7 @@ ARGUMENTS = {
     "output": {"type": "path", "default": "learned"},
     "seed": {"type": "int"},
     "environment": {"type": "dict", "default": {}},
+    "lease_margin": {"type": "int", "default": 60},
     "dry_run": {"type": "bool", "default": False},
 }
 

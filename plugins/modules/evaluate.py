@@ -42,6 +42,12 @@ options:
       - Environment variables for the benchmark on this host; they win over the study's.
     type: dict
     default: {}
+  lease_margin:
+    description:
+      - How many seconds longer than the benchmark may take a host waits for its controller. Then it puts its own values
+        back by itself, because the controller or the network is gone.
+    type: int
+    default: 60
   dry_run:
     description:
       - In check mode, also run the benchmark once, with the values that the host has. Without check mode, nothing.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch._dynamo  # the first optimizer would import it, and the hosts would wait for that
 from stable_baselines3 import PPO
 
 from .._study.space import SearchSpace

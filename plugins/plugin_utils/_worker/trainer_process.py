@@ -81,8 +81,7 @@ def _start(folder: Path, log: Path, config: dict[str, Any]) -> int:
 def _wait_for(folder: Path, log: Path, pid: int) -> Line | StudyOver:
     limit = time.monotonic() + _PATIENCE
     while time.monotonic() < limit:
-        if (folder / "end.json").exists():
-            end = json.loads((folder / "end.json").read_text())
+        if end := _end(folder):
             if "error" in end:
                 raise TrainerFailed(end["error"])
             return StudyOver(end["result"])
@@ -91,18 +90,29 @@ def _wait_for(folder: Path, log: Path, pid: int) -> Line | StudyOver:
         except OSError:
             pass
         if not _alive(pid):
-            raise TrainerFailed(why_it_ended(log))
+            raise TrainerFailed(why_it_ended(folder, log))
         time.sleep(0.05)
     raise TrainerFailed(f"the trainer did not start within {_PATIENCE:g} s; see {log}")
 
 
-def why_it_ended(log: Path) -> str:
-    """The last line that the trainer wrote: of a traceback, that is what happened."""
+def why_it_ended(folder: Path, log: Path) -> str:
+    """What the trainer left as the reason, or the last line that it wrote: of a traceback, that is what happened."""
+    end = _end(folder)
+    if end and "error" in end:
+        return str(end["error"])
     try:
         lines = log.read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
     return f"the trainer ended early: {lines[-1] if lines else 'it said nothing'}; see {log}"
+
+
+def _end(folder: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads((folder / "end.json").read_text())
+    except OSError:
+        return None
+    return content
 
 
 def _alive(pid: int) -> bool:

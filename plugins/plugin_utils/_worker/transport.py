@@ -66,7 +66,7 @@ def follow(
     limit: seconds until TimedOut is raised; the command is not ended by that. Raises Lost.
     """
     started = time.monotonic()
-    patience = 0.05 if stop else 0.5  # seconds; whoever can be told to stop has to listen more often
+    patience = 0.02 if stop else 0.5  # seconds; whoever can be told to stop has to listen more often
     pending, errors = b"", b""
     while True:
         code = process.code()

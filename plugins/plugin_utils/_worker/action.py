@@ -1,0 +1,154 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The action `evaluate`: a host's part in a study from the first look at the study file to the last value put back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible import constants, context
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as ansible_version
+from ansible.utils.display import Display
+
+from .._study.file import StudyError, StudyFile, read_study
+from .._wire import Disconnected, Line
+from .benchmark import BenchmarkFailed
+from .interrupt import Interrupted, Interrupts
+from .part import Part, PartFailed
+from .rehearsal import rehearse
+from .serve import ApplyFailed, Refused, serve
+from .trainer_process import StudyOver, TrainerFailed, meet, why_it_ended
+from .transport import Lost, TimedOut
+
+
+def take_part(
+    action: ActionBase, arguments: dict[str, Any], task_vars: Mapping[str, Any], display: Display
+) -> dict[str, Any]:
+    """The whole part of one host; returns the action's result. Raises PartFailed, or AnsibleConnectionFailure."""
+    try:
+        study = read_study(Path(arguments["study"]), Path.cwd())
+    except StudyError as error:
+        raise PartFailed(str(error)) from None
+    part = Part(action, arguments, task_vars, display, study)
+    interrupts = Interrupts()
+    if action._task.check_mode:
+        return _rehearse(part, arguments, study, interrupts)
+    hosts = [str(name) for name in task_vars["ansible_play_batch"]]
+    if part.host == hosts[0]:
+        _announce(part, study, hosts, arguments)
+    output = Path(arguments["output"]).absolute() / study.study.workload_name
+    try:
+        folder, log = _folder(action, hosts), output / "trainer.log"
+        line = meet(folder, log, _trainer_config(study, hosts, output, arguments))
+    except TrainerFailed as error:
+        raise PartFailed(str(error)) from None
+    if isinstance(line, StudyOver):
+        part.show(f"{part.host} came when the study had ended: no evaluations (see --forks)")
+        return {"changed": False, "verdict": line.result["verdict"], "path": str(output)}
+    result = _take_part(part, line, interrupts, lambda: why_it_ended(folder, log))
+    if result["verdict"] == "failed":
+        raise PartFailed(f"the study failed: {result['reason']}")
+    return {"changed": False, "verdict": result["verdict"], "path": str(output)}
+
+
+def _take_part(part: Part, line: Line, interrupts: Interrupts, trainer_end: Callable[[], str]) -> dict[str, Any]:
+    farewell, stopped, lost = "it failed", False, False
+    try:
+        line.send("hello", host=part.host)
+        with interrupts.allowed():
+            facts = part.prepare()
+        line.send("ready", host=part.host, facts=facts)
+        return serve(part.workplace(), line, interrupts, part.show)
+    except Interrupted as interruption:
+        farewell, stopped = str(interruption), True
+        raise PartFailed(f"{interruption}: {part.host} was left as it was found") from None
+    except Disconnected:
+        raise PartFailed(f"{trainer_end()}: {part.host} was left as it was found") from None
+    except Refused as refusal:
+        raise PartFailed(f"{refusal}: {part.host} was left as it was found") from None
+    except (Lost, AnsibleConnectionFailure) as loss:
+        farewell, lost = f"lost: {loss}", True
+        raise AnsibleConnectionFailure(
+            f"{loss}; if no connection comes back, the host takes its own values back within {part.lease} s"
+        ) from None
+    except (PartFailed, TimedOut, OSError) as failure:
+        farewell = str(failure)
+        raise failure if isinstance(failure, PartFailed) else PartFailed(f"{part.host}: {failure}") from None
+    finally:
+        _say(line, farewell, stopped)
+        _leave(part, lost)
+
+
+def _say(line: Line, farewell: str, stopped: bool) -> None:
+    """First of all, so that the job goes to another host while this one is being cleaned up."""
+    try:
+        line.send("farewell", reason=farewell, stopped=stopped)
+    except Disconnected:
+        pass
+    line.close()
+
+
+def _leave(part: Part, lost: bool) -> None:
+    try:
+        part.leave()
+    except AnsibleConnectionFailure as error:
+        if not lost:
+            raise
+        # Out of reach: its lease puts the values back. Saying so is all that can be done from here.
+        part.show(f"{part.host} is out of reach ({error}); it takes its own values back within {part.lease} s")
+
+
+def _rehearse(part: Part, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts) -> dict[str, Any]:
+    try:
+        with interrupts.allowed():
+            facts = part.prepare()
+            rehearse(part.workplace(), facts, run_benchmark=arguments["dry_run"], show=part.show)
+    except Lost as loss:
+        raise AnsibleConnectionFailure(str(loss)) from None
+    except (ApplyFailed, BenchmarkFailed, Interrupted, OSError, TimedOut) as failure:
+        raise PartFailed(f"{part.host}: {failure}") from None
+    finally:
+        part.leave()
+    return {"changed": False, "verdict": "none", "path": str(Path(arguments["output"]) / study.study.workload_name)}
+
+
+def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[str, Any]) -> None:
+    own, count = study.study, len(hosts)
+    part.show(
+        f"study {own.workload_name}: {own.training_config.total_timesteps} training evaluations of "
+        f"{len(own.action_space)} parameters on {count} host{'s' if count > 1 else ''}, then "
+        f"{own.verification.pairs} pairs a host to prove the best; store {_store_url(arguments)}"
+    )
+    part.show("Ctrl-C stops the run and puts every host's own values back")
+    forks = int(context.CLIARGS["forks"])
+    if forks < count:
+        part.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
+
+
+def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "study": study.study.model_dump(mode="json", exclude_none=True),
+        "hosts": hosts,
+        "store": _store_url(arguments),
+        "output": str(output),
+        "seed": arguments["seed"],
+        "playbook_pid": os.getppid(),
+        "versions": {"ansible-core": ansible_version},
+    }
+
+
+def _store_url(arguments: dict[str, Any]) -> str:
+    return arguments["store"] or f"sqlite:///{Path(arguments['output']).absolute() / 'autotune.sqlite'}"
+
+
+def _folder(action: ActionBase, hosts: list[str]) -> Path:
+    """The run's private folder: one for each task and batch, gone with ansible-playbook."""
+    run = hashlib.sha256("\n".join([action._task._uuid, *hosts]).encode()).hexdigest()[:16]
+    return Path(constants.DEFAULT_LOCAL_TMP) / f"autotune-{run}"
