@@ -12,7 +12,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import gc
+import itertools
 import json
+import math
 import os
 import random
 import select
@@ -22,17 +24,32 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import lab_sysctls
 
 # The busy link works in ticks, so that its cost is a wake-up a tick instead of one a packet.
 TICK = 0.001
+# More than comes in a tick, unless a sender ignores all limits: it must not keep the link from letting packets out.
+BATCH = 1000
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 PORT = 5201
 # Room for any burst before the link's own queue, which is the only one that may drop.
 TRANSMIT_QUEUE = "20000"
+
+
+def losses(share: float, luck: random.Random) -> Iterator[float]:
+    """Which packets to lose, counted from 0: of every 1/share packets one, at random.
+
+    As many as independent draws would lose, but more evenly: a run of a few seconds meets about as many as the next,
+    so that its throughput says more about the host than about its luck.
+    """
+    if not share:
+        yield math.inf
+    for block in itertools.count():
+        yield math.floor((block + luck.random()) / share)
 
 
 class Way:
@@ -42,24 +59,29 @@ class Way:
         self.source, self.sink = source, sink
         self.delay = wan["delay_ms"] / 2000
         self.seconds_per_byte = 8e-6 / wan["rate_mbit"]
-        self.loss = wan["loss_percent"] / 100
         self.room = wan["queue_ms"] / 1000
-        self.luck = luck.random
+        self.losses = losses(wan["loss_percent"] / 100, luck)
+        self.next_loss = next(self.losses)
+        self.count = 0
         self.free_at = 0.0  # when the link will have sent all that is in the queue
         self.in_flight: deque[tuple[float, bytes]] = deque()  # (when it comes out, packet), in order
 
     def take_in(self, arrived: float) -> None:
-        read, source, luck, append = os.read, self.source, self.luck, self.in_flight.append
-        loss, delay, per_byte = self.loss, self.delay, self.seconds_per_byte
+        read, source, append = os.read, self.source, self.in_flight.append
+        delay, per_byte, count, next_loss = self.delay, self.seconds_per_byte, self.count, self.next_loss
         free_at, full = max(self.free_at, arrived), arrived + self.room
         try:
-            while True:
+            for dummy in range(BATCH):
                 packet = read(source, 2048)
-                if free_at <= full and luck() >= loss:
+                count += 1
+                if count > next_loss:
+                    next_loss = next(self.losses)
+                elif free_at <= full:
                     free_at += len(packet) * per_byte
                     append((free_at + delay, packet))
         except BlockingIOError:
-            self.free_at = free_at
+            pass
+        self.free_at, self.count, self.next_loss = free_at, count, next_loss
 
     def let_out(self, now: float) -> None:
         in_flight, write, sink = self.in_flight, os.write, self.sink
@@ -135,9 +157,12 @@ def main(directory: Path, name: str, host: str) -> None:
     signal.signal(signal.SIGCHLD, server.start)
     server.start()
     gc.disable()  # nothing here makes cycles, and a collection would be a hiccup of the link
-    luck = random.Random(f"{spec['seed']} {name}")
+    ways = [
+        Way(source, sink, spec["wan"], random.Random(f"{spec['seed']} {name} {source}"))
+        for source, sink in (devices, reversed(devices))
+    ]
     try:
-        carry([Way(devices[0], devices[1], spec["wan"], luck), Way(devices[1], devices[0], spec["wan"], luck)])
+        carry(ways)
     except OSError as error:
         sys.exit(f"the host or its WAN device has gone: {error.strerror}")
 
