@@ -13,8 +13,8 @@ short_description:
   - With the verdict C(improved) these are the role, C(apply.yml), C(rollback.yml), C(collections/requirements.yml)
     and C(report.html).
   - With any other verdict only C(report.html). A role and an C(apply.yml) of an earlier run are removed, because they
-    no longer are what the result beside them says. A C(rollback.yml) stays, since the earlier role may have been applied.
-  - Files without a line C(Written by autotune.kernel) are neither overwritten nor removed; the task fails and names them.
+    no longer are what the result beside them says. A C(rollback.yml) stays, since the earlier role may be in use.
+  - Files without a line C(Written by autotune.kernel) are neither overwritten nor removed; the task fails and says which.
 options:
   path:
     description:

@@ -1,0 +1,261 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The learned role on real hosts: applied in batches, put back when a host is not well, rolled back exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import carry_out, plan
+
+ROOT = Path(__file__).resolve().parents[2]
+VALUES = {"net.core.somaxconn": 3333, "net.ipv4.tcp_fin_timeout": 31, "net.ipv4.tcp_rmem": "4096 131072 33554432"}
+DROP_IN = "/etc/sysctl.d/autotune-wan.conf"
+# Values, files with content, owner and mode, leases and records; not the locks, nor the verdict, which is for reading.
+STATE = f"""
+sysctl {" ".join(VALUES)}
+find /etc/sysctl.d /var/lib/autotune /run/autotune -type f ! -name '*lock' ! -name verdict.json \\
+    -exec stat -c '%n %U:%G %a' {{}} + -exec sha256sum {{}} + 2>/dev/null | sort
+"""
+
+
+def result(**changes: Any) -> dict[str, Any]:
+    return {
+        "workload_name": "wan",
+        "verdict": "improved",
+        "metric": "throughput_mbit",
+        "best_config": VALUES,
+        "improvement": 130.0,
+        "interval": [118.0, 142.0],
+        "p_value": 0.008,
+        "pairs": 8,
+        "baseline": {"metric": 153.0, "values": {}},
+        "best": {"metric": 352.0},
+        "parameters": [
+            {
+                "param": "net.core.somaxconn",
+                "description": "{{ lookup('pipe', 'touch pwned') }}\n- \"listen\": 'queue' \x85 # [[ x ]]",
+                "from": {"lab1": "4096"},
+                "to": 3333,
+            }
+        ],
+        "versions": {"autotune.kernel": "0.1.0"},
+        **changes,
+    }
+
+
+def learned(folder: Path, **changes: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(result(**changes)), encoding="utf-8")
+    carry_out(plan(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hosts(lab_of_its_own: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    """Three hosts, of which the second has a drop-in of the same name already."""
+    with lab_of_its_own(lab_hosts=3) as lab:
+        lab.run(
+            "lab2",
+            "sh",
+            "-c",
+            f"echo 'vm.swappiness = 60 # ours' > {DROP_IN}; chmod 640 {DROP_IN}; chown daemon {DROP_IN}",
+        )
+        yield lab
+
+
+@pytest.fixture
+def wan(hosts: Any, tmp_path: Path) -> Iterator[Path]:
+    """learned/wan, and afterwards hosts as they were found."""
+    before = states(hosts)
+    folder = learned(tmp_path / "learned" / "wan")
+    yield folder
+    for host in hosts.hosts:
+        hosts.run(host, "rm", "-f", "/run/unwell")
+    hosts.play(str(folder / "rollback.yml"))
+    assert states(hosts) == before
+
+
+def states(lab: Any) -> dict[str, str]:
+    return {host: lab.run(host, "sh", "-c", STATE).stdout for host in lab.hosts}
+
+
+def has_the_values(lab: Any, host: str) -> bool:
+    return all(lab.sysctl(host, parameter) == str(value) for parameter, value in VALUES.items())
+
+
+def changed(output: str) -> dict[str, int]:
+    """Host -> number of changed tasks, from the recap."""
+    return {host: int(number) for host, number in re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", output, re.MULTILINE)}
+
+
+def test_applies_once_and_goes_back_to_exactly_what_was_there(hosts: Any, wan: Path) -> None:
+    before = states(hosts)
+    foreseen = hosts.play(str(wan / "apply.yml"), "--check", "--diff")
+    assert changed(foreseen.stdout) == {"lab1": 1, "lab2": 1, "lab3": 1}
+    assert "+net.core.somaxconn = 3333" in foreseen.stdout
+    assert states(hosts) == before
+
+    applied = hosts.play(str(wan / "apply.yml"))
+    assert set(changed(applied.stdout)) == set(hosts.hosts)
+    assert all(changed(applied.stdout).values())
+    for host in hosts.hosts:
+        assert has_the_values(hosts, host)
+        assert "net.core.somaxconn = 3333" in hosts.run(host, "cat", DROP_IN).stdout
+        assert hosts.run(host, "test", "-e", "/run/autotune/lease.json", check=False).returncode != 0
+    after = states(hosts)
+
+    nothing = {"lab1": 0, "lab2": 0, "lab3": 0}
+    assert changed(hosts.play(str(wan / "apply.yml")).stdout) == nothing
+    assert changed(hosts.play(str(wan / "apply.yml"), "--check").stdout) == nothing
+    assert states(hosts) == after
+
+    assert changed(hosts.play(str(wan / "rollback.yml"), "--check").stdout) == {"lab1": 1, "lab2": 1, "lab3": 1}
+    assert states(hosts) == after
+    assert changed(hosts.play(str(wan / "rollback.yml")).stdout) == {"lab1": 1, "lab2": 1, "lab3": 1}
+    assert states(hosts) == before
+    assert changed(hosts.play(str(wan / "rollback.yml")).stdout) == nothing
+
+
+def test_a_host_that_is_not_well_takes_its_batch_back_and_spares_the_next(hosts: Any, wan: Path) -> None:
+    before = states(hosts)
+    hosts.run("lab2", "touch", "/run/unwell")
+    # Well is only who has the new values, so that this cannot pass by looking too early.
+    well = "test ! -e /run/unwell && test $(cat /proc/sys/net/core/somaxconn) = 3333"
+    variables = {"batches": [2, "100%"], "health_command": ["sh", "-c", well]}
+    run = hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables), check=False)
+    assert run.returncode == 2
+    assert "not every host of the batch is well, see lab2" in run.stdout
+    assert set(changed(run.stdout)) == {"lab1", "lab2"}
+    assert states(hosts) == before
+
+    hosts.run("lab2", "rm", "/run/unwell")
+    hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables))
+    assert all(has_the_values(hosts, host) for host in hosts.hosts)
+
+
+def test_a_host_that_is_cut_off_puts_itself_back(hosts: Any, wan: Path) -> None:
+    before = states(hosts)
+    variables = {
+        "batches": ["100%"],
+        "lease_seconds": 15,
+        "health_seconds": 3,
+        "health_command": ["sh", "-c", "test ! -e /run/unwell || ip link set eth0 down"],
+    }
+    hosts.run("lab2", "touch", "/run/unwell")
+    run = hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables), check=False)
+    assert run.returncode == 2
+    assert "This host cannot be reached: when its lease runs out, it puts back what it had before." in run.stdout
+    assert changed(run.stdout)["lab2"] == 1, "nothing was lent to it"
+    until = time.monotonic() + 20
+    while states(hosts) != before and time.monotonic() < until:
+        time.sleep(1)
+    assert states(hosts) == before
+    assert hosts.run("lab2", "cat", "/sys/class/net/eth0/operstate").stdout == "down\n"
+    hosts.run("lab2", "ip", "link", "set", "eth0", "up")
+
+
+def test_a_host_that_cannot_be_reached_does_not_stop_the_way_back(hosts: Any, wan: Path) -> None:
+    before = states(hosts)
+    hosts.play(str(wan / "apply.yml"), "-e", '{"batches": ["100%"]}')
+    subprocess.run(["ip", "link", "set", hosts.link("lab2"), "down"], check=True)
+    try:
+        run = hosts.play(str(wan / "rollback.yml"), check=False)
+    finally:
+        subprocess.run(["ip", "link", "set", hosts.link("lab2"), "up"], check=True)
+    assert run.returncode == 4
+    now = states(hosts)
+    assert now["lab2"] != before["lab2"]
+    assert {host: now[host] for host in ("lab1", "lab3")} == {host: before[host] for host in ("lab1", "lab3")}
+    assert changed(hosts.play(str(wan / "rollback.yml")).stdout) == {"lab1": 0, "lab2": 1, "lab3": 0}
+
+
+def test_the_role_alone_works_in_any_playbook(hosts: Any, wan: Path) -> None:
+    (wan / "own.yml").write_text("- hosts: lab1\n  gather_facts: false\n  roles: [wan]\n")
+    assert changed(hosts.play(str(wan / "own.yml")).stdout) == {"lab1": 1}
+    assert has_the_values(hosts, "lab1")
+    assert changed(hosts.play(str(wan / "own.yml")).stdout) == {"lab1": 0}
+
+
+def write_by_action(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    playbook = folder.parent / "write.yml"
+    task = {"autotune.kernel.learned_role": {"path": str(folder)}, "register": "written"}
+    shown = {"ansible.builtin.debug": {"msg": "role={{ written.role }} files={{ written.files | length }}"}}
+    # No host is contacted: this one does not exist.
+    play = {"hosts": "all", "gather_facts": False, "tasks": [task, shown]}
+    playbook.write_text(json.dumps([play]))
+    command = [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "-i",
+        "nowhere.invalid,",
+        str(playbook),
+        *arguments,
+    ]
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_action_writes_what_the_result_says(tmp_path: Path) -> None:
+    folder = tmp_path / "wan"
+    folder.mkdir()
+    (folder / "result.json").write_text(json.dumps(result()), encoding="utf-8")
+    foreseen = write_by_action(folder, "--check", "--diff")
+    assert changed(foreseen.stdout) == {"nowhere.invalid": 1}
+    assert "+  net.core.somaxconn: 3333" in foreseen.stdout
+    assert [path.name for path in folder.iterdir()] == ["result.json"]
+    written = write_by_action(folder)
+    assert changed(written.stdout) == {"nowhere.invalid": 1}
+    assert "role=wan files=9" in written.stdout
+    assert changed(write_by_action(folder).stdout) == {"nowhere.invalid": 0}
+
+    (folder / "result.json").write_text(json.dumps(result(verdict="no_improvement")), encoding="utf-8")
+    removed = write_by_action(folder)
+    assert changed(removed.stdout) == {"nowhere.invalid": 1}
+    assert "role= files=1" in removed.stdout or "role=None files=1" in removed.stdout
+    assert not (folder / "apply.yml").exists()
+    assert (folder / "rollback.yml").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "foreign"])
+def test_the_action_refuses_in_one_line(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "wan"
+    folder.mkdir()
+    if damage == "foreign":
+        (folder / "result.json").write_text(json.dumps(result()), encoding="utf-8")
+        (folder / "apply.yml").write_text("mine")
+    run = write_by_action(folder)
+    assert run.returncode == 2
+    said = {"missing": f"{folder}/result.json does not exist", "foreign": f"{folder}/apply.yml has no line"}[damage]
+    assert said in run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("workload", ["wan", "a-" + "long-" * 12])
+def test_what_is_written_passes_the_production_profile(tmp_path: Path, workload: str) -> None:
+    folder = learned(
+        tmp_path / "learned", workload_name=workload.rstrip("-"), study={"allow_unsafe": ["net.core.somaxconn"]}
+    )
+    command = [
+        str(Path(sys.executable).with_name("ansible-lint")),
+        "--offline",
+        "--profile",
+        "production",
+        "--strict",
+        ".",
+    ]
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks/collections"), "NO_COLOR": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    lint = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+    assert re.search(r"in [78] files processed", lint.stdout + lint.stderr), "nothing was looked at"
+    assert not list(tmp_path.rglob("pwned"))

@@ -1,0 +1,210 @@
+"""What a folder gets and loses, and that foreign texts and foreign files stay what they are."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import (
+    MARK,
+    ForeignFileError,
+    carry_out,
+    plan,
+)
+
+HOSTILE = [
+    "{{ lookup('pipe', 'touch /tmp/pwned') }}",
+    "two\nlines: and a key\n- item",
+    "nel\x85ls\u2028ps\u2029bell\x07esc\x1b[2J",
+    "\"quoted\" 'quoted' --- # ... %YAML !unsafe &a *a",
+    "[[ result ]] [% for x in y %] [# comment #]",
+    "<script>alert(1)</script><img src=x onerror=alert(1)> --> ]]> | `a`",
+]
+OF_THE_ROLE = {
+    "roles/wan_transfer/defaults/main.yml",
+    "roles/wan_transfer/tasks/main.yml",
+    "roles/wan_transfer/meta/main.yml",
+    "roles/wan_transfer/meta/argument_specs.yml",
+    "roles/wan_transfer/README.md",
+    "apply.yml",
+}
+KEPT = {"rollback.yml", "collections/requirements.yml", "report.html"}
+
+
+def _write(folder: Path, raw: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(raw), encoding="utf-8")
+    return folder
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "result.json"
+    }
+
+
+def _written(folder: Path, raw: dict[str, Any]) -> dict[str, str]:
+    carry_out(plan(_write(folder, raw)))
+    return _files(folder)
+
+
+def test_an_improvement_leaves_a_role_with_the_values(tmp_path: Path, improved: dict[str, Any]) -> None:
+    files = _written(tmp_path, improved)
+    assert set(files) == OF_THE_ROLE | KEPT
+    defaults = yaml.safe_load(files["roles/wan_transfer/defaults/main.yml"])
+    assert defaults == {"wan_transfer_values": improved["best_config"], "wan_transfer_holder": ""}
+    (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
+    assert task["autotune.kernel.sysctl"] == {
+        "values": "{{ wan_transfer_values }}",
+        "state": "present",
+        "persist": "autotune-wan-transfer",
+        "holder": "{{ wan_transfer_holder | default(omit, true) }}",
+    }
+    assert yaml.safe_load(files["collections/requirements.yml"]) == {
+        "collections": [{"name": "autotune.kernel", "version": ">=0.1.0"}]
+    }
+
+
+def test_the_values_say_where_they_come_from(tmp_path: Path, improved: dict[str, Any]) -> None:
+    defaults = _written(tmp_path, improved)["roles/wan_transfer/defaults/main.yml"]
+    for evidence in (
+        "2026-11-22T12:05:12Z",
+        "h1 (kernel 6.1.0-18), h2 (kernel 6.1.0-18)",
+        "throughput_mbit (maximise): 153.2 -> 353, +130.4 % (95 % interval +118.2 % to +141.9 %), 2 pairs, p = 0.0078",
+        "58 evaluations",
+        '  # How TCP paces\n  # from reno to bbr\n  net.ipv4.tcp_congestion_control: "bbr"\n',
+        "  # from 60 (h1), 30 (h2) to 10\n  vm.swappiness: 10\n",
+    ):
+        assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
+
+
+def test_what_the_study_allowed_is_allowed_again(tmp_path: Path, improved: dict[str, Any]) -> None:
+    files = _written(tmp_path, improved | {"study": {"allow_unsafe": ["vm.swappiness"]}})
+    (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
+    assert task["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
+    (play,) = yaml.safe_load(files["apply.yml"])
+    assert play["tasks"][0]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
+
+
+def test_the_same_result_changes_nothing(tmp_path: Path, improved: dict[str, Any]) -> None:
+    before = _written(tmp_path, improved)
+    again = plan(tmp_path)
+    assert not again.changed
+    assert {str(path.relative_to(tmp_path)) for path in again.files} == set(before)
+
+
+def test_a_plan_touches_nothing(tmp_path: Path, improved: dict[str, Any]) -> None:
+    planned = plan(_write(tmp_path, improved))
+    assert planned.changed
+    assert planned.role == "wan_transfer"
+    assert _files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("verdict", ["no_improvement", "failed", "stopped"])
+def test_another_verdict_takes_the_role_away_and_leaves_the_way_back(
+    tmp_path: Path, improved: dict[str, Any], verdict: str
+) -> None:
+    before = _written(tmp_path, improved)
+    planned = plan(_write(tmp_path, improved | {"verdict": verdict}))
+    assert planned.role is None
+    carry_out(planned)
+    after = _files(tmp_path)
+    assert set(after) == KEPT
+    assert after["rollback.yml"] == before["rollback.yml"]
+    assert not (tmp_path / "roles").exists()
+    assert not plan(tmp_path).changed
+
+
+@pytest.mark.parametrize("verdict", ["no_improvement", "failed", "stopped"])
+def test_another_verdict_alone_leaves_only_a_report(tmp_path: Path, improved: dict[str, Any], verdict: str) -> None:
+    assert set(_written(tmp_path, improved | {"verdict": verdict})) == {"report.html"}
+
+
+@pytest.mark.parametrize("path", sorted(OF_THE_ROLE | KEPT))
+def test_does_not_overwrite_what_somebody_else_wrote(tmp_path: Path, improved: dict[str, Any], path: str) -> None:
+    foreign = tmp_path / path
+    foreign.parent.mkdir(parents=True, exist_ok=True)
+    foreign.write_text("mine\n" * 10 + MARK)
+    with pytest.raises(ForeignFileError) as caught:
+        plan(_write(tmp_path, improved))
+    assert str(foreign) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert set(_files(tmp_path)) == {path}
+
+
+@pytest.mark.parametrize("path", sorted(OF_THE_ROLE))
+def test_does_not_remove_what_somebody_else_wrote(tmp_path: Path, improved: dict[str, Any], path: str) -> None:
+    before = set(_written(tmp_path, improved))
+    (tmp_path / path).write_text("mine\n")
+    with pytest.raises(ForeignFileError, match="somebody else's"):
+        plan(_write(tmp_path, improved | {"verdict": "failed"}))
+    assert set(_files(tmp_path)) == before
+
+
+def test_leaves_a_file_that_was_added_to_the_role(tmp_path: Path, improved: dict[str, Any]) -> None:
+    _written(tmp_path, improved)
+    added = tmp_path / "roles/wan_transfer/handlers/main.yml"
+    added.parent.mkdir()
+    added.write_text("[]\n")
+    assert set(_written(tmp_path, improved | {"verdict": "failed"})) == KEPT | {"roles/wan_transfer/handlers/main.yml"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_only_shown(tmp_path: Path, improved: dict[str, Any], text: str) -> None:
+    harmless = _written(tmp_path / "harmless", improved)
+    improved["parameters"][0]["description"] = text
+    improved["reason"] = improved["metric"] = improved["finished"] = improved["started"] = text
+    improved["per_host"][text] = improved["per_host"].pop("h1") | {"kernel": text}
+    improved["parameters"][1]["from"] = {text: text, "h2": "30"}
+    improved["evidence"][0]["host"] = text
+    improved["versions"] |= {text: text, "autotune.kernel": text}
+    improved["store"] = text
+    hostile = _written(tmp_path / "hostile", improved)
+    assert set(hostile) == set(harmless)
+    for name in harmless:
+        if name.endswith(".yml") and name != "collections/requirements.yml":
+            assert yaml.safe_load(hostile[name]) == yaml.safe_load(harmless[name]), name
+    assert yaml.safe_load(hostile["collections/requirements.yml"]) == {"collections": [{"name": "autotune.kernel"}]}
+    for markup in ("<script", "<img"):
+        assert markup not in hostile["report.html"]
+        assert markup not in hostile["roles/wan_transfer/README.md"].replace("\\" + markup, "")
+    assert hostile["report.html"].count("-->") == 1
+
+
+def test_the_report_asks_nobody_else(tmp_path: Path, improved: dict[str, Any]) -> None:
+    page = _written(tmp_path, improved)["report.html"]
+    for outside in ("http:", "https:", "//", "url(", "@import", "<script", "<link", "<img", " src="):
+        assert outside not in page.replace("<!doctype html>", "").replace("sqlite:///", "")
+    assert page.count('<circle class="own"') == page.count('<circle class="learned"') == 2
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+class _Balance(HTMLParser):
+    """The elements that are open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("lacking", [[], ["evidence"], ["best_config", "best", "improvement", "interval", "baseline"]])
+def test_the_report_is_whole_whatever_is_lacking(tmp_path: Path, improved: dict[str, Any], lacking: list[str]) -> None:
+    raw = {name: value for name, value in improved.items() if name not in lacking}
+    page = _Balance()
+    page.feed(_written(tmp_path, raw if not lacking else raw | {"verdict": "stopped"})["report.html"])
+    assert page.open == []

@@ -1,0 +1,61 @@
+"""The closing text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
+
+IMPROVED = """\
+wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141.9 %)
+  the interval excludes 0 and every host gained
+  baseline 153.2, best 353 (throughput_mbit, maximise), 2 pairs, p = 0.0078
+  58 evaluations (1 failed) on 2 hosts in 5.2 min
+
+  parameter                        from              to
+  net.ipv4.tcp_congestion_control  reno              bbr
+  net.ipv4.tcp_rmem                unknown           4096 131072 33554432
+  vm.swappiness                    60 (h1), 30 (h2)  10
+
+  result  learned/wan-transfer/result.json
+  report  learned/wan-transfer/report.html
+  role    learned/wan-transfer/roles/wan_transfer
+  store   sqlite:///autotune.sqlite (study 3)
+
+  see     ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml --check --diff
+  apply   ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml
+  undo    ansible-playbook learned/wan-transfer/rollback.yml -i hosts.yml"""
+
+
+def test_an_improvement_says_what_where_and_what_next(improved: dict[str, Any]) -> None:
+    assert summary(Result.model_validate(improved), Path("learned/wan-transfer"), "hosts.yml") == IMPROVED
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("no_improvement", "keep the values the hosts have"),
+        ("failed", "nothing was learned"),
+        ("stopped", "nothing was proved"),
+    ],
+)
+def test_another_verdict_offers_nothing_to_apply(improved: dict[str, Any], verdict: str, words: str) -> None:
+    shown = summary(Result.model_validate(improved | {"verdict": verdict}), Path("learned/wan"))
+    assert words in shown.splitlines()[0]
+    assert "report" in shown
+    assert "apply" not in shown
+    assert "roles" not in shown
+
+
+def test_a_study_without_figures_has_a_summary() -> None:
+    raw = {"workload_name": "wan", "verdict": "failed", "metric": "ops", "reason": "h1: \x1b[2Jno\nbenchmark"}
+    shown = summary(Result.model_validate(raw), Path("learned/wan"))
+    assert shown.splitlines()[:2] == ["wan: failed, nothing was learned", "  h1: [2Jno benchmark"]
+
+
+def test_quotes_what_a_shell_would_split(improved: dict[str, Any]) -> None:
+    shown = summary(Result.model_validate(improved), Path("my learned"), "my hosts.yml")
+    assert "ansible-playbook 'my learned/apply.yml' -i 'my hosts.yml'" in shown
