@@ -1,0 +1,127 @@
+"""Network benchmark: two processes on 127.0.0.1 exchange requests and responses, short and bulk ones, over TCP.
+
+Prints `requests_per_second: value` about every second, for that second, and at the end for the whole run.
+Python alone; needs no root. README.md beside this file says what it stresses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import random
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+CONNECTIONS = 8
+# Bytes in a response and how many of each in a hundred: interactive answers, pages, and bulk transfers.
+RESPONSES = {512: 70, 32 * 1024: 25, 2 * 1024 * 1024: 5}
+REQUEST = struct.Struct("!I")  # a request is the number of bytes wanted
+WARM_UP = 1.0  # seconds
+
+
+def serve(listener: socket.socket) -> None:
+    """Answers every request on every connection, until a connection ends."""
+    listener.settimeout(10)  # the requesting process may be gone already
+    bulk = memoryview(bytes(max(RESPONSES)))
+    to_send: dict[socket.socket, int] = {}
+    with selectors.DefaultSelector() as selector:
+        for dummy in range(CONNECTIONS):
+            connection = listener.accept()[0]
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setblocking(False)
+            selector.register(connection, selectors.EVENT_READ)
+        while True:
+            for key, events in selector.select():
+                connection = key.fileobj
+                if events & selectors.EVENT_READ:
+                    request = connection.recv(REQUEST.size)
+                    if not request:
+                        return
+                    to_send[connection] = REQUEST.unpack(request)[0]
+                try:
+                    to_send[connection] -= connection.send(bulk[: to_send[connection]])
+                except BlockingIOError:
+                    pass
+                wanted = selectors.EVENT_WRITE if to_send[connection] else selectors.EVENT_READ
+                if wanted != key.events:
+                    selector.modify(connection, wanted)
+
+
+def requests(port: int, generator: random.Random) -> Iterator[int]:
+    """Keeps a request under way on every connection; each step gives the number that were answered."""
+    sizes = [size for size, count in RESPONSES.items() for dummy in range(count)]
+    buffer = bytearray(256 * 1024)
+    missing: dict[socket.socket, int] = {}
+    orders: dict[socket.socket, Iterator[int]] = {}
+
+    def ask(connection: socket.socket) -> None:
+        missing[connection] = next(orders[connection])
+        connection.send(REQUEST.pack(missing[connection]))
+
+    with selectors.DefaultSelector() as selector:
+        for dummy in range(CONNECTIONS):
+            connection = socket.create_connection(("127.0.0.1", port))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setblocking(False)
+            selector.register(connection, selectors.EVENT_READ)
+            orders[connection] = itertools.cycle(generator.sample(sizes, len(sizes)))
+            ask(connection)
+        while True:
+            answered = 0
+            for key, dummy in selector.select():
+                received = key.fileobj.recv_into(buffer)
+                if not received:
+                    raise ConnectionError("the serving process ended early")
+                missing[key.fileobj] -= received
+                if not missing[key.fileobj]:
+                    answered += 1
+                    ask(key.fileobj)
+            yield answered
+
+
+def print_rate(requests_answered: int, seconds: float) -> None:
+    print(f"requests_per_second: {requests_answered / seconds:.1f}", flush=True)
+
+
+def measure(work: Iterator[int], duration: float) -> None:
+    """Steps through the work for `duration` seconds and prints its rate."""
+    warm = time.monotonic() + min(WARM_UP, duration)
+    while time.monotonic() < warm:
+        next(work)
+    start = second_start = now = time.monotonic()
+    total = in_second = 0
+    while now < start + duration:
+        in_second += next(work)
+        now = time.monotonic()
+        if now >= second_start + 1:
+            print_rate(in_second, now - second_start)
+            total, in_second, second_start = total + in_second, 0, now
+    print_rate(total + in_second, now - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--duration", type=float, default=10, help="seconds measured, after warming up (default: 10)")
+    parser.add_argument("--seed", type=int, default=1, help="decides the order of short and bulk requests (default: 1)")
+    arguments = parser.parse_args()
+    with socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS) as listener:
+        port = listener.getsockname()[1]
+        if os.fork() == 0:
+            try:
+                serve(listener)
+            except OSError:
+                pass  # the requesting process is gone: done or killed
+            finally:
+                os._exit(0)
+    try:
+        measure(requests(port, random.Random(arguments.seed)), arguments.duration)
+    except OSError as error:
+        parser.exit(1, f"{parser.prog}: the connections over 127.0.0.1 failed: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is written in several places says the same everywhere, and is enough for what the code imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def lines_of(name: str) -> set[str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line and not line.startswith(("#", "-r "))}
+
+
+def yaml_of(name: str) -> dict[str, object]:
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_pyproject_and_the_requirements_files_name_the_same_packages():
+    assert set(PROJECT["dependencies"]) == lines_of("requirements.txt") | lines_of("meta/ee-requirements.txt")
+
+
+def test_an_execution_environment_is_told_where_its_lists_are():
+    lists = yaml_of("meta/execution-environment.yml")["dependencies"]
+    assert lists == {"python": "meta/ee-requirements.txt", "system": "meta/ee-bindep.txt"}
+    assert all(lines_of(name) for name in lists.values())
+
+
+def test_bindep_repeats_what_an_execution_environment_needs():
+    assert lines_of("meta/ee-bindep.txt") <= lines_of("bindep.txt")
+
+
+def test_versions_agree():
+    assert PROJECT["version"] == yaml_of("galaxy.yml")["version"]
+    oldest = str(yaml_of("meta/runtime.yml")["requires_ansible"]).removesuffix(".0")
+    assert f"ansible-core{oldest}" in PROJECT["dependencies"]
+
+
+def imported_packages(file: Path) -> set[str]:
+    """The top-level names that a Python file imports from elsewhere."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return names - {"ansible_collections"} - set(sys.stdlib_module_names)
+
+
+def test_every_package_that_the_plugins_import_is_a_dependency():
+    declared = {re.split(r"[<>=~!]", text)[0].lower() for text in PROJECT["dependencies"]}
+    distributions = packages_distributions()
+    undeclared = {
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in (ROOT / "plugins").rglob("*.py")
+        for name in imported_packages(file)
+        if not declared & {distribution.lower().replace("_", "-") for distribution in distributions.get(name, [])}
+    }
+    assert not undeclared
