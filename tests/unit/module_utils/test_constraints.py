@@ -97,9 +97,7 @@ def test_the_background_stays_below_at_every_moment(
     one: tuple[int, int], other: tuple[int, int], swapped: bool
 ) -> None:
     names = ["vm.dirty_background_ratio", "vm.dirty_ratio"]
-    current, targets = (
-        dict(zip(names, (str(min(pair)), str(max(pair) + 1)), strict=True)) for pair in (one, other)
-    )
+    current, targets = (dict(zip(names, (str(min(pair)), str(max(pair) + 1)), strict=True)) for pair in (one, other))
     if swapped:
         targets = dict(reversed(targets.items()))
     state = dict(current)

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _journal, _lease, _watchdog
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+
+VALUES = {"vm.swappiness": "10", "vm.dirty_bytes": "8388608"}
+
+
+def watch() -> None:
+    _watchdog.watch(os.open(os.devnull, os.O_RDONLY))
+
+
+def test_lends_and_takes_back(kernel: Any) -> None:
+    found = kernel.values()
+    report = _lease.lend(VALUES, "anna", 60)
+    assert kernel.get("vm.dirty_bytes") == "8388608"
+    assert report.lease is not None
+    assert 59 < report.lease["expires_in"] <= 60
+    assert report.originals["vm.dirty_ratio"] == "20"
+    report = _lease.give_back("anna")
+    assert kernel.values() == found
+    assert report.changes["vm.swappiness"].after == "60"
+    assert report.verdict is not None
+    assert report.verdict["verified"]
+    assert _journal.read() is None
+    assert _lease.give_back().changes == {}
+
+
+def test_the_journal_is_there_before_the_first_write(kernel: Any) -> None:
+    def refuse(parameter: str, text: str) -> None:
+        lease = _journal.read()
+        assert lease is not None
+        assert lease.originals["vm.swappiness"] == "60"
+        assert lease.values["vm.swappiness"] == "10"
+
+    kernel.refuse = refuse
+    _lease.lend(VALUES, "anna", 60)
+    assert kernel.written
+
+
+def test_a_further_call_renews_widens_and_keeps_originals_and_nonce(kernel: Any) -> None:
+    found = kernel.values()
+    first = _lease.lend({"vm.swappiness": "10"}, "anna", 5)
+    second = _lease.lend({"vm.swappiness": "20", "net.core.somaxconn": "70000"}, "anna", 60)
+    assert first.lease is not None
+    assert second.lease is not None
+    assert first.lease["nonce"] == second.lease["nonce"]
+    assert second.lease["expires_in"] > 59
+    assert second.changes["vm.swappiness"].before == "10"
+    assert second.originals == {"vm.swappiness": "60", "net.core.somaxconn": "4096"}
+    lease = _journal.read()
+    assert lease is not None
+    assert lease.foreign() == {}, "a clamped value is not somebody else's"
+    _lease.give_back("anna")
+    assert kernel.values() == found
+
+
+def test_the_baseline_of_an_exclusive_pair_can_be_lent(kernel: Any) -> None:
+    found = kernel.values()
+    _lease.lend({"vm.dirty_bytes": "8388608"}, "anna", 60)
+    changes = _lease.lend({"vm.dirty_bytes": "0"}, "anna", 60).changes
+    assert changes["vm.dirty_bytes"].status == "applied"
+    assert kernel.values() == found
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_another_holder_is_refused_by_name(check: bool, kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    for attempt in (
+        lambda: _lease.lend(VALUES, "bert", 60, check=check),
+        lambda: _lease.give_back("bert", check=check),
+    ):
+        with pytest.raises(Failure, match="anna holds this host for another 60 seconds"):
+            attempt()
+    assert kernel.get("vm.swappiness") == "10"
+
+
+def test_a_lease_that_ran_out_is_settled_before_the_next(kernel: Any, expire: Callable[[], None]) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    expire()
+    report = _lease.lend({"vm.swappiness": "30"}, "bert", 60)
+    assert report.changes["vm.swappiness"].before == "60"
+    assert report.originals == {"vm.swappiness": "60"}
+    assert kernel.get("vm.dirty_ratio") == "20"
+    assert report.verdict is not None
+    assert report.verdict["holder"] == "anna"
+    assert "the lease of anna had run out" in report.warnings[0]
+    assert _journal.read_verdict() is None, "it has been told"
+
+
+def test_the_holder_himself_gets_a_new_lease_after_his_own_ran_out(kernel: Any, expire: Callable[[], None]) -> None:
+    first = _lease.lend(VALUES, "anna", 60)
+    expire()
+    second = _lease.lend(VALUES, "anna", 60)
+    assert first.lease is not None
+    assert second.lease is not None
+    assert first.lease["nonce"] != second.lease["nonce"]
+
+
+def test_the_watchdog_restores_what_ran_out_and_leaves_its_verdict(kernel: Any, expire: Callable[[], None]) -> None:
+    found = kernel.values()
+    _lease.lend(VALUES, "anna", 60)
+    expire()
+    watch()
+    assert kernel.values() == found
+    assert _journal.read() is None
+    report = _lease.give_back("anna")
+    assert report.verdict is not None
+    assert report.verdict["verified"]
+    assert sorted(report.verdict["restored"]) == ["vm.dirty_bytes", "vm.dirty_ratio", "vm.swappiness"]
+
+
+def test_the_watchdog_goes_on_until_all_is_verified(
+    kernel: Any, expire: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    expire()
+    verdicts = []
+
+    def refuse(parameter: str, text: str) -> None:
+        if parameter == "vm.swappiness":
+            raise OSError(errno.EIO, "no")
+
+    def sleep(dummy: float) -> None:
+        verdicts.append(_journal.read_verdict())
+        assert _journal.read() is not None
+        if len(verdicts) == 2:
+            kernel.refuse = lambda parameter, text: None
+
+    kernel.refuse = refuse
+    monkeypatch.setattr(_watchdog.time, "sleep", sleep)
+    watch()
+    assert [verdict["mismatches"][0]["parameter"] for verdict in verdicts if verdict] == ["vm.swappiness"] * 2
+    assert kernel.get("vm.swappiness") == "60"
+
+
+def test_the_watchdog_leaves_a_renewed_lease_alone(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    naps = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        assert kernel.get("vm.swappiness") == "10"
+        if len(naps) == 3:
+            _lease.give_back("anna")
+
+    monkeypatch.setattr(_watchdog.time, "sleep", sleep)
+    watch()
+    assert len(naps) == 3
+
+
+def test_a_value_that_somebody_else_set_is_told_and_put_back(kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    kernel.put("vm.swappiness", "77")
+    report = _lease.give_back("anna")
+    assert report.verdict is not None
+    assert report.verdict["foreign"] == {"vm.swappiness": "77"}
+    assert "somebody else had set vm.swappiness to '77'" in report.warnings[0]
+    assert kernel.get("vm.swappiness") == "60"
+
+
+def test_a_failed_restore_is_loud_and_keeps_the_journal(kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+
+    def refuse(parameter: str, text: str) -> None:
+        raise OSError(errno.EIO, "no")
+
+    kernel.refuse = refuse
+    with pytest.raises(Failure, match="NEEDS ATTENTION: vm.swappiness is '10' and should be '60'"):
+        _lease.give_back("anna")
+    assert _journal.read() is not None
+
+
+def test_a_first_attempt_that_fails_leaves_no_lease(kernel: Any) -> None:
+    found = kernel.values()
+    with pytest.raises(Failure):
+        _lease.lend({"vm.swappiness": "201", "net.core.somaxconn": "5"}, "anna", 60)
+    assert _journal.read() is None
+    assert kernel.values() == found
+
+
+def test_a_renewal_that_fails_leaves_the_lease_as_it_was(kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    with pytest.raises(Failure, match="everything was put back"):
+        _lease.lend({"vm.swappiness": "201", "net.core.somaxconn": "5"}, "anna", 60)
+    lease = _journal.read()
+    assert lease is not None
+    assert lease.values["vm.swappiness"] == "10"
+    assert "net.core.somaxconn" not in lease.originals
+    assert kernel.get("vm.swappiness") == "10"
+
+
+@pytest.mark.parametrize("failing", ["journal", "watchdog"])
+def test_without_journal_or_watchdog_nothing_is_written(
+    failing: str, kernel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*dummy: object, **keywords: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target, name = (_durable, "write") if failing == "journal" else (_watchdog, "ensure")
+    monkeypatch.setattr(target, name, fail)
+    with pytest.raises(Failure, match="No space left on device"):
+        _lease.lend(VALUES, "anna", 60)
+    assert kernel.written == []
+    assert _journal.read() is None
+
+
+def test_a_lease_of_an_earlier_boot_is_none(kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    kernel.put("kernel.random.boot_id", "another")
+    assert _journal.read() is None
+    assert _lease.lend({"vm.swappiness": "20"}, "bert", 60).originals == {"vm.swappiness": "10"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda content: "{", "cannot be read"),
+        (lambda content: "[]", "does not hold a JSON object"),
+        (lambda content: json.dumps({**content, "format": 2}), "its format is 2"),
+        (lambda content: json.dumps({**content, "network_namespace": 1}), "another network namespace"),
+        (lambda content: json.dumps({k: v for k, v in content.items() if k != "originals"}), "'originals'"),
+    ],
+)
+def test_a_journal_that_makes_no_sense_is_told_not_overwritten(
+    damage: Callable[[dict[str, Any]], str], complaint: str, kernel: Any
+) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    path = Path(_journal.RUN_DIRECTORY, "lease.json")
+    text = damage(json.loads(path.read_text()))
+    path.write_text(text)
+    for attempt in (lambda: _lease.lend(VALUES, "anna", 60), _lease.give_back):
+        with pytest.raises(Failure, match=complaint):
+            attempt()
+    assert path.read_text() == text
+
+
+def test_a_parameter_that_went_away_is_told(kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    kernel.remove("vm.swappiness")
+    report = _lease.give_back("anna")
+    assert report.verdict is not None
+    assert report.verdict["missing"] == ["vm.swappiness"]
+    assert "vm.swappiness has gone" in report.warnings[0]
+
+
+def test_check_mode_writes_nothing_at_all(kernel: Any, expire: Callable[[], None]) -> None:
+    changes = _lease.lend(VALUES, "anna", 60, check=True).changes
+    assert changes["vm.swappiness"].after == "10"
+    assert not Path(_journal.RUN_DIRECTORY).exists()
+    _lease.lend(VALUES, "anna", 60)
+    expire()
+    kernel.written.clear()
+    assert _lease.give_back(check=True).changes["vm.swappiness"].after == "60"
+    assert "would be put back first" in _lease.lend(VALUES, "bert", 60, check=True).warnings[0]
+    assert kernel.written == []
+    assert _journal.read() is not None
+
+
+def test_who_waits_too_long_for_the_lock_is_told_who_has_it(kernel: Any) -> None:
+    with (
+        _journal.locked(),
+        pytest.raises(Failure, match=f"process {os.getpid()}"),
+        _journal.locked(seconds=0.05),
+    ):
+        pass
+
+
+def test_without_root_it_says_so(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*dummy: object, **keywords: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(_journal.os, "makedirs", fail)
+    with pytest.raises(Failure, match="this needs root, use become"):
+        _lease.lend(VALUES, "anna", 60)

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+
+MANY = {
+    "vm.swappiness": "10",
+    "net.core.somaxconn": "1024",
+    "net.ipv4.tcp_rmem": "4096 65536 1048576",
+    "vm.dirty_bytes": "8388608",
+    "vm.dirty_background_bytes": "4194304",
+}
+
+
+def apply(values: dict[str, str], **keywords: Any) -> dict[str, _transaction.Change]:
+    return _transaction.carry_out(_transaction.prepare(values, **keywords))
+
+
+def test_sets_many_and_tells_what_it_found(kernel: Any) -> None:
+    changes = apply({**MANY, "net.core.netdev_max_backlog": "1000"})
+    assert {parameter: kernel.get(parameter) for parameter in MANY} == MANY
+    assert changes["net.ipv4.tcp_rmem"] == _transaction.Change(
+        "applied", "4096 65536 1048576", "4096 131072 6291456", "4096 65536 1048576"
+    )
+    assert changes["net.core.netdev_max_backlog"].status == "unchanged"
+    assert "net.core.netdev_max_backlog" not in dict(kernel.written)
+
+
+def test_an_accepted_value_which_the_kernel_changed_is_clamped(kernel: Any) -> None:
+    change = apply({"net.core.somaxconn": "70000"})["net.core.somaxconn"]
+    assert (change.status, change.after) == ("clamped", "65535")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "status", "said"),
+    [
+        ("vm.nonsense", "1", "missing", "vm.nonsense does not exist here"),
+        ("vm.swapiness", "1", "missing", "did you mean vm.swappiness?"),
+        ("kernel.sched_latency_ns", "1", "missing", "moved to /sys/kernel/debug/sched"),
+        ("kernel.core_pattern", "x", "denied", "name it in allow_unsafe"),
+        ("net.core.rmem_max", "1", "read_only", "cannot be written"),
+        ("vm.swappiness", "much", "rejected", "takes one whole number, not 'much'"),
+        ("vm.swappiness", "1 2", "rejected", "takes one whole number, '1 2' has 2"),
+        ("net.ipv4.tcp_rmem", "4096", "rejected", "takes 3 whole numbers, '4096' has 1"),
+        ("net.ipv4.tcp_rmem", "3 2 1", "rejected", "must ascend"),
+        ("net.core.netdev_max_backlog", "5", "rejected", "cannot be read"),
+    ],
+)
+def test_a_fault_is_named_before_anything_is_written(
+    parameter: str, value: str, status: str, said: str, kernel: Any
+) -> None:
+    kernel.read_only.add("net.core.rmem_max")
+    kernel.write_only.add("net.core.netdev_max_backlog")
+    with pytest.raises(Failure, match="Nothing was written") as failure:
+        apply({"net.core.somaxconn": "5", parameter: value})
+    assert kernel.written == []
+    assert said in str(failure.value)
+    assert failure.value.parameters[parameter].status == status
+    assert failure.value.parameters["net.core.somaxconn"].status == "unchanged"
+    assert failure.value.restored
+
+
+def test_every_fault_is_told_at_once(kernel: Any) -> None:
+    with pytest.raises(Failure) as failure:
+        apply({"vm.nonsense": "1", "kernel.modprobe": "x", "vm.swappiness": "much"})
+    assert all(word in str(failure.value) for word in ("vm.nonsense", "kernel.modprobe", "vm.swappiness"))
+
+
+def test_allow_unsafe_means_the_named_one_alone(kernel: Any) -> None:
+    kernel.put("vm.overcommit_memory", "0")
+    kernel.put("kernel.panic", "0")
+    apply({"kernel.panic": "1"}, allow_unsafe=["kernel.panic"])
+    with pytest.raises(Failure, match=r"vm\.overcommit_memory is denied"):
+        apply({"vm.overcommit_memory": "2"}, allow_unsafe=["kernel.panic"])
+
+
+def test_a_read_only_parameter_that_has_the_value_is_no_fault(kernel: Any) -> None:
+    kernel.read_only.add("net.core.rmem_max")
+    assert apply({"net.core.rmem_max": "212992"})["net.core.rmem_max"].status == "unchanged"
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EPERM, errno.EIO, errno.ENOMEM])
+@pytest.mark.parametrize("parameter", MANY)
+def test_a_refused_value_puts_everything_back(parameter: str, error: int, kernel: Any) -> None:
+    found = kernel.values()
+
+    def refuse(named: str, text: str) -> None:
+        if named == parameter and text == MANY[parameter]:
+            raise OSError(error, "no")
+
+    kernel.refuse = refuse
+    with pytest.raises(Failure, match="everything was put back") as failure:
+        apply(MANY)
+    assert kernel.values() == found
+    assert failure.value.parameters[parameter].status == "rejected"
+    assert repr(MANY[parameter]) in str(failure.value)
+
+
+def test_a_value_that_is_invalid_until_another_is_written_is_tried_again(kernel: Any) -> None:
+    """An order that _constraints does not know of."""
+
+    def refuse(parameter: str, text: str) -> None:
+        if parameter == "vm.swappiness" and kernel.get("net.core.somaxconn") != "5":
+            raise OSError(errno.EINVAL, "no")
+
+    kernel.refuse = refuse
+    assert apply({"vm.swappiness": "10", "net.core.somaxconn": "5"})["vm.swappiness"].status == "applied"
+
+
+def test_congestion_control_outside_the_allowed_says_what_is_allowed(kernel: Any) -> None:
+    with pytest.raises(Failure, match="tcp_allowed_congestion_control here is 'reno bbr'"):
+        apply({"vm.swappiness": "10", "net.ipv4.tcp_congestion_control": "cubic"})
+    assert kernel.get("vm.swappiness") == "60"
+
+
+def test_what_cannot_be_put_back_is_told_loudly_with_the_command(kernel: Any) -> None:
+    def refuse(parameter: str, text: str) -> None:
+        if (parameter, text) in (("vm.swappiness", "60"), ("net.core.somaxconn", "5")):
+            raise OSError(errno.EIO, "no")
+
+    kernel.refuse = refuse
+    with pytest.raises(Failure, match="NOT everything could be put back") as failure:
+        apply({"vm.swappiness": "10", "net.core.somaxconn": "5"})
+    assert not failure.value.restored
+    assert (
+        "NEEDS ATTENTION: vm.swappiness is '10' and should be '60' (Input/output error); "
+        "run: sysctl -w 'vm.swappiness=60'"
+    ) in str(failure.value)
+    assert failure.value.as_result()["mismatches"][0]["parameter"] == "vm.swappiness"
+
+
+def test_a_silently_ignored_write_is_found_when_putting_back(kernel: Any) -> None:
+    assert _transaction.put_back({"net.core.somaxconn": "70000"})[0].found == "65535"
+
+
+@pytest.mark.parametrize(
+    ("found", "values"),
+    [
+        ({}, {"vm.dirty_bytes": "8388608"}),
+        ({"vm.dirty_bytes": "8388608", "vm.dirty_ratio": "0"}, {"vm.dirty_ratio": "30"}),
+        ({"vm.dirty_ratio": "0"}, {"vm.dirty_bytes": "8388608"}),
+        ({}, {"vm.dirty_bytes": "8388608", "vm.dirty_background_bytes": "4096"}),
+    ],
+)
+def test_of_an_exclusive_pair_the_member_comes_back_that_was_active(
+    found: dict[str, str], values: dict[str, str], kernel: Any
+) -> None:
+    for parameter, value in found.items():
+        kernel.put(parameter, value)
+    before = kernel.values()
+    plan = _transaction.prepare(values)
+    _transaction.carry_out(plan)
+    assert kernel.values() != before
+    assert _transaction.put_back(plan.before) == []
+    assert kernel.values() == before
+
+
+def test_what_has_gone_needs_no_putting_back(kernel: Any) -> None:
+    kernel.remove("vm.swappiness")
+    originals = {"vm.swappiness": "60", "net.core.somaxconn": "4096"}
+    assert _transaction.put_back(originals) == []
+    assert _transaction.gone(originals) == ["vm.swappiness"]
+
+
+def test_check_mode_foretells_and_writes_nothing(kernel: Any) -> None:
+    plan = _transaction.prepare(MANY)
+    foretold = _transaction.predicted(plan)
+    assert kernel.written == []
+    assert foretold == _transaction.carry_out(plan)
+
+
+def test_an_empty_value_is_put_back(kernel: Any) -> None:
+    plan = _transaction.prepare({"net.ipv4.ip_local_reserved_ports": "8080"})
+    _transaction.carry_out(plan)
+    assert _transaction.put_back(plan.before) == []
+    assert kernel.get("net.ipv4.ip_local_reserved_ports") == ""
