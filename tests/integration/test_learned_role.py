@@ -259,3 +259,16 @@ def test_what_is_written_passes_the_production_profile(tmp_path: Path, workload:
     assert lint.returncode == 0, lint.stdout + lint.stderr
     assert re.search(r"in [78] files processed", lint.stdout + lint.stderr), "nothing was looked at"
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_ansible_doc_shows_the_action() -> None:
+    command = [str(Path(sys.executable).with_name("ansible-doc")), "autotune.kernel.learned_role"]
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks/collections"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "Reads `result.json'" in shown.stdout
+    assert "path" in shown.stdout
