@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 # One number of a candidate: a parameter, and for a vector which of its elements.
 Place = tuple[str, int]
 
 _TERM = r"([a-zA-Z][\w./-]*(?:\[\d+\])?|[-+]?\d+(?:\.\d+)?)"
 _CONSTRAINT = re.compile(rf"^\s*{_TERM}\s*(<=|>=|<|>)\s*{_TERM}\s*$")
+# Constraints that go round in a circle narrow the ranges step by step; this many mean that they never meet.
+_MOST_ROUNDS = 1000
 _REFERENCE = re.compile(r"^([^\[\]]+?)(?:\[(\d+)\])?$")
 
 
@@ -29,10 +33,10 @@ class Constraint:
         return [side for side in (self.smaller, self.larger) if isinstance(side, tuple)]
 
     def holds(self, numbers: dict[Place, float]) -> bool:
-        smaller, larger = self._sides(numbers)
+        smaller, larger = self.sides(numbers)
         return smaller < larger if self.strict else smaller <= larger
 
-    def _sides(self, numbers: dict[Place, float]) -> tuple[float, float]:
+    def sides(self, numbers: dict[Place, float]) -> tuple[float, float]:
         return (
             numbers[self.smaller] if isinstance(self.smaller, tuple) else self.smaller,
             numbers[self.larger] if isinstance(self.larger, tuple) else self.larger,
@@ -41,30 +45,23 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one number of a candidate may be: `low` to `high` in multiples of `step` from `low` (0: any)."""
+    """What one number of a candidate may be: `low` to `high` in steps of `step` from `low`."""
 
     low: float
     high: float
-    step: float = 0.0
+    step: float = 1.0
 
-    @property
-    def gap(self) -> float:
-        """The least difference that makes one value strictly smaller than another."""
-        return self.step or max((self.high - self.low) * 1e-6, 1e-12)
+    def at_most(self, limit: float, *, below: bool = False) -> float:
+        """The largest allowed value not above `limit` (or below it), even where that is under `low`."""
+        steps = math.floor((min(limit, self.high) - self.low) / self.step)
+        value = self.low + steps * self.step
+        return value - self.step if below and value >= limit else value
 
-    def at_most(self, limit: float) -> float:
-        """The largest allowed value that is not above `limit`, or `low`."""
-        value = max(self.low, min(limit, self.high))
-        if self.step:
-            value = self.low + (value - self.low + 1e-9) // self.step * self.step
-        return value
-
-    def at_least(self, limit: float) -> float:
-        """The smallest allowed value that is not below `limit`, or the largest there is."""
-        value = self.at_most(limit)
-        if value < limit and value + self.gap <= self.high:
-            value += self.gap
-        return value
+    def at_least(self, limit: float, *, above: bool = False) -> float:
+        """The smallest allowed value not below `limit` (or above it), even where that is over `high`."""
+        steps = math.ceil((max(limit, self.low) - self.low) / self.step)
+        value = self.low + steps * self.step
+        return value + self.step if above and value <= limit else value
 
 
 def parse_constraint(text: str) -> Constraint:
@@ -83,36 +80,50 @@ def parse_constraint(text: str) -> Constraint:
     return Constraint(text, smaller, larger, strict=len(sign) == 1)
 
 
-def repair(
-    numbers: dict[Place, float], constraints: list[Constraint], bounds: dict[Place, Bounds]
-) -> dict[Place, float]:
-    """The numbers changed as little as needed until every constraint holds.
+def narrow(bounds: Mapping[Place, Bounds], constraints: Sequence[Constraint]) -> dict[Place, Bounds]:
+    """The bounds without those ends of a range at which some constraint could not hold, whatever the others are.
 
-    The smaller side gives way first, since the larger one is mostly a limit; where its range ends, the larger moves.
     Raises ValueError naming the constraint that cannot be met.
     """
-    repaired = dict(numbers)
-    for dummy in range(2 * len(constraints) + 1):
-        broken = [constraint for constraint in constraints if not constraint.holds(repaired)]
-        if not broken:
-            return repaired
+    narrowed = dict(bounds)
+    for dummy in range(_MOST_ROUNDS):
+        before = dict(narrowed)
+        for constraint in constraints:
+            _narrow(constraint, narrowed)
+        if narrowed == before:
+            return narrowed
+    raise ValueError(f"the constraints {' and '.join(f'`{c.text}`' for c in constraints)} contradict each other")
+
+
+def _narrow(constraint: Constraint, bounds: dict[Place, Bounds]) -> None:
+    smaller, larger = constraint.smaller, constraint.larger
+    if isinstance(smaller, tuple):
+        limit = bounds[larger].high if isinstance(larger, tuple) else larger
+        own = bounds[smaller]
+        bounds[smaller] = replace(own, high=own.at_most(limit, below=constraint.strict))
+    if isinstance(larger, tuple):
+        limit = bounds[smaller].low if isinstance(smaller, tuple) else smaller
+        own = bounds[larger]
+        bounds[larger] = replace(own, low=own.at_least(limit, above=constraint.strict))
+    if any(bounds[place].low > bounds[place].high for place in constraint.places()):
+        raise ValueError(f"the ranges leave no value for which `{constraint.text}` holds")
+
+
+def repair(
+    numbers: Mapping[Place, float], constraints: Sequence[Constraint], narrowed: Mapping[Place, Bounds]
+) -> dict[Place, float]:
+    """The numbers changed as little as needed until every constraint holds; `narrowed` comes from narrow().
+
+    The smaller side gives way, since the larger one is mostly a limit; only where its range ends does the larger move.
+    """
+    repaired = {place: min(max(number, narrowed[place].low), narrowed[place].high) for place, number in numbers.items()}
+    # Numbers only shrink, and the narrowed lows satisfy every constraint together: so this ends.
+    while broken := [constraint for constraint in constraints if not constraint.holds(repaired)]:
         for constraint in broken:
-            _mend(constraint, repaired, bounds)
-    broken = [constraint for constraint in constraints if not constraint.holds(repaired)]
-    if broken:
-        raise ValueError(f"the ranges leave no value for which `{broken[0].text}` holds")
+            assert isinstance(constraint.smaller, tuple), "a number never exceeds a narrowed range"
+            limit = constraint.sides(repaired)[1]
+            repaired[constraint.smaller] = narrowed[constraint.smaller].at_most(limit, below=constraint.strict)
     return repaired
-
-
-def _mend(constraint: Constraint, numbers: dict[Place, float], bounds: dict[Place, Bounds]) -> None:
-    smaller, larger = constraint._sides(numbers)
-    if isinstance(constraint.smaller, tuple):
-        own = bounds[constraint.smaller]
-        numbers[constraint.smaller] = own.at_most(larger - (own.gap if constraint.strict else 0))
-    if not constraint.holds(numbers) and isinstance(constraint.larger, tuple):
-        smaller = constraint._sides(numbers)[0]
-        own = bounds[constraint.larger]
-        numbers[constraint.larger] = own.at_least(smaller + (own.gap if constraint.strict else 0))
 
 
 def _side(text: str) -> Place | float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .constraints import Bounds, Constraint, Place, parse_constraint, repair
+from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, repair
 
 Value = int | float | str
 Candidate = dict[str, Value]
@@ -31,9 +31,8 @@ class Axis:
     low: float
     high: float
     log: bool = False
-    step: float = 0.0
+    step: float = 1.0
     choices: tuple[Value, ...] = ()
-    whole: bool = True
 
     @property
     def place(self) -> Place:
@@ -48,8 +47,7 @@ class Axis:
             value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
         else:
             value = self.low + unit * (self.high - self.low)
-        if self.step:
-            value = self.low + round((value - self.low) / self.step) * self.step
+        value = self.low + round((value - self.low) / self.step) * self.step
         return min(max(value, self.low), self.high)
 
     def encode(self, value: float) -> float:
@@ -84,14 +82,9 @@ class SearchSpace:
         self.axes = axes
         self.layouts = layouts
         self.constraints = [*_order_within_vectors(layouts), *map(parse_constraint, constraints)]
-        self._bounds = {axis.place: Bounds(axis.low, axis.high, axis.step) for axis in axes} | {
-            (layout.parameter, at): Bounds(value, value, 1.0)
-            for layout in layouts
-            for at, value in layout.fixed.items()
-        }
-        generator = np.random.default_rng(0)
-        for point in [np.zeros(self.size), np.ones(self.size), *generator.random((64, self.size))]:
-            self.decode(point)
+        fixed = {(layout.parameter, at): Bounds(n, n) for layout in layouts for at, n in layout.fixed.items()}
+        ranges = {axis.place: Bounds(axis.low, axis.high, axis.step) for axis in axes}
+        self._bounds = narrow(ranges | fixed, self.constraints)
 
     @property
     def size(self) -> int:
@@ -116,10 +109,7 @@ class SearchSpace:
         for at in range(layout.elements):
             axis = axis_of.get((layout.parameter, at))
             number = numbers[layout.parameter, at]
-            if axis and axis.choices:
-                elements.append(axis.choices[int(number)])
-            else:
-                elements.append(number if axis and not axis.whole else round(number))
+            elements.append(axis.choices[int(number)] if axis and axis.choices else round(number))
         return elements[0] if layout.elements == 1 else " ".join(map(str, elements))
 
     def _number(self, axis: Axis, values: Mapping[str, Value]) -> float:
