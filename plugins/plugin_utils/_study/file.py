@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import stat
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ class StudyFile:
     files: list[tuple[Path, str]]
 
 
-class _NoDuplicates(yaml.SafeLoader):
-    """YAML as people mean it: a key that is there twice is a mistake, and so is an alias (they can explode)."""
+class _StudyLoader(yaml.SafeLoader):
+    """YAML as people mean it: no key twice, no aliases (they can explode), no octal or base 60 numbers by accident."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -69,10 +70,26 @@ class _NoDuplicates(yaml.SafeLoader):
         seen: set[Hashable] = set()
         for key_node, dummy in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"'{key}' is there twice", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_plain_int(self, node: yaml.ScalarNode) -> int:
+        if re.fullmatch(r"[-+]?0\d[\d_]*|.*:.*", node.value):
+            problem = f"'{node.value}' is another number in YAML than it looks like; write it as plain decimal digits"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        number: int = self.construct_yaml_int(node)
+        return number
+
+
+_StudyLoader.add_constructor("tag:yaml.org,2002:int", _StudyLoader.construct_plain_int)
+# YAML 1.1 takes 1e-3 for text; nobody else does.
+_StudyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def read_study(path: Path, folder: Path) -> StudyFile:
@@ -109,7 +126,6 @@ def _parse(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise StudyError(path, [f"is not UTF-8 text: {error.reason} at byte {error.start}"]) from None
     try:
-        # JSON first: it is nearly YAML, but 1e-3 is a number only there.
         data = json.loads(text, object_pairs_hook=_no_duplicates) if path.suffix == ".json" else _yaml(text)
     except json.JSONDecodeError as error:
         raise StudyError(path, [f"line {error.lineno}, column {error.colno}: {error.msg}"]) from None
@@ -117,7 +133,9 @@ def _parse(path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise StudyError(path, [f"{place}{error.problem or 'is not YAML'}"]) from None
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except RecursionError:
+        raise StudyError(path, ["is nested too deeply"]) from None
+    except (ValueError, yaml.YAMLError) as error:
         raise StudyError(path, [str(error).splitlines()[0]]) from None
     if not isinstance(data, dict):
         raise StudyError(path, ["is empty" if data is None else "must be a mapping of keys to values at its top"])
@@ -125,7 +143,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_NoDuplicates)  # noqa: S506 (a SafeLoader)
+    return yaml.load(text, Loader=_StudyLoader)  # noqa: S506 (a SafeLoader)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -148,10 +166,17 @@ def _line(error: Any) -> str:
     match error["type"]:
         case "extra_forbidden":
             known = {field for model in _MODELS for field in model.model_fields}
-            close = difflib.get_close_matches(name, known, n=1)
-            text = "is not a key of a study" + (f"; did you mean {close[0]}?" if close else "")
+            close = [] if name in known else difflib.get_close_matches(name, known, n=1)
+            text = "does not belong here" if name in known else "is not a key of a study"
+            text += f"; did you mean {close[0]}?" if close else ""
         case "missing":
             text = "is missing"
+        case "too_short":
+            text = f"needs at least {error['ctx']['min_length']} entries, not {error['ctx']['actual_length']}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            text = f"should be keys with values, not {_shown(error['input'])}"
+        case "string_type" if isinstance(error["input"], int | float):
+            text = f"should be text, not {_shown(error['input'])}; put it in quotes"
         case "value_error":
             text = str(error["ctx"]["error"])
         case "union_tag_invalid":

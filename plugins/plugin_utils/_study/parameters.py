@@ -20,6 +20,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+# What fits into the kernel's 64 bits.
+Number = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+
+
 def _check_range(low: int, high: int, *, log: bool, step: int | None) -> None:
     if low >= high:
         raise ValueError(f"min ({low}) must be below max ({high})")
@@ -55,8 +59,8 @@ class Parameter(Strict):
 
 class IntParameter(Parameter):
     type: Literal["int"]
-    min: int
-    max: int
+    min: Number
+    max: Number
     log: bool = False
     step: int | None = None
 
@@ -80,6 +84,17 @@ class ChoiceParameter(Parameter):
     type: Literal["choice"]
     choices: list[int | str] = Field(min_length=2)
 
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _are_numbers_or_text(cls, choices: Any) -> Any:
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, bool):
+                word = str(choice).lower()
+                raise ValueError(f"{word} is no choice; write 1 or 0, or put yes, no, on and off in quotes")
+            if not isinstance(choice, int | str):
+                raise ValueError(f"{choice} is no choice; write whole numbers, or text in quotes")
+        return choices
+
     @field_validator("choices")
     @classmethod
     def _differ(cls, choices: list[int | str]) -> list[int | str]:
@@ -96,9 +111,9 @@ class ChoiceParameter(Parameter):
 class Element(Strict):
     """One number of a vector: fixed (`value`) or searched (`min` to `max`)."""
 
-    value: int | None = None
-    min: int | None = None
-    max: int | None = None
+    value: Number | None = None
+    min: Number | None = None
+    max: Number | None = None
     log: bool = False
     step: int | None = None
 

@@ -82,7 +82,7 @@ class Study(Strict):
     direction: Literal["maximise", "minimise"] = "maximise"
     allow_unsafe: list[str] = []
     action_space: list[AnyParameter] = Field(min_length=1, max_length=200)
-    constraints: list[str] = []
+    constraints: list[str] = Field(default=[], validate_default=True)
     state_space: list[StateMetric] = []
     files: list[str] = []
     benchmark_command: str

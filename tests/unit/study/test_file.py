@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyError, StudyFile, read_study
+
+HEAD = "workload_name: small\nreward_metric: throughput\nbenchmark_command: python3 bench.py\n"
+RIGHT = HEAD + "action_space:\n  - {param: vm.swappiness, min: 0, max: 100}\n"
+
+Read = Callable[[str], StudyFile]
+Mistakes = Callable[[str], list[str]]
+
+# As issue 2 has it.
+ISSUE = """\
+{"workload_name": "my-workload", "reward_metric": "operations_per_second", "benchmark_command": \
+"python3 benchmarks/my_benchmark.py",
+     "action_space": [{"param": "vm.swappiness", "min": 0, "max": 100, "type": "int", "description": "..."}],
+     "state_space": [{"metric": "cpu_usage", "description": "..."}, {"metric": "memory_used_percent", "description": \
+"..."}],
+     "training_config": {"total_timesteps": 200, "n_steps": 64, "batch_size": 32, "n_epochs": 5, "learning_rate": 0.001,
+ "gamma": 0.95,
+     "benchmark_timeout": 15, "max_steps_per_episode": 10, "verbose": false}}
+"""
+
+
+@pytest.mark.parametrize("name", ["study.json", "study.yml"])
+def test_the_json_form_works_as_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "my_benchmark.py").write_text("")
+    (tmp_path / name).write_text(ISSUE)
+    read = read_study(tmp_path / name, tmp_path)
+    assert read.study.workload_name == "my-workload"
+    assert read.study.space.parameters == ["vm.swappiness"]
+    assert [state.metric for state in read.study.state_space] == ["cpu_usage", "memory_used_percent"]
+    given = json.loads(ISSUE)["training_config"]
+    assert {key: getattr(read.study.training_config, key) for key in given} == given
+    assert read.files == [(tmp_path / "benchmarks" / "my_benchmark.py", "benchmarks/my_benchmark.py")]
+
+
+def test_a_study_survives_the_way_to_the_trainer(read: Read) -> None:
+    study = read(RIGHT + "constraints: [vm.swappiness <= 50]\nverification: {pairs: 4}\n").study
+    sent = json.loads(json.dumps(study.model_dump(mode="json", exclude_none=True)))
+    assert type(study).model_validate(sent) == study
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        pytest.param("", "is empty", id="empty"),
+        pytest.param("# nothing yet\n", "is empty", id="comment"),
+        pytest.param("- a\n- b\n", "must be a mapping of keys to values at its top", id="a list"),
+        pytest.param("a: [b\n", "line 2, column 1: expected ',' or ']', but got '<stream end>'", id="no YAML"),
+        pytest.param("a:\n\t- b\n", "line 2, column 1: found character '\\t' that cannot start any token", id="tab"),
+        pytest.param(RIGHT + "reward_metric: x\n", "line 6, column 1: 'reward_metric' is there twice", id="twice"),
+        pytest.param('{"a": 1, "a": 2}', "'a' is there twice", id="twice in JSON"),
+        pytest.param('{"a": }', "line 1, column 7: Expecting value", id="no JSON"),
+        pytest.param(
+            RIGHT + "run_on: !!python/object/apply:os.getcwd []\n",
+            "line 6, column 9: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/object/apply:os.getcwd'",
+            id="Python object",
+        ),
+        pytest.param(
+            "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+            "line 2, column 8: aliases are not read in a study",
+            id="billion laughs",
+        ),
+        pytest.param(RIGHT + "? [a, b]\n: c\n", "line 6, column 3: a key must be a plain word", id="list as key"),
+        pytest.param("[" * 100_000, "is nested too deeply", id="deep YAML"),
+        pytest.param('{"a": ' + "[" * 100_000, "is nested too deeply", id="deep JSON"),
+        pytest.param("a: \0\n", "unacceptable character #x0000: special characters are not allowed", id="NUL"),
+        pytest.param("#" * 1_000_001, "is larger than 1000000 bytes; a study is a page of text", id="huge"),
+    ],
+)
+def test_refuses_what_is_no_study(text: str, mistake: str, mistakes: Mistakes) -> None:
+    assert mistakes(text) == [mistake]
+
+
+@pytest.mark.parametrize(
+    ("make", "mistake"),
+    [
+        (lambda path: None, "cannot be read: No such file or directory"),
+        (lambda path: path.mkdir(), "is not a file; give the path of a YAML or JSON study"),
+        (lambda path: os.mkfifo(path), "is not a file; give the path of a YAML or JSON study"),
+        (lambda path: path.write_bytes(RIGHT.encode("utf-16")), "is not UTF-8 text: invalid start byte at byte 0"),
+        (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+    ],
+    ids=["nothing", "folder", "fifo", "UTF-16", "circle"],
+)
+def test_refuses_what_is_no_text_file(make: Callable[[Path], object], mistake: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yml"
+    make(path)
+    with pytest.raises(StudyError) as caught:
+        read_study(path, tmp_path)
+    assert caught.value.errors == [mistake]
+
+
+@pytest.mark.parametrize("prefix", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_reads_what_windows_writes(prefix: str, newline: str, read: Read) -> None:
+    assert read(prefix + RIGHT.replace("\n", newline)).study.reward_metric == "throughput"
+
+
+def test_tells_every_mistake_at_once(mistakes: Mistakes) -> None:
+    text = """\
+workload_name: Big Study
+reward_metrc: x
+action_space:
+  - {param: vm.swappiness, min: 5, max: 1}
+  - {param: kernel.core_pattern, min: 0, max: 1}
+training_config: {total_timesteps: 0, benchmark_timeout: -1}
+"""
+    assert [line.partition(": ")[0] for line in mistakes(text)] == [
+        "workload_name",
+        "reward_metric",
+        "action_space[0]",
+        "action_space[1].param",
+        "benchmark_command",
+        "training_config.total_timesteps",
+        "training_config.benchmark_timeout",
+        "reward_metrc",
+    ]
+
+
+def test_the_message_names_the_file_and_says_that_nothing_was_touched(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as caught:
+        read_study(tmp_path / "gone.yml", tmp_path)
+    first, *rest = str(caught.value).splitlines()
+    assert first == f"{tmp_path / 'gone.yml'}: 1 mistake in the study, nothing was touched:"
+    assert rest == ["  - cannot be read: No such file or directory"]
+
+
+def test_jinja_stays_text(read: Read) -> None:
+    text = "{{ lookup('pipe', 'touch /tmp/never') }}"
+    study = read(f'{RIGHT}environment: {{A: "{text}"}}\nrun_on: "{text}"\n').study
+    assert (study.environment, study.run_on) == ({"A": text}, text)
+
+
+def test_finds_files_beside_the_study_first_and_then_in_the_current_folder(tmp_path: Path) -> None:
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for name in ("beside/bench.py", "beside/both.txt", "here/both.txt", "here/only.txt", "here/sub/setup.sh"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (beside / "study.yml").write_text(RIGHT + "files: [both.txt, only.txt]\nsetup: sh sub/setup.sh\n")
+    assert read_study(beside / "study.yml", here).files == [
+        (beside / "bench.py", "bench.py"),
+        (here / "sub/setup.sh", "sub/setup.sh"),
+        (beside / "both.txt", "both.txt"),
+        (here / "only.txt", "only.txt"),
+    ]

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyFile
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import script_of
+
+Read = Callable[[str], StudyFile]
+Mistakes = Callable[[str], list[str]]
+LARGEST = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("more", "mistake"),
+    [
+        ("reward_metrc: x", "reward_metrc: is not a key of a study; did you mean reward_metric?"),
+        ("zzzzzz: 1", "zzzzzz: is not a key of a study"),
+        ("total_timesteps: 40", "total_timesteps: does not belong here"),
+        (
+            "training_config: {total_timestep: 5}",
+            "training_config.total_timestep: is not a key of a study; did you mean total_timesteps?",
+        ),
+        (
+            "training_config: {total_timesteps: 0}",
+            "training_config.total_timesteps: input should be greater than or equal to 1, not 0",
+        ),
+        (
+            "training_config: {total_timesteps: 1000000000}",
+            f"training_config.total_timesteps: input should be less than or equal to {LARGEST}, not 1000000000",
+        ),
+        (
+            "training_config: {benchmark_timeout: -1}",
+            "training_config.benchmark_timeout: input should be greater than 0, not -1",
+        ),
+        (
+            "training_config: {learning_rate: .nan}",
+            "training_config.learning_rate: input should be a finite number, not NaN",
+        ),
+        (
+            "training_config: {learning_rate: 1e999}",
+            "training_config.learning_rate: input should be a finite number, not Infinity",
+        ),
+        (
+            'training_config: {n_steps: "64"}',
+            'training_config.n_steps: input should be a valid integer, not "64"',
+        ),
+        ("training_config: 5", "training_config: should be keys with values, not 5"),
+        ("training_config: {seed: -1}", "training_config.seed: input should be greater than or equal to 0, not -1"),
+        ("verification: {pairs: 2}", "verification.pairs: input should be greater than or equal to 4, not 2"),
+        ("verification: {confidence: 1}", "verification.confidence: input should be less than 1, not 1"),
+        ("direction: maximize", "direction: input should be 'maximise' or 'minimise', not \"maximize\""),
+        ("environment: {PORT: 5201}", "environment.PORT: should be text, not 5201; put it in quotes"),
+        ("run_on: yes", "run_on: should be text, not true; put it in quotes"),
+        ("allow_unsafe: vm.x", 'allow_unsafe: input should be a valid list, not "vm.x"'),
+        ("files: [../x]", "files: ../x must be a relative path without .."),
+        ("files: [/etc/passwd]", "files: /etc/passwd must be a relative path without .."),
+        ("files: [a/../../x, gone]", "files: a/../../x must be a relative path without ..; gone is not there"),
+        ("setup: sh gone.sh", "setup: names gone.sh, which is neither beside the study nor in the current folder"),
+        ("teardown: 'a \"b'", "teardown: cannot be split into words: No closing quotation"),
+        ("setup: ''", "setup: is empty; write the command to run"),
+        ("1: x", "[1]: keys should be strings, not 1"),
+    ],
+)
+def test_says_what_is_wrong_and_what_would_be_right(more: str, mistake: str, mistakes_with: Mistakes) -> None:
+    assert mistakes_with(more) == [mistake]
+
+
+def test_refuses_a_system_metric_that_nobody_samples(mistakes_with: Mistakes) -> None:
+    (line,) = mistakes_with("state_space: [{metric: cpu}]")
+    assert line.startswith("state_space[0].metric: 'cpu' is no system metric; there are cpu_usage, ")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "mistake"),
+    [
+        ("vm.swappiness <", "is no constraint"),
+        ("vm.swappiness = 5", "is no constraint"),
+        ("vm.swappiness < 5 < 6", "is no constraint"),
+        ("1 < 2", "compares two numbers"),
+        ("vm.dirty_ratio < 3", "vm.dirty_ratio[0] is not a number in the action_space"),
+        ("vm.swappiness[1] < 3", "vm.swappiness[1] is not a number in the action_space"),
+        ("vm.swappiness < 0", "the ranges leave no value for which `vm.swappiness < 0` holds"),
+        ("101 <= vm.swappiness", "the ranges leave no value for which `101 <= vm.swappiness` holds"),
+        ("vm.swappiness < vm.swappiness", "leave no value"),
+    ],
+)
+def test_refuses_a_constraint_that_cannot_hold(constraint: str, mistake: str, mistakes_with: Mistakes) -> None:
+    (line,) = mistakes_with(f"constraints: ['{constraint}']")
+    assert line.startswith("constraints: ")
+    assert mistake in line
+
+
+def test_tells_of_every_constraint_that_is_wrong(mistakes_with: Mistakes) -> None:
+    (line,) = mistakes_with("constraints: [a.b <= 1, vm.swappiness]")
+    assert "a.b[0] is not a number" in line
+    assert "`vm.swappiness` is no constraint" in line
+
+
+def test_a_name_is_there_once(mistakes: Mistakes, mistakes_with: Mistakes) -> None:
+    assert mistakes_with("  - {param: vm/swappiness, min: 1, max: 2}") == ["action_space: names vm.swappiness twice"]
+
+
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        ("python3 bench.py --fast", "bench.py"),
+        ("/usr/bin/python3 sub/bench.py", "sub/bench.py"),
+        ("python3 -m timeit", None),
+        ("python3 /opt/bench.py", None),
+        ("./bench -x", "./bench"),
+        ("bench.sh", "bench.sh"),
+        ("iperf3 -c peer.sh", None),
+        ("sh -c 'echo hello/world'", None),
+        ("fio jobs/random.fio", None),
+    ],
+)
+def test_knows_which_script_a_command_needs(command: str, script: str | None) -> None:
+    assert script_of(shlex.split(command)) == script
+
+
+def test_a_denied_parameter_may_be_tuned_by_whoever_means_it(read: Read, mistakes: Mistakes) -> None:
+    text = (
+        "workload_name: w\nreward_metric: m\nbenchmark_command: iperf3\n"
+        "action_space: [{param: net.ipv4.ip_forward, type: bool}]\n"
+    )
+    (line,) = mistakes(text)
+    assert line.startswith("action_space[0].param: net.ipv4.ip_forward is denied: ")
+    assert line.endswith("; name it in allow_unsafe if you mean it")
+    assert read(text + "allow_unsafe: [net.ipv4.ip_forward]\n").study.space.parameters == ["net.ipv4.ip_forward"]
