@@ -1,0 +1,370 @@
+"""The module sysctl on the real kernel, in namespaces of its own.
+
+net.* is theirs, and so are /run, /etc/sysctl.d and /var/lib: nothing lands on the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces with settings of their own need root")
+
+COLLECTIONS = Path(__file__).parents[2] / "playbooks" / "collections"
+NAMESPACES = """
+set -e
+mount --make-rprivate /
+for folder in /run /etc/sysctl.d /var/lib; do mount -t tmpfs tmpfs $folder; done
+ip link set lo up
+echo ready
+exec sleep 600
+"""
+CALL = """
+import importlib, json, sys
+from ansible.module_utils.testing import patch_module_args
+module = importlib.import_module("ansible_collections.autotune.kernel.plugins.modules." + sys.argv[1])
+with patch_module_args(json.load(sys.stdin)):
+    module.main()
+"""
+FIN_TIMEOUT, RMEM, SYN_RETRIES = "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_rmem", "net.ipv4.tcp_syn_retries"
+VALUES = {FIN_TIMEOUT: 17, RMEM: [4096, 200000, 7000000]}
+MANY = [
+    "net.core.somaxconn",
+    "net.ipv4.igmp_max_memberships",
+    "net.ipv4.ip_default_ttl",
+    "net.ipv4.ipfrag_time",
+    *(f"net.ipv4.tcp_{name}" for name in ("fin_timeout", "syn_retries", "synack_retries", "retries1", "retries2")),
+    *(f"net.ipv4.tcp_{name}" for name in ("keepalive_intvl", "keepalive_probes", "keepalive_time", "reordering")),
+    *(f"net.ipv4.tcp_{name}" for name in ("max_syn_backlog", "limit_output_bytes", "base_mss", "probe_interval")),
+    *(f"net.ipv4.tcp_{name}" for name in ("orphan_retries", "pacing_ss_ratio", "probe_threshold")),
+]
+
+
+class Host:
+    """A process in namespaces of its own, which other processes enter."""
+
+    def __init__(self, keeper: subprocess.Popen[str]) -> None:
+        self.enter = ["nsenter", f"--target={keeper.pid}", "--net", "--mount"]
+
+    def run(self, *command: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+            "PYTHONPATH": str(COLLECTIONS),
+        }
+        keywords = {"timeout": 60, "env": environment, "cwd": "/", "capture_output": True, "text": True, **keywords}
+        result = subprocess.run([*self.enter, *command], check=False, **keywords)
+        assert not check or result.returncode == 0, result.stdout + result.stderr
+        return result
+
+    def call(self, module: str = "sysctl", **arguments: Any) -> dict[str, Any]:
+        """A module's result, without Ansible around it."""
+        completed = self.run(sys.executable, "-c", CALL, module, input=json.dumps(arguments), check=False)
+        assert completed.stdout, completed.stderr
+        result: dict[str, Any] = json.loads(completed.stdout)
+        return result
+
+    def value(self, parameter: str) -> str:
+        return " ".join(self.run("sysctl", "-n", parameter).stdout.split())
+
+    def values(self, *parameters: str) -> dict[str, str]:
+        return {parameter: self.value(parameter) for parameter in parameters}
+
+    def watchdogs(self) -> list[int]:
+        """The processes named as the watchdog that live in these namespaces."""
+        mine = self.run("readlink", "/proc/self/ns/net").stdout.strip()
+        return [
+            int(comm.parent.name)
+            for comm in Path("/proc").glob("[0-9]*/comm")
+            if _text(comm) == "autotune-lease" and _link(comm.parent / "ns/net") == mine
+        ]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _link(path: Path) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> float:
+    """Seconds until it held; fails the test after so many."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, f"not within {seconds} seconds"
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> Iterator[Host]:
+    command = ["unshare", "--net", "--mount", "sh", "-c", NAMESPACES]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "ready\n"
+        try:
+            yield Host(keeper)
+        finally:
+            keeper.kill()
+
+
+@pytest.fixture
+def host(namespaces: Host) -> Iterator[Host]:
+    """The namespaces, checked to be at the end as they were before."""
+    found = namespaces.values(*MANY, RMEM)
+    yield namespaces
+    namespaces.call(state="restored")
+    assert namespaces.values(*MANY, RMEM) == found
+    wait_until(lambda: not namespaces.watchdogs(), 2)
+
+
+def test_sets_many_reads_them_back_and_does_nothing_the_second_time(host: Host) -> None:
+    values = {parameter: int(host.value(parameter)) + 1 for parameter in MANY}
+    result = host.call(values=values, persist="90-many")
+    assert result["changed_keys"] == MANY
+    assert host.values(*MANY) == {parameter: str(value) for parameter, value in values.items()}
+    assert not host.call(values=values, persist="90-many")["changed"]
+    assert host.call(state="restored", persist="90-many")["changed_keys"] == MANY
+
+
+def test_check_mode_foretells_and_changes_nothing(host: Host) -> None:
+    found = host.value(FIN_TIMEOUT)
+    result = host.call(values={FIN_TIMEOUT: 17}, persist="90-x", _ansible_check_mode=True, _ansible_diff=True)
+    assert result["changed"]
+    assert (result["before"], result["after"]) == ({FIN_TIMEOUT: found}, {FIN_TIMEOUT: "17"})
+    assert f"{FIN_TIMEOUT} = 17" in result["diff"][1]["after"]
+    assert host.value(FIN_TIMEOUT) == found
+    assert host.run("ls", "/etc/sysctl.d", "/var/lib").stdout.split() == ["/etc/sysctl.d:", "/var/lib:"]
+
+
+@pytest.mark.parametrize("state", ["present", "leased"])
+def test_one_refused_value_puts_all_back(state: str, host: Host) -> None:
+    found = host.values(FIN_TIMEOUT, RMEM)
+    result = host.call(values={**VALUES, SYN_RETRIES: 100000}, state=state, holder="anna")
+    assert f"{SYN_RETRIES}: the kernel refused '100000' (Invalid argument)" in result["msg"]
+    assert "everything was put back" in result["msg"]
+    assert result["restored"]
+    assert host.values(FIN_TIMEOUT, RMEM) == found
+
+
+def test_congestion_control_that_is_not_allowed_says_what_is(host: Host) -> None:
+    allowed = host.value("net.ipv4.tcp_allowed_congestion_control").split()
+    others = set(host.value("net.ipv4.tcp_available_congestion_control").split()) - set(allowed)
+    if not others:
+        pytest.skip("this kernel allows every congestion control that it has")
+    result = host.call(values={FIN_TIMEOUT: 17, "net.ipv4.tcp_congestion_control": others.pop()})
+    assert f"tcp_allowed_congestion_control here is '{' '.join(allowed)}'" in result["msg"]
+    assert result["parameters"]["net.ipv4.tcp_congestion_control"]["status"] == "rejected"
+
+
+def test_what_a_namespace_has_read_only_is_refused_before_writing(host: Host) -> None:
+    result = host.call(values={FIN_TIMEOUT: 17, "net.core.rmem_max": 1000000})
+    if result["parameters"]["net.core.rmem_max"]["status"] == "missing":
+        pytest.skip("this kernel does not show net.core.rmem_max in a namespace")
+    assert "net.core.rmem_max cannot be written" in result["msg"]
+    assert result["parameters"]["net.core.rmem_max"]["status"] == "read_only"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "kept"),
+    [
+        ("net.ipv4.ip_local_reserved_ports", "8080,8081", "8080-8081"),
+        ("net.ipv4.icmp_ratelimit", "1001", None),  # milliseconds, kept in ticks: 1004 where there are 250 a second
+    ],
+)
+def test_a_value_that_the_kernel_makes_another_of_is_told(
+    parameter: str, value: str, kept: str | None, host: Host
+) -> None:
+    found = host.value(parameter)
+    result = host.call(values={parameter: value}, state="leased", holder="anna")
+    assert result["after"] == {parameter: kept or host.value(parameter)}
+    if kept or host.value(parameter) != value:
+        assert result["parameters"][parameter]["status"] == "clamped"
+    result = host.call(state="restored")
+    assert result["verdict"]["foreign"] == {}
+    assert result["after"] == {parameter: found}
+    assert host.value(parameter) == found
+
+
+def test_an_interface_with_a_dot_in_its_name(host: Host) -> None:
+    host.run("ip", "link", "add", "v0.1", "type", "veth", "peer", "name", "v1.1")
+    parameter = "net/ipv4/neigh/v0.1/gc_stale_time"
+    assert host.call(values={parameter: 77}, state="leased", holder="anna")["after"] == {parameter: "77"}
+    host.run("ip", "link", "delete", "v0.1")
+    assert host.call(state="restored")["verdict"]["missing"] == [parameter]
+
+
+def test_a_lease_that_runs_out_is_undone_by_the_host_itself(host: Host) -> None:
+    found = host.values(FIN_TIMEOUT, RMEM)
+    lease = host.call(values=VALUES, state="leased", holder="anna", lease=2)["lease"]
+    assert host.value(FIN_TIMEOUT) == "17"
+    assert len(host.watchdogs()) == 1
+    assert host.call("sysctl_info", parameters=[])["lease"]["holder"] == "anna"
+    assert wait_until(lambda: host.values(FIN_TIMEOUT, RMEM) == found, 2 + 2) > 0.5
+    wait_until(lambda: not host.watchdogs(), 2)
+    verdict = host.call("sysctl_info", parameters=[])["verdict"]
+    assert (verdict["nonce"], verdict["verified"], verdict["mismatches"]) == (lease["nonce"], True, [])
+    assert sorted(verdict["restored"]) == sorted(VALUES)
+    assert host.call("sysctl_info", parameters=[])["lease"] is None
+
+
+def test_renewing_keeps_the_values_beyond_the_first_deadline(host: Host) -> None:
+    found = host.value(FIN_TIMEOUT)
+    first = host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=2)
+    second = host.call(values={FIN_TIMEOUT: 18}, state="leased", holder="anna", lease=30)
+    assert first["lease"]["nonce"] == second["lease"]["nonce"]
+    time.sleep(2.5)
+    assert host.value(FIN_TIMEOUT) == "18"
+    assert len(host.watchdogs()) == 1
+    assert host.call(state="restored", holder="anna")["after"] == {FIN_TIMEOUT: found}
+
+
+def test_a_second_holder_is_refused_by_name(host: Host) -> None:
+    host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=30)
+    for arguments in (
+        {"values": {FIN_TIMEOUT: 18}, "state": "leased", "holder": "bert"},
+        {"values": {FIN_TIMEOUT: 18}},
+        {"state": "restored", "holder": "bert"},
+        {"state": "restored", "persist": "90-x"},
+    ):
+        assert "anna holds this host for another" in host.call(**arguments)["msg"]
+    assert host.value(FIN_TIMEOUT) == "17"
+
+
+def test_after_the_watchdog_was_killed_the_next_contact_restores(host: Host) -> None:
+    found = host.value(FIN_TIMEOUT)
+    host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=1)
+    for pid in host.watchdogs():
+        os.kill(pid, 9)
+    time.sleep(2)
+    assert host.value(FIN_TIMEOUT) == "17"
+    result = host.call(values={SYN_RETRIES: 3}, state="leased", holder="bert")
+    assert "the lease of anna had run out" in json.dumps(result["warnings"])
+    assert result["verdict"]["verified"]
+    assert host.value(FIN_TIMEOUT) == found
+    assert len(host.watchdogs()) == 1
+
+
+def test_the_renewal_replaces_a_killed_watchdog(host: Host) -> None:
+    host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=30)
+    for pid in host.watchdogs():
+        os.kill(pid, 9)
+    wait_until(lambda: not host.watchdogs(), 2)
+    host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=30)
+    assert len(host.watchdogs()) == 1
+
+
+def test_a_new_lease_right_after_the_end_of_one_is_watched(host: Host) -> None:
+    """The watchdog of the first may be about to leave when the second begins."""
+    found = host.value(FIN_TIMEOUT)
+    for dummy in range(5):
+        host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=1)
+        host.call(state="restored")
+    host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=1)
+    wait_until(lambda: host.value(FIN_TIMEOUT) == found, 3)
+
+
+@pytest.mark.parametrize("write", range(1, 4))
+def test_a_call_killed_at_any_write_is_undone_at_the_leases_end(write: int, host: Host, tmp_path: Path) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    values = {**VALUES, SYN_RETRIES: 3}
+    found = host.values(*values)
+    paths = [f"--trace-path=/proc/sys/{parameter.replace('.', '/')}" for parameter in values]
+    inject = f"--inject=write:signal=KILL:when={write}"
+    command = ["strace", "-qq", f"--output={tmp_path / 'strace'}", "--trace=write", inject, *paths]
+    arguments = json.dumps({"values": values, "state": "leased", "holder": "anna", "lease": 3})
+    killed = host.run(*command, sys.executable, "-c", CALL, "sysctl", input=arguments, check=False)
+    assert killed.returncode != 0
+    assert (host.values(*values) == found) is (write == 1)
+    wait_until(lambda: host.values(*values) == found, 3 + 2)
+
+
+def test_the_file_and_the_values_come_back_with_mode_and_owner(host: Host) -> None:
+    path = "/etc/sysctl.d/90-x.conf"
+    host.run("sh", "-c", f"echo '# mine' > {path}; chown 12:34 {path}; chmod 640 {path}")
+    look = ("sh", "-c", f"stat -c '%a %u %g' {path}; cat {path}; sysctl {FIN_TIMEOUT}")
+    found = host.run(*look).stdout
+    assert host.call(values={FIN_TIMEOUT: 17}, persist="90-x")["changed"]
+    assert f"{FIN_TIMEOUT} = 17" in host.run("cat", path).stdout
+    assert host.run("stat", "-c", "%a %u %g", path).stdout == "644 0 0\n"
+    assert host.call(state="restored", persist="90-x")["changed"]
+    assert host.run(*look).stdout == found
+    assert not host.call(state="restored", persist="90-x")["changed"]
+    host.run("rm", path)
+    assert host.run("ls", "/var/lib").stdout == ""
+
+
+PLAY = f"""
+- hosts: all
+  gather_facts: false
+  tasks:
+    - autotune.kernel.sysctl:
+        state: leased
+        holder: anna
+        lease: 60
+        values: {{"{FIN_TIMEOUT}": 17}}
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd(namespaces: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Variables that lead to an sshd which listens on the loopback of the namespaces."""
+    server = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
+    if not server:
+        pytest.skip("openssh-server is not installed")
+    folder = tmp_path_factory.mktemp("sshd")
+    for name in ("host_key", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    (folder / "sshd_config").write_text(
+        f"Port 2222\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/key.pub\n"
+        "PermitRootLogin yes\nStrictModes no\nUsePAM no\nPidFile none\nSetEnv SHLVL=2\n"
+    )
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:2222 {(folder / 'host_key.pub').read_text()}")
+    namespaces.run("mkdir", "-p", "/run/sshd")
+    with subprocess.Popen([*namespaces.enter, server, "-D", "-e", "-f", str(folder / "sshd_config")]) as process:
+        wait_until(lambda: "2222" in namespaces.run("ss", "-ltn").stdout, 10)
+        try:
+            yield {
+                "ansible_host": "127.0.0.1",
+                "ansible_port": "2222",
+                "ansible_user": "root",
+                "ansible_ssh_private_key_file": f"{folder}/key",
+                "ansible_ssh_common_args": f"-o ControlMaster=no -o UserKnownHostsFile={folder}/known_hosts",
+            }
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("pipelining", [True, False], ids=["pipelining", "file"])
+@pytest.mark.parametrize("connection", ["local", "ssh"])
+def test_ansible_does_not_wait_for_the_watchdog(
+    connection: str, pipelining: bool, host: Host, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    variables = {"ansible_connection": connection, "ansible_pipelining": pipelining}
+    variables["ansible_python_interpreter"] = sys.executable
+    if connection == "ssh":
+        variables |= request.getfixturevalue("sshd")
+    (tmp_path / "play.yml").write_text(PLAY)
+    (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": {"target": variables}}}))
+    play = ["ansible-playbook", "-i", str(tmp_path / "inventory.json"), str(tmp_path / "play.yml")]
+    assert "changed=1" in host.run(*play, timeout=30).stdout
+    assert host.value(FIN_TIMEOUT) == "17"
+    assert len(host.watchdogs()) == 1

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.autotune.kernel.plugins.module_utils import _dropin, _journal, _procfs, _watchdog
+
+VALUES = {
+    "kernel/random/boot_id": "6ef18fc1",
+    "kernel/core_pattern": "core",
+    "net/ipv4/tcp_fastopen_key": "1-2-3-4",
+    "net/ipv4/tcp_rmem": "4096\t131072\t6291456",
+    "vm/swappiness": "60",
+}
+
+
+@pytest.fixture
+def procfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc/sys of plain files, and no watchdog."""
+    root = tmp_path / "proc"
+    for path, value in VALUES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(value + "\n")
+    monkeypatch.setattr(_procfs, "ROOT", str(root))
+    monkeypatch.setattr(_journal, "RUN_DIRECTORY", str(tmp_path / "run"))
+    monkeypatch.setattr(_dropin, "STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setattr(_dropin, "DROPIN_DIRECTORY", str(tmp_path / "sysctl.d"))
+    monkeypatch.setattr(_watchdog, "ensure", lambda: None)
+    return root
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Run a module's main() with these arguments; its result."""
+
+    def run(main: Callable[[], None], check: bool = False, **arguments: Any) -> dict[str, Any]:
+        with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+            main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return run

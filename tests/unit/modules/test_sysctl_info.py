@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _host
+from ansible_collections.autotune.kernel.plugins.modules import sysctl
+from ansible_collections.autotune.kernel.plugins.modules.sysctl_info import main
+
+Call = Callable[..., dict[str, Any]]
+
+
+def test_tells_of_the_host_and_its_parameters(procfs: Path, call: Call) -> None:
+    result = call(main, parameters=["vm.swappiness", "vm.nothing", "kernel.core_pattern", "net.ipv4.tcp_rmem"])
+    assert result["boot_id"] == "6ef18fc1"
+    assert result["kernel"] == os.uname().release
+    assert result["network_namespace"] == os.stat("/proc/self/ns/net").st_ino
+    assert result["memory_bytes"] > 2**20
+    assert result["effective_uid"] == os.geteuid()
+    assert result["lease"] is None
+    assert result["verdict"] is None
+    assert result["parameters"]["vm.swappiness"] == {
+        "exists": True,
+        "readable": True,
+        "writable": True,
+        "value": "60",
+        "denied": False,
+        "namespaced": False,
+    }
+    assert result["parameters"]["vm.nothing"]["exists"] is False
+    assert result["parameters"]["kernel.core_pattern"]["denied"] is True
+    assert result["parameters"]["net.ipv4.tcp_rmem"]["namespaced"] is True
+    assert result["parameters"]["net.ipv4.tcp_rmem"]["value"] == "4096 131072 6291456"
+
+
+def test_in_the_initial_namespace_it_cannot_tell_what_is_namespaced(procfs: Path, call: Call) -> None:
+    (procfs / "net/core").mkdir()
+    (procfs / "net/core/netdev_max_backlog").write_text("1000\n")
+    assert call(main, parameters=["net.ipv4.tcp_rmem"])["parameters"]["net.ipv4.tcp_rmem"]["namespaced"] is None
+
+
+def test_without_a_list_it_looks_at_all_but_shows_no_secret(procfs: Path, call: Call) -> None:
+    parameters = call(main)["parameters"]
+    assert len(parameters) == 5
+    assert parameters["net.ipv4.tcp_fastopen_key"]["value"] is None
+
+
+def test_tells_of_a_lease(procfs: Path, call: Call) -> None:
+    call(sysctl.main, state="leased", holder="anna", lease=60, values={"vm.swappiness": 10})
+    lease = call(main, parameters=[])["lease"]
+    assert lease["holder"] == "anna"
+    assert 59 < lease["expires_in"] <= 60
+
+
+def test_names_the_daemons_that_set_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for pid, name in enumerate(("tuned", "bash", "bpftune")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "comm").write_text(name + "\n")
+    monkeypatch.setattr(_host.glob, "glob", lambda dummy: [str(path) for path in tmp_path.glob("*/comm")])
+    assert _host.managed_by() == ["bpftune", "tuned"]
+
+
+def test_a_bad_name_is_one_line(procfs: Path, call: Call) -> None:
+    assert "is not the name of a kernel parameter" in call(main, parameters=["../x"])["msg"]
