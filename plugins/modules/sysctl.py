@@ -12,14 +12,12 @@ module: sysctl
 short_description: Set many kernel parameters at once, or none of them
 version_added: "0.1.0"
 description:
-  - Sets any number of kernel parameters (sysctls) in one call. Every value is validated before anything is
-    written, and read back after.
-    If the kernel refuses one, all are put back and the task fails, naming the parameter, the value and what the
-    kernel said.
+  - Sets any number of kernel parameters (sysctls) in one call. Every value is validated before anything is written,
+    and read back after. If the kernel refuses one, all are put back and the task fails, naming the parameter, the
+    value and what the kernel said.
   - Parameters that have the wanted value already are not written.
-  - With O(state=leased) the values are on loan. The host itself puts its own values back, and verifies them,
-    when the lease is neither
-    renewed nor ended in time, whatever became of the controller, the connection or the playbook.
+  - With O(state=leased) the values are on loan. The host itself puts its own values back, and verifies them, when the
+    lease is neither renewed nor ended in time, whatever became of the controller, the connection or the playbook.
   - With O(persist) the values also go into a drop-in of C(/etc/sysctl.d), together with a record from which
     O(state=restored) brings back the former values and the former file, its owner and permissions included.
 options:
@@ -33,14 +31,12 @@ options:
     type: dict
   state:
     description:
-      - V(present) sets the values to stay, until the next boot or, with O(persist), beyond it. If O(holder) has
-        a lease on this
-        host, this ends it; what it had lent and O(values) does not name is put back.
-      - V(leased) sets the values for O(lease) seconds. Every further call of the same O(holder) renews the
-        lease; the values it
-        does not name stay as they are.
-      - V(restored) ends the lease and puts the host's own values back; with O(persist) it rolls back what was
-        set under that name.
+      - V(present) sets the values to stay, until the next boot or, with O(persist), beyond it. If O(holder) has a
+        lease on this host, this ends it; what it had lent and O(values) does not name is put back.
+      - V(leased) sets the values for O(lease) seconds. Every further call of the same O(holder) renews the lease; the
+        values it does not name stay as they are.
+      - V(restored) ends the lease and puts the host's own values back; with O(persist) it rolls back what was set
+        under that name.
     type: str
     choices: [present, leased, restored]
     default: present
@@ -51,8 +47,8 @@ options:
   holder:
     description:
       - Who holds the lease, a name to be shown to others who want the host. Required for O(state=leased).
-      - While a lease is in force only its holder can set values. O(state=restored) without O(persist) and
-        O(holder) ends anybody's.
+      - While a lease is in force only its holder can set values. O(state=restored) without O(persist) and O(holder)
+        ends anybody's.
     type: str
   persist:
     description: Name of the drop-in below C(/etc/sysctl.d), without C(.conf).
@@ -60,8 +56,7 @@ options:
   allow_unsafe:
     description:
       - Parameters to set although they are on the denylist, which has those that run programs, weaken security,
-        decide what happens
-        when something goes wrong, or cannot be put back.
+        decide what happens when something goes wrong, or cannot be put back.
     type: list
     elements: str
     default: []
@@ -77,12 +72,12 @@ attributes:
     support: full
     platforms: linux
 notes:
-  - Needs Python 3.9 on the host, and root. Some parameters below V(net) can be set in a network namespace of
-    one's own.
+  - Needs Python 3.9 on the host, and root. Some parameters below V(net) can be set in a network namespace of one's
+    own.
   - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in
     C(/var/lib/autotune).
-  - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as
-    they were.
+  - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as they
+    were.
 seealso:
   - module: autotune.kernel.sysctl_info
   - module: ansible.posix.sysctl
@@ -137,9 +132,8 @@ changed_keys:
   sample: ["vm.swappiness"]
 parameters:
   description:
-    - What became of each parameter. RV(parameters.status) is V(applied), V(unchanged), or V(clamped) where the
-      kernel took the
-      value and made another one of it; on failure V(missing), V(denied), V(read_only) or V(rejected).
+    - What became of each parameter. RV(parameters.status) is V(applied), V(unchanged), or V(clamped) where the kernel
+      took the value and made another one of it; on failure V(missing), V(denied), V(read_only) or V(rejected).
   returned: always
   type: dict
   contains:
@@ -181,9 +175,8 @@ originals:
   sample: {"vm.swappiness": "60"}
 verdict:
   description:
-    - How a lease ended, with the nonce that says which. For O(state=restored) the lease that this call ended;
-      else the last one
-      that ran out, if nobody was told of it yet. Null if there is none.
+    - How a lease ended, with the nonce that says which. For O(state=restored) the lease that this call ended; else
+      the last one that ran out, if nobody was told of it yet. Null if there is none.
   returned: success
   type: dict
   contains:
@@ -219,8 +212,8 @@ restored:
   returned: failure
   type: bool
 mismatches:
-  description: The parameters which could not be put back, with what they are, what they should be, and the
-    command to run by hand.
+  description: The parameters which could not be put back, with what they are, what they should be, and the command to
+    run by hand.
   returned: failure
   type: list
   elements: dict

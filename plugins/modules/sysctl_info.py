@@ -12,9 +12,8 @@ module: sysctl_info
 short_description: Tell which kernel parameters a host has and who else sets them
 version_added: "0.1.0"
 description:
-  - Reads the host's kernel parameters (sysctls) and what must be known before they are tuned, such as the
-    kernel, its boot, the
-    network namespace, daemons that set parameters themselves, and a lease in force. Writes nothing.
+  - Reads the host's kernel parameters (sysctls) and what must be known before they are tuned, such as the kernel, its
+    boot, the network namespace, daemons that set parameters themselves, and a lease in force. Writes nothing.
 options:
   parameters:
     description:
@@ -95,12 +94,12 @@ parameters:
       description: The value with single spaces between its elements, null if it cannot be read or is a secret.
       type: str
     denied:
-      description: Whether M(autotune.kernel.sysctl) sets it only if
-        O(autotune.kernel.sysctl#module:allow_unsafe) names it.
+      description: Whether M(autotune.kernel.sysctl) sets it only if O(autotune.kernel.sysctl#module:allow_unsafe)
+        names it.
       type: bool
     namespaced:
-      description: Whether each network namespace has its own; null if that cannot be told, as for V(net.*) in
-        the initial one.
+      description: Whether each network namespace has its own; null if that cannot be told, as for V(net.*) in the
+        initial one.
       type: bool
   sample:
     vm.swappiness: {exists: true, readable: true, writable: true, value: "60", denied: false, namespaced: false}
