@@ -10,7 +10,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 try:
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import PartFailed, take_part
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import take_part
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
 except ImportError as error:
     MISSING: ImportError | None = error
 else:

@@ -12,13 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .transport import Lost, TimedOut, Transport, follow, output_of
+from .transport import Lost, Process, TimedOut, Transport, follow, output_of
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
 _METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_STREAMED = 10_000
 _GROUP = "autotune-process-group"
+# Lives on the host as long as the connection does. When its input ends, because the controller is done or dead or sshd
+# is gone, it ends what is left of the benchmark and takes the folder away.
+_KEEPER = f"""folder=$(mktemp -d -t autotune.XXXXXXXXXX) || exit 1
+echo "$folder"
+cat > /dev/null
+cd "$folder" && [ -s {_GROUP} ] && kill -KILL -- "-$(cat {_GROUP})" 2>/dev/null
+cd / && rm -rf -- "$folder"
+"""
 # What the host may take to end a benchmark by itself before the controller gives up on it.
 _GRACE = 10.0
 
@@ -77,10 +85,16 @@ class Benchmark:
         self._transport, self._timeout = transport, timeout
         self._environment = [f"{name}={value}" for name, value in environment.items()]
         self._folder = ""
+        self._keeper: Process | None = None
 
     def ship(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Make the private folder and put the files into it. Raises Lost or OSError."""
-        self._folder = output_of(self._transport, ["mktemp", "-d", "-t", "autotune.XXXXXXXXXX"]).strip()
+        """Make the private folder and put the files into it. Raises Lost, TimedOut or OSError."""
+        found: list[str] = []
+        self._keeper = self._transport.start(["sh", "-c", _KEEPER], stdin=None)
+        follow(self._keeper, found.append, limit=30.0, until=lambda: bool(found))
+        self._folder = found[0] if found else ""
+        if not self._folder.startswith("/"):
+            raise OSError("no private folder could be made on the host: mktemp failed, is its /tmp full?")
         for source, name in files:
             script = 'mkdir -p -- "$(dirname -- "$1")" && cat > "$1" && chmod "$2" -- "$1"'
             mode = "700" if source.stat().st_mode & 0o100 else "600"
@@ -88,10 +102,12 @@ class Benchmark:
             output_of(self._transport, ["sh", "-c", script, "sh", target, mode], stdin=source.read_bytes(), limit=120.0)
 
     def remove(self) -> None:
-        """Take the private folder away again. Raises Lost or OSError."""
-        if self._folder:
-            output_of(self._transport, ["rm", "-rf", "--", self._folder])
-            self._folder = ""
+        """Take the private folder away again. Raises Lost or TimedOut."""
+        if self._keeper:
+            self._keeper.end_input()
+            follow(self._keeper, lambda dummy: None, limit=30.0)
+            self._keeper.close()
+            self._keeper = None
 
     def run(self, command: str, metric: str) -> BenchmarkResult:
         """Run the benchmark once. Raises BenchmarkFailed or Lost."""
@@ -139,8 +155,8 @@ class Benchmark:
         limited = ["timeout", "-k", "2", f"{self._timeout:g}", *words]
         command = shlex.join(["setsid", "env", *self._environment, *limited])
         return (
-            f"cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo {_GROUP} $group; wait $group; code=$?; "
-            f"kill -KILL -- -$group 2>/dev/null; exit $code; }}"
+            f"cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo $group > {_GROUP}; echo {_GROUP} $group; "
+            f"wait $group; code=$?; kill -KILL -- -$group 2>/dev/null; rm -f {_GROUP}; exit $code; }}"
         )
 
     def _kill(self, group: int | None) -> None:

@@ -39,6 +39,10 @@ class LocalProcess:
     def code(self) -> int | None:
         return self._process.poll()
 
+    def end_input(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+
     def close(self) -> None:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream:
@@ -51,13 +55,13 @@ class LocalProcess:
 class LocalTransport:
     """Runs commands as subprocesses, each in a session of its own."""
 
-    def start(self, command: list[str], *, stdin: bytes = b"") -> LocalProcess:
+    def start(self, command: list[str], *, stdin: bytes | None = b"") -> LocalProcess:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        assert process.stdin
-        process.stdin.write(stdin)
-        process.stdin.close()
+        if process.stdin and stdin is not None:
+            process.stdin.write(stdin)
+            process.stdin.close()
         return LocalProcess(process)
 
     def close(self) -> None:

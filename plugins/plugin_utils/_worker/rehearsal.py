@@ -31,21 +31,8 @@ def rehearse(workplace: Workplace, facts: dict[str, Any], *, run_benchmark: bool
     show(f"  {host} would take both ends of every range")
     if run_benchmark:
         outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
-        count = _evaluations(workplace)
+        count = study.evaluations_on(1)
         show(
             f"  the benchmark works: {outcome.metric:.6g} {study.reward_metric} in {outcome.seconds:.1f} s; "
             f"on this host alone {count} evaluations would take about {duration(count * (outcome.seconds + 0.5))}"
         )
-
-
-def _evaluations(workplace: Workplace) -> int:
-    study = workplace.study
-    training = study.training_config.total_timesteps
-    controls = training // study.control_interval
-    return (
-        study.baseline_evaluations
-        + training
-        + controls
-        + 2 * study.verification.candidates
-        + 2 * study.verification.pairs
-    )

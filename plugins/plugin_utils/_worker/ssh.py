@@ -114,6 +114,9 @@ class SSHProcess:
             raise Lost("the SSH connection broke")
         return None
 
+    def end_input(self) -> None:
+        self._channel.shutdown_write()
+
     def close(self) -> None:
         self._channel.close()
 
@@ -153,13 +156,14 @@ class SSHTransport:
         checked = address.check_host_key and not relaxed
         self._client.set_missing_host_key_policy(paramiko.RejectPolicy() if checked else HostKeyNotChecked())
 
-    def start(self, command: list[str], *, stdin: bytes = b"") -> SSHProcess:
+    def start(self, command: list[str], *, stdin: bytes | None = b"") -> SSHProcess:
         try:
             channel = self._transport.open_session(timeout=_SILENCE)
             channel.exec_command(shlex.join(command))
             if stdin:
                 channel.sendall(stdin)
-            channel.shutdown_write()
+            if stdin is not None:
+                channel.shutdown_write()
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise Lost(f"the SSH connection broke: {error}") from error
         return SSHProcess(channel, lambda: not self._transport.is_active())

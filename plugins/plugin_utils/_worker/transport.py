@@ -41,15 +41,18 @@ class Process(Protocol):
     def code(self) -> int | None:
         """The exit code, or None while the command runs; raises Lost."""
 
+    def end_input(self) -> None:
+        """Close the command's standard input."""
+
     def close(self) -> None:
-        """Let go of the command; it loses its standard output."""
+        """Let go of the command; it loses its standard input and output."""
 
 
 class Transport(Protocol):
     """A way to run commands on one host."""
 
-    def start(self, command: list[str], *, stdin: bytes = b"") -> Process:
-        """Start a command. Raises Lost."""
+    def start(self, command: list[str], *, stdin: bytes | None = b"") -> Process:
+        """Start a command with that standard input; None keeps it open until the connection ends. Raises Lost."""
 
     def close(self) -> None: ...
 
@@ -60,8 +63,9 @@ def follow(
     *,
     limit: float,
     stop: Event | None = None,
+    until: Callable[[], bool] = lambda: False,
 ) -> Completed:
-    """Hand on every line of standard output as it comes, until the command ends or `stop` is set.
+    """Hand on every line of standard output as it comes, until the command ends, `stop` is set or `until()` is true.
 
     limit: seconds until TimedOut is raised; the command is not ended by that. Raises Lost.
     """
@@ -77,7 +81,7 @@ def follow(
             on_line(line.decode(errors="replace"))
         pending = pending[:_LONGEST_LINE]
         ended = code is not None and not output and not error
-        if ended or (stop and stop.is_set()):
+        if ended or (stop and stop.is_set()) or until():
             if pending:
                 on_line(pending.decode(errors="replace"))
             seconds = time.monotonic() - started

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The main job, end to end: tune, apply the role, roll it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("untouched")
+
+
+def test_learns_proves_applies_and_rolls_back(
+    lab: Any, tune: Callable[..., Any], write_study: Callable[..., Path]
+) -> None:
+    before = {host: lab.sysctl(host, "net.ipv4.tcp_fin_timeout") for host in lab.hosts}
+
+    run = tune(write_study(training_config={"total_timesteps": 16, "benchmark_timeout": 5}))
+
+    assert run.process.returncode == 0, run.text
+    result = run.result
+    assert result["verdict"] == "improved", run.text
+    assert result["interval"][0] > 0
+    assert result["p_value"] < 0.05
+    assert result["evaluations"]["train"] == 16
+    assert result["pairs"] == 8
+    assert set(result["per_host"]) == set(lab.hosts)
+    assert len(run.evaluations) == result["evaluations"]["total"]
+    assert {row.phase for row in run.evaluations} == {"baseline", "train", "race", "verify"}
+    assert f"{result['evaluations']['total']}/" in run.text
+    trained = [row for row in run.evaluations if row.phase == "train"]
+    assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)
+    assert all(row.actual["net.ipv4.tcp_fin_timeout"] == str(row.asked["net.ipv4.tcp_fin_timeout"]) for row in trained)
+
+    learned = run.output / "sensor"
+    applied = lab.play(str(learned / "apply.yml"))
+    assert "changed=0" not in applied.stdout
+    wanted = str(result["best_config"]["net.ipv4.tcp_fin_timeout"])
+    assert {lab.sysctl(host, "net.ipv4.tcp_fin_timeout") for host in lab.hosts} == {wanted}
+    again = lab.play(str(learned / "apply.yml"))
+    assert again.stdout.count("changed=0") == len(lab.hosts), again.stdout
+
+    lab.play(str(learned / "rollback.yml"))
+    assert {host: lab.sysctl(host, "net.ipv4.tcp_fin_timeout") for host in lab.hosts} == before
+
+
+def test_a_benchmark_that_ignores_the_parameters_gives_no_role(
+    tune: Callable[..., Any], write_study: Callable[..., Path]
+) -> None:
+    noise = "import random\nprint(f'throughput: {random.gauss(100, 1):.3f}')"
+
+    # With 1 % noise a gain of 5 % cannot be luck, so this cannot fail by chance.
+    run = tune(write_study(noise, verification={"pairs": 4, "candidates": 2, "min_improvement": 5.0}))
+
+    assert run.process.returncode == 0, run.text
+    assert run.result["verdict"] == "no_improvement"
+    assert not (run.output / "sensor/roles").exists()
+    assert not (run.output / "sensor/apply.yml").exists()
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_be_tried(
+    tune: Callable[..., Any], write_study: Callable[..., Path]
+) -> None:
+    run = tune(write_study(), "-e", "dry_run=true")
+
+    assert run.process.returncode == 0, run.text
+    assert "would try net.ipv4.tcp_fin_timeout: now 60, from 10 to 300" in run.text
+    assert "the benchmark works" in run.text
+    assert not run.output.exists()
+
+
+def test_a_dry_run_shows_what_a_host_would_refuse(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
+    run = tune(write_study(action_space=[{"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 10**13}]), "--check")
+
+    assert run.process.returncode != 0
+    assert "net.ipv4.tcp_fin_timeout" in run.text
+    assert "the benchmark works" not in run.text
+
+
+def test_a_budget_below_one_rollout_is_said(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
+    config = {"total_timesteps": 4, "n_steps": 8, "benchmark_timeout": 5}
+
+    run = tune(write_study(training_config=config))
+
+    assert "total_timesteps 4 is less than one rollout (n_steps 8)" in run.text
+    assert run.result["evaluations"]["train"] == 4
+
+
+def test_fewer_forks_than_hosts_is_said_and_works(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
+    run = tune(write_study(), "--forks", "1")
+
+    assert run.process.returncode == 0, run.text
+    assert "raise forks (--forks 2)" in run.text
+    assert "came when the study had ended" in run.text
+    assert list(run.result["per_host"]) == ["lab1"]
+
+
+def test_runs_on_this_machine_without_sshd(
+    tune: Callable[..., Any], write_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    # vm.stat_interval only says how often statistics are updated: nobody on this machine notices.
+    inventory = tmp_path / "local.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"here": {"ansible_connection": "local"}}}}))
+    script = "value = int(open('/proc/sys/vm/stat_interval').read())\nprint(f'throughput: {100 + value}')"
+    before = Path("/proc/sys/vm/stat_interval").read_text()
+
+    run = tune(
+        write_study(script, action_space=[{"param": "vm.stat_interval", "min": 1, "max": 9}]), inventory=inventory
+    )
+
+    assert run.process.returncode == 0, run.text
+    assert run.result["verdict"] == "improved"
+    assert Path("/proc/sys/vm/stat_interval").read_text() == before
