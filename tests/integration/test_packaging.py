@@ -98,14 +98,14 @@ def test_the_wheel_holds_all_that_works_and_nothing_else(checkout, wheel):
     }
     held = content_of_wheel(wheel)
     assert {name for name in held if name.startswith(SHIPPED)} == expected
-    allowed = {"LICENSE", "README.md", "galaxy.yml"}
+    allowed = {"CHANGELOG.rst", "LICENSE", "README.md", "galaxy.yml"}
     others = {name for name in held - expected - allowed if not name.startswith("changelogs/")}
     assert others == {f"playbooks/{path.name}" for path in (checkout / "playbooks").glob("*.yml")}
     assert all(name.startswith((INSIDE, "autotune_kernel-")) for name in zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_archive_for_galaxy_holds_the_same(wheel, archive):
-    own = {"MANIFEST.json", "FILES.json", "tests/config.yml"}
+    own = {"MANIFEST.json", "FILES.json"}
     assert content_of_archive(archive) - own == content_of_wheel(wheel) - {"galaxy.yml"}
 
 
