@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,10 @@ class Line:
             raise Disconnected("the connection was closed")
         message: Message = json.loads(line)
         return message
+
+    def has_news(self) -> bool:
+        """Whether receive() has something to say at once; only right after a whole message was received."""
+        return bool(select.select([self._connection], [], [], 0)[0])
 
     def __iter__(self) -> Iterator[Message]:
         """Messages until the other side is gone."""

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def open_store(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
         raise StoreError(
             f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; set `store`"
         ) from None
@@ -44,8 +45,9 @@ def open_store(url: str) -> Engine:
             # Tables that exist already prove nothing about writing; find out before any host is touched.
             connection.execute(EventRow.__table__.delete().where(EventRow.id < 0))  # type: ignore[attr-defined]
     except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {shown(url)} cannot be written: {cause}; set `store` to one that can") from None
+        raise StoreError(
+            f"the store {shown(url)} cannot be written: {_cause(error)}; set `store` to one that can"
+        ) from None
     return engine
 
 
@@ -53,7 +55,7 @@ def shown(url: str) -> str:
     """The URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return url.split("://")[0] + "://…" if "://" in url else url
 
 
@@ -70,58 +72,66 @@ def _prepare_sqlite(connection: Any, dummy: Any) -> None:
 
 
 class StudyRecord:
-    """A running study's pen: every call is one transaction, durable when it returns."""
+    """A running study's pen: every call is one transaction, durable when it returns. Raises StoreError."""
 
     def __init__(self, engine: Engine, *, workload_name: str, study: dict[str, Any], seed: int) -> None:
         self._engine = engine
         self._hosts: dict[str, int] = {}
-        with Session(engine) as session:
-            row = StudyRow(
-                workload_name=workload_name, study=study, seed=seed, started=datetime.now(UTC), phase="baseline"
-            )
+        row = StudyRow(workload_name=workload_name, study=study, seed=seed, started=datetime.now(UTC), phase="baseline")
+        with self._writing() as session:
             session.add(row)
-            session.commit()
+            session.flush()
             self.study_id: int = row.id
             self.started: datetime = row.started
 
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        try:
+            with Session(self._engine) as session:
+                yield session
+                session.commit()
+        except SQLAlchemyError as error:
+            url = self._engine.url.render_as_string()
+            raise StoreError(f"the store {url} takes no more: {_cause(error)}; what it has is safe") from None
+
     def add_host(self, name: str, facts: dict[str, Any], baseline_values: dict[str, str]) -> None:
-        with Session(self._engine) as session:
-            row = HostRow(study_id=self.study_id, name=name, facts=facts, baseline_values=dict(baseline_values))
+        row = HostRow(study_id=self.study_id, name=name, facts=facts, baseline_values=dict(baseline_values))
+        with self._writing() as session:
             session.add(row)
-            session.commit()
+            session.flush()
             self._hosts[name] = row.id
 
     def lose_host(self, name: str, reason: str) -> None:
-        with Session(self._engine) as session:
+        with self._writing() as session:
             if name in self._hosts:
                 session.get_one(HostRow, self._hosts[name]).lost = reason
             session.add(EventRow(study_id=self.study_id, at=datetime.now(UTC), host=name, text=reason))
-            session.commit()
 
     def add_evaluation(self, host: str, **columns: Any) -> None:
-        with Session(self._engine) as session:
+        with self._writing() as session:
             session.add(
                 EvaluationRow(study_id=self.study_id, host_id=self._hosts[host], finished=datetime.now(UTC), **columns)
             )
-            session.commit()
 
     def add_event(self, text: str, host: str | None = None) -> None:
-        with Session(self._engine) as session:
+        with self._writing() as session:
             session.add(EventRow(study_id=self.study_id, at=datetime.now(UTC), host=host, text=text))
-            session.commit()
 
     def enter(self, phase: str, evaluations_planned: int) -> None:
-        with Session(self._engine) as session:
+        with self._writing() as session:
             row = session.get_one(StudyRow, self.study_id)
             row.phase, row.evaluations_planned = phase, evaluations_planned
-            session.commit()
 
     def finish(self, result: dict[str, Any]) -> None:
-        with Session(self._engine) as session:
+        with self._writing() as session:
             row = session.get_one(StudyRow, self.study_id)
             row.finished = datetime.now(UTC)
             row.phase, row.verdict, row.reason, row.result = "ended", result["verdict"], result["reason"], result
-            session.commit()
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """The database's own words, in one line."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
 def studies(engine: Engine) -> Sequence[StudyRow]:

@@ -19,6 +19,8 @@ from .space import SearchSpace
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 _METRIC = r"^[A-Za-z][A-Za-z0-9_.%/-]*$"
+# Every candidate of the race is evaluated this often.
+RACE_ROUNDS = 2
 _INTERPRETERS = ("python", "python3", "sh", "bash", "perl", "ruby", "node")
 
 
@@ -158,6 +160,14 @@ class Study(Strict):
     @cached_property
     def space(self) -> SearchSpace:
         return _space_of(self.action_space, self.constraints)
+
+    def evaluations_on(self, hosts: int) -> int:
+        """How many evaluations the study takes on so many hosts, if every host does its share and none fails."""
+        race = RACE_ROUNDS * self.verification.candidates if self.verification.candidates > 1 else 0
+        shared = self.training_config.total_timesteps + race
+        # A control comes before the evaluation that follows a full interval.
+        controls = hosts * max((shared // hosts - 1) // self.control_interval, 0)
+        return hosts * self.baseline_evaluations + shared + controls + 2 * self.verification.pairs * hosts
 
     @property
     def commands(self) -> list[list[str]]:

@@ -71,7 +71,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A job that was done (or failed): by whom, what came of it, and how good that is."""
+    """A job that was done (or failed): by whom, what came of it, and how good that is.
+
+    number: from 1 in the order in which they ended; 0 for a job that its host took with it when it went away.
+    """
 
     number: int
     job: Job
@@ -82,3 +85,7 @@ class Evaluation:
     @property
     def failed(self) -> bool:
         return self.measurement.error is not None
+
+    @property
+    def took_place(self) -> bool:
+        return self.number > 0

@@ -9,56 +9,32 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from statistics import median
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from .._store.store import StoreError
 from .._study.parameters import kernel_text
 from .._study.study import Study
 from .._wire import Disconnected, Line
 from .evaluation import Evaluation, Job, Measurement, Score
+from .host import Host, Ticket, shared
 from .reward import score
 
 
 class Ended(Exception):
-    """There will be no more evaluations: stopped by the user, or no host is left."""
+    """There will be no more evaluations: stopped by the user, no host is left, or the store takes no more."""
 
     def __init__(self, reason: str, *, stopped: bool) -> None:
         super().__init__(reason)
         self.stopped = stopped
 
 
-@dataclass
-class Ticket:
-    """A job on its way: `evaluation` once it is done."""
-
-    job: Job
-    evaluation: Evaluation | None = None
-
-
-@dataclass
-class Host:
-    """A host that is ready; `recent` holds its latest measurements of the baseline, newest last."""
-
-    name: str
-    facts: dict[str, Any]
-    baseline_values: dict[str, str]
-    own: deque[Ticket] = field(default_factory=deque)
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=3))
-    baseline_metrics: list[float] = field(default_factory=list)
-    since_control: int = 0
-
-    @property
-    def baseline(self) -> float:
-        return median(self.recent)
-
-
 class Fleet:
     """Evaluates jobs on the hosts that connect; measure() and wait_for_baselines() block, and raise Ended.
 
     The callbacks are called as things happen, one at a time; what `on_evaluation` returns is sent to the host's worker
-    as progress. `hosts` are those that are ready now, `admitted` all that ever were.
+    as progress. A StoreError from a callback ends the study. `hosts` are those that are ready now.
     """
 
     def __init__(
@@ -83,7 +59,6 @@ class Fleet:
         self._number = 0
         self._last_lost = ""
         self.hosts: dict[str, Host] = {}
-        self.admitted: dict[str, Host] = {}
 
     # For the phases, in the main thread
 
@@ -126,8 +101,11 @@ class Fleet:
 
     def stop(self, reason: str) -> None:
         """measure() raises Ended; jobs that are under way are not waited for."""
+        self._end_with(Ended(reason, stopped=True))
+
+    def _end_with(self, end: Ended) -> None:
         with self._changed:
-            self._ended = self._ended or Ended(reason, stopped=True)
+            self._ended = self._ended or end
             self._changed.notify_all()
 
     def notify(self, text: str) -> None:
@@ -162,7 +140,8 @@ class Fleet:
             reason = reason if isinstance(error, Disconnected) else f"it said something unintelligible: {error!r}"
         finally:
             line.close()
-            self._lose(name, reason)
+            if name:
+                self._lose(name, reason)
 
     def _converse(self, line: Line, name: str) -> str:
         for message in line:
@@ -176,18 +155,19 @@ class Fleet:
                     line.send("refused", reason=refusal)
                     return refusal
             elif message["kind"] == "measurement":
-                ticket = self._under_way(name)
-                self._settle(line, ticket, name, Measurement.from_message(message["measurement"]))
-                failed = ticket.job.phase == "baseline" and ticket.evaluation and ticket.evaluation.measurement.error
-                if failed:
-                    refusal = f"the benchmark does not work with the host's own values: {failed}"
+                evaluation = self._settle(line, name, Measurement.from_message(message["measurement"]))
+                if evaluation.job.phase == "baseline" and evaluation.failed:
+                    refusal = f"the benchmark does not work with the host's own values: {evaluation.measurement.error}"
                     line.send("refused", reason=refusal)
                     return refusal
+            else:
+                raise ValueError(f"a message of kind {message['kind']}")
             following = self._next(line, name)
-            if following is None:
+            if following:
+                self._give(line, name, following)
+            elif self._result is not None:
                 line.send("end", result=self._result)
                 return "the study ended"
-            self._give(line, name, following)
         return "its connection to the trainer broke"
 
     def _admit(self, name: str, facts: dict[str, Any]) -> str | None:
@@ -196,24 +176,23 @@ class Fleet:
         host = Host(name, facts, values)
         with self._changed:
             for other in self.hosts.values():
-                shared = _shared(self._study.space.parameters, facts, other.facts)
-                if shared:
-                    return (
-                        f"{name} and {other.name} are the same kernel and share {', '.join(shared)}; tune one of them"
-                    )
+                both = shared(self._study.space.parameters, facts, other.facts)
+                if both:
+                    return f"{name} and {other.name} are the same kernel and share {', '.join(both)}; tune one of them"
             host.own.extend(Ticket(Job("baseline", None, name)) for dummy in range(self._study.baseline_evaluations))
-            self._on_host(host)
-            self.hosts[name] = self.admitted[name] = host
+            with self._recorded():
+                self._on_host(host)
+            self.hosts[name] = host
         return None
 
     def _next(self, line: Line, name: str) -> Ticket | None:
-        """The host's next job; None once the study has ended."""
+        """The host's next job; None once the study has ended, or when the worker has something to say first."""
         with self._changed:
             host = self.hosts[name]
             while True:
                 while self._notices:
                     line.send("notice", text=self._notices.pop(0))
-                if self._result is not None:
+                if self._result is not None or line.has_news():
                     return None
                 if host.own and not self._ended:
                     return host.own.popleft()
@@ -230,21 +209,31 @@ class Fleet:
             self._running[name] = ticket
         line.send("job", phase=ticket.job.phase, values=dict(ticket.job.values or self.hosts[name].baseline_values))
 
-    def _under_way(self, name: str) -> Ticket:
+    def _settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
+        progress: dict[str, Any] = {}
         with self._changed:
-            return self._running.pop(name)
-
-    def _settle(self, line: Line, ticket: Ticket, name: str, measurement: Measurement) -> None:
-        with self._changed:
-            host = self.hosts[name]
+            host, ticket = self.hosts[name], self._running[name]
             if ticket.job.values is None and measurement.metric is not None:
                 host.recent.append(measurement.metric)
                 host.baseline_metrics.append(measurement.metric)
             evaluation = self._evaluation(ticket.job, name, measurement)
-            progress = self._on_evaluation(evaluation)
+            with self._recorded():
+                progress = self._on_evaluation(evaluation)
+            # Only now: until here, a job whose worker says nonsense is given to another.
+            del self._running[name]
             ticket.evaluation = evaluation
             self._changed.notify_all()
-        line.send("progress", **progress)
+        if progress:
+            line.send("progress", **progress)
+        return evaluation
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """A run that cannot record what it measures would measure for nothing: it ends."""
+        try:
+            yield
+        except StoreError as error:
+            self._end_with(Ended(str(error), stopped=False))
 
     def _evaluation(self, job: Job, name: str, measurement: Measurement) -> Evaluation:
         self._number += 1
@@ -271,13 +260,6 @@ class Fleet:
                 self._fail(waiting, name, reason)
             if self._result is None:
                 self._last_lost = f"{name}: {reason}"
-                self._on_lost(name, reason)
+                with self._recorded():
+                    self._on_lost(name, reason)
             self._changed.notify_all()
-
-
-def _shared(parameters: Sequence[str], one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """The parameters of which two hosts that run on one kernel have only one."""
-    if one["boot_id"] != other["boot_id"]:
-        return []
-    same_network = one["network_namespace"] == other["network_namespace"]
-    return [parameter for parameter in parameters if same_network or not parameter.startswith("net.")]

@@ -12,7 +12,7 @@ from typing import Any
 from .._store.store import StudyRecord
 from .._study.study import Study
 from .evaluation import Evaluation
-from .fleet import Host
+from .host import Host
 
 
 class Record:
@@ -25,17 +25,15 @@ class Record:
         self._study, self._store = study, store
         self.evaluations: list[Evaluation] = []
         self.hosts: dict[str, Host] = {}
+        self._present: set[str] = set()
         self.store_seconds = 0.0
         self._began = 0.0
 
     @property
     def planned(self) -> int:
-        study, hosts = self._study, max(len(self.hosts), 1)
-        training = study.training_config.total_timesteps
-        race = 2 * study.verification.candidates if study.verification.candidates > 1 else 0
-        controls = (training + race) // (study.control_interval + 1)
-        pairs = 2 * study.verification.pairs * hosts
-        return max(hosts * study.baseline_evaluations + training + controls + race + pairs, len(self.evaluations))
+        # Training and race are shared by the hosts that are left; all else is each host's own.
+        own = [e for e in self.evaluations if e.host not in self._present and e.job.phase not in ("train", "race")]
+        return max(len(own) + self._study.evaluations_on(max(len(self._present), 1)), len(self.evaluations))
 
     def trained(self) -> list[Evaluation]:
         return [evaluation for evaluation in self.evaluations if evaluation.job.phase == "train"]
@@ -45,10 +43,12 @@ class Record:
 
     def on_host(self, host: Host) -> None:
         self.hosts[host.name] = host
+        self._present.add(host.name)
         self._began = self._began or time.monotonic()
         self._store.add_host(host.name, host.facts, host.baseline_values)
 
     def on_lost(self, name: str, reason: str) -> None:
+        self._present.discard(name)
         self._store.lose_host(name, reason)
 
     def note(self, text: str) -> None:

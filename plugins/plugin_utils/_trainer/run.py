@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._outcome import result as outcome
+from .._store.store import StoreError
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
@@ -62,6 +63,8 @@ def conduct(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int)
         return _phases(study, fleet, record, clock, seed)
     except Ended as end:
         return Conclusion("stopped" if end.stopped else "failed", str(end))
+    except StoreError as error:
+        return Conclusion("failed", str(error))
 
 
 def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int) -> Conclusion:
@@ -107,9 +110,13 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int)
         min_improvement=study.verification.min_improvement,
         seed=seed,
     )
-    failures = [evaluation.measurement.error for evaluation in tuned if evaluation.failed]
+    # Of a host that went away nothing is known; that its job failed is not the candidate's fault.
+    failures = [evaluation.measurement.error for evaluation in tuned if evaluation.failed and evaluation.took_place]
     if proof is None:
-        return Conclusion("no_improvement", f"only {len(pairs)} pairs succeeded: {failures[:1]}", winner, pairs)
+        why = f" ({failures[0]})" if failures else ""
+        return Conclusion(
+            "no_improvement", f"only {len(pairs)} pairs succeeded, too few to judge by{why}", winner, pairs
+        )
     if failures and proof.improved:
         reason = f"the best candidate failed {len(failures)} times while it was verified: {failures[0]}"
         return Conclusion("no_improvement", reason, winner, pairs, proof, tuned)

@@ -17,8 +17,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from .._outcome import result as outcome
 from .._store.store import StoreError, StudyRecord, open_store, shown
 from .._study.study import Study
@@ -48,10 +46,13 @@ def hold(folder: Path, server: socket.socket) -> None:
     config = TrainerConfig(**json.loads((folder / "trainer.json").read_text()))
     study = Study.model_validate(config.study)
     seed = next((s for s in (config.seed, study.training_config.seed) if s is not None), secrets.randbelow(2**31))
+    if not 0 <= seed < 2**32:
+        _leave(folder, {"error": f"seed {seed} is no seed; choose one from 0 to {2**32 - 1}"})
+        return
     try:
         engine = open_store(config.store)
         store = StudyRecord(engine, workload_name=study.workload_name, study=config.study, seed=seed)
-    except (StoreError, SQLAlchemyError) as error:
+    except StoreError as error:
         _leave(folder, {"error": str(error)})
         return
     record, clock = Record(study, store), Clock()
@@ -69,8 +70,15 @@ def hold(folder: Path, server: socket.socket) -> None:
     }
     result = result_of(study, conclusion, record, clock, seed=seed, about=about)
     written = result.model_dump(mode="json", by_alias=True)
-    store.finish(written)
-    outcome.write(Path(config.output), result)
+    try:
+        store.finish(written)
+    except StoreError as error:
+        fleet.notify(str(error))
+    try:
+        outcome.write(Path(config.output), result)
+    except OSError as error:
+        _leave(folder, {"error": f"{config.output} cannot be written: {error.strerror}; the store has the result"})
+        return
     _leave(folder, {"result": written})
     fleet.end(written)
 

@@ -16,11 +16,11 @@ from scipy import stats
 
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
+from .._study.study import RACE_ROUNDS
 from .evaluation import Evaluation, Job
 from .reward import log_ratio
 
 Measure = Callable[[Sequence[Job]], list[Evaluation]]
-_RACE_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def race(candidates: Sequence[Candidate], measure: Measure) -> Candidate | None:
     """
     if len(candidates) == 1:
         return candidates[0]
-    raced = measure([Job("race", candidate) for dummy in range(_RACE_ROUNDS) for candidate in candidates])
+    raced = measure([Job("race", candidate) for dummy in range(RACE_ROUNDS) for candidate in candidates])
     means = []
     for at, candidate in enumerate(candidates):
         own = [evaluation.score.performance for evaluation in raced[at :: len(candidates)]]

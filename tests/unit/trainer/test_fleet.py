@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Ended
+from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected
+
+NewRoom = Callable[..., Any]
+PATIENCE = 10.0
+
+
+def candidate(value: int) -> Job:
+    return Job("train", {"vm.swappiness": value})
+
+
+def test_measures_the_baseline_with_the_hosts_own_values(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").hello().ready(values={"vm.swappiness": "\t60 "})
+    waiting = room.wait_for_baselines()
+    for metric in (90.0, 110.0):
+        assert not waiting.done()
+        job = worker.receive("job")
+        assert (job["phase"], job["values"]) == ("baseline", {"vm.swappiness": "60"})
+        worker.answer(metric)
+    waiting.result(PATIENCE)
+    host = room.fleet.hosts["h1"]
+    assert (room.arrived, host.baseline_metrics, host.baseline) == (["h1"], [90.0, 110.0], 100.0)
+
+
+def test_waits_for_the_baselines_of_all_who_are_connected(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2", "never")
+    slow = room.worker("h2").hello()
+    first = room.worker("h1").baseline()
+    waiting = room.wait_for_baselines()
+    slow.ready()
+    for dummy in range(2):
+        slow.receive("job")
+        assert not waiting.done()
+        slow.answer()
+    waiting.result(PATIENCE)
+    first.leave()
+
+
+def test_gives_jobs_to_whoever_is_idle_and_answers_in_their_order(new_room: NewRoom) -> None:
+    room = new_room("fast", "slow")
+    slow, fast = room.worker("slow").baseline(), room.worker("fast").baseline()
+    measuring = room.measure(*map(candidate, range(5)))
+    held = slow.receive("job")
+    for dummy in range(4):
+        value = fast.receive("job")["values"]["vm.swappiness"]
+        fast.answer(100.0 + value)
+    assert not measuring.done()
+    slow.answer(100.0 + held["values"]["vm.swappiness"])
+    evaluations = measuring.result(PATIENCE)
+    assert [evaluation.measurement.metric for evaluation in evaluations] == [100.0, 101.0, 102.0, 103.0, 104.0]
+    assert sorted(evaluation.host for evaluation in evaluations) == ["fast"] * 4 + ["slow"]
+    assert sorted(evaluation.number for evaluation in evaluations) == [5, 6, 7, 8, 9]
+
+
+def test_gives_the_job_of_a_lost_host_to_another(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first = room.worker("h1").baseline()
+    measuring = room.measure(candidate(7))
+    assert first.receive("job")["values"] == {"vm.swappiness": 7}
+    first.line.close()
+    second = room.worker("h2").baseline()
+    assert second.receive("job")["values"] == {"vm.swappiness": 7}
+    second.answer(130.0)
+    (evaluation,) = measuring.result(PATIENCE)
+    assert (evaluation.host, evaluation.measurement.metric) == ("h2", 130.0)
+    assert room.lost == [("h1", "its connection to the trainer broke")]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b'{"kind": "measurement", "measurement": {"metric": 1.0, "colour": "green"}}\n',
+        b'{"kind": "measurement", "measurement": {"metric": "many"}}\n',
+        b'{"kind": "measurement", "measurement": {"metric": 1.0, "streamed": [1, 2, "3"]}}\n',
+        b'{"kind": "measurement"}\n',
+        b'{"kind": "dance"}\n',
+        b"[]\n",
+        b"hello?\n",
+        b"\xff\xfe\n",
+    ],
+)
+def test_a_host_that_talks_nonsense_is_lost_and_its_job_is_not(nonsense: bytes, new_room: NewRoom) -> None:
+    room = new_room("odd", "h2")
+    odd, other = room.worker("odd").baseline(), room.worker("h2").baseline()
+    measuring = room.measure(candidate(1), candidate(2))
+    odd.receive("job")
+    odd.line._connection.sendall(nonsense)
+    for dummy in range(2):
+        other.receive("job")
+        other.answer()
+    assert [evaluation.host for evaluation in measuring.result(PATIENCE)] == ["h2", "h2"]
+    ((name, reason),) = room.lost
+    assert name == "odd"
+    assert reason.startswith("it said something unintelligible: ")
+
+
+def test_nonsense_instead_of_a_name_loses_nobody(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    stranger = room.worker("nobody")
+    stranger.line._connection.sendall(b"GET / HTTP/1.1\n")
+    with pytest.raises(Disconnected):
+        stranger.line.receive()
+    room.worker("h1").baseline()
+    assert room.lost == []
+
+
+def test_verify_jobs_fail_with_their_host(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    worker, other = room.worker("h1").baseline(), room.worker("h2").baseline()
+    jobs = [Job("verify", values, host, 1) for host in ("h1", "h2", "gone") for values in (None, {"vm.swappiness": 1})]
+    measuring = room.measure(*jobs)
+    worker.receive("job")
+    worker.leave("lost: the SSH connection broke")
+    for dummy in range(2):
+        other.receive("job")
+        other.answer()
+    evaluations = measuring.result(PATIENCE)
+    assert [evaluation.measurement.error for evaluation in evaluations] == [
+        "lost: the SSH connection broke",
+        "lost: the SSH connection broke",
+        None,
+        None,
+        "the host is gone",
+        "the host is gone",
+    ]
+    assert [evaluation.took_place for evaluation in evaluations] == [False, False, True, True, False, False]
+
+
+def test_controls_come_after_every_interval(new_room: NewRoom) -> None:
+    room = new_room("h1", control_interval=3)
+    worker = room.worker("h1").baseline()
+    measuring = room.measure(*map(candidate, range(7)))
+    phases = []
+    for dummy in range(9):
+        job = worker.receive("job")
+        phases.append(job["phase"])
+        worker.answer(50.0 if job["phase"] == "control" else 100.0)
+    measuring.result(PATIENCE)
+    assert phases == ["train"] * 3 + ["control"] + ["train"] * 3 + ["control"] + ["train"]
+    # The baseline has moved, and with it what counts as better: 2 of its last 3 measurements are controls.
+    assert room.fleet.hosts["h1"].baseline == 50.0
+    assert room.evaluations[-1].score.performance == pytest.approx(0.693, abs=1e-3)
+
+
+def test_refuses_a_host_on_which_the_benchmark_does_not_work(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").hello().ready()
+    worker.receive("job")
+    worker.answer(None, error="the benchmark ended with exit code 3: no disk")
+    reason = worker.receive("refused")["reason"]
+    assert reason == (
+        "the benchmark does not work with the host's own values: the benchmark ended with exit code 3: no disk"
+    )
+    with pytest.raises(Ended, match="h1: the benchmark does not work") as caught:
+        room.wait_for_baselines().result(PATIENCE)
+    assert not caught.value.stopped
+
+
+@pytest.mark.parametrize("metric", [0.0, -5.0, None])
+def test_a_metric_that_forms_no_ratio_is_a_failure(metric: float | None, new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").baseline()
+    measuring = room.measure(candidate(1))
+    worker.receive("job")
+    worker.answer(metric)
+    (evaluation,) = measuring.result(PATIENCE)
+    assert evaluation.failed
+    assert evaluation.measurement.error == f"the metric is {metric}; it must be above 0"
+    assert evaluation.score.reward == -2.0
+
+
+@pytest.mark.parametrize(
+    ("parameter", "own", "other", "refused"),
+    [
+        ("vm.swappiness", ("boot", 1), ("boot", 1), True),
+        ("vm.swappiness", ("boot", 1), ("boot", 2), True),
+        ("vm.swappiness", ("boot", 1), ("other boot", 1), False),
+        ("net.core.somaxconn", ("boot", 1), ("boot", 1), True),
+        ("net.core.somaxconn", ("boot", 1), ("boot", 2), False),
+        ("net/ipv4/conf/eth0.1/mc_x", ("boot", 1), ("boot", 2), False),
+        ("net.core.somaxconn", ("boot", 1), ("other boot", 1), False),
+    ],
+)
+def test_refuses_two_names_for_one_kernel(
+    parameter: str, own: tuple[str, int], other: tuple[str, int], refused: bool, new_room: NewRoom
+) -> None:
+    room = new_room("h1", "h2", action_space=[{"param": parameter, "type": "bool"}])
+    values = {parameter: "0"}
+    room.worker("h1").baseline(boot_id=own[0], network_namespace=own[1], values=values)
+    second = room.worker("h2").hello().ready(boot_id=other[0], network_namespace=other[1], values=values)
+    if refused:
+        reason = second.receive("refused")["reason"]
+        assert reason == f"h2 and h1 are the same kernel and share {parameter}; tune one of them"
+        assert list(room.fleet.hosts) == ["h1"]
+    else:
+        assert second.receive("job")["phase"] == "baseline"
+
+
+def test_a_stop_ends_what_is_being_measured(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first, second = room.worker("h1").baseline(), room.worker("h2").baseline()
+    measuring = room.measure(candidate(1), candidate(2))
+    first.receive("job")
+    second.receive("job")
+    first.leave("stopped by SIGINT", stopped=True)
+    with pytest.raises(Ended, match="stopped by SIGINT") as caught:
+        measuring.result(PATIENCE)
+    assert caught.value.stopped
+    # The other one may finish, and then hears how it ended.
+    second.answer()
+    room.fleet.end({"verdict": "stopped"}, patience=0)
+    assert second.receive("end")["result"] == {"verdict": "stopped"}
+
+
+def test_hears_an_idle_worker_say_farewell(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    idle, busy = room.worker("h1").baseline(), room.worker("h2").baseline()
+    measuring = room.measure(Job("verify", None, "h2", 1))
+    busy.receive("job")
+    idle.leave("stopped by SIGTERM", stopped=True)
+    with pytest.raises(Ended, match="stopped by SIGTERM") as caught:
+        measuring.result(PATIENCE)
+    assert caught.value.stopped
+    room.until(lambda: list(room.fleet.hosts) == ["h2"])
+
+
+def test_without_hosts_the_study_ends_with_the_last_reason(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first, second = room.worker("h1").baseline(), room.worker("h2").hello()
+    second.leave("vm.swappiness is read-only here")
+    measuring = room.measure(candidate(1))
+    first.receive("job")
+    first.leave("lost: no route to host")
+    with pytest.raises(Ended, match="h1: lost: no route to host") as caught:
+        measuring.result(PATIENCE)
+    assert not caught.value.stopped
+
+
+def test_a_late_host_takes_its_share(new_room: NewRoom) -> None:
+    room = new_room("h1", "late")
+    first = room.worker("h1").baseline()
+    room.wait_for_baselines().result(PATIENCE)
+    measuring = room.measure(candidate(1), candidate(2))
+    held = first.receive("job")
+    late = room.worker("late").baseline()
+    assert late.receive("job")["values"] != held["values"]
+    late.answer()
+    first.answer()
+    assert {evaluation.host for evaluation in measuring.result(PATIENCE)} == {"h1", "late"}
+
+
+def test_a_host_that_comes_after_the_end_is_told_so(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    room.fleet.end({"verdict": "improved"}, patience=0)
+    assert room.worker("h1").hello().ready().receive("end")["result"] == {"verdict": "improved"}
+
+
+def test_notices_reach_a_worker(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").baseline()
+    room.fleet.notify("total_timesteps is less than one rollout")
+    assert worker.receive("notice")["text"] == "total_timesteps is less than one rollout"
+
+
+def test_end_waits_until_every_worker_has_heard_it(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    workers = [room.working(name, lambda job: {"metric": 100.0}) for name in ("h1", "h2")]
+    room.wait_for_baselines().result(PATIENCE)
+    room.fleet.end({"verdict": "improved"}, patience=PATIENCE)
+    assert room.fleet.hosts == {}
+    assert [worker.result(PATIENCE)["result"] for worker in workers] == [{"verdict": "improved"}] * 2
+
+
+@pytest.mark.parametrize("callback", ["on_host", "on_evaluation", "on_lost"])
+def test_a_store_that_fails_ends_the_study_and_not_a_host(callback: str, new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first, second = room.worker("h1"), room.worker("h2")
+    room.fails[callback] = StoreError("the store takes no more: disk full")
+    first.hello().ready()
+    if callback != "on_host":
+        first.receive("job")
+    if callback == "on_evaluation":
+        first.line.send("measurement", measurement={"metric": 100.0})
+    if callback == "on_lost":
+        first.leave()
+    with pytest.raises(Ended, match="the store takes no more: disk full") as caught:
+        room.wait_for_baselines().result(PATIENCE)
+    assert not caught.value.stopped
+    room.fleet.end({"verdict": "failed"}, patience=0)
+    # Whoever is there still hears it.
+    listener = second.hello().ready() if callback == "on_lost" else first
+    assert listener.receive("end")["result"] == {"verdict": "failed"}
+
+
+def test_many_hosts_do_every_job_once(new_room: NewRoom) -> None:
+    names = [f"h{at}" for at in range(8)]
+    room = new_room(*names, control_interval=4)
+    done: list[int] = []
+    for name in names:
+        room.working(name, lambda job: done.append(job["values"]["vm.swappiness"]) or {"metric": 100.0})
+    room.wait_for_baselines().result(PATIENCE)
+    done.clear()
+    evaluations = room.measure(*map(candidate, range(200))).result(PATIENCE)
+    assert [evaluation.job.values["vm.swappiness"] for evaluation in evaluations] == list(range(200))
+    assert sorted(value for value in done if isinstance(value, int)) == list(range(200))
+
+
+def test_a_worker_that_vanishes_while_it_is_spoken_to_disturbs_nobody(new_room: NewRoom) -> None:
+    room = new_room("h1", "gone")
+    gone = room.worker("gone").baseline()
+    stay = room.worker("h1").baseline()
+    gone.line._connection.shutdown(socket.SHUT_RDWR)
+    measuring = room.measure(*map(candidate, range(4)))
+    answering = threading.Thread(target=lambda: [(stay.receive("job"), stay.answer()) for dummy in range(4)])
+    answering.start()
+    assert [evaluation.host for evaluation in measuring.result(PATIENCE)] == ["h1"] * 4
+    answering.join()
