@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import glob
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _durable
+from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _durable, _procfs
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 STATE_DIRECTORY = "/var/lib/autotune"
 DROPIN_DIRECTORY = "/etc/sysctl.d"
+OTHER_DIRECTORIES = ("/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -34,7 +36,7 @@ class Former:
 
 @dataclass(frozen=True)
 class Record:
-    """What was changed under one name: the host's own values, those applied, the former drop-in (None: there was none)."""
+    """What was changed under one name: the host's own values, those applied, the former drop-in if there was one."""
 
     originals: dict[str, str]
     values: dict[str, str]
@@ -71,6 +73,23 @@ def text_for(name: str, targets: Mapping[str, str]) -> str:
     return "\n".join(
         [f"# Written by autotune.kernel.sysctl; to undo: state=restored persist={name}", *lines, ""],
     )
+
+
+def set_later(name: str, parameters: Iterable[str]) -> dict[str, str]:
+    """Those parameters which a file that is read after the drop-in at boot sets too, with that file; raises OSError."""
+    files: dict[str, str] = {}
+    for folder in (DROPIN_DIRECTORY, *OTHER_DIRECTORIES):
+        for path in glob.glob(os.path.join(folder, "*.conf")):
+            files.setdefault(os.path.basename(path), path)  # a name hides the same one in the folders that follow
+    wanted, found = set(parameters), {}
+    for path in (path for file, path in sorted(files.items()) if file > os.path.basename(path_of(name))):
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    parameter = _procfs.canonical_name(line.partition("=")[0].strip().lstrip("-"))
+                    if parameter in wanted:
+                        found[parameter] = path
+    return found
 
 
 def text_of(name: str) -> str:

@@ -133,7 +133,7 @@ def refuse_other(lease: _journal.Lease, holder: str | None, unless_unnamed: bool
 
 
 def end(lease: _journal.Lease) -> dict[str, Any]:
-    """Put a lease's originals back and forget it: the verdict. Raises Failure if one is not back; the lease stays then."""
+    """Put a lease's originals back and forget it: the verdict. If one is not back, the lease stays: raises Failure."""
     with _transaction.undisturbed():
         verdict = _journal.restore(lease)
         if verdict["verified"]:

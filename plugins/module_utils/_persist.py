@@ -42,6 +42,10 @@ def keep(
                 persist, {parameter: plan.targets[parameter] for parameter in named if parameter in plan.targets}
             )
             report.file = _dropin.path_of(persist), _dropin.text_of(persist), text
+            report.warnings += [
+                f"at boot {file}, which is read after {_dropin.path_of(persist)}, sets {parameter} too and prevails"
+                for parameter, file in _dropin.set_later(persist, values).items()
+            ]
         if check:
             report.changes = _transaction.predicted(plan)
         elif persist is None:

@@ -115,6 +115,7 @@ def running_kernel() -> Iterator[FakeKernel]:
             (_journal, "RUN_DIRECTORY", str(base / "run")),
             (_dropin, "STATE_DIRECTORY", str(base / "state")),
             (_dropin, "DROPIN_DIRECTORY", str(base / "sysctl.d")),
+            (_dropin, "OTHER_DIRECTORIES", (str(base / "lib/sysctl.d"),)),
             (_watchdog, "ensure", lambda: None),
         ):
             stack.enter_context(mock.patch.object(target, name, value))

@@ -165,3 +165,19 @@ def test_check_mode_writes_nothing(kernel: Any, dropin: Path) -> None:
     assert _persist.roll_back("90-x", check=True).changes["vm.swappiness"].after == "60"
     assert kernel.written == []
     assert dropin.exists()
+
+
+def test_warns_of_files_that_are_read_later_at_boot(kernel: Any, dropin: Path) -> None:
+    library = kernel.base / "lib/sysctl.d"
+    library.mkdir(parents=True)
+    for path, text in (
+        (dropin.parent / "10-a.conf", "vm.swappiness = 1"),
+        (library / "95-b.conf", "# vm.dirty_bytes = 1\n-vm/swappiness=1\nnonsense\nnet.*.x = 1"),
+        (library / "99-c.conf", "vm.dirty_bytes = 1"),
+        (dropin.parent / "99-c.conf", "# hides the one in lib"),
+    ):
+        path.write_text(text + "\n")
+    warnings = _persist.keep(VALUES, persist="90-x").warnings
+    assert warnings == [
+        f"at boot {library}/95-b.conf, which is read after {dropin}, sets vm.swappiness too and prevails"
+    ]
