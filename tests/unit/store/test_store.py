@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
+    StoreError,
+    StudyRecord,
+    evaluations,
+    events,
+    hosts,
+    open_store,
+    shown,
+    studies,
+)
+from sqlalchemy import Engine, event, text
+
+EVALUATION: dict[str, Any] = {
+    "number": 1,
+    "phase": "train",
+    "pair": None,
+    "asked": {"net.ipv4.tcp_rmem": "4096 131072 6291456"},
+    "actual": {"net.ipv4.tcp_rmem": "4096 131072 6291456"},
+    "metric": 94.25,
+    "streamed": [90.5, 93.0],
+    "metrics": {"throughput": 94.25, "latency": 3.0},
+    "performance": 0.25,
+    "stability": None,
+    "reward": 0.125,
+    "observations": {"cpu_usage": 12.5},
+    "seconds": {"apply": 0.3, "benchmark": 5.0},
+    "error": None,
+}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.sqlite'}"
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    engine = open_store(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def record(engine: Engine) -> StudyRecord:
+    return StudyRecord(engine, workload_name="small", study={"workload_name": "small"}, seed=7)
+
+
+def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) -> None:
+    record.add_host("h1", {"kernel": "6.1.0", "cpus": 2}, {"vm.swappiness": "60"})
+    record.enter("train", 87)
+    record.add_evaluation("h1", **EVALUATION)
+    record.add_evaluation("h1", **{**EVALUATION, "number": 2, "metric": None, "error": "ran into its time limit"})
+    record.add_event("total_timesteps is less than one rollout")
+    result = {"verdict": "improved", "reason": "better in 8 of 8 pairs", "interval": [3.5, 9.0]}
+    record.finish(result)
+
+    reader = open_store(url)
+    (study,) = studies(reader)
+    assert (study.id, study.workload_name, study.seed, study.study) == (
+        record.study_id,
+        "small",
+        7,
+        {"workload_name": "small"},
+    )
+    assert (study.phase, study.evaluations_planned, study.verdict) == ("ended", 87, "improved")
+    assert (study.reason, study.result) == ("better in 8 of 8 pairs", result)
+    (host,) = hosts(reader, study.id)
+    assert (host.name, host.facts, host.baseline_values, host.lost) == (
+        "h1",
+        {"kernel": "6.1.0", "cpus": 2},
+        {"vm.swappiness": "60"},
+        None,
+    )
+    first, second = evaluations(reader, study.id)
+    assert {name: getattr(first, name) for name in EVALUATION} == EVALUATION
+    assert (second.number, second.metric, second.error) == (2, None, "ran into its time limit")
+    assert [row.number for row in evaluations(reader, study.id, after=first.id)] == [2]
+    assert [(row.host, row.text) for row in events(reader, study.id)] == [
+        (None, "total_timesteps is less than one rollout")
+    ]
+
+
+def test_moments_are_in_utc(engine: Engine, record: StudyRecord) -> None:
+    (study,) = studies(engine)
+    assert study.started.tzinfo is UTC
+    assert study.started == record.started
+    assert abs((datetime.now(UTC) - study.started).total_seconds()) < 600
+
+
+def test_a_running_study_has_no_verdict(engine: Engine, record: StudyRecord) -> None:
+    (study,) = studies(engine)
+    assert (study.phase, study.verdict, study.finished) == ("baseline", None, None)
+
+
+def test_a_lost_host_keeps_its_reason(engine: Engine, record: StudyRecord) -> None:
+    record.add_host("h1", {}, {})
+    record.lose_host("h1", "lost: the SSH connection broke")
+    record.lose_host("never ready", "vm.swappiness is read-only here")
+    assert [host.lost for host in hosts(engine, record.study_id)] == ["lost: the SSH connection broke"]
+    assert [(row.host, row.text) for row in events(engine, record.study_id)] == [
+        ("h1", "lost: the SSH connection broke"),
+        ("never ready", "vm.swappiness is read-only here"),
+    ]
+
+
+def test_studies_are_kept_apart_the_latest_first(engine: Engine) -> None:
+    first, second = (StudyRecord(engine, workload_name=name, study={}, seed=1) for name in ("one", "two"))
+    for record in (first, second):
+        record.add_host("h1", {}, {})
+        record.add_evaluation("h1", **{**EVALUATION, "number": record.study_id})
+    assert [study.workload_name for study in studies(engine)] == ["two", "one"]
+    assert [row.number for row in evaluations(engine, first.study_id)] == [first.study_id]
+
+
+def test_sqlite_keeps_what_it_acknowledged_and_lets_others_read(engine: Engine) -> None:
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("url", "visible"),
+    [
+        ("postgresql://tuner:s3cret@db.example/studies", "postgresql://tuner:***@db.example/studies"),
+        ("sqlite:////tmp/store.sqlite", "sqlite:////tmp/store.sqlite"),
+        ("postgresql://tuner:s3cret@db.example:port/studies", "postgresql://…"),
+        ("s3cret", "s3cret"),
+    ],
+)
+def test_a_password_is_never_shown(url: str, visible: str) -> None:
+    assert shown(url) == visible
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "the store 'nonsense' is no SQLAlchemy URL"),
+        ("nosuch://tuner:s3cret@host/db", "the store 'nosuch://tuner:***@host/db' is no SQLAlchemy URL"),
+        ("mysql+oursql2://tuner:s3cret@host/db", "the store 'mysql+oursql2://tuner:***@host/db' is no SQLAlchemy URL"),
+        ("postgresql://tuner:s3cret@host:port/db", "the store 'postgresql://…' is no SQLAlchemy URL"),
+        ("sqlite:////proc/none/store.sqlite", "the store's folder cannot be made"),
+        ("sqlite:////dev/null/store.sqlite", "the store's folder cannot be made"),
+        ("sqlite:////tmp", "the store sqlite:////tmp cannot be written: unable to open database file"),
+    ],
+)
+def test_a_store_that_cannot_be_had_is_one_clear_line(url: str, message: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        open_store(url)
+    assert str(caught.value).startswith(message)
+    assert "set `store`" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes\n" * 1000)
+    with pytest.raises(StoreError, match="cannot be written: file is not a database"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_text() == "my notes\n" * 1000
+
+
+def test_a_store_that_may_only_be_read_is_found_out_at_once(url: str, tmp_path: Path) -> None:
+    open_store(url).dispose()
+    with pytest.raises(StoreError, match="cannot be written: attempt to write a readonly database"):
+        open_store(f"sqlite:///file:{tmp_path / 'store.sqlite'}?mode=ro&uri=true")
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(url: str, engine: Engine, record: StudyRecord) -> None:
+    record.add_host("h1", {}, {})
+    record.add_evaluation("h1", **EVALUATION)
+    with engine.connect() as connection:
+        pages = connection.execute(text("PRAGMA page_count")).scalar()
+    # What SQLite says then is what it says when the disk is full.
+    event.listen(engine, "connect", lambda raw, dummy: raw.execute(f"PRAGMA max_page_count={pages}"))
+    engine.dispose()
+    with pytest.raises(StoreError) as caught:
+        record.add_event("x" * 100_000)
+    assert str(caught.value) == f"the store {url} takes no more: database or disk is full; what it has is safe"
+    reader = open_store(url)
+    assert [row.metric for row in evaluations(reader, record.study_id)] == [94.25]
+    assert list(events(reader, record.study_id)) == []
+
+
+def test_a_store_that_vanishes_is_a_store_error(engine: Engine, record: StudyRecord) -> None:
+    record.add_host("h1", {}, {})
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE evaluations"))
+    with pytest.raises(StoreError, match="takes no more: no such table: evaluations"):
+        record.add_evaluation("h1", **EVALUATION)
+
+
+WRITER = """
+import json, sys
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, open_store
+
+record = StudyRecord(open_store(sys.argv[1]), workload_name="w", study={}, seed=1)
+record.add_host("h1", {}, {})
+evaluation = json.loads(sys.argv[2])
+for number in range(40):
+    record.add_evaluation("h1", number=number, **evaluation)
+"""
+
+
+def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
+    open_store(url).dispose()
+    content = json.dumps({name: value for name, value in EVALUATION.items() if name != "number"})
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, url, content], env={**os.environ, "PYTHONPATH": path})
+        for dummy in range(2)
+    ]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    engine = open_store(url)
+    for study in studies(engine):
+        assert [row.number for row in evaluations(engine, study.id)] == list(range(40))
+    with sqlite3.connect(tmp_path / "store.sqlite") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

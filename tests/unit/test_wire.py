@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line, connect, listen
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Line, Line]]:
+    one, other = (Line(end) for end in socket.socketpair())
+    yield one, other
+    one.close()
+    other.close()
+
+
+def test_whole_messages_arrive_in_order(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    one.send("job", values={"net.ipv4.tcp_rmem": "4096 131072 6291456"}, phase="train")
+    one.send("notice", text="two\nlines, and ünicode \u2028")
+    assert other.receive() == {
+        "kind": "job",
+        "values": {"net.ipv4.tcp_rmem": "4096 131072 6291456"},
+        "phase": "train",
+    }
+    assert other.receive() == {"kind": "notice", "text": "two\nlines, and ünicode \u2028"}
+
+
+def test_a_message_may_be_larger_than_any_buffer(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    text = "x" * 5_000_000
+    sending = threading.Thread(target=one.send, args=("notice",), kwargs={"text": text})
+    sending.start()
+    assert other.receive()["text"] == text
+    sending.join()
+
+
+def test_nan_never_goes_over_the_wire(pair: tuple[Line, Line]) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        pair[0].send("measurement", metric=float("nan"))
+
+
+def test_both_sides_notice_when_the_other_is_gone(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    one.close()
+    with pytest.raises(Disconnected, match="the connection was closed"):
+        other.receive()
+    with pytest.raises(Disconnected):
+        other.send("hello")
+    with pytest.raises(Disconnected):
+        one.send("hello")
+
+
+def test_half_a_message_is_none(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    one._connection.sendall(b'{"kind": "hel')
+    one.close()
+    with pytest.raises(Disconnected):
+        other.receive()
+
+
+def test_iteration_ends_with_the_other_side(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    one.send("a")
+    one.send("b")
+    one.close()
+    assert [message["kind"] for message in other] == ["a", "b"]
+
+
+def test_close_wakes_whoever_waits_for_a_message(pair: tuple[Line, Line]) -> None:
+    one, dummy = pair
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: list(one))
+        one.close()
+        assert waiting.result(10) == []
+
+
+def test_knows_whether_there_is_news(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    assert not other.has_news()
+    one.send("farewell", reason="")
+    assert other.has_news()
+    other.receive()
+    assert not other.has_news()
+    one.close()
+    assert other.has_news()
+
+
+@pytest.mark.parametrize("length", [10, 200])
+def test_a_folder_with_a_long_name_will_do(length: int, tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * length)
+    folder.mkdir()
+    with listen(folder) as server:
+        client = connect(folder)
+        own = Line(server.accept()[0])
+        client.send("hello", host="h1")
+        assert own.receive()["host"] == "h1"
+        own.close()
+        client.close()
+    assert [path.name for path in folder.iterdir()] == ["trainer.sock"]
+
+
+def test_connecting_fails_while_there_is_no_trainer(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        connect(tmp_path)
+    listen(tmp_path).close()
+    with pytest.raises(ConnectionRefusedError):
+        connect(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        connect(tmp_path / "gone")
+
+
+def test_many_workers_talk_at_once(tmp_path: Path) -> None:
+    def converse(number: int) -> list[int]:
+        line = connect(tmp_path)
+        answers = []
+        for at in range(50):
+            line.send("ask", number=number * 1000 + at)
+            answers.append(line.receive()["number"])
+        line.close()
+        return answers
+
+    def answer(connection: socket.socket) -> None:
+        line = Line(connection)
+        for message in line:
+            line.send("answer", number=message["number"])
+        line.close()
+
+    with listen(tmp_path) as server, ThreadPoolExecutor(32) as pool:
+        asking = [pool.submit(converse, number) for number in range(16)]
+        for dummy in range(16):
+            pool.submit(answer, server.accept()[0])
+        for number, own in enumerate(asking):
+            assert own.result(20) == [number * 1000 + at for at in range(50)]
