@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How fast this host sends over a wide-area link, with iperf3, to the iperf3 server that $WAN_SERVER names.
+
+Prints the throughput of each second as it passes, then the retransmits, then the mean that reached the server. Ends
+with 2 when something is missing here, with 1 when the run fails, and one line on stderr either way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+METRIC = "throughput_mbit_per_second"
+# [  5]   1.00-2.00   sec  11.2 MBytes  94.4 Mbits/sec    2   1.95 MBytes
+# [SUM]   0.00-5.00   sec  55.1 MBytes  92.5 Mbits/sec  1825             sender
+LINE = re.compile(
+    r"\[ *(?P<stream>\d+|SUM)\] .* sec .*Bytes +(?P<mbit>[\d.]+) Mbits/sec(?: +(?P<retransmits>\d+))?"
+    r".*?(?P<what>sender|receiver)?\s*$"
+)
+BUSY = "the server is busy"
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=5, help="length of the run (%(default)s)")
+    parser.add_argument("--streams", type=int, default=1, help="parallel connections (%(default)s)")
+    parser.add_argument("--port", type=int, default=5201, help="the server's port (%(default)s)")
+    return parser.parse_args()
+
+
+def forget_earlier_runs() -> None:
+    """The kernel remembers round trips and reordering, and each run should start afresh. Only root can; or not."""
+    if shutil.which("ip"):
+        subprocess.run(["ip", "tcp_metrics", "flush"], check=False, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def measure(command: list[str], streams: int) -> str | None:
+    """Run iperf3 once, printing as it goes, and return its error, if any."""
+    received = retransmits = None
+    error = None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as iperf3:
+        assert iperf3.stdout is not None
+        for text in iperf3.stdout:
+            if text.startswith("iperf3: "):
+                error = text.strip()
+            line = LINE.match(text)
+            if line is None or line["stream"].isdigit() != (streams == 1):  # of several, the line of their sum counts
+                continue
+            if line["what"] is None:
+                print(f"{METRIC}: {line['mbit']}", flush=True)
+            elif line["what"] == "sender":
+                retransmits = line["retransmits"]
+            elif line["what"] == "receiver":
+                received = line["mbit"]
+    if iperf3.returncode != 0 or received is None:
+        return error or f"iperf3 ended with {iperf3.returncode} and no result"
+    if retransmits is not None:
+        print(f"retransmits: {retransmits}")
+    print(f"{METRIC}: {received}", flush=True)
+    return None
+
+
+def main() -> int:
+    arguments = read_arguments()
+    server = os.environ.get("WAN_SERVER")
+    if not server:
+        print("WAN_SERVER is not set: give the host benchmark_environment: {WAN_SERVER: address}", file=sys.stderr)
+        return 2
+    if shutil.which("iperf3") is None:
+        print("iperf3 is not installed on this host", file=sys.stderr)
+        return 2
+    forget_earlier_runs()
+    command = ["iperf3", "--client", server, "--port", str(arguments.port), "--connect-timeout", "5000"]
+    command += ["--time", str(arguments.seconds), "--parallel", str(arguments.streams)]
+    command += ["--interval", "1", "--format", "m", "--forceflush"]
+    command += ["--length", "16K"]  # counted ten at a time: the seconds would look uneven with larger ones
+    # The server serves one client at a time, and takes a while to notice that the one before was killed.
+    patience = time.monotonic() + 10
+    while (error := measure(command, arguments.streams)) and BUSY in error:
+        if time.monotonic() > patience:
+            break
+        time.sleep(0.5)
+    if error:
+        print(f"{server}: {error}", file=sys.stderr)
+    return 1 if error else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
