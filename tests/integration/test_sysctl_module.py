@@ -281,20 +281,57 @@ def test_a_new_lease_right_after_the_end_of_one_is_watched(host: Host) -> None:
     wait_until(lambda: host.value(FIN_TIMEOUT) == found, 3)
 
 
-@pytest.mark.parametrize("write", range(1, 4))
-def test_a_call_killed_at_any_write_is_undone_at_the_leases_end(write: int, host: Host, tmp_path: Path) -> None:
+def injected(host: Host, folder: Path, injection: str, trace: list[str], **arguments: Any) -> Any:
+    """The module's call with a fault injected by strace at one of its system calls."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
-    values = {**VALUES, SYN_RETRIES: 3}
-    found = host.values(*values)
-    paths = [f"--trace-path=/proc/sys/{parameter.replace('.', '/')}" for parameter in values]
-    inject = f"--inject=write:signal=KILL:when={write}"
-    command = ["strace", "-qq", f"--output={tmp_path / 'strace'}", "--trace=write", inject, *paths]
-    arguments = json.dumps({"values": values, "state": "leased", "holder": "anna", "lease": 3})
-    killed = host.run(*command, sys.executable, "-c", CALL, "sysctl", input=arguments, check=False)
+    command = ["strace", "-qq", "-o", str(folder / "strace"), *trace, f"--inject={injection}"]
+    return host.run(*command, sys.executable, "-c", CALL, "sysctl", input=json.dumps(arguments), check=False)
+
+
+THREE = {**VALUES, SYN_RETRIES: 3}
+WRITES = ["--trace=write", *(f"--trace-path=/proc/sys/{parameter.replace('.', '/')}" for parameter in THREE)]
+
+
+@pytest.mark.parametrize("when", range(1, 4))
+def test_a_call_killed_at_any_write_is_undone_at_the_leases_end(when: int, host: Host, tmp_path: Path) -> None:
+    found = host.values(*THREE)
+    lease = {"values": THREE, "state": "leased", "holder": "anna", "lease": 3}
+    assert injected(host, tmp_path, f"write:signal=KILL:when={when}", WRITES, **lease).returncode != 0
+    assert (host.values(*THREE) == found) is (when == 1)
+    wait_until(lambda: host.values(*THREE) == found, 3 + 2)
+
+
+# The journal is written before and after the values, each time by fsync of the file, rename, fsync of the folder.
+@pytest.mark.parametrize("point", ["fsync:when=1", "rename:when=1", "fsync:when=2", "fsync:when=3", "rename:when=2"])
+def test_a_call_killed_at_any_point_of_its_journal_is_undone_too(point: str, host: Host, tmp_path: Path) -> None:
+    found = host.values(*THREE)
+    lease = {"values": THREE, "state": "leased", "holder": "anna", "lease": 1}
+    call, when = point.split(":")
+    killed = injected(host, tmp_path, f"{call}:signal=KILL:{when}", [f"--trace={call}"], **lease)
     assert killed.returncode != 0
-    assert (host.values(*values) == found) is (write == 1)
-    wait_until(lambda: host.values(*values) == found, 3 + 2)
+    wait_until(lambda: host.values(*THREE) == found, 1 + 2)
+    # A journal may be left without a watchdog then, but not without an end.
+    wait_until(lambda: "failed" not in host.call(**{**lease, "holder": "bert"}), 1 + 2)
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_a_journal_that_cannot_be_written_stops_the_call(call: str, error: str, host: Host, tmp_path: Path) -> None:
+    found = host.values(*THREE)
+    lease = {"values": THREE, "state": "leased", "holder": "anna", "lease": 60}
+    failed = injected(host, tmp_path, f"{call}:error={error}:when=1", [f"--trace={call}"], **lease)
+    assert "The lease could not be put on record" in json.loads(failed.stdout)["msg"]
+    assert host.values(*THREE) == found
+    assert host.call("sysctl_info", parameters=[])["lease"] is None
+
+
+@pytest.mark.parametrize("when", range(1, 4))
+def test_a_write_that_fails_with_eio_puts_all_back(when: int, host: Host, tmp_path: Path) -> None:
+    found = host.values(*THREE)
+    failed = injected(host, tmp_path, f"write:error=EIO:when={when}", WRITES, values=THREE)
+    assert "(Input/output error); everything was put back" in json.loads(failed.stdout)["msg"]
+    assert host.values(*THREE) == found
 
 
 def test_the_file_and_the_values_come_back_with_mode_and_owner(host: Host) -> None:
