@@ -1,22 +1,27 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Writes the learned role; its documentation is in plugins/modules/learned_role.py."""
+"""Writes the learned role and shows the closing summary; its documentation is in plugins/modules/learned_role.py."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import (
     ForeignFileError,
     Plan,
     carry_out,
     plan,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import ResultError
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import ResultError, read
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
+
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -29,17 +34,25 @@ class ActionModule(ActionBase):
         outcome: dict[str, Any] = super().run(tmp, task_vars)
         arguments = self.validate_argument_spec({"path": {"type": "path", "required": True}})[1]
         try:
-            planned = plan(Path(arguments["path"]).absolute())
+            folder = Path(arguments["path"])
+            planned = plan(folder.absolute())
             if self._task.diff:
                 outcome["diff"] = _differences(planned)
             if not self._task.check_mode:
                 carry_out(planned)
+                display.display(summary(read(folder), folder, _inventory()))
         except (ResultError, ForeignFileError) as error:
             raise AnsibleActionFail(str(error)) from None
         except OSError as error:
             raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from None
         outcome.update(changed=planned.changed, files=[str(path) for path in planned.files], role=planned.role)
         return outcome
+
+
+def _inventory() -> str:
+    """The inventory as the user would type it: Ansible has made its path absolute."""
+    given = Path((context.CLIARGS.get("inventory") or ["INVENTORY"])[0])
+    return str(given.relative_to(Path.cwd()) if given.is_relative_to(Path.cwd()) else given)
 
 
 def _differences(planned: Plan) -> list[dict[str, str]]:

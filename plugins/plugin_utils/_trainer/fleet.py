@@ -156,7 +156,7 @@ class Fleet:
                     return refusal
             elif message["kind"] == "measurement":
                 evaluation = self._settle(line, name, Measurement.from_message(message["measurement"]))
-                if evaluation.job.phase == "baseline" and evaluation.failed:
+                if evaluation.job.phase == "baseline" and evaluation.failed and not self._may_try_again(name):
                     refusal = f"the benchmark does not work with the host's own values: {evaluation.measurement.error}"
                     line.send("refused", reason=refusal)
                     return refusal
@@ -184,6 +184,16 @@ class Fleet:
                 self._on_host(host)
             self.hosts[name] = host
         return None
+
+    def _may_try_again(self, name: str) -> bool:
+        """One failure may be an accident, such as a server that was busy; a second one in the baseline is not."""
+        with self._changed:
+            host = self.hosts[name]
+            host.baseline_failures += 1
+            if host.baseline_failures > 1:
+                return False
+            host.own.append(Ticket(Job("baseline", None, name)))
+            return True
 
     def _next(self, line: Line, name: str) -> Ticket | None:
         """The host's next job; None once the study has ended, or when the worker has something to say first."""

@@ -33,6 +33,7 @@ class Host:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=3))
     baseline_metrics: list[float] = field(default_factory=list)
     since_control: int = 0
+    baseline_failures: int = 0
 
     @property
     def baseline(self) -> float:

@@ -50,7 +50,7 @@ def derive(config: TrainingConfig) -> PPOSettings:
     return PPOSettings(
         rollout=rollout,
         updates=budget // rollout,
-        batch_size=min(config.batch_size or max(rollout // 2, 2), rollout),
+        batch_size=min(config.batch_size or (rollout + 1) // 2, rollout),
         n_epochs=config.n_epochs or 10,
         learning_rate=config.learning_rate or 3e-3,
         gamma=config.gamma if config.gamma is not None else 0.0,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import fmean, median, stdev
@@ -49,10 +50,11 @@ class Clock:
         self.started = time.monotonic()
         self.waited = 0.0
 
-    def wait(self, fleet: Fleet, jobs: Sequence[Job]) -> list[Evaluation]:
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
         began = time.monotonic()
         try:
-            return fleet.measure(jobs)
+            yield
         finally:
             self.waited += time.monotonic() - began
 
@@ -73,11 +75,12 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int)
         fleet.notify(text)
 
     def measure(jobs: Sequence[Job]) -> list[Evaluation]:
-        return clock.wait(fleet, jobs)
+        with clock.waiting():
+            return fleet.measure(jobs)
 
     record.enter("baseline")
-    fleet.wait_for_baselines()
-    clock.waited = time.monotonic() - clock.started
+    with clock.waiting():
+        fleet.wait_for_baselines()
 
     record.enter("train")
     metrics = [state.metric for state in study.state_space]

@@ -43,7 +43,8 @@ def take_part(
     hosts = [str(name) for name in task_vars["ansible_play_batch"]]
     if part.host == hosts[0]:
         _announce(part, study, hosts, arguments)
-    output = Path(arguments["output"]).absolute() / study.study.workload_name
+    shown = Path(arguments["output"]) / study.study.workload_name
+    output = shown.absolute()
     try:
         folder, log = _folder(action, hosts), output / "trainer.log"
         line = meet(folder, log, _trainer_config(study, hosts, output, arguments))
@@ -51,11 +52,11 @@ def take_part(
         raise PartFailed(str(error)) from None
     if isinstance(line, StudyOver):
         part.show(f"{part.host} came when the study had ended: no evaluations (see --forks)")
-        return {"changed": False, "verdict": line.result["verdict"], "path": str(output)}
+        return {"changed": False, "verdict": line.result["verdict"], "path": str(shown)}
     result = _take_part(part, line, interrupts, lambda: why_it_ended(folder, log))
     if result["verdict"] == "failed":
         raise PartFailed(f"the study failed: {result['reason']}")
-    return {"changed": False, "verdict": result["verdict"], "path": str(output)}
+    return {"changed": False, "verdict": result["verdict"], "path": str(shown)}
 
 
 def _take_part(part: Part, line: Line, interrupts: Interrupts, trainer_end: Callable[[], str]) -> dict[str, Any]:
