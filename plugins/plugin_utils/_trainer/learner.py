@@ -46,7 +46,8 @@ def derive(config: TrainingConfig) -> PPOSettings:
     candidate's reward depends on that candidate alone; discounting later rewards to nothing takes their noise away.
     """
     budget = config.total_timesteps
-    rollout = config.n_steps or min(max(budget // 6, _SMALLEST_ROLLOUT), _LARGEST_ROLLOUT)
+    # Even, so that two batches make a rollout.
+    rollout = config.n_steps or min(max(budget // 6 // 2 * 2, _SMALLEST_ROLLOUT), _LARGEST_ROLLOUT)
     return PPOSettings(
         rollout=rollout,
         updates=budget // rollout,

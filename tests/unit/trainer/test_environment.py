@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium.utils.env_checker
+import numpy as np
+import pytest
+import stable_baselines3.common.env_checker
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.environment import (
+    FleetEnv,
+    Observer,
+    OSTuningEnv,
+    to_point,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+    Evaluation,
+    Job,
+    Measurement,
+    Score,
+)
+from stable_baselines3 import PPO
+
+METRICS = ["cpu_usage", "load_1m"]
+
+
+@pytest.fixture
+def study(new_study: Callable[..., Study]) -> Study:
+    return new_study(
+        action_space=[
+            {"param": "vm.swappiness", "min": 0, "max": 100},
+            {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
+        ]
+    )
+
+
+def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:
+    """Better with more swappiness; 13 fails."""
+    found = []
+    for candidate in candidates:
+        value = float(candidate["vm.swappiness"])
+        failed = value == 13
+        measurement = Measurement(
+            actual={name: str(value) for name, value in candidate.items()},
+            metric=None if failed else 100 + value,
+            observations={"cpu_usage": 50.0},
+            error="it broke" if failed else None,
+        )
+        performance = None if failed else math.log1p(value / 100)
+        found.append(Evaluation(1, Job("train", candidate), "h1", measurement, Score(performance, None, value / 100)))
+    return found
+
+
+@pytest.fixture
+def start(study: Study) -> np.ndarray:
+    own = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
+    return Observer(study.space, METRICS).at_baseline(own, {"cpu_usage": 50.0})
+
+
+@pytest.fixture
+def fleet(study: Study, start: np.ndarray) -> FleetEnv:
+    return FleetEnv(study.space, METRICS, evaluate, start, max_steps=2, slots=3)
+
+
+def test_gymnasium_and_stable_baselines_find_nothing_wrong(study: Study, start: np.ndarray) -> None:
+    environment = OSTuningEnv(study.space, METRICS, evaluate, start, max_steps=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gymnasium.utils.env_checker.check_env(environment, skip_render_check=True)
+        stable_baselines3.common.env_checker.check_env(environment)
+
+
+def test_an_episode_is_truncated_and_never_terminates(study: Study, start: np.ndarray) -> None:
+    environment = OSTuningEnv(study.space, METRICS, evaluate, start, max_steps=3)
+    environment.reset()
+    steps = [environment.step(np.array([1.0, -1.0], dtype=np.float32)) for dummy in range(3)]
+    assert [(terminated, truncated) for dummy, dummy2, terminated, truncated, dummy3 in steps] == [
+        (False, False),
+        (False, False),
+        (False, True),
+    ]
+    assert [reward for dummy, reward, *dummy2 in steps] == [1.0, 1.0, 1.0]
+    candidate = steps[0][4]["evaluation"].job.values
+    assert candidate == {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "reno"}
+
+
+def test_the_observation_is_values_performance_and_metrics(study: Study, start: np.ndarray) -> None:
+    assert start == pytest.approx([0.6, 0.25, 0.0, 0.5, 0.0])
+    (evaluation,) = evaluate([{"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "bbr"}])
+    observed = Observer(study.space, METRICS).after(evaluation)
+    assert observed == pytest.approx([1.0, 0.75, math.log(2) / 2, 0.5, 0.0])
+
+
+def test_a_failure_is_observed_as_the_worst_performance(study: Study) -> None:
+    (evaluation,) = evaluate([{"vm.swappiness": 13, "net.ipv4.tcp_congestion_control": "bbr"}])
+    observer = Observer(study.space, METRICS)
+    assert observer.after(evaluation)[2] == -1.0
+    assert observer.box.contains(observer.after(evaluation))
+
+
+def test_observes_what_the_kernel_kept(study: Study) -> None:
+    job = Job("train", {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "bbr"})
+    measurement = Measurement(actual={"vm.swappiness": "50"}, metric=100.0)
+    evaluation = Evaluation(1, job, "h1", measurement, Score(0.0, None, 0.0))
+    assert Observer(study.space, []).after(evaluation) == pytest.approx([0.5, 0.75, 0.0])
+
+
+@pytest.mark.parametrize(("action", "point"), [(-1, 0), (0, 0.5), (1, 1), (-7, 0), (7, 1)])
+def test_an_action_beyond_its_bounds_is_the_nearer_end(action: float, point: float) -> None:
+    assert to_point(np.array([action], dtype=np.float32)) == pytest.approx([point])
+
+
+def test_a_fleet_ends_episodes_as_stable_baselines_expects(fleet: FleetEnv, start: np.ndarray) -> None:
+    assert (fleet.reset() == np.tile(start, (3, 1))).all()
+    actions = np.array([[-1.0, -1.0], [0.0, 1.0], [1.0, 1.0]])
+    observations, rewards, dones, infos = fleet.step(actions)
+    assert observations[:, 0] == pytest.approx([0.0, 0.5, 1.0])
+    assert rewards == pytest.approx([0.0, 0.5, 1.0])
+    assert not dones.any()
+    assert not any("terminal_observation" in info for info in infos)
+    observations, rewards, dones, infos = fleet.step(actions)
+    assert dones.all()
+    assert (observations == start).all()
+    for slot, info in enumerate(infos):
+        assert info["TimeLimit.truncated"]
+        assert info["terminal_observation"][0] == pytest.approx([0.0, 0.5, 1.0][slot])
+    assert not fleet.step(actions)[2].any()
+
+
+def test_stable_baselines_learns_on_a_fleet(fleet: FleetEnv) -> None:
+    model = PPO("MlpPolicy", fleet, n_steps=2, batch_size=3, n_epochs=1, device="cpu", seed=1)
+    model.learn(12)
+    assert model.num_timesteps == 12

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any, Literal
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Measurement
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.reward import log_ratio, score, stability
+from hypothesis import given
+from hypothesis import strategies as st
+
+metrics = st.floats(1e-6, 1e6)
+
+
+@pytest.mark.parametrize(
+    ("metric", "baseline", "direction", "expected"),
+    [
+        (200, 100, "maximise", math.log(2)),
+        (50, 100, "maximise", -math.log(2)),
+        (200, 100, "minimise", -math.log(2)),
+        (50, 100, "minimise", math.log(2)),
+        (100, 100, "minimise", 0),
+    ],
+)
+def test_better_is_above_zero_and_twice_is_as_far_as_half(
+    metric: float, baseline: float, direction: Literal["maximise", "minimise"], expected: float
+) -> None:
+    assert log_ratio(metric, baseline, direction) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "expected"),
+    [
+        ([5.0, 5.0, 5.0], 1.0),
+        ([90.0, 100.0, 110.0], 0.9),
+        ([1.0, 1.0, 100.0], 0.0),
+        ([0.0, 0.0, 0.0], None),
+        ([-1.0, -1.0, 1.0], None),
+        ([5.0, 6.0], None),
+        ([], None),
+    ],
+)
+def test_stability_is_how_little_a_run_varies(streamed: list[float], expected: float | None) -> None:
+    assert stability(streamed) == (None if expected is None else pytest.approx(expected))
+
+
+@given(metrics, metrics, st.lists(metrics, max_size=6), st.floats(0.01, 10), st.floats(0, 10))
+def test_nothing_is_worse_than_a_failure(
+    metric: float, baseline: float, streamed: list[float], performance: float, stability: float
+) -> None:
+    weights = RewardWeights(performance=performance, stability=stability)
+    measured = score(Measurement(metric=metric, streamed=streamed), baseline, "maximise", weights)
+    failed = score(Measurement(error="it broke"), baseline, "maximise", weights)
+    assert failed.reward <= measured.reward
+    assert failed.performance is None
+    assert math.isfinite(measured.reward)
+
+
+@given(st.lists(st.floats(20, 500), min_size=2, max_size=20, unique=True), st.booleans())
+def test_a_better_metric_is_a_better_reward(found: list[float], streamed: bool) -> None:
+    """Within the bounds, all else equal."""
+    steady = [1.0, 1.0, 1.0] if streamed else []
+    rewards = [
+        score(Measurement(metric=metric, streamed=steady), 100.0, "maximise", RewardWeights()).reward
+        for metric in sorted(found)
+    ]
+    assert all(worse < better or found_equal(worse, better) for worse, better in pairwise(rewards))
+
+
+def found_equal(one: float, other: float) -> bool:
+    return one == pytest.approx(other, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "weights", "expected"),
+    [
+        ([], {}, math.log(2)),
+        ([100.0, 100.0, 100.0], {}, (math.log(2) + 1) / 2),
+        ([90.0, 100.0, 110.0], {}, (math.log(2) + 0.9) / 2),
+        ([90.0, 100.0, 110.0], {"performance": 3.0, "stability": 1.0}, (3 * math.log(2) + 0.9) / 4),
+        ([90.0, 100.0, 110.0], {"stability": 0.0}, math.log(2)),
+    ],
+)
+def test_the_reward_weighs_performance_and_stability(
+    streamed: list[float], weights: dict[str, Any], expected: float
+) -> None:
+    found = score(Measurement(metric=200.0, streamed=streamed), 100.0, "maximise", RewardWeights(**weights))
+    assert found.reward == pytest.approx(expected)
+    assert found.performance == pytest.approx(math.log(2))
+
+
+def test_an_absurd_gain_counts_no_more_than_a_large_one() -> None:
+    found = score(Measurement(metric=1e9), 1.0, "maximise", RewardWeights())
+    assert (found.reward, found.performance) == (2.0, pytest.approx(math.log(1e9)))
