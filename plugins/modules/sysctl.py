@@ -89,7 +89,7 @@ EXAMPLES = r"""
 - name: Try larger TCP buffers for a minute
   autotune.kernel.sysctl:
     state: leased
-    holder: "{{ lookup('pipe', 'whoami') }}@controller"
+    holder: anna@laptop
     lease: 60
     values:
       net.ipv4.tcp_rmem: [4096, 131072, 33554432]
