@@ -47,7 +47,7 @@ class _Part(BaseModel):
 
 
 class Baseline(_Part):
-    """The values found before tuning, and what they yield."""
+    """The values found before tuning, and what they yield: the geometric mean over the pairs, if there are any."""
 
     metric: float
     values: dict[Parameter, str]
@@ -55,7 +55,7 @@ class Baseline(_Part):
 
 
 class Best(_Part):
-    """What the best values yield."""
+    """What the best values yield: the geometric mean over the pairs, so that its ratio to the baseline's is the gain."""
 
     metric: float
 

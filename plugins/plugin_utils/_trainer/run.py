@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import fmean, median, stdev
+from statistics import fmean, geometric_mean, median, stdev
 from typing import Any, Literal
 
 import numpy as np
@@ -133,7 +133,6 @@ def result_of(
     own, proof = record.hosts, conclusion.proof
     baselines = {name: host.baseline_metrics for name, host in own.items() if host.baseline_metrics}
     winner = _as_kept(conclusion) if conclusion.winner else None
-    tuned = [pair.candidate for pair in conclusion.pairs]
     rewards = [evaluation.score.reward for evaluation in conclusion.tuned if not evaluation.failed]
     return outcome.Result(
         workload_name=study.workload_name,
@@ -148,8 +147,8 @@ def result_of(
         p_value=proof.p_value if proof else None,
         confidence=study.verification.confidence,
         pairs=len(conclusion.pairs),
-        baseline=_baseline(own[next(iter(baselines))].baseline_values, baselines) if baselines else None,
-        best=outcome.Best(metric=fmean(tuned)) if tuned else None,
+        baseline=_baseline(record, baselines, conclusion.pairs) if baselines else None,
+        best=outcome.Best(metric=_candidate_metric(conclusion.pairs)) if conclusion.pairs else None,
         per_host={name: _host_result(study, name, record, conclusion) for name in own},
         evidence=tuple(outcome.Pair(**vars(pair)) for pair in conclusion.pairs),
         evaluations=_counts(record.evaluations),
@@ -181,10 +180,22 @@ def _as_kept(conclusion: Conclusion) -> dict[str, Value]:
     }
 
 
-def _baseline(values: dict[str, str], baselines: dict[str, list[float]]) -> outcome.Baseline:
+def _baseline(record: Record, baselines: dict[str, list[float]], pairs: Sequence[Pair]) -> outcome.Baseline:
     spreads = [stdev(metrics) / fmean(metrics) * 100 for metrics in baselines.values() if len(metrics) > 1]
-    metric = fmean(fmean(metrics) for metrics in baselines.values())
-    return outcome.Baseline(metric=metric, values=values, cv_percent=median(spreads) if spreads else None)
+    return outcome.Baseline(
+        metric=_baseline_metric(pairs, [metric for metrics in baselines.values() for metric in metrics]),
+        values=record.hosts[next(iter(baselines))].baseline_values,
+        cv_percent=median(spreads) if spreads else None,
+    )
+
+
+def _baseline_metric(pairs: Sequence[Pair], otherwise: Sequence[float]) -> float:
+    """Geometric means over the pairs, for their ratio is the improvement; or over what there is without pairs."""
+    return geometric_mean([pair.baseline for pair in pairs] or otherwise)
+
+
+def _candidate_metric(pairs: Sequence[Pair]) -> float:
+    return geometric_mean([pair.candidate for pair in pairs])
 
 
 def _host_result(study: Study, name: str, record: Record, conclusion: Conclusion) -> outcome.HostResult:
@@ -194,8 +205,8 @@ def _host_result(study: Study, name: str, record: Record, conclusion: Conclusion
     proof = judge(pairs, study.direction, confidence=study.verification.confidence, min_improvement=0, seed=0)
     return outcome.HostResult(
         baseline_values=host.baseline_values,
-        baseline_metric=fmean(host.baseline_metrics) if host.baseline_metrics else None,
-        best_metric=fmean(pair.candidate for pair in pairs) if pairs else None,
+        baseline_metric=_baseline_metric(pairs, host.baseline_metrics) if host.baseline_metrics else None,
+        best_metric=_candidate_metric(pairs) if pairs else None,
         improvement=proof.improvement if proof else None,
         pairs=len(pairs),
         evaluations=len(evaluations),
