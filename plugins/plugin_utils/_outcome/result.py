@@ -55,7 +55,7 @@ class Baseline(_Part):
 
 
 class Best(_Part):
-    """What the best values yield: the geometric mean over the pairs, so that its ratio to the baseline's is the gain."""
+    """What the best values yield: the geometric mean over the pairs; its ratio to the baseline's is the improvement."""
 
     metric: float
 

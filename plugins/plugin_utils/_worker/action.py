@@ -85,6 +85,8 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, trainer_end: Call
     finally:
         _say(line, farewell, stopped)
         _leave(part, lost)
+        if stopped:
+            _last_word(part, f"{farewell}; its own values are back, verified")
 
 
 def _say(line: Line, farewell: str, stopped: bool) -> None:
@@ -104,6 +106,17 @@ def _leave(part: Part, lost: bool) -> None:
             raise
         # Out of reach: its lease puts the values back. Saying so is all that can be done from here.
         part.show(f"{part.host} is out of reach ({error}); it takes its own values back within {part.lease} s")
+
+
+def _last_word(part: Part, text: str) -> None:
+    """After Ctrl-C Ansible shows nothing more that a worker has to say, and this is what the user wants to know."""
+    if os.getppid() != part.playbook_pid:
+        return  # ansible-playbook is gone, and nobody is there to read
+    try:
+        with open(f"/proc/{part.playbook_pid}/fd/2", "w") as terminal:
+            terminal.write(f"[autotune] {part.host}: {text}\n")
+    except OSError:
+        return
 
 
 def _rehearse(part: Part, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts) -> dict[str, Any]:

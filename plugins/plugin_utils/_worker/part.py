@@ -45,9 +45,9 @@ class Part:
         self._file, self._study = study, study.study
         self.host = str(task_vars["inventory_hostname"])
         self.lease = math.ceil(self._study.training_config.benchmark_timeout) + arguments["lease_margin"]
-        self._holder = (
-            f"{getpass.getuser()}@{socket.gethostname()}, process {os.getppid()}, study {self._study.workload_name}"
-        )
+        self.playbook_pid = os.getppid()
+        owner = f"{getpass.getuser()}@{socket.gethostname()}, process {self.playbook_pid}"
+        self._holder = f"{owner}, study {self._study.workload_name}"
         self._touched = False
         self._transport: Transport | None = None
         self._benchmark: Benchmark | None = None

@@ -178,6 +178,7 @@ def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
     assert len(run.evaluations) >= len(shown) > 0
     assert run.result["verdict"] == "stopped"
     for host in lab.hosts:
+        assert f"{host}: stopped by SIGINT; its own values are back, verified" in run.text
         assert {name: lab.sysctl(host, name) for name in untouched[host]["values"]} == untouched[host]["values"]
 
 
