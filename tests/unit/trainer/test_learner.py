@@ -62,7 +62,7 @@ def searched(new_study: Callable[..., Study]) -> Search:
         ({"total_timesteps": 4}, 4, 1, 2),
         ({"total_timesteps": 24}, 4, 6, 2),
         ({"total_timesteps": 40}, 6, 6, 3),
-        ({"total_timesteps": 200}, 33, 6, 17),
+        ({"total_timesteps": 200}, 32, 6, 16),
         ({"total_timesteps": 10_000}, 64, 156, 32),
         ({"total_timesteps": 200, "n_steps": 64}, 64, 3, 32),
         ({"total_timesteps": 200, "n_steps": 64, "batch_size": 32}, 64, 3, 32),

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
+    StudyRecord,
+    evaluations,
+    events,
+    hosts,
+    open_store,
+    studies,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
+from sqlalchemy import Engine
+
+NewEvaluation = Callable[..., Evaluation]
+
+
+@pytest.fixture
+def engine(tmp_path: Any) -> Engine:
+    return open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+
+
+@pytest.fixture
+def new_record(engine: Engine, new_study: Callable[..., Study]) -> Callable[..., Record]:
+    def make(**fields: Any) -> Record:
+        study = new_study(**fields)
+        return Record(study, StudyRecord(engine, workload_name="small", study={}, seed=1))
+
+    return make
+
+
+def host(name: str) -> Host:
+    return Host(name, {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
+
+
+def test_everything_is_in_the_store_as_it_happens(
+    engine: Engine, new_record: Callable[..., Record], evaluated: NewEvaluation
+) -> None:
+    record = new_record()
+    record.on_host(host("h1"))
+    record.enter("train")
+    planned = record.planned
+    assert [row.baseline_values for row in hosts(engine, 1)] == [{"vm.swappiness": "60"}]
+    record.on_evaluation(evaluated(10, 0.5))
+    record.on_evaluation(replace(evaluated(0, None, number=2), job=Job("verify", None, "h1", 3)))
+    first, second = evaluations(engine, 1)
+    assert (first.number, first.phase, first.asked, first.performance, first.reward, first.error) == (
+        1,
+        "train",
+        {"vm.swappiness": 10},
+        0.5,
+        0.5,
+        None,
+    )
+    # Whoever asks for the host's own values asks for these.
+    assert (second.pair, second.asked, second.error) == (3, {"vm.swappiness": "60"}, "it broke")
+    record.note("the policy is never updated")
+    record.on_lost("h1", "lost: no route")
+    assert [row.text for row in events(engine, 1)] == ["the policy is never updated", "lost: no route"]
+    assert (studies(engine)[0].phase, studies(engine)[0].evaluations_planned) == ("train", planned)
+    assert record.store_seconds > 0
+
+
+def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
+    new_record: Callable[..., Record], evaluated: NewEvaluation
+) -> None:
+    record = new_record()
+    record.on_host(host("h1"))
+    first = record.on_evaluation(evaluated(60, 0.0, phase="baseline"))
+    assert (first["number"], first["phase"], first["change"], first["best"]) == (1, "baseline", None, None)
+    assert first["of"] == record.planned
+    better = record.on_evaluation(evaluated(10, 0.0953))
+    assert (better["change"], better["best"]) == (pytest.approx(10, abs=0.01), pytest.approx(10, abs=0.01))
+    worse = record.on_evaluation(evaluated(90, -0.0953))
+    assert (worse["change"], worse["best"]) == (pytest.approx(-9.09, abs=0.01), pytest.approx(10, abs=0.01))
+    failed = record.on_evaluation(evaluated(5, None))
+    assert (failed["number"], failed["error"], failed["metric"], failed["change"]) == (4, "it broke", None, None)
+    assert failed["left"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("names", "fields", "planned"),
+    [
+        pytest.param(1, {}, 2 + 40 + 6 + 4 + 16, id="one host"),
+        pytest.param(2, {}, 2 * 2 + 40 + 6 + 2 * 2 + 2 * 16, id="two hosts share the training"),
+        pytest.param(1, {"control_interval": 100}, 2 + 40 + 6 + 16, id="no controls"),
+        pytest.param(1, {"verification": {"candidates": 1, "pairs": 4}}, 2 + 40 + 3 + 8, id="no race"),
+    ],
+)
+def test_plans_what_a_study_takes(
+    names: int, fields: dict[str, Any], planned: int, new_record: Callable[..., Record]
+) -> None:
+    record = new_record(training_config={"total_timesteps": 40}, **fields)
+    for at in range(names):
+        record.on_host(host(f"h{at}"))
+    assert record.planned == planned
+
+
+def test_a_lost_host_is_planned_without(new_record: Callable[..., Record], evaluated: NewEvaluation) -> None:
+    record = new_record()
+    alone = record.planned
+    record.on_host(host("h1"))
+    record.on_host(host("h2"))
+    for phase in ("baseline", "baseline", "train"):
+        record.on_evaluation(evaluated(60, phase=phase))
+    record.on_lost("h1", "lost: no route")
+    # h2 does it all, and h1's two measurements of its own baseline were made for nothing.
+    assert record.planned == alone + 2

@@ -1,0 +1,285 @@
+"""Whole runs of the trainer, with threads in place of hosts."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import result as outcome
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.session import hold
+from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line, connect, listen
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_process import (
+    StudyOver,
+    TrainerFailed,
+    meet,
+    why_it_ended,
+)
+from sqlalchemy import text
+
+Measure = Callable[[dict[str, Any]], dict[str, Any]]
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def config(new_study: Callable[..., Study], tmp_path: Path) -> dict[str, Any]:
+    study = new_study(
+        training_config={"total_timesteps": 24},
+        verification={"candidates": 2, "pairs": 6},
+        state_space=[{"metric": "cpu_usage"}],
+    )
+    return {
+        "study": study.model_dump(mode="json", exclude_none=True),
+        "hosts": ["h1", "h2"],
+        "store": f"sqlite:///{tmp_path / 'store.sqlite'}",
+        "output": str(tmp_path / "learned" / "small"),
+        "seed": 7,
+        "playbook_pid": os.getpid(),
+        "versions": {"ansible-core": "2.19.0"},
+    }
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def better_with_less(noise: float = 0.02, gain: float = 0.5) -> Measure:
+    """A host whose throughput is 100 at vm.swappiness 60 and grows towards 0; gain 0 is an A/A study."""
+    generator = random.Random(5)
+
+    def measure(job: dict[str, Any]) -> dict[str, Any]:
+        share = int(job["values"]["vm.swappiness"]) / 100
+        return {
+            "metric": 100 * (1 + gain * (0.6 - share)) * (1 + generator.gauss(0, noise)),
+            "actual": {"vm.swappiness": str(job["values"]["vm.swappiness"])},
+            "observations": {"cpu_usage": 40.0},
+            "seconds": {"apply": 0.25, "benchmark": 1.0},
+        }
+
+    return measure
+
+
+def work(line: Line, name: str, measure: Measure) -> dict[str, Any]:
+    """A worker from hello to the end; returns the last message."""
+    line.send("hello", host=name)
+    values = {"vm.swappiness": "60"}
+    line.send("ready", host=name, facts={"kernel": "6.1.0", "boot_id": name, "network_namespace": 1, "values": values})
+    for message in line:
+        if message["kind"] == "job":
+            line.send("measurement", measurement=measure(message))
+        elif message["kind"] in ("end", "refused"):
+            return message
+    raise Disconnected(name)
+
+
+@pytest.fixture
+def trainer(config: dict[str, Any], tmp_path: Path, pool: ThreadPoolExecutor) -> Callable[..., Future[None]]:
+    """Hold a session in a thread of its own; its folder is tmp_path/run."""
+
+    def start(**changes: Any) -> Future[None]:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        (folder / "trainer.json").write_text(json.dumps(config | changes))
+        return pool.submit(hold, folder, listen(folder))
+
+    return start
+
+
+def test_a_better_candidate_is_found_proved_and_written(
+    config: dict[str, Any], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    """The real process, started by the first of two workers as Ansible's would."""
+    folder, log = tmp_path / "run", tmp_path / "learned" / "small" / "trainer.log"
+    lines = list(pool.map(lambda dummy: meet(folder, log, config), range(2)))
+    assert all(isinstance(line, Line) for line in lines)
+    ends = [
+        pool.submit(work, line, name, better_with_less()) for line, name in zip(lines, config["hosts"], strict=True)
+    ]
+    written = [end.result(PATIENCE)["result"] for end in ends]
+
+    found = outcome.read(Path(config["output"]))
+    assert written == [found.model_dump(mode="json", by_alias=True)] * 2
+    assert found.verdict == "improved", found.reason
+    assert found.best_config is not None
+    assert int(found.best_config["vm.swappiness"]) < 60
+    assert found.interval is not None
+    assert found.interval[0] > 1
+    assert found.evaluations == {
+        "baseline": 4,
+        "control": found.evaluations["control"],
+        "train": 24,
+        "race": 4,
+        "verify": 24,
+        "failed": 0,
+        "total": 56 + found.evaluations["control"],
+    }
+    assert (found.pairs, len(found.evidence), found.seed) == (12, 12, 7)
+    assert found.seconds["benchmark"] == found.evaluations["total"]
+    assert set(found.per_host) == {"h1", "h2"}
+    assert [change.from_ for change in found.parameters] == [{"h1": "60", "h2": "60"}]
+    assert {"ansible-core", "python", "torch"} <= set(found.versions)
+
+    engine = store.open_store(config["store"])
+    (study,) = store.studies(engine)
+    assert (study.verdict, study.phase, study.result) == ("improved", "ended", written[0])
+    assert len(store.evaluations(engine, study.id)) == found.evaluations["total"]
+    late = meet(folder, log, config)
+    assert late == StudyOver(written[0])
+    assert log.read_text() == ""
+
+
+def test_where_nothing_is_better_the_defaults_stay(
+    config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    # So little noise that chance never amounts to the 1 % that matter.
+    same = better_with_less(noise=0.001, gain=0.0)
+    running = trainer()
+    ends = [pool.submit(work, connect(tmp_path / "run"), name, same) for name in config["hosts"]]
+    assert {end.result(PATIENCE)["result"]["verdict"] for end in ends} == {"no_improvement"}
+    running.result(PATIENCE)
+    found = outcome.read(Path(config["output"]))
+    assert not found.improved
+    assert found.pairs == 12
+    assert json.loads((tmp_path / "run" / "end.json").read_text())["result"]["verdict"] == "no_improvement"
+
+
+def test_a_host_lost_in_the_proof_is_no_fault_of_the_candidate(
+    config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    class LinkCut(Exception):
+        pass
+
+    def until_verified(job: dict[str, Any]) -> dict[str, Any]:
+        if job["phase"] == "verify":
+            raise LinkCut
+        return measure(job)
+
+    measure = better_with_less()
+    running = trainer()
+    line = connect(tmp_path / "run")
+    cut = pool.submit(work, line, "h1", until_verified)
+    cut.add_done_callback(lambda dummy: line.close())
+    stays = pool.submit(work, connect(tmp_path / "run"), "h2", better_with_less())
+    assert stays.result(PATIENCE)["result"]["verdict"] == "improved"
+    assert isinstance(cut.exception(), LinkCut)
+    running.result(PATIENCE)
+    found = outcome.read(Path(config["output"]))
+    assert {name: host.pairs for name, host in found.per_host.items()} == {"h1": 0, "h2": 6}
+
+
+def test_a_candidate_that_never_works_is_no_improvement(
+    config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    def measure(job: dict[str, Any]) -> dict[str, Any]:
+        return {"metric": 100.0} if job["phase"] in ("baseline", "control") else {"error": "out of memory"}
+
+    running = trainer(hosts=["h1"])
+    end = pool.submit(work, connect(tmp_path / "run"), "h1", measure).result(PATIENCE)
+    assert (end["result"]["verdict"], end["result"]["reason"]) == (
+        "no_improvement",
+        "no candidate ran without failing",
+    )
+    assert end["result"]["evaluations"]["failed"] == 24
+    running.result(PATIENCE)
+
+
+def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
+    config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    done = 0
+
+    def measure(job: dict[str, Any]) -> dict[str, Any]:
+        nonlocal done
+        done += 1
+        if done == 6:
+            with store.open_store(config["store"]).begin() as connection:
+                connection.execute(text("DROP TABLE evaluations"))
+        return better_with_less()(job)
+
+    running = trainer(hosts=["h1"])
+    end = pool.submit(work, connect(tmp_path / "run"), "h1", measure).result(PATIENCE)
+    running.result(PATIENCE)
+    assert done == 6
+    assert end["result"]["verdict"] == "failed"
+    assert end["result"]["reason"] == (
+        f"the store {config['store']} takes no more: no such table: evaluations; what it has is safe"
+    )
+    assert outcome.read(Path(config["output"])).verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"store": "sqlite:////dev/null/store.sqlite"}, "the store's folder cannot be made"),
+        ({"seed": -1}, "seed -1 is no seed; choose one from 0 to 4294967295"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said_in_one_line(
+    changes: dict[str, Any], reason: str, trainer: Callable[..., Future[None]], config: dict[str, Any], tmp_path: Path
+) -> None:
+    trainer(**changes).result(PATIENCE)
+    assert json.loads((tmp_path / "run" / "end.json").read_text())["error"].startswith(reason)
+    (tmp_path / "run" / "lock").write_text(str(os.getpid()))
+    with pytest.raises(TrainerFailed, match=reason.split(";")[0]):
+        meet(tmp_path / "run", tmp_path / "trainer.log", config)
+    assert not Path(config["output"]).exists()
+
+
+def test_an_output_that_cannot_be_written_is_said_and_the_store_has_the_result(
+    config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    (tmp_path / "learned").write_text("a file, not a folder")
+    running = trainer(hosts=["h1"])
+    line = connect(tmp_path / "run")
+    worker = pool.submit(work, line, "h1", better_with_less())
+    running.result(PATIENCE)
+    line.close()  # as the end of the real process would
+    with pytest.raises(Disconnected):
+        worker.result(PATIENCE)
+    error = why_it_ended(tmp_path / "run", tmp_path / "trainer.log")
+    assert error == f"{config['output']} cannot be written: Not a directory; the store has the result"
+    (study,) = store.studies(store.open_store(config["store"]))
+    assert study.verdict == "improved"
+
+
+def test_it_ends_with_ansible_playbook(
+    config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    playbook = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    training = threading.Event()
+
+    def measure(job: dict[str, Any]) -> dict[str, Any]:
+        if job["phase"] == "train":
+            training.set()
+            playbook.wait(PATIENCE)
+        return better_with_less()(job)
+
+    running = trainer(hosts=["h1", "never comes"], playbook_pid=playbook.pid)
+    worker = pool.submit(work, connect(tmp_path / "run"), "h1", measure)
+    assert training.wait(PATIENCE)
+    playbook.kill()
+    assert worker.result(PATIENCE)["result"]["verdict"] == "stopped"
+    running.result(PATIENCE)
+    found = outcome.read(Path(config["output"]))
+    assert (found.verdict, found.reason) == ("stopped", "ansible-playbook has ended")
+
+
+def test_a_playbook_that_has_ended_already_stops_it_at_once(
+    config: dict[str, Any], trainer: Callable[..., Future[None]]
+) -> None:
+    playbook = subprocess.Popen(["true"])
+    playbook.wait()
+    trainer(playbook_pid=playbook.pid).result(PATIENCE)
+    assert outcome.read(Path(config["output"])).verdict == "stopped"
