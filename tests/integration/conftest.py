@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 LABS = Path("/run/autotune-test-labs")
+
+ROUND_TRIPS = """
+import socket, time
+for number in range(15):
+    began = time.monotonic()
+    try:
+        socket.create_connection(("198.18.0.2", 9), timeout=5)
+    except ConnectionRefusedError:  # nobody listens there: the refusal is the echo
+        print(1000 * (time.monotonic() - began))
+    time.sleep(0.03)
+"""
 
 
 @dataclass(frozen=True)
@@ -62,9 +74,20 @@ class Lab:
         """ansible-playbook on this lab."""
         return play("-i", str(self.inventory), *arguments, check=check)
 
-    def build(self, check: bool = True, **changes: Any) -> subprocess.CompletedProcess[str]:
-        """playbooks/lab.yml again: it repairs what a test broke."""
-        return play_lab({**self.variables, **changes}, check=check)
+    def build(self, *arguments: str, check: bool = True, **changes: Any) -> subprocess.CompletedProcess[str]:
+        """playbooks/lab.yml again, with some variables changed: it repairs what a test broke."""
+        return play_lab({**self.variables, **changes}, *arguments, check=check)
+
+    def rebuild(self, *arguments: str, **changes: Any) -> int:
+        """The same, and how many tasks it took to change something."""
+        recap = re.search(r"localhost .*changed=(\d+)", self.build(*arguments, **changes).stdout)
+        assert recap is not None
+        return int(recap[1])
+
+    def round_trip(self, host: str = "lab1") -> float:
+        """Of the WAN: the median, in milliseconds."""
+        times = sorted(float(line) for line in self.run(host, "python3", "-c", ROUND_TRIPS).stdout.split())
+        return times[len(times) // 2]
 
 
 def play(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
