@@ -17,7 +17,6 @@ _TERM = r"([a-zA-Z][\w./-]*(?:\[\d+\])?|[-+]?\d+(?:\.\d+)?)"
 _CONSTRAINT = re.compile(rf"^\s*{_TERM}\s*(<=|>=|<|>)\s*{_TERM}\s*$")
 # Constraints that go round in a circle narrow the ranges step by step; this many mean that they never meet.
 _MOST_ROUNDS = 1000
-_REFERENCE = re.compile(r"^([^\[\]]+?)(?:\[(\d+)\])?$")
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,8 @@ def repair(
     # Numbers only shrink, and the narrowed lows satisfy every constraint together: so this ends.
     while broken := [constraint for constraint in constraints if not constraint.holds(repaired)]:
         for constraint in broken:
-            assert isinstance(constraint.smaller, tuple), "a number never exceeds a narrowed range"
+            if not isinstance(constraint.smaller, tuple):
+                raise ValueError(f"the ranges leave no value for which `{constraint.text}` holds")
             limit = constraint.sides(repaired)[1]
             repaired[constraint.smaller] = narrowed[constraint.smaller].at_most(limit, below=constraint.strict)
     return repaired
@@ -131,6 +131,5 @@ def _side(text: str) -> Place | float:
         return float(text)
     except ValueError:
         pass
-    match = _REFERENCE.match(text)
-    assert match, "the constraint's pattern admits only references and numbers"
-    return match.group(1), int(match.group(2) or 0)
+    name, dummy, element = text.rstrip("]").partition("[")
+    return name, int(element or 0)

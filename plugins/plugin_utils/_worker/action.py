@@ -64,9 +64,9 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, trainer_end: Call
     try:
         line.send("hello", host=part.host)
         with interrupts.allowed():
-            facts = part.prepare()
+            facts, workplace = part.prepare()
         line.send("ready", host=part.host, facts=facts)
-        return serve(part.workplace(), line, interrupts, part.show)
+        return serve(workplace, line, interrupts, part.show)
     except Interrupted as interruption:
         farewell, stopped = str(interruption), True
         raise PartFailed(f"{interruption}: {part.host} was left as it was found") from None
@@ -122,8 +122,8 @@ def _last_word(part: Part, text: str) -> None:
 def _rehearse(part: Part, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts) -> dict[str, Any]:
     try:
         with interrupts.allowed():
-            facts = part.prepare()
-            rehearse(part.workplace(), facts, run_benchmark=arguments["dry_run"], show=part.show)
+            facts, workplace = part.prepare()
+            rehearse(workplace, facts, run_benchmark=arguments["dry_run"], show=part.show)
     except Lost as loss:
         raise AnsibleConnectionFailure(str(loss)) from None
     except (ApplyFailed, BenchmarkFailed, Interrupted, OSError, TimedOut) as failure:

@@ -55,33 +55,31 @@ class Part:
     def show(self, text: str) -> None:
         self._display.display(f"[autotune] {text}")
 
-    def prepare(self) -> dict[str, Any]:
-        """Look at the host, connect for the benchmark and ship it; returns the facts. Changes no value."""
+    def prepare(self) -> tuple[dict[str, Any], Workplace]:
+        """Look at the host, connect for the benchmark and ship it. Returns what was found; changes no value."""
+        facts = self._look()
+        began = time.monotonic()
+        self._transport = transport = self._connect()
+        connect_seconds = time.monotonic() - began
+        timeout = self._study.training_config.benchmark_timeout
+        self._benchmark = benchmark = Benchmark(transport, self._environment(), timeout=timeout)
+        benchmark.ship(self._file.files)
+        if self._study.setup:
+            try:
+                benchmark.run_once(self._study.setup)
+            except BenchmarkFailed as error:
+                raise PartFailed(f"{self.host}: the setup command {error}; nothing was written") from None
+        return facts, Workplace(self.host, self._study, self.apply, transport, benchmark, connect_seconds)
+
+    def _look(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
         facts = self._module("sysctl_info", {"parameters": parameters})
         found = problems(facts, allow_unsafe=self._study.allow_unsafe)
         if found:
             raise PartFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
-        began = time.monotonic()
-        self._transport = self._connect()
-        self._connect_seconds = time.monotonic() - began
-        self._benchmark = Benchmark(
-            self._transport, self._environment(), timeout=self._study.training_config.benchmark_timeout
-        )
-        self._benchmark.ship(self._file.files)
-        if self._study.setup:
-            try:
-                self._benchmark.run_once(self._study.setup)
-            except BenchmarkFailed as error:
-                raise PartFailed(f"{self.host}: the setup command {error}; nothing was written") from None
         kept = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
         values = {parameter: facts["parameters"][parameter]["value"] for parameter in parameters}
         return {**{name: facts[name] for name in kept}, "values": values}
-
-    def workplace(self) -> Workplace:
-        assert self._transport, "prepare() comes first"
-        assert self._benchmark, "prepare() comes first"
-        return Workplace(self.host, self._study, self.apply, self._transport, self._benchmark, self._connect_seconds)
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Put values on the host, on loan; returns what the kernel kept. Raises ApplyFailed."""

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
 pytestmark = pytest.mark.usefixtures("untouched")
 
 
@@ -99,18 +99,13 @@ def test_fewer_forks_than_hosts_is_said_and_works(tune: Callable[..., Any], writ
     assert list(run.result["per_host"]) == ["lab1"]
 
 
-def test_runs_on_this_machine_without_sshd(
-    tune: Callable[..., Any], write_study: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
     # vm.stat_interval only says how often statistics are updated: nobody on this machine notices.
-    inventory = tmp_path / "local.json"
-    inventory.write_text(json.dumps({"all": {"hosts": {"here": {"ansible_connection": "local"}}}}))
+    space = [{"param": "vm.stat_interval", "min": 1, "max": 9}]
     script = "value = int(open('/proc/sys/vm/stat_interval').read())\nprint(f'throughput: {100 + value}')"
     before = Path("/proc/sys/vm/stat_interval").read_text()
 
-    run = tune(
-        write_study(script, action_space=[{"param": "vm.stat_interval", "min": 1, "max": 9}]), inventory=inventory
-    )
+    run = tune(write_study(script, action_space=space), inventory=INVENTORIES / "local")
 
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "improved"
