@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _procfs, _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _process_group, _procfs, _transaction
 
 RUN_DIRECTORY = "/run/autotune"
 FORMAT = 1
@@ -22,8 +22,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Lease:
-    """Values on loan to a host. `deadline` is in seconds of CLOCK_BOOTTIME; `previous` are the values of the lease
-    before it was renewed, which a parameter may still have if the renewal was cut short."""
+    """Values on loan to a host.
+
+    deadline: in seconds of CLOCK_BOOTTIME. previous: the values before the lease was renewed, which a parameter may
+    still have if the renewal was cut short. foreign_seen: what others were found to have set. process_group: the file
+    that names the process group of the benchmark that runs under the lease.
+    """
 
     holder: str
     nonce: str
@@ -31,6 +35,8 @@ class Lease:
     originals: dict[str, str]
     values: dict[str, str]
     previous: dict[str, str] = field(default_factory=dict)
+    foreign_seen: dict[str, str] = field(default_factory=dict)
+    process_group: str | None = None
     boot_id: str = field(default_factory=_procfs.boot_id)
     network_namespace: int = field(default_factory=_procfs.network_namespace)
     format: int = FORMAT
@@ -97,8 +103,12 @@ def end() -> None:
 
 
 def restore(lease: Lease) -> dict[str, Any]:
-    """Put the host's own values back and verify them: the verdict. The journal stays, for the caller to end."""
-    foreign = lease.foreign()
+    """Put the host's own values back and verify them: the verdict. The journal stays, for the caller to end.
+
+    What is left of the benchmark ends first: it could set values itself, and it was measuring others.
+    """
+    ended = _process_group.end(lease.process_group) if lease.process_group else 0
+    foreign = {**lease.foreign_seen, **lease.foreign()}
     differing = [parameter for parameter, value in lease.originals.items() if _value(parameter) not in (None, value)]
     mismatches = _transaction.put_back(lease.originals)
     wrong = {mismatch.parameter for mismatch in mismatches}
@@ -110,6 +120,7 @@ def restore(lease: Lease) -> dict[str, Any]:
         "mismatches": [asdict(mismatch) for mismatch in mismatches],
         "foreign": foreign,
         "missing": _transaction.gone(lease.originals),
+        "processes_ended": ended,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
@@ -132,11 +143,15 @@ def forget_verdict() -> None:
     _durable.remove(_file("verdict.json"))
 
 
-def renewed(lease: Lease, seconds: float, originals: dict[str, str], values: dict[str, str]) -> Lease:
+def renewed(
+    lease: Lease, seconds: float, originals: dict[str, str], values: dict[str, str], process_group: str | None
+) -> Lease:
     """The lease prolonged and widened to further values; the originals it has stay."""
     return replace(
         lease,
         deadline=now() + seconds,
+        foreign_seen={**lease.foreign_seen, **lease.foreign()},
+        process_group=process_group or lease.process_group,
         originals={**originals, **lease.originals},
         values={**lease.values, **values},
         previous=lease.values,

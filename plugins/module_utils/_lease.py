@@ -33,26 +33,56 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
 
+class Lapsed(Failure):
+    """The lease that the caller means has ended, so that nothing was done. `verdict` says how, if the host knows."""
+
+    def __init__(self, nonce: str, verdict: dict[str, Any] | None) -> None:
+        self.verdict = verdict if verdict and verdict["nonce"] == nonce else None
+        how = "nothing here says how"
+        if self.verdict and self.verdict["verified"]:
+            how = f"the host put its own values back, verified, at {self.verdict['at']}"
+        elif self.verdict:
+            how = f"at {self.verdict['at']} the host could NOT put back all of its own values"
+        super().__init__(f"The lease {nonce} has ended ({how}); nothing was written. Begin a new one without a nonce.")
+
+    def as_result(self) -> dict[str, Any]:
+        return {**super().as_result(), "lapsed": True, "verdict": self.verdict}
+
+
 def lend(
-    values: Mapping[str, str], holder: str, seconds: int, allow_unsafe: Collection[str] = (), check: bool = False
+    values: Mapping[str, str],
+    holder: str,
+    seconds: int,
+    allow_unsafe: Collection[str] = (),
+    check: bool = False,
+    nonce: str | None = None,
+    process_group: str | None = None,
 ) -> Report:
-    """Set values until the holder gives them back or `seconds` have gone by without another call; raises Failure."""
+    """Set values until the holder gives them back or `seconds` have gone by without another call; raises Failure.
+
+    With a nonce the lease of that nonce is renewed, or Lapsed raised if it has ended.
+    """
     report = Report()
     with contextlib.nullcontext() if check else _journal.locked():
-        lease = claim(holder, report, check)
+        lease = claim(holder, report, check, nonce)
         plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {})
         if check:
             report.changes = _transaction.predicted(plan)
             return report
         expected = _constraints.expected(plan.targets)
         if lease:
-            fresh = _journal.renewed(lease, seconds, plan.before, expected)
+            report.warnings += [
+                f"somebody else had set {parameter} to {value!r} during the lease of {holder}"
+                for parameter, value in lease.foreign().items()
+            ]
+            fresh = _journal.renewed(lease, seconds, plan.before, expected, process_group)
         else:
-            fresh = _journal.Lease(holder, os.urandom(16).hex(), _journal.now() + seconds, plan.before, expected)
+            own, deadline = os.urandom(16).hex(), _journal.now() + seconds
+            fresh = _journal.Lease(holder, own, deadline, plan.before, expected, process_group=process_group)
             report.verdict = _journal.read_verdict()
         try:
             _journal.write(fresh)
-            _watchdog.ensure()
+            report.warnings += _watchdog.ensure()
             report.changes = _transaction.carry_out(plan)
         except (Failure, OSError) as error:
             _leave_as_it_was(lease, fresh, error)
@@ -65,15 +95,20 @@ def lend(
     return report
 
 
-def give_back(holder: str | None = None, check: bool = False) -> Report:
-    """End the lease and put the host's own values back, verified; raises Failure naming what could not be put back."""
+def give_back(holder: str | None = None, check: bool = False, nonce: str | None = None) -> Report:
+    """End the lease and put the host's own values back, verified; raises Failure naming what could not be put back.
+
+    With a nonce only the lease of that nonce; if it has ended the report has its verdict, if the host knows it.
+    """
     report = Report(verdict=_journal.read_verdict())
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _journal.read()
         if lease is None:
             return report
         refuse_other(lease, holder, unless_unnamed=True)
-        tell_foreign(lease.foreign(), report.warnings)
+        if nonce not in (None, lease.nonce):
+            raise Lapsed(str(nonce), report.verdict)
+        tell_foreign({**lease.foreign_seen, **lease.foreign()}, report.warnings)
         report.changes = restoration(lease.originals, report)
         if not check:
             report.verdict = end(lease)
@@ -97,11 +132,18 @@ def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Chang
     }
 
 
-def claim(holder: str | None, report: Report, check: bool = False) -> _journal.Lease | None:
+def claim(holder: str | None, report: Report, check: bool = False, nonce: str | None = None) -> _journal.Lease | None:
     """The holder's own lease, None if nobody has one; a lease that ran out is settled first.
 
-    Raises Failure if somebody else holds the host.
+    Raises Failure if somebody else holds the host, and Lapsed if the lease of that nonce is not in force.
     """
+    lease = _settled(holder, report, check)
+    if nonce is not None and (lease is None or lease.nonce != nonce):
+        raise Lapsed(nonce, report.verdict or _journal.read_verdict())
+    return lease
+
+
+def _settled(holder: str | None, report: Report, check: bool) -> _journal.Lease | None:
     lease = _journal.read()
     if lease is None:
         return None
@@ -146,9 +188,13 @@ def end(lease: _journal.Lease) -> dict[str, Any]:
 
 
 def tell_foreign(foreign: Mapping[str, str], warnings: list[str]) -> None:
-    """Warn of parameters which somebody else set meanwhile."""
+    """Warn of parameters which somebody else set meanwhile.
+
+    They are put back all the same: the value from before is what a lease owes, and the other one is not lost if told.
+    """
     warnings += [
-        f"somebody else had set {parameter} to {value!r} meanwhile; it was put back to the value from before"
+        f"somebody else had set {parameter} to {value!r} meanwhile; it was put back to the value from before, "
+        f"if the other one is meant run: {_transaction.by_hand(parameter, foreign)}"
         for parameter, value in foreign.items()
     ]
 

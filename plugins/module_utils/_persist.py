@@ -26,13 +26,17 @@ def keep(
     persist: str | None = None,
     allow_unsafe: Collection[str] = (),
     check: bool = False,
+    nonce: str | None = None,
 ) -> Report:
-    """Set values to stay, ending the holder's own lease if he has one; raises Failure with everything put back."""
+    """Set values to stay, ending the holder's own lease if he has one; raises Failure with everything put back.
+
+    With a nonce this confirms the lease of that nonce, and raises Lapsed if that has ended.
+    """
     report = Report()
     if persist is not None:
         _dropin.check_name(persist)
     with contextlib.nullcontext() if check else _journal.locked():
-        lease = _lease.claim(holder, report, check)
+        lease = _lease.claim(holder, report, check, nonce)
         own = lease.originals if lease else {}
         named = _constraints.with_partners(values)
         beside = {parameter: value for parameter, value in own.items() if parameter not in named}

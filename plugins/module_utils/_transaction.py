@@ -10,6 +10,7 @@ import difflib
 import errno
 import os
 import re
+import shlex
 import signal
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -181,8 +182,11 @@ def gone(originals: Mapping[str, str]) -> list[str]:
 
 
 def by_hand(parameter: str, originals: Mapping[str, str]) -> str:
-    """The shell command that puts one parameter back."""
-    return f"sysctl -w '{parameter}={originals[parameter]}'"
+    """The shell command that gives one parameter its value of these."""
+    path = _procfs.path_of(parameter)
+    if path.startswith(_procfs.ROOT + os.sep):
+        return f"sysctl -w {shlex.quote(f'{parameter}={originals[parameter]}')}"
+    return f"echo {shlex.quote(originals[parameter])} > {path}"
 
 
 def needs_attention(mismatches: Collection[Mismatch]) -> list[str]:

@@ -10,39 +10,47 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import time
 from typing import NoReturn
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _journal
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _watchdog_unit
 
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
 
 
-def ensure() -> None:
-    """Start the watchdog unless one runs; returns when it is on guard. The caller holds the lock. Raises OSError.
+def ensure() -> list[str]:
+    """Start the watchdog unless one runs; returns when it is on guard, with warnings. Raises OSError.
 
-    Where systemd is the init, a transient unit is to take this place: it would also outlive KillUserProcesses.
+    The caller holds the journal's lock. Where systemd is the init, it is a unit of systemd's: that is no part of the
+    SSH session, and comes back when it is killed. Elsewhere, or if systemd will not, it is a process of its own.
     """
-    guard = os.open(
-        os.path.join(_journal.RUN_DIRECTORY, "watchdog.lock"),
-        os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
-        0o600,
-    )
-    try:
-        # The lock belongs to the open file, so the child has it from its first moment and until its end.
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(guard)
-        return
-    try:
-        child = os.fork()
-        if child == 0:
-            _become_watchdog(guard)
-        if os.waitpid(child, 0)[1] != 0:
-            raise OSError(errno.EAGAIN, "no process for the watchdog")
-    finally:
-        os.close(guard)
+    warnings = []
+    if _watchdog_unit.is_possible():
+        if _is_on_guard():
+            return []
+        try:
+            _watchdog_unit.start(_journal.RUN_DIRECTORY)
+        except OSError as error:
+            warnings = [f"systemd did not start the watchdog of the lease ({error}); it runs as a process instead"]
+        if _is_on_guard():
+            return []
+    guard = _take_guard()
+    if guard is not None:
+        _fork(guard)
+    return warnings
+
+
+def main() -> None:
+    """The watchdog as a program of its own: takes the guard, tells systemd, returns when nothing is on loan."""
+    guard = _take_guard()
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
+            connection.send(b"READY=1")
+    if guard is not None:
+        watch(guard)
 
 
 def watch(guard: int) -> None:
@@ -74,6 +82,37 @@ def _settled() -> bool:
     if verdict["verified"]:
         _journal.end()
     return bool(verdict["verified"])
+
+
+def _take_guard() -> int | None:
+    """The lock which the one watchdog holds, None if another process is on guard; raises OSError."""
+    path = os.path.join(_journal.RUN_DIRECTORY, "watchdog.lock")
+    guard = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(guard)
+        return None
+    return guard
+
+
+def _is_on_guard() -> bool:
+    guard = _take_guard()
+    if guard is not None:
+        os.close(guard)
+    return guard is None
+
+
+def _fork(guard: int) -> None:
+    # The lock belongs to the open file, so the child has it from its first moment and until its end.
+    try:
+        child = os.fork()
+        if child == 0:
+            _become_watchdog(guard)
+        if os.waitpid(child, 0)[1] != 0:
+            raise OSError(errno.EAGAIN, "no process for the watchdog")
+    finally:
+        os.close(guard)
 
 
 def _become_watchdog(guard: int) -> NoReturn:

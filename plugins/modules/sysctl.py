@@ -50,6 +50,21 @@ options:
       - While a lease is in force only its holder can set values. O(state=restored) without O(persist) and O(holder)
         ends anybody's.
     type: str
+  nonce:
+    description:
+      - The RV(lease.nonce) of the lease to renew (O(state=leased)), to confirm (O(state=present)) or to end
+        (O(state=restored)). If that lease has ended meanwhile, the call is refused, so that a call that comes late
+        does not set again what the host has put back.
+      - Without it, O(holder) alone decides, and a lease that has run out is followed by a new one.
+    type: str
+  process_group:
+    description:
+      - A file on the host that names the process group which runs under the lease, such as a benchmark. What is left
+        of that group is killed when the lease ends. Only for O(state=leased).
+      - The file has two numbers, the group and the time at which its first process started, which is the 22nd field
+        of its C(/proc/PID/stat). It need not exist yet. The group must be a session of its own, as C(setsid) makes it,
+        and unless the file is root's only processes of the file's owner are killed.
+    type: path
   persist:
     description: Name of the drop-in below C(/etc/sysctl.d), without C(.conf).
     type: str
@@ -76,6 +91,11 @@ notes:
     own.
   - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in
     C(/var/lib/autotune).
+  - Where systemd is the init, the host's side of a lease is a transient unit, C(autotune-lease-*.service); elsewhere
+    a process of that name. It needs nothing but Python on the host.
+  - If somebody else sets a parameter that is on loan, that is told as a warning by the next call, with the value found.
+    The end of the lease puts the value back that the host had before the lease, since that is what a lease promises,
+    and says by which command the other one can be set again.
   - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as they
     were.
 seealso:
@@ -99,6 +119,14 @@ EXAMPLES = r"""
   autotune.kernel.sysctl:
     state: restored
 
+- name: See what would change, by check mode and diff
+  autotune.kernel.sysctl:
+    values:
+      vm.swappiness: 10
+    persist: 90-database
+  check_mode: true
+  diff: true
+
 - name: Set values to stay, across boots too
   autotune.kernel.sysctl:
     values:
@@ -111,6 +139,28 @@ EXAMPLES = r"""
   autotune.kernel.sysctl:
     state: restored
     persist: 90-database
+
+# A change that undoes itself when it cuts the host off, as `commit confirmed` does on a router:
+- name: Lend the values to the host
+  autotune.kernel.sysctl:
+    state: leased
+    holder: "change 4711"
+    lease: 120
+    values:
+      net.ipv4.tcp_keepalive_time: 600
+      net.core.somaxconn: 8192
+  register: lent
+
+- name: Reach the host over a fresh connection
+  ansible.builtin.wait_for_connection:
+    timeout: 60
+
+- name: Keep the values, if the host still has them on loan
+  autotune.kernel.sysctl:
+    values: "{{ lent.after }}"
+    holder: "change 4711"
+    nonce: "{{ lent.lease.nonce }}"
+    persist: 90-change-4711
 """
 
 RETURN = r"""
@@ -204,9 +254,16 @@ verdict:
       description: Parameters which the host no longer has.
       type: list
       elements: str
+    processes_ended:
+      description: How many processes of O(process_group) were left and have been killed.
+      type: int
     at:
       description: When that was, in UTC.
       type: str
+lapsed:
+  description: The lease of O(nonce) has ended, RV(verdict) says how, if the host knows; nothing was written.
+  returned: failure, because of O(nonce)
+  type: bool
 restored:
   description: Whether everything has the value again that it had before this call.
   returned: failure
@@ -233,6 +290,8 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "leased", "restored"], "default": "present"},
             "lease": {"type": "int", "default": 120},
             "holder": {"type": "str"},
+            "nonce": {"type": "str"},
+            "process_group": {"type": "path"},
             "persist": {"type": "str"},
             "allow_unsafe": {"type": "list", "elements": "str", "default": []},
         },
@@ -255,13 +314,13 @@ def main() -> None:
 
 def run(params: dict, check: bool, spelling: dict[str, str]) -> _lease.Report:
     """Do what the arguments ask for; fills `spelling` with the user's own spelling of each parameter."""
-    state, holder, persist = params["state"], params["holder"], params["persist"]
+    state, holder, persist, nonce = params["state"], params["holder"], params["persist"], params["nonce"]
     if holder is not None and not (holder.strip() and holder.isprintable()):
         raise Failure(f"holder: {holder!r} is not a name that could be shown to others.")
     if state == "restored":
         if params["values"]:
             raise Failure("state=restored takes no values: it puts back those the host had.")
-        return _lease.give_back(holder, check) if persist is None else _persist.roll_back(persist, holder, check)
+        return _lease.give_back(holder, check, nonce) if persist is None else _persist.roll_back(persist, holder, check)
     if state == "leased" and persist is not None:
         raise Failure("persist goes with state=present: what is on loan is not kept.")
     if params["lease"] < 1:
@@ -269,8 +328,8 @@ def run(params: dict, check: bool, spelling: dict[str, str]) -> _lease.Report:
     values = canonical(params["values"], spelling)
     allow_unsafe = canonical(dict.fromkeys(params["allow_unsafe"], ""), {})
     if state == "leased":
-        return _lease.lend(values, holder, params["lease"], allow_unsafe, check)
-    return _persist.keep(values, holder, persist, allow_unsafe, check)
+        return _lease.lend(values, holder, params["lease"], allow_unsafe, check, nonce, params["process_group"])
+    return _persist.keep(values, holder, persist, allow_unsafe, check, nonce)
 
 
 def canonical(values: dict, spelling: dict[str, str]) -> dict[str, str]:

@@ -114,7 +114,7 @@ lease:
     M(autotune.kernel.sysctl) puts the host's own values back first.
   returned: always
   type: dict
-  sample: {holder: tuner, expires_in: 117.2}
+  sample: {holder: tuner, nonce: 5f0c…, expires_in: 117.2}
 verdict:
   description: How the last lease ended which its holder did not end, null if there was none.
   returned: always
@@ -148,7 +148,9 @@ def main() -> None:
         effective_uid=os.geteuid(),
         parameters=parameters,
         managed_by=_host.managed_by(),
-        lease=None if lease is None else {"holder": lease.holder, "expires_in": round(lease.expires_in, 3)},
+        lease=None
+        if lease is None
+        else {"holder": lease.holder, "nonce": lease.nonce, "expires_in": round(lease.expires_in, 3)},
         verdict=_journal.read_verdict(),
     )
 

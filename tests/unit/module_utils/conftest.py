@@ -116,7 +116,7 @@ def running_kernel() -> Iterator[FakeKernel]:
             (_dropin, "STATE_DIRECTORY", str(base / "state")),
             (_dropin, "DROPIN_DIRECTORY", str(base / "sysctl.d")),
             (_dropin, "OTHER_DIRECTORIES", (str(base / "lib/sysctl.d"),)),
-            (_watchdog, "ensure", lambda: None),
+            (_watchdog, "ensure", list),
         ):
             stack.enter_context(mock.patch.object(target, name, value))
         yield kernel

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _journal, _lease, _watchdog
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _durable,
+    _journal,
+    _lease,
+    _persist,
+    _process_group,
+    _watchdog,
+)
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 VALUES = {"vm.swappiness": "10", "vm.dirty_bytes": "8388608"}
@@ -165,6 +172,79 @@ def test_a_value_that_somebody_else_set_is_told_and_put_back(kernel: Any) -> Non
     assert report.verdict["foreign"] == {"vm.swappiness": "77"}
     assert "somebody else had set vm.swappiness to '77'" in report.warnings[0]
     assert kernel.get("vm.swappiness") == "60"
+
+
+def test_a_value_that_somebody_else_set_is_told_at_the_renewal_and_still_at_the_end(kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    kernel.put("vm.swappiness", "77")
+    report = _lease.lend({"vm.swappiness": "20"}, "anna", 60)
+    assert "somebody else had set vm.swappiness to '77'" in report.warnings[0]
+    report = _lease.give_back("anna")
+    assert report.verdict is not None
+    assert report.verdict["foreign"] == {"vm.swappiness": "77"}
+    assert "sysctl -w vm.swappiness=77" in report.warnings[0]
+    assert kernel.get("vm.swappiness") == "60"
+
+
+@pytest.mark.parametrize("ended_by", ["watchdog", "next contact", "holder"])
+@pytest.mark.parametrize("call", ["renew", "confirm"])
+def test_a_renewal_or_confirmation_that_comes_late_is_refused(
+    call: str, ended_by: str, kernel: Any, expire: Callable[[], None]
+) -> None:
+    found = kernel.values()
+    lease = _lease.lend(VALUES, "anna", 60).lease
+    assert lease is not None
+    if ended_by == "holder":
+        _lease.give_back("anna")
+    else:
+        expire()
+    if ended_by == "watchdog":
+        watch()
+    attempts = {
+        "renew": lambda: _lease.lend(VALUES, "anna", 60, nonce=lease["nonce"]),
+        "confirm": lambda: _persist.keep(VALUES, "anna", nonce=lease["nonce"]),
+    }
+    with pytest.raises(_lease.Lapsed, match="nothing was written") as lapsed:
+        attempts[call]()
+    assert kernel.values() == found
+    assert _journal.read() is None
+    if ended_by != "holder":
+        assert "verified" in str(lapsed.value)
+        assert lapsed.value.as_result()["verdict"]["verified"]
+
+
+def test_the_nonce_of_an_earlier_lease_touches_no_later_one(kernel: Any) -> None:
+    first = _lease.lend(VALUES, "anna", 60).lease
+    assert first is not None
+    _lease.give_back("anna")
+    second = _lease.lend({"vm.swappiness": "20"}, "anna", 60).lease
+    assert second is not None
+    for attempt in (
+        lambda: _lease.lend(VALUES, "anna", 60, nonce=first["nonce"]),
+        lambda: _lease.give_back("anna", nonce=first["nonce"]),
+        lambda: _persist.keep(VALUES, "anna", nonce=first["nonce"]),
+    ):
+        with pytest.raises(_lease.Lapsed):
+            attempt()
+    assert kernel.get("vm.swappiness") == "20"
+    assert _lease.lend({"vm.swappiness": "30"}, "anna", 60, nonce=second["nonce"]).lease is not None
+    assert _lease.give_back("anna", nonce=second["nonce"]).verdict is not None
+
+
+def test_what_ran_under_the_lease_ends_with_it(
+    kernel: Any, expire: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+    monkeypatch.setattr(_process_group, "end", lambda path: ended.append((path, kernel.get("vm.swappiness"))) or 3)
+    _lease.lend(VALUES, "anna", 60, process_group="/tmp/x/group")
+    _lease.lend(VALUES, "anna", 60)
+    assert ended == []
+    expire()
+    watch()
+    assert ended == [("/tmp/x/group", "10")], "before the values come back"
+    verdict = _journal.read_verdict()
+    assert verdict is not None
+    assert verdict["processes_ended"] == 3
 
 
 def test_a_failed_restore_is_loud_and_keeps_the_journal(kernel: Any) -> None:

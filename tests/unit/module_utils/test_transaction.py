@@ -128,7 +128,7 @@ def test_what_cannot_be_put_back_is_told_loudly_with_the_command(kernel: Any) ->
     assert not failure.value.restored
     assert (
         "NEEDS ATTENTION: vm.swappiness is '10' and should be '60' (Input/output error); "
-        "run: sysctl -w 'vm.swappiness=60'"
+        "run: sysctl -w vm.swappiness=60"
     ) in str(failure.value)
     assert failure.value.as_result()["mismatches"][0]["parameter"] == "vm.swappiness"
 

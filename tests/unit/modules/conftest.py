@@ -30,7 +30,7 @@ def procfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_dropin, "STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setattr(_dropin, "DROPIN_DIRECTORY", str(tmp_path / "sysctl.d"))
     monkeypatch.setattr(_dropin, "OTHER_DIRECTORIES", ())
-    monkeypatch.setattr(_watchdog, "ensure", lambda: None)
+    monkeypatch.setattr(_watchdog, "ensure", list)
     return root
 
 

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The process group of a benchmark, which must not outlive the lease that it ran under."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Process:
+    """A line of /proc/PID/stat. `started`, in clock ticks since boot, and `pid` tell a process from all others."""
+
+    pid: int
+    state: str
+    group: int
+    session: int
+    started: int
+    owner: int
+
+
+def end(path: str) -> int:
+    """Kill the process group named by a file; returns how many processes of it there were.
+
+    The file has the number of the group and when its first process started, as /proc/PID/stat has it. Whoever runs the
+    benchmark writes it, so it is not trusted: only a session of its own is killed, and only what its writer could kill.
+    """
+    named = _read(path)
+    if named is None:
+        return 0
+    group, started, owner = named
+    ended = set()
+    for dummy in range(3):  # it may be forking meanwhile
+        members = [process for process in _processes() if process.group == group == process.session]
+        if any(member.pid == group and member.started != started for member in members):
+            break  # the number belongs to somebody else by now
+        alive = [member for member in members if member.state not in "ZX" and member.started >= started]
+        mine = [member for member in alive if owner in (0, member.owner)]
+        if not mine:
+            break
+        for member in mine:
+            with contextlib.suppress(OSError):
+                os.kill(member.pid, signal.SIGKILL)
+                ended.add(member.pid)
+    return len(ended)
+
+
+def _read(path: str) -> tuple[int, int, int] | None:
+    """Group, start of its first process, and the file's owner; None for what is not such a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        words = file.read(64).split() if stat.S_ISREG(status.st_mode) else []
+    if len(words) != 2 or not all(word.isdigit() for word in words):
+        return None
+    return int(words[0]), int(words[1]), status.st_uid
+
+
+def _processes() -> Iterator[Process]:
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):  # gone meanwhile
+            with open(f"/proc/{name}/stat", "rb") as file:
+                owner = os.fstat(file.fileno()).st_uid
+                words = file.read().rpartition(b")")[2].split()
+            yield Process(int(name), words[0].decode(), int(words[2]), int(words[3]), int(words[19]), owner)

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The watchdog as a transient unit of systemd: its program, which needs nothing of ours installed, and its rights."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import subprocess
+import sys
+import zipfile
+
+from ansible_collections.autotune.kernel.plugins.module_utils import _durable
+
+PROGRAM = "watchdog.pyz"
+_PACKAGE = __name__.rpartition(".")[0]
+_MAIN = f"from {_PACKAGE} import _watchdog\n_watchdog.main()\n"
+_PATIENCE = 20.0  # seconds; starting Python takes a fraction of one
+
+# Root who may set parameters, end a benchmark and write its verdict, and nothing else. All of these are known to
+# systemd 239 and later. It must see the /tmp and the processes of the benchmark, so these are not made private.
+_PROPERTIES = (
+    "Restart=on-failure",  # also when it is killed
+    "RestartSec=1",
+    "StartLimitIntervalSec=0",
+    "TimeoutStartSec=15",
+    "OOMScoreAdjust=-1000",  # a benchmark that eats the memory must not take it along
+    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_KILL CAP_DAC_OVERRIDE",
+    "NoNewPrivileges=yes",
+    "ProtectSystem=strict",
+    "ProtectHome=read-only",
+    "ProtectControlGroups=yes",
+    "ProtectKernelModules=yes",
+    "PrivateDevices=yes",
+    "RestrictAddressFamilies=AF_UNIX",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "LockPersonality=yes",
+    "MemoryDenyWriteExecute=yes",
+    "SystemCallArchitectures=native",
+    "UMask=0077",
+)
+
+
+def is_possible() -> bool:
+    """Whether systemd is the init here and would start a unit that sees what this process sees."""
+    return (
+        os.path.isdir("/run/systemd/system")
+        and os.geteuid() == 0
+        and all(_namespace("self", kind) == _namespace("1", kind) for kind in ("net", "mnt", "pid"))
+    )
+
+
+def start(folder: str) -> None:
+    """Put the program into the folder and start it; returns when it is ready. Raises OSError."""
+    path = os.path.join(folder, PROGRAM)
+    _durable.write(path, program(), mode=0o600)
+    try:
+        done = subprocess.run(
+            command(path),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise OSError(errno.ETIMEDOUT, f"systemd-run did not end within {_PATIENCE:g} seconds") from None
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise OSError(errno.EAGAIN, said[-1] if said else f"systemd-run ended with {done.returncode}")
+
+
+def command(path: str) -> list[str]:
+    """The command that has systemd run the program."""
+    # A name of its own, as the unit of the lease before may still be about to end.
+    name = f"--unit=autotune-lease-{os.urandom(4).hex()}"
+    fixed = ["--quiet", "--no-ask-password", "--collect", "--service-type=notify"]
+    description = "--description=Gives kernel parameters on loan back when their lease runs out"
+    properties = (*_PROPERTIES, f"ReadWritePaths={os.path.dirname(path)}")
+    return [
+        "systemd-run",
+        *fixed,
+        name,
+        description,
+        *(f"--property={setting}" for setting in properties),
+        "--",
+        sys.executable,
+        "-I",
+        path,
+    ]
+
+
+def program() -> bytes:
+    """A file for Python to run, with all modules of ours that are loaded: the module's own archive goes with its call.
+
+    By hand: `python3 -I watchdog.pyz`.
+    """
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__main__.py", _MAIN)
+        folder = ""
+        for part in _PACKAGE.split("."):
+            folder += f"{part}/"
+            archive.writestr(f"{folder}__init__.py", "")
+        for name, module in sorted(sys.modules.items()):
+            if name.startswith(f"{_PACKAGE}.") and module.__spec__ is not None:
+                source = module.__spec__.loader.get_source(name)  # type: ignore[union-attr]
+                archive.writestr(f"{folder}{name.rpartition('.')[2]}.py", source)
+    return content.getvalue()
+
+
+def _namespace(process: str, kind: str) -> str:
+    try:
+        return os.readlink(f"/proc/{process}/ns/{kind}")
+    except OSError:
+        return process

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _process_group
+
+
+def started(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+@pytest.fixture
+def benchmark() -> Iterator[subprocess.Popen[bytes]]:
+    """A session of its own with a child, as a benchmark is."""
+    with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60; :"], start_new_session=True) as process:
+        time.sleep(0.1)
+        yield process
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def file(tmp_path: Path, benchmark: subprocess.Popen[bytes]) -> Path:
+    path = tmp_path / "group"
+    path.write_text(f"{benchmark.pid} {started(benchmark.pid)}\n")
+    return path
+
+
+def test_kills_the_whole_group(file: Path, benchmark: subprocess.Popen[bytes]) -> None:
+    assert _process_group.end(str(file)) >= 2
+    assert benchmark.wait(5) == -signal.SIGKILL
+    assert _process_group.end(str(file)) == 0
+
+
+def test_kills_what_is_left_when_the_first_process_has_ended(file: Path, benchmark: subprocess.Popen[bytes]) -> None:
+    benchmark.kill()
+    benchmark.wait(5)
+    assert _process_group.end(str(file)) >= 1
+
+
+def test_a_number_that_belongs_to_another_process_by_now_is_left_alone(
+    file: Path, benchmark: subprocess.Popen[bytes]
+) -> None:
+    file.write_text(f"{benchmark.pid} {started(benchmark.pid) - 1}\n")
+    assert _process_group.end(str(file)) == 0
+    assert benchmark.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")
+def test_whoever_wrote_the_file_cannot_have_others_processes_killed(
+    file: Path, benchmark: subprocess.Popen[bytes]
+) -> None:
+    os.chown(file, 65534, 65534)
+    assert _process_group.end(str(file)) == 0
+    assert benchmark.poll() is None
+
+
+def test_a_group_that_is_no_session_is_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"], process_group=0) as process:
+        (tmp_path / "group").write_text(f"{process.pid} {started(process.pid)}")
+        assert _process_group.end(str(tmp_path / "group")) == 0
+        process.kill()
+
+
+@pytest.mark.parametrize("text", ["", "1", "1 x", "-1 5", "1 2 3", "\x00\xff"])
+def test_a_file_that_says_nothing_sensible_ends_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / "group").write_text(text)
+    assert _process_group.end(str(tmp_path / "group")) == 0
+
+
+def test_neither_a_link_nor_a_pipe_nor_nothing_is_read(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(file)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "nothing"):
+        assert _process_group.end(str(tmp_path / name)) == 0
