@@ -14,9 +14,10 @@ from pathlib import Path
 
 from .transport import Lost, Process, TimedOut, Transport, follow, output_of
 
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# Colours and other orders to a terminal, and what a carriage return has overwritten.
+_INVISIBLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|^.*\r(?=.)")
 _MOST_STREAMED = 10_000
 _GROUP = "autotune-process-group"
 # Lives on the host as long as the connection does. When its input ends, because the controller is done or dead or sshd
@@ -24,7 +25,7 @@ _GROUP = "autotune-process-group"
 _KEEPER = f"""folder=$(mktemp -d -t autotune.XXXXXXXXXX) || exit 1
 echo "$folder"
 cat > /dev/null
-cd "$folder" && [ -s {_GROUP} ] && kill -KILL -- "-$(cat {_GROUP})" 2>/dev/null
+cd "$folder" && [ -s {_GROUP} ] && kill -s KILL -- "-$(cat {_GROUP})" 2>/dev/null
 cd / && rm -rf -- "$folder"
 """
 # What the host may take to end a benchmark by itself before the controller gives up on it.
@@ -37,7 +38,10 @@ class BenchmarkFailed(Exception):
 
 @dataclass
 class Output:
-    """What the benchmark has printed so far: every number of the wanted metric, the last one of all others."""
+    """What the benchmark has printed so far: every number of the wanted metric, the last one of all others.
+
+    unreadable: what stood in place of a number in the last line of the wanted metric.
+    """
 
     metric: str
     streamed: list[float] = field(default_factory=list)
@@ -50,7 +54,7 @@ class Output:
         if self.group is None and line.startswith(_GROUP):
             self.group = int(line.split()[1])
             return
-        line = _COLOUR.sub("", line)
+        line = _INVISIBLE.sub("", line)
         self.last_line = line.strip() or self.last_line
         match = _METRIC.match(line)
         if not match:
@@ -59,8 +63,10 @@ class Output:
         if _NUMBER.fullmatch(text):
             if math.isfinite(float(text)) and (name in self.metrics or len(self.metrics) < 1000):
                 self.metrics[name] = float(text)
-            if name == self.metric and len(self.streamed) < _MOST_STREAMED:
+            if name == self.metric:
+                del self.streamed[_MOST_STREAMED - 1 :]  # the last one is the result, however many there are
                 self.streamed.append(float(text))
+                self.unreadable = ""
         elif name == self.metric:
             self.unreadable = text
 
@@ -113,7 +119,7 @@ class Benchmark:
         """Run the benchmark once. Raises BenchmarkFailed or Lost."""
         output = Output(metric)
         seconds = self._follow(command, output)
-        if not output.streamed:
+        if output.unreadable or not output.streamed:
             raise BenchmarkFailed(
                 f"printed `{metric}: {output.unreadable[:40]}`, which is no number"
                 if output.unreadable
@@ -156,13 +162,13 @@ class Benchmark:
         command = shlex.join(["setsid", "env", *self._environment, *limited])
         return (
             f"cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo $group > {_GROUP}; echo {_GROUP} $group; "
-            f"wait $group; code=$?; kill -KILL -- -$group 2>/dev/null; rm -f {_GROUP}; exit $code; }}"
+            f"wait $group; code=$?; kill -s KILL -- -$group 2>/dev/null; rm -f {_GROUP}; exit $code; }}"
         )
 
     def _kill(self, group: int | None) -> None:
         if group is None:
             return
         try:
-            output_of(self._transport, ["sh", "-c", f"kill -KILL -- -{group}"], limit=5.0)
+            output_of(self._transport, ["sh", "-c", f"kill -s KILL -- -{group}"], limit=5.0)
         except (Lost, TimedOut, OSError):
             pass  # gone already, or out of reach: then the host's own time limit ends it

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import (
+    Benchmark,
+    BenchmarkFailed,
+    Output,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import output_of
+
+Script = Callable[[str], str]
+PATIENCE = 10.0
+
+
+@pytest.mark.parametrize(
+    ("line", "streamed"),
+    [
+        ("m: 5", [5.0]),
+        ("m: 5.25", [5.25]),
+        ("m: .5", [0.5]),
+        ("m: 5.", [5.0]),
+        ("m: -5", [-5.0]),
+        ("m: +5", [5.0]),
+        ("m: 1e3", [1000.0]),
+        ("m: 1.5E-3", [0.0015]),
+        ("  m  :  5  ", [5.0]),
+        ("m:5", [5.0]),
+        ("m: 5\r", [5.0]),
+        ("50 %\r100 %\rm: 5", [5.0]),
+        ("\x1b[32mm: 5\x1b[0m", [5.0]),
+        ("\x1b[2K\x1b[1Gm: \x1b[1;31m5\x1b[m", [5.0]),
+        ("M: 5", []),
+        ("mm: 5", []),
+        ("m 5", []),
+        ("m = 5", []),
+        ("m:", []),
+        ("the m: 5", []),
+        ("", []),
+    ],
+)
+def test_finds_the_metric_in_a_line(line: str, streamed: list[float]) -> None:
+    output = Output("m")
+    output.take(line)
+    assert (output.streamed, output.unreadable) == (streamed, "")
+
+
+@pytest.mark.parametrize(
+    "text", ["1.234,5", "1,234.5", "1 234", "94.3 Mbit/s", "5K", "0x10", "1_000", "٥", "five", "5 6", "--5", "1e"]
+)
+def test_takes_nothing_for_a_number_that_is_none(text: str) -> None:
+    output = Output("m")
+    output.take(f"m: {text}")
+    assert (output.streamed, output.unreadable) == ([], text)
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "inf", "-inf", "1e999"])
+def test_what_is_not_finite_is_no_metric(text: str) -> None:
+    output = Output("m")
+    output.take(f"m: {text}")
+    output.take(f"other: {text}")
+    assert len(output.streamed) == 1
+    assert output.metrics == {}
+
+
+def test_keeps_the_last_of_every_metric_and_all_of_the_wanted_one() -> None:
+    output = Output("m")
+    for line in ("m: 1", "other: 7", "m: 2", "note: hello", "other: 8", "m: 3"):
+        output.take(line)
+    assert (output.streamed, output.metrics) == ([1.0, 2.0, 3.0], {"m": 3.0, "other": 8.0})
+
+
+def test_the_last_of_very_many_is_the_result_and_memory_has_an_end() -> None:
+    output = Output("m")
+    for at in range(30_000):
+        output.take(f"m: {at}")
+        output.take(f"m{at}: 1")
+    assert output.streamed[-1] == 29_999
+    assert len(output.streamed) == 10_000
+    assert len(output.metrics) == 1000
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """A shell script as a file to ship."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "bench.sh"
+        path.write_text(text)
+        path.chmod(0o755)
+        return "sh bench.sh"
+
+    return write
+
+
+@pytest.fixture
+def new_benchmark(tmp_path: Path) -> Iterator[Callable[..., Benchmark]]:
+    """A benchmark on this machine, with what the test wrote shipped."""
+    made: list[Benchmark] = []
+
+    def make(timeout: float = 30.0, **environment: str) -> Benchmark:
+        benchmark = Benchmark(LocalTransport(), environment, timeout)
+        made.append(benchmark)
+        benchmark.ship([(path, path.name) for path in sorted(tmp_path.glob("*.sh"))])
+        return benchmark
+
+    yield make
+    for benchmark in made:
+        benchmark.remove()
+
+
+def gone(pid: int) -> bool:
+    """Whether the process ends within a while."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def pid_in(path: Path) -> int:
+    limit = time.monotonic() + PATIENCE
+    while not (path.exists() and path.read_text().strip()):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    return int(path.read_text())
+
+
+def test_the_last_value_is_the_result_and_those_before_show_how_steady_it_was(
+    script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script("echo m: 90; echo m: nan; echo m: 95; echo latency: 3; echo m: 100; echo done >&2")
+    result = new_benchmark().run(command, "m")
+    assert (result.metric, result.streamed, result.metrics) == (100.0, [90.0, 95.0], {"m": 100.0, "latency": 3.0})
+
+
+def test_runs_in_its_folder_with_its_environment(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script('[ -f bench.sh ] && [ "$MODE" = "a b; c" ] && echo "m: 1"')
+    assert new_benchmark(MODE="a b; c").run(command, "m").metric == 1.0
+
+
+def test_arguments_are_never_read_by_a_shell(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script('[ "$1" = "\\$(id); *" ] && echo "m: 1"') + " '$(id); *'"
+    assert new_benchmark().run(command, "m").metric == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("echo m: 5; echo no disk left >&2; exit 3", "ended with exit code 3: no disk left"),
+        ("echo the server is busy; exit 1", "ended with exit code 1: the server is busy"),
+        ("exit 2", "ended with exit code 2: no message"),
+        ("kill -SEGV $$", "ended with exit code 139"),
+        ("exit 0", "printed no line `m: NUMBER`; its last line was ''"),
+        ("echo all is well", "printed no line `m: NUMBER`; its last line was 'all is well'"),
+        ("echo m: many", "printed `m: many`, which is no number"),
+        ("echo m: 1.234,5", "printed `m: 1.234,5`, which is no number"),
+        ("echo m: 900; echo m: 1.1 M", "printed `m: 1.1 M`, which is no number"),
+        ("echo m: 5; echo m: nan", "printed `m: nan`, which is no number to compare"),
+        ("echo m: inf", "printed `m: inf`, which is no number to compare"),
+        ("missing-command", "ended with exit code 127: bench.sh: 1: missing-command: not found"),
+    ],
+)
+def test_a_benchmark_that_does_not_work_says_so_in_one_line(
+    text: str, message: str, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script(text)
+    with pytest.raises(BenchmarkFailed) as caught:
+        new_benchmark().run(command, "m")
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_command_that_is_missing_is_named(new_benchmark: Callable[..., Benchmark]) -> None:
+    with pytest.raises(BenchmarkFailed, match=r"ended with exit code 127: .*no-such-benchmark"):
+        new_benchmark().run("no-such-benchmark --fast", "m")
+
+
+def test_at_the_time_limit_the_whole_group_is_killed(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    pids = tmp_path / "child", tmp_path / "grandchild"
+    command = script(
+        f"""trap '' TERM
+sh -c 'trap "" TERM; sh -c "trap \\"\\" TERM; echo \\$\\$ > {pids[1]}; while :; do sleep 60; done" & echo $$ > {pids[0]}
+while :; do sleep 60; done' &
+echo m: 5
+while :; do sleep 60; done"""
+    )
+    with pytest.raises(BenchmarkFailed, match=r"ran into its time limit of 0\.5 s"):
+        new_benchmark(timeout=0.5).run(command, "m")
+    assert all(gone(pid_in(path)) for path in pids)
+
+
+def test_children_that_are_left_behind_are_ended(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    pid = tmp_path / "child"
+    command = script(f"sh -c 'echo $$ > {pid}; sleep 300' & \nwhile ! [ -s {pid} ]; do :; done; echo m: 5")
+    assert new_benchmark().run(command, "m").metric == 5.0
+    assert gone(pid_in(pid))
+
+
+def test_a_flood_without_a_line_end_costs_time_and_no_memory(
+    script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script("head -c 200000000 /dev/zero; echo; echo m: 5")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert new_benchmark().run(command, "m").metric == 5.0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
+
+
+def test_a_flood_of_lines_costs_no_memory(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script(f"yes {'y' * 2000} | head -n 10000; yes m: 4 | head -n 30000; echo m: 5")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = new_benchmark().run(command, "m")
+    assert (result.metric, len(result.streamed)) == (5.0, 9999)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+def test_output_that_is_no_text_disturbs_nothing(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script(r"""printf '\377\376 \0 \n'; printf 'm: 5\n'; printf '\303' """)
+    assert new_benchmark().run(command, "m").metric == 5.0
+
+
+def test_a_last_line_without_an_end_counts(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script("printf 'm: 5'")
+    assert new_benchmark().run(command, "m").metric == 5.0
+
+
+def test_output_arrives_as_it_is_printed(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script goes on only after its first line was taken."""
+    mark = tmp_path / "taken"
+    taken = Output.take
+
+    def take(output: Output, line: str) -> None:
+        taken(output, line)
+        if line == "m: 1":
+            mark.touch()
+
+    monkeypatch.setattr(Output, "take", take)
+    command = script(f"echo m: 1; while ! [ -e {mark} ]; do sleep 0.01; done; echo m: 2")
+    assert new_benchmark().run(command, "m").streamed == [1.0]
+
+
+def test_files_keep_their_folders_and_whether_they_can_be_run(tmp_path: Path) -> None:
+    plain, tool = tmp_path / "plain.txt", tmp_path / "tool"
+    plain.write_bytes(os.urandom(300_000))
+    tool.write_text("#!/bin/sh\necho m: $(wc -c < 'data/a file')\n")
+    tool.chmod(0o755)
+    benchmark = Benchmark(LocalTransport(), {}, 30)
+    benchmark.ship([(plain, "data/a file"), (tool, "bin/tool")])
+    folder = Path(benchmark._folder)
+    assert (folder / "data" / "a file").read_bytes() == plain.read_bytes()
+    assert {
+        path.name: path.stat().st_mode & 0o777 for path in (folder / "data" / "a file", folder / "bin" / "tool")
+    } == {
+        "a file": 0o600,
+        "tool": 0o700,
+    }
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert benchmark.run("bin/tool", "m").metric == 300_000
+    benchmark.remove()
+    assert not folder.exists()
+    benchmark.remove()  # twice does no harm
+
+
+def test_what_is_left_goes_with_the_connection(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    """The controller is gone: all that the host notices is that the keeper's input has ended."""
+    pid = tmp_path / "pid"
+    transport = LocalTransport()
+    benchmark = Benchmark(transport, {}, 300)
+    script(f"echo $$ > {pid}; sleep 300")
+    benchmark.ship([(tmp_path / "bench.sh", "bench.sh")])
+    process = transport.start(["sh", "-c", benchmark._script(["sh", "bench.sh"])])
+    running, folder = pid_in(pid), Path(benchmark._folder)
+    benchmark._keeper.end_input()
+    assert gone(running)
+    while folder.exists():
+        time.sleep(0.02)
+    process.close()
+
+
+def test_a_setup_command_needs_no_metric(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script("[ $# = 0 ] || exit 4")
+    benchmark = new_benchmark()
+    benchmark.run_once(command)
+    with pytest.raises(BenchmarkFailed, match="ended with exit code 4"):
+        benchmark.run_once(f"{command} fail")
+
+
+def test_a_short_command_that_fails_says_why() -> None:
+    with pytest.raises(OSError, match=r"sh: disk full$"):
+        output_of(LocalTransport(), ["sh", "-c", "echo disk full >&2; exit 1"])
+    with pytest.raises(OSError, match=r"false: exit code 1$"):
+        output_of(LocalTransport(), ["false"])
