@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,12 +44,13 @@ def parse_sample(lines: Sequence[str]) -> Sample:
     counters: dict[str, float] = {}
     levels: dict[str, float] = {}
     for name, parse in _PARSERS.items():
+        found = [row for row in files.get(name, []) if row]
         try:
-            parse([row for row in files.get(name, []) if row], counters, levels)
+            if found:
+                parse(found, counters, levels)
         except (ValueError, IndexError, KeyError, ZeroDivisionError):
             continue
-    uptime = files.get("uptime", [["0"]])
-    return Sample(float(uptime[0][0]), counters, levels)
+    return Sample(counters.pop("uptime", 0.0), counters, levels)
 
 
 def summarise(samples: Sequence[Sample]) -> dict[str, float]:
@@ -58,8 +60,9 @@ def summarise(samples: Sequence[Sample]) -> dict[str, float]:
     first, last = samples[0], samples[-1]
     found = {name: fmean(sample.levels[name] for sample in samples if name in sample.levels) for name in last.levels}
     span = last.at - first.at
-    if span > 0:
-        rates = {name: (last.counters[name] - first.counters.get(name, 0)) / span for name in last.counters}
+    if first.at and span > 0:
+        both = last.counters.keys() & first.counters.keys()
+        rates = {name: (last.counters[name] - first.counters[name]) / span for name in both}
         busy, idle = rates.pop("cpu_busy", 0.0), rates.pop("cpu_idle", 0.0)
         if busy + idle > 0:
             found["cpu_usage"] = busy / (busy + idle) * 100
@@ -107,6 +110,10 @@ Rows = list[list[str]]
 Numbers = dict[str, float]
 
 
+def _uptime(rows: Rows, counters: Numbers, levels: Numbers) -> None:
+    counters["uptime"] = float(rows[0][0])
+
+
 def _stat(rows: Rows, counters: Numbers, levels: Numbers) -> None:
     for row in rows:
         if row[0] == "cpu":
@@ -137,7 +144,10 @@ def _diskstats(rows: Rows, counters: Numbers, levels: Numbers) -> None:
 
 
 def _is_partition(row: list[str], rows: Rows) -> bool:
-    return any(other[2] != row[2] and row[2].startswith(other[2]) for other in rows)
+    """sda1 is one of sda, nvme0n1p1 of nvme0n1; sdaa and nvme0n10 are devices of their own."""
+    return any(
+        re.fullmatch(re.escape(other[2]) + (r"p\d+" if other[2][-1].isdigit() else r"\d+"), row[2]) for other in rows
+    )
 
 
 def _net_dev(rows: Rows, counters: Numbers, levels: Numbers) -> None:
@@ -152,6 +162,7 @@ def _net_snmp(rows: Rows, counters: Numbers, levels: Numbers) -> None:
 
 
 _PARSERS: dict[str, Callable[[Rows, Numbers, Numbers], None]] = {
+    "uptime": _uptime,
     "stat": _stat,
     "meminfo": _meminfo,
     "loadavg": _loadavg,

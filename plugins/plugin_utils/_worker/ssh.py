@@ -9,11 +9,12 @@ as Ansible would check them.
 
 from __future__ import annotations
 
+import re
 import select
 import shlex
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from .transport import Lost
 
 # Unanswered for this long, the other side is gone: without it a cut link is noticed after a quarter of an hour.
 _SILENCE = 15
+_FLAG_WITH_VALUE = r"-[BbcDEeFIiJLlmOoPpQRSWw]"
+_FLAGS = {"-J": "proxyjump", "-i": "identityfile", "-l": "user", "-p": "port"}
+_SHARING = ("controlmaster", "controlpath", "controlpersist")
+_FOR_THE_HOST_ALONE = ("proxyjump", "proxycommand", "hostname", "hostkeyalias", "port", "user", *_SHARING)
 
 
 class HostKeyNotChecked(paramiko.MissingHostKeyPolicy):
@@ -66,24 +71,55 @@ class SSHAddress:
     def options(self) -> dict[str, str]:
         """What ssh_config and the arguments say of this host, keys in lower case; arguments win, as in ssh."""
         found: dict[str, str] = {}
-        for configuration in (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")):
-            if configuration.is_file():
-                entries = paramiko.SSHConfig.from_path(str(configuration)).lookup(self.host)
-                found = {key: str(value) for key, value in entries.items() if key != "identityfile"} | found
+        for entries in self._configured():
+            # paramiko always knows a hostname; one that says nothing must not hide what the next file says.
+            own = {key: str(value) for key, value in entries.items() if (key, value) != ("hostname", self.host)}
+            found = own | found
         return found | _options_in(self.arguments)
+
+    @property
+    def key_files(self) -> list[str]:
+        """The keys to try besides those in ~/.ssh: the inventory's, or all that arguments and ssh_config name."""
+        if self.key_file:
+            return [self.key_file]
+        named = [_options_in(self.arguments).get("identityfile", "")]
+        named += [name for entries in self._configured() for name in entries.get("identityfile", ())]
+        return [str(path) for name in named if (path := Path(name).expanduser()).is_file()]
+
+    def _configured(self) -> Iterator[Mapping[str, Any]]:
+        for path in map(Path.expanduser, (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))):
+            if path.is_file():
+                try:
+                    yield paramiko.SSHConfig.from_path(str(path)).lookup(self.host)
+                except (OSError, paramiko.SSHException, ImportError) as error:
+                    raise Lost(f"SSH to {self.host}: {path}: {error}") from error
+
+
+def _flags(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """ssh's arguments as flag and value, however they are written: `-o X=y`, `-oX=y`, `-4`."""
+    words = iter(arguments)
+    for word in words:
+        if re.match(_FLAG_WITH_VALUE, word):
+            yield word[:2], word[2:] or next(words, "")
+        else:
+            yield word, ""
+
+
+def _option(flag: str, value: str) -> tuple[str, str]:
+    """The option that a flag sets, in lower case, and its value; ("", "") for a flag that is none."""
+    if flag == "-o":
+        match = re.fullmatch(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*", value)
+        return (match[1].lower(), match[2].strip('"')) if match else ("", "")
+    return (_FLAGS[flag], value) if flag in _FLAGS else ("", "")
 
 
 def _options_in(arguments: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for at, word in enumerate(arguments):
-        following = arguments[at + 1] if at + 1 < len(arguments) else ""
-        text = following if word == "-o" else word[2:] if word.startswith("-o") else ""
-        if text:
-            key, dummy, value = text.replace(" ", "=", 1).partition("=")
+    for flag, text in _flags(arguments):
+        name, value = _option(flag, text)
+        if name:
             # As in ssh, the first value given for an option is the one that counts.
-            found.setdefault(key.lower(), value.strip('"'))
-        if word == "-J":
-            found.setdefault("proxyjump", following)
+            found.setdefault(name, value)
     return found
 
 
@@ -134,7 +170,7 @@ class SSHTransport:
                 port=address.port or int(options.get("port", 22)),
                 username=address.user or options.get("user"),
                 password=address.password,
-                key_filename=address.key_file or options.get("identityfile"),
+                key_filename=address.key_files,  # type: ignore[arg-type]  # a list will do, says its documentation
                 timeout=address.timeout,
                 sock=_socket(address, options),
             )
@@ -142,7 +178,8 @@ class SSHTransport:
             self._client.close()
             raise Lost(f"SSH to {address.host}: {error}") from error
         transport = self._client.get_transport()
-        assert transport
+        if transport is None:
+            raise Lost(f"SSH to {address.host}: the connection was closed")
         transport.set_keepalive(5)
         self._transport = transport
 
@@ -191,16 +228,11 @@ def _socket(address: SSHAddress, options: dict[str, str]) -> Any:
 
 
 def _without_jump(arguments: list[str]) -> list[str]:
-    """ssh's arguments for reaching the jump host: all but those on how to get past it or share its connection."""
-    kept: list[str] = []
-    skip = False
-    for at, word in enumerate(arguments):
-        following = arguments[at + 1] if at + 1 < len(arguments) else ""
-        text = (following if word == "-o" else word).lower().removeprefix("-o")
-        if skip:
-            skip = False
-        elif word == "-J" or text.startswith(("proxyjump", "proxycommand", "control")):
-            skip = word in ("-J", "-o")
-        else:
-            kept.append(word)
-    return kept
+    """ssh's arguments for reaching the jump host: all but those for the host behind it and on how to get there."""
+    return [
+        word
+        for flag, value in _flags(arguments)
+        if _option(flag, value)[0] not in _FOR_THE_HOST_ALONE and flag not in ("-M", "-S")
+        for word in (flag, value)
+        if word
+    ]
