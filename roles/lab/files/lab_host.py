@@ -8,6 +8,7 @@ the host. SIGHUP starts an sshd that has gone; it does not come back by itself, 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -28,6 +29,8 @@ PRIVATE = {
     "/tmp": "1777",  # noqa: S108
     "/dev/shm": "1777",  # noqa: S108
 }
+
+MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
 
 SSHD_CONFIG = """\
 ListenAddress {address}:22
@@ -77,15 +80,18 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def mount(*arguments: str) -> None:
-    run("mount", "--no-mtab", *arguments)  # else mount leaves a folder in the machine's /run
+def mount(source: str, place: str, kind: str, flags: int = 0, options: str = "") -> None:
+    """As mount(2) does it: mount(8) would leave a folder in the machine's /run."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(source.encode(), place.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()) != 0:
+        raise OSError(ctypes.get_errno(), f"cannot mount {kind or source} on {place}")
 
 
 def make_mounts(files: dict[str, bytes]) -> None:
     """Private tmpfs where hosts differ, /sys of this network namespace, and the files that sshd reads."""
     for place, mode in PRIVATE.items():
-        mount("-t", "tmpfs", "-o", f"nosuid,nodev,mode={mode}", "tmpfs", place)
-    mount("-t", "sysfs", "sysfs", "/sys")
+        mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
+    mount("sysfs", "/sys", "sysfs")
     for place in ("/run/sshd", "/run/lock", "/run/lab"):
         Path(place).mkdir(mode=0o755)
     for name, content in files.items():
@@ -101,7 +107,7 @@ def unlock_root() -> None:
     copy = Path("/run/lab/shadow")
     copy.touch(mode=0o600)
     copy.write_text("\n".join(unlocked) + "\n", encoding="utf-8")
-    mount("--bind", str(copy), "/etc/shadow")
+    mount(str(copy), "/etc/shadow", "", MS_BIND)
 
 
 def configure_network(address: str) -> None:
