@@ -60,33 +60,34 @@ def take_part(
 
 
 def _take_part(part: Part, line: Line, interrupts: Interrupts, trainer_end: Callable[[], str]) -> dict[str, Any]:
-    farewell, stopped, lost = "it failed", False, False
+    farewell, stopped, lost, result = "it failed", False, False, None
     try:
         line.send("hello", host=part.host)
         with interrupts.allowed():
             facts, workplace = part.prepare()
         line.send("ready", host=part.host, facts=facts)
-        return serve(workplace, line, interrupts, part.show)
+        result = serve(workplace, line, interrupts, part.show)
+        farewell = "the study is over"
     except Interrupted as interruption:
         farewell, stopped = str(interruption), True
-        raise PartFailed(f"{interruption}: {part.host} was left as it was found") from None
     except Disconnected:
-        raise PartFailed(f"{trainer_end()}: {part.host} was left as it was found") from None
-    except Refused as refusal:
-        raise PartFailed(f"{refusal}: {part.host} was left as it was found") from None
+        farewell = trainer_end()
+    except (Refused, PartFailed) as failure:
+        farewell = str(failure)
     except (Lost, AnsibleConnectionFailure) as loss:
         farewell, lost = f"lost: {loss}", True
-        raise AnsibleConnectionFailure(
-            f"{loss}; if no connection comes back, the host takes its own values back within {part.lease} s"
-        ) from None
-    except (PartFailed, TimedOut, OSError) as failure:
-        farewell = str(failure)
-        raise failure if isinstance(failure, PartFailed) else PartFailed(f"{part.host}: {failure}") from None
+    except (TimedOut, OSError) as failure:
+        farewell = f"{part.host}: {failure}"
     finally:
         _say(line, farewell, stopped)
-        _leave(part, lost)
-        if stopped:
-            _last_word(part, f"{farewell}; its own values are back, verified")
+        ending, reached = _leave(part, stopped)
+    if lost or not reached:
+        raise AnsibleConnectionFailure(f"{farewell}; {ending}")
+    if stopped:
+        _last_word(part, f"{farewell}; {ending}")
+    if result is None:
+        raise PartFailed(f"{farewell}; {part.host}: {ending}")
+    return result
 
 
 def _say(line: Line, farewell: str, stopped: bool) -> None:
@@ -98,14 +99,18 @@ def _say(line: Line, farewell: str, stopped: bool) -> None:
     line.close()
 
 
-def _leave(part: Part, lost: bool) -> None:
+def _leave(part: Part, stopped: bool) -> tuple[str, bool]:
+    """One clause on what the host has now, and whether it was reached. Raises PartFailed if its values are not back."""
     try:
-        part.leave()
+        return part.leave(), True
     except AnsibleConnectionFailure as error:
-        if not lost:
-            raise
         # Out of reach: its lease puts the values back. Saying so is all that can be done from here.
         part.show(f"{part.host} is out of reach ({error}); it takes its own values back within {part.lease} s")
+        return f"if no connection comes back, the host takes its own values back within {part.lease} s", False
+    except PartFailed as failure:
+        if stopped:
+            _last_word(part, str(failure))
+        raise
 
 
 def _last_word(part: Part, text: str) -> None:

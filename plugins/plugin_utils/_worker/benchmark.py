@@ -25,7 +25,7 @@ _GROUP = "autotune-process-group"
 _KEEPER = f"""folder=$(mktemp -d -t autotune.XXXXXXXXXX) || exit 1
 echo "$folder"
 cat > /dev/null
-cd "$folder" && [ -s {_GROUP} ] && kill -s KILL -- "-$(cat {_GROUP})" 2>/dev/null
+cd "$folder" && [ -s {_GROUP} ] && kill -s KILL -- "-$(cut -d' ' -f1 {_GROUP})" 2>/dev/null
 cd / && rm -rf -- "$folder"
 """
 # What the host may take to end a benchmark by itself before the controller gives up on it.
@@ -107,6 +107,11 @@ class Benchmark:
             target = f"{self._folder}/{name}"
             output_of(self._transport, ["sh", "-c", script, "sh", target, mode], stdin=source.read_bytes(), limit=120.0)
 
+    @property
+    def process_group(self) -> str:
+        """The file in which the host finds the process group of the command that runs, and when that began."""
+        return f"{self._folder}/{_GROUP}"
+
     def remove(self) -> None:
         """Take the private folder away again. Raises Lost or TimedOut."""
         if self._keeper:
@@ -161,7 +166,8 @@ class Benchmark:
         limited = ["timeout", "-k", "2", f"{self._timeout:g}", *words]
         command = shlex.join(["setsid", "env", *self._environment, *limited])
         return (
-            f"cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo $group > {_GROUP}; echo {_GROUP} $group; "
+            f"cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo {_GROUP} $group; "
+            f'echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {_GROUP}; '
             f"wait $group; code=$?; kill -s KILL -- -$group 2>/dev/null; rm -f {_GROUP}; exit $code; }}"
         )
 

@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 
 from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
+from .loan import Lapsed, Loan, NotBack
 from .local import LocalTransport
 from .preflight import problems
 from .serve import ApplyFailed, Workplace
@@ -47,8 +48,15 @@ class Part:
         self.lease = math.ceil(self._study.training_config.benchmark_timeout) + arguments["lease_margin"]
         self.playbook_pid = os.getppid()
         owner = f"{getpass.getuser()}@{socket.gethostname()}, process {self.playbook_pid}"
-        self._holder = f"{owner}, study {self._study.workload_name}"
-        self._touched = False
+        self._loan = Loan(
+            self._module,
+            {
+                "holder": f"{owner}, study {self._study.workload_name}",
+                "lease": self.lease,
+                "allow_unsafe": self._study.allow_unsafe,
+            },
+            lambda text: self.show(f"{self.host}: {text}"),
+        )
         self._transport: Transport | None = None
         self._benchmark: Benchmark | None = None
 
@@ -69,7 +77,9 @@ class Part:
                 benchmark.run_once(self._study.setup)
             except BenchmarkFailed as error:
                 raise PartFailed(f"{self.host}: the setup command {error}; nothing was written") from None
-        return facts, Workplace(self.host, self._study, self.apply, transport, benchmark, connect_seconds)
+        return facts, Workplace(
+            self.host, self._study, self.apply, transport, benchmark, connect_seconds, self.disturbance
+        )
 
     def _look(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
@@ -83,26 +93,26 @@ class Part:
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Put values on the host, on loan; returns what the kernel kept. Raises ApplyFailed."""
-        self._touched = True
-        answer = self._module(
-            "sysctl",
-            {
-                "values": dict(values),
-                "state": "leased",
-                "lease": self.lease,
-                "holder": self._holder,
-                "allow_unsafe": self._study.allow_unsafe,
-            },
-            failure=ApplyFailed,
-        )
-        after: dict[str, str] = answer["after"]
-        return after
+        # Where the benchmark runs elsewhere, its process group is none of this host's.
+        group = self._benchmark.process_group if self._benchmark and not self._study.run_on else None
+        try:
+            return self._loan.lend(values, group)
+        except PartFailed as failure:
+            raise ApplyFailed(str(failure).removeprefix(f"{self.host}: ")) from None
 
-    def leave(self) -> None:
-        """Leave the host as it was found: values, files, processes. Raises PartFailed where that is not so."""
-        if self._touched:
-            self._module("sysctl", {"state": "restored", "holder": self._holder})
-            self._touched = False
+    def disturbance(self, kept: Mapping[str, str]) -> str | None:
+        """Why an evaluation with these values does not count, or None. Raises Lost."""
+        return self._loan.disturbance(kept, None if self._study.run_on else self._transport)
+
+    def leave(self) -> str:
+        """Leave the host as it was found: values, files, processes. Returns one clause that says what was verified.
+
+        Raises PartFailed where that is not so.
+        """
+        try:
+            ending = self._loan.end()
+        except NotBack as failure:
+            raise PartFailed(f"{self.host}: {failure}") from None
         if self._benchmark and self._transport:
             try:
                 if self._study.teardown:
@@ -113,14 +123,17 @@ class Part:
             except (Lost, TimedOut, OSError) as error:
                 self._display.warning(f"{self.host}: the benchmark's folder in its /tmp could not be removed: {error}")
             self._transport.close()
+        return ending
 
-    def _module(self, name: str, arguments: dict[str, Any], failure: type[Exception] = PartFailed) -> dict[str, Any]:
+    def _module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._action._execute_module(
             module_name=f"autotune.kernel.{name}", module_args=arguments, task_vars=self._task_vars
         )
+        for warning in answer.get("warnings") or ():
+            self._display.warning(f"{self.host}: {warning}")
         if answer.get("failed"):
-            message = answer.get("msg") or answer.get("module_stderr") or "it gave no reason"
-            raise failure(str(message) if failure is not PartFailed else f"{self.host}: {message}")
+            message = str(answer.get("msg") or answer.get("module_stderr") or "it gave no reason")
+            raise Lapsed(message) if answer.get("lapsed") else PartFailed(f"{self.host}: {message}")
         return answer
 
     def _connect(self) -> Transport:

@@ -35,6 +35,7 @@ class Workplace:
 
     apply: puts values on the host and returns those that the kernel kept; raises ApplyFailed.
     benchmark runs on `transport`, and so does the sampling; `connect_seconds` is what it took to get there.
+    disturbance: why an evaluation with the values that were kept does not count, or None.
     """
 
     host: str
@@ -43,6 +44,7 @@ class Workplace:
     transport: Transport
     benchmark: Benchmark
     connect_seconds: float
+    disturbance: Callable[[Mapping[str, str]], str | None] = lambda kept: None
 
 
 def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callable[[str], None]) -> dict[str, Any]:
@@ -90,7 +92,10 @@ def evaluate(workplace: Workplace, job: Message, interrupts: Interrupts) -> dict
         try:
             outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
             seconds["benchmark"] = round(outcome.seconds, 4)
-            measurement |= {"metric": outcome.metric, "streamed": outcome.streamed, "metrics": outcome.metrics}
+            if disturbance := workplace.disturbance(actual):
+                measurement["error"] = disturbance
+            else:
+                measurement |= {"metric": outcome.metric, "streamed": outcome.streamed, "metrics": outcome.metrics}
         except BenchmarkFailed as error:
             measurement["error"] = f"the benchmark {error}"
         finally:
