@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 
+from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+
 # Writing one zeroes the other. The first cannot be written 0, so it is the second that ends the first.
 EXCLUSIVE = (
     ("vm.dirty_bytes", "vm.dirty_ratio"),
@@ -48,7 +50,9 @@ _NUMBERS = re.compile(r"-?\d+( -?\d+)*")
 def with_partners(parameters: Iterable[str]) -> list[str]:
     """These parameters and those which a write to them changes too."""
     named = list(parameters)
-    return list(dict.fromkeys(named + [_PARTNERS[parameter] for parameter in named if parameter in _PARTNERS]))
+    exclusive = [_PARTNERS[parameter] for parameter in named if parameter in _PARTNERS]
+    reset = [other for parameter in named for other in _procfs.reset_by(parameter)]
+    return list(dict.fromkeys(named + exclusive + reset))
 
 
 def completed(asked: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
@@ -131,7 +135,8 @@ def _ordered(needed: Mapping[str, list[str]], current: Mapping[str, str]) -> lis
         if low in needed and high in needed:
             grows = (_first_number(needed[high][-1]) or 0) >= (_first_number(current.get(high, "")) or 0)
             order.add(*((low, high) if grows else (high, low)))
-    for first, then in _BEFORE:
+    reset = [(parameter, other) for parameter in needed for other in _procfs.reset_by(parameter)]
+    for first, then in [*_BEFORE, *reset]:
         if first in needed and then in needed:
             order.add(then, first)
     return list(order.static_order())

@@ -39,6 +39,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "kernel/*_next_id",
         "net/*/route/flush",
         "net/ipv4/tcp_ehash_entries",
+        "sched/features",
     ),
     "it weakens security": (
         "abi/*",
@@ -91,6 +92,23 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "it can starve the rest of the machine": (
         "kernel/sched_rt_runtime_us",
         "kernel/sched_rt_period_us",
+        "sched/fair_server/*",
+    ),
+    "it can lose data or hide a faulty disk": (
+        "block/*/write_cache",
+        "block/*/io_timeout",
+        "block/*/fua",
+        "block/*/stable_writes",
+    ),
+    "it changes what the kernel believes of the device": (
+        "block/*/rotational",
+        "block/*/discard_max_bytes",
+        "block/*/zoned",
+    ),
+    "it fills the kernel's log": (
+        "sched/debug",
+        "sched/verbose",
+        "sched/latency_warn*",
     ),
     "it changes who the machine is or where its traffic goes": (
         "kernel/hostname",

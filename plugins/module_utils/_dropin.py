@@ -57,6 +57,16 @@ def check_name(name: str) -> None:
         )
 
 
+def check_parameters(parameters: Iterable[str]) -> None:
+    """Raises Failure for what sysctl.d cannot set at boot."""
+    others = [parameter for parameter in parameters if not _procfs.is_sysctl(parameter)]
+    if others:
+        raise Failure(
+            f"persist: {', '.join(others)} cannot be kept in sysctl.d, which is for sysctls alone: "
+            "set it without persist, and at boot by tmpfiles.d, a udev rule or the kernel's command line."
+        )
+
+
 def path_of(name: str) -> str:
     """The drop-in's file."""
     return os.path.join(DROPIN_DIRECTORY, f"{name}.conf")

@@ -10,7 +10,8 @@ import glob
 import os
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
 
 _DAEMONS = ("bpftune", "tuned")
 
@@ -18,15 +19,34 @@ _DAEMONS = ("bpftune", "tuned")
 def parameters() -> list[str]:
     """Every parameter of this host, by name."""
     return sorted(
-        _procfs.canonical_name(os.path.relpath(os.path.join(folder, name), _procfs.ROOT).replace(os.sep, "/"))
-        for folder, dummy, names in os.walk(_procfs.ROOT)
+        _procfs.canonical_name(os.path.join(first, os.path.relpath(os.path.join(folder, name), root)).lstrip("/"))
+        for first, root in [("", _procfs.ROOT), *_procfs.folders_outside()]
+        for folder, dummy, names in os.walk(root)
         for name in names
     )
 
 
+def catalogued() -> list[str]:
+    """Those parameters of this host which the catalogue knows."""
+    return [parameter for parameter in parameters() if _catalogue.find(parameter)]
+
+
+def machine() -> Machine:
+    """What safe ranges depend on. A link that does not tell its speed, as in a virtual machine, counts as 1 Gbit/s."""
+    speeds = [1000]
+    for path in glob.glob(os.path.join(_procfs.SYSFS, "class/net/*/speed")):
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            speeds.append(int(file.read()))
+    page = os.sysconf("SC_PAGE_SIZE")
+    return Machine(os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_NPROCESSORS_ONLN"), max(speeds), page)
+
+
 def look_at(parameter: str) -> dict[str, Any]:
-    """Whether a parameter exists, reads and can be written, its value, whether it is denied and whether each network
-    namespace has its own (None: cannot be told here); raises ValueError for a bad name."""
+    """Whether a parameter exists, reads and can be written, its value, whether it is denied, whether each network
+    namespace has its own (None: cannot be told here), and what the catalogue knows (None: nothing).
+
+    Raises ValueError for a bad name.
+    """
     exists = _procfs.exists(parameter)
     value = None
     readable = exists and os.access(_procfs.path_of(parameter), os.R_OK)
@@ -40,6 +60,7 @@ def look_at(parameter: str) -> dict[str, Any]:
         "value": value,
         "denied": _denylist.denied_because(parameter) is not None,
         "namespaced": _namespaced(parameter),
+        **_known(parameter),
     }
 
 
@@ -57,3 +78,18 @@ def _namespaced(parameter: str) -> bool | None:
         return False
     # In the initial namespace everything of net is visible, the machine-wide with the rest.
     return None if _procfs.in_initial_network_namespace() else True
+
+
+def _known(parameter: str) -> dict[str, Any]:
+    setting = _catalogue.find(_procfs.canonical_name(parameter))
+    if setting is None:
+        return {"kind": None, "risk": None, "safe_range": None}
+    return {"kind": setting.kind, "risk": setting.risk, "safe_range": _safe_here(setting, parameter)}
+
+
+def _safe_here(setting: Setting, parameter: str) -> list[Any]:
+    safe: list[Any] = setting.safe_range(machine())
+    offered = None
+    with contextlib.suppress(OSError):
+        offered = _procfs.choices(parameter) if setting.choices else None
+    return [choice for choice in safe if offered is None or choice in offered]

@@ -121,7 +121,7 @@ def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Chang
     report.warnings += [
         f"{parameter} has gone from this host, so nothing of it was put back"
         for parameter in originals
-        if parameter not in found
+        if parameter not in found and not _procfs.is_reset_by_another(parameter)
     ]
     return {
         parameter: Change(

@@ -35,6 +35,7 @@ def keep(
     report = Report()
     if persist is not None:
         _dropin.check_name(persist)
+        _dropin.check_parameters(values)
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _lease.claim(holder, report, check, nonce)
         own = lease.originals if lease else {}

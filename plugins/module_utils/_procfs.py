@@ -1,7 +1,11 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Kernel parameters as files: their names, their values as text, reading and writing one of them."""
+"""Kernel parameters as files: their names, their values as text, reading and writing one of them.
+
+Beside the sysctls there are settings of the same kind that live elsewhere. They have names of their own:
+`transparent_hugepage.<name>`, `block.<device>.<name>` for a device's queue, `sched.<name>` for the scheduler's debugfs.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,18 @@ import re
 from typing import Any
 
 ROOT = "/proc/sys"
+SYSFS = "/sys"
 
+# No folder of /proc/sys has one of these names.
+_OUTSIDE = {
+    "transparent_hugepage": "kernel/mm/transparent_hugepage",
+    "block": "block",
+    "sched": "kernel/debug/sched",
+}
 _COMPONENT = re.compile(r"[A-Za-z0-9_.:@+=,-]+")
 _SWAPPED = str.maketrans("./", "/.")
+# `always [madvise] never`; the scheduler writes (full) instead.
+_CHOSEN = re.compile(r"(?:^|\s)(?:\[(\S+)\]|\((\S+)\))(?=\s|$)")
 _LONGEST_VALUE = 4000  # the kernel reads at most one page of a write
 
 
@@ -41,9 +54,28 @@ def canonical_name(parameter: str) -> str:
     return "/".join(parts) if any("." in part for part in parts) else ".".join(parts)
 
 
+def is_sysctl(parameter: str) -> bool:
+    """Whether the parameter is one of /proc/sys, which sysctl.d can set at boot; raises ValueError for a bad name."""
+    return components(parameter)[0] not in _OUTSIDE
+
+
 def path_of(parameter: str) -> str:
     """The file of a parameter; raises ValueError for a bad name."""
-    return os.path.join(ROOT, *components(parameter))
+    first, *rest = components(parameter)
+    if first not in _OUTSIDE:
+        return os.path.join(ROOT, first, *rest)
+    if first == "block":
+        if len(rest) < 2:
+            raise ValueError(f"{parameter!r} names no setting: write block.<device>.<setting>, as block.sda.scheduler")
+        rest.insert(1, "queue")
+    return os.path.join(SYSFS, _OUTSIDE[first], *rest)
+
+
+def folders_outside() -> list[tuple[str, str]]:
+    """The folders with the settings that are not sysctls, each with the name which its settings begin with."""
+    queues = [(f"block/{device}", f"block/{device}/queue") for device in _listed("block")]
+    others = [(first, folder) for first, folder in _OUTSIDE.items() if first != "block"]
+    return [(first, os.path.join(SYSFS, folder)) for first, folder in others + queues]
 
 
 def text_of(parameter: str, value: Any) -> str:
@@ -74,7 +106,41 @@ def text_of(parameter: str, value: Any) -> str:
 def read(parameter: str) -> str:
     """The value now, single spaces between its elements; raises OSError."""
     with open(path_of(parameter), "rb", buffering=0) as file:
-        return " ".join(file.readall().decode("utf-8", "replace").split())
+        return value_in(parameter, file.readall().decode("utf-8", "replace"))
+
+
+def value_in(parameter: str, content: str) -> str:
+    """The value which the content of the parameter's file shows: of several choices the marked one."""
+    chosen = None if is_sysctl(parameter) else _CHOSEN.search(content)
+    return (chosen[1] or chosen[2]) if chosen else " ".join(content.split())
+
+
+def choices(parameter: str) -> list[str] | None:
+    """The choices which the kernel offers for it here, None where it lists none; raises OSError."""
+    if canonical_name(parameter) == "net.ipv4.tcp_congestion_control":
+        which = "available" if in_initial_network_namespace() else "allowed"
+        return read(f"net.ipv4.tcp_{which}_congestion_control").split()
+    with open(path_of(parameter), encoding="utf-8", errors="replace") as file:
+        content = file.read()
+    if is_sysctl(parameter) or not _CHOSEN.search(content):
+        return None
+    return [word.strip("[]()") for word in content.split()]
+
+
+def reset_by(parameter: str) -> list[str]:
+    """Parameters which the kernel sets anew when this one is written: what depends on a device's scheduler."""
+    first, *rest = components(parameter)
+    if first != "block" or rest[1:] != ["scheduler"]:
+        return []
+    queue = f"block/{rest[0]}"
+    names = ["nr_requests", "wbt_lat_usec", *(f"iosched/{name}" for name in _listed(f"{queue}/queue/iosched"))]
+    return [canonical_name(f"{queue}/{name}") for name in names]
+
+
+def is_reset_by_another(parameter: str) -> bool:
+    """Whether it comes and goes with another parameter's value, as what belongs to one scheduler does."""
+    first, *rest = components(parameter)
+    return first == "block" and "iosched" in rest
 
 
 def write(parameter: str, text: str) -> None:
@@ -91,13 +157,27 @@ def exists(parameter: str) -> bool:
     return os.path.isfile(path_of(parameter))
 
 
+def why_missing(parameter: str) -> str | None:
+    """Why a setting that is not a sysctl does not exist here, or None where there is nothing to say."""
+    first, *rest = components(parameter)
+    if first == "sched" and not os.path.isdir(os.path.join(SYSFS, _OUTSIDE[first])):
+        debugfs = os.path.join(SYSFS, "kernel/debug")
+        return f"{debugfs} is not mounted (mount -t debugfs debugfs {debugfs}), or this kernel is older than 5.13"
+    if first == "block" and not os.path.isdir(os.path.join(SYSFS, "block", rest[0])):
+        return f"there is no block device {rest[0]}; there are {', '.join(_listed('block')) or 'none'}"
+    if first == "block" and rest[1] == "iosched":
+        return "it belongs to another scheduler than the device has"
+    return None
+
+
 def why_not_writable(parameter: str) -> str | None:
     """What keeps this process from writing the parameter, or None; nothing is written."""
     try:
         os.close(os.open(path_of(parameter), os.O_WRONLY | os.O_CLOEXEC))
     except OSError as error:
         if error.errno == errno.EROFS:
-            return "/proc/sys is read-only here, as in a container: tune the machine that runs it"
+            place = ROOT if is_sysctl(parameter) else SYSFS
+            return f"{place} is read-only here, as in a container: tune the machine that runs it"
         if os.geteuid() != 0:
             return f"user id {os.geteuid()} may not write it: use become"
         is_inner = components(parameter)[0] == "net" and not in_initial_network_namespace()
@@ -119,3 +199,8 @@ def in_initial_network_namespace() -> bool:
     """Whether net.* is the machine's own here."""
     # The inode of the initial namespace differs between kernels; this parameter has never been per namespace.
     return exists("net.core.netdev_max_backlog")
+
+
+def _listed(folder: str) -> list[str]:
+    path = os.path.join(SYSFS, folder)
+    return sorted(os.listdir(path)) if os.path.isdir(path) else []

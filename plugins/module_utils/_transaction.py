@@ -245,11 +245,15 @@ def _numbers(count: int) -> str:
 
 def _why_missing(parameter: str) -> str:
     if parameter.startswith("kernel.sched_"):
-        return ": scheduler settings moved to /sys/kernel/debug/sched in Linux 5.13, and some went in 6.6"
+        return (
+            ": scheduler settings moved to /sys/kernel/debug/sched in Linux 5.13 (here sched.*), and some went in 6.6"
+        )
+    if reason := _procfs.why_missing(parameter):
+        return f": {reason}"
     folder, name = os.path.split(_procfs.path_of(parameter))
     similar = difflib.get_close_matches(name, os.listdir(folder) if os.path.isdir(folder) else [], n=1, cutoff=0.8)
     if similar:
-        meant = os.path.relpath(os.path.join(folder, similar[0]), _procfs.ROOT)
+        meant = "/".join([*_procfs.components(parameter)[:-1], similar[0]])
         return f": did you mean {_procfs.canonical_name(meant)}?"
     if parameter.startswith("net.") and not _procfs.in_initial_network_namespace():
         return ": it is not part of this network namespace, or needs a kernel module"

@@ -26,6 +26,7 @@ def procfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(value + "\n")
     monkeypatch.setattr(_procfs, "ROOT", str(root))
+    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path / "sys"))
     monkeypatch.setattr(_journal, "RUN_DIRECTORY", str(tmp_path / "run"))
     monkeypatch.setattr(_dropin, "STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setattr(_dropin, "DROPIN_DIRECTORY", str(tmp_path / "sysctl.d"))

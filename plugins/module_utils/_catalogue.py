@@ -1,0 +1,65 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The catalogue of kernel settings that matter for performance: what each is, and which values are safe for it.
+
+Facts, from the kernel's documentation and source. `safe` means that the machine stays up, within reach and as secure as
+it was: slow it may be. A setting that is not here can be used; nothing is known about it then.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _catalogue_kernel,
+    _catalogue_net,
+    _catalogue_sysfs,
+    _catalogue_tcp,
+    _catalogue_vm,
+    _procfs,
+)
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
+
+SYSCTLS = _catalogue_vm.SETTINGS + _catalogue_net.SETTINGS + _catalogue_tcp.SETTINGS + _catalogue_kernel.SETTINGS
+OTHERS = _catalogue_sysfs.SETTINGS
+
+_ENTRIES = {setting.name: setting for setting in SYSCTLS + OTHERS}
+_NUMBER = re.compile(r"-?\d+")
+
+
+def find(parameter: str) -> Optional[Setting]:
+    """The entry of a parameter by its canonical name, or None; raises ValueError for a bad name."""
+    if parameter in _ENTRIES:
+        return _ENTRIES[parameter]
+    first, dummy, *rest = _procfs.components(parameter)
+    return _ENTRIES.get(".".join([first, "*", *rest]))
+
+
+def why_unsafe(parameter: str, text: str, machine: Machine) -> Optional[str]:
+    """Why this value, as the kernel shows it, is not among the safe ones on this machine; None if it is, or unknown.
+
+    >>> why_unsafe("vm.swappiness", "300", SMALL)
+    'vm.swappiness: 300 is not within the safe range 0 to 200'
+    """
+    setting = find(parameter)
+    if setting is None or text in dict(setting.special).keys() - _denied(setting):
+        return None
+    if setting.choices:
+        safe = text in setting.choices
+        return None if safe else f"{parameter}: {text} is not among the safe choices {', '.join(setting.choices)}"
+    numbers = text.split()
+    if len(numbers) != len(setting.ranges) or not all(map(_NUMBER.fullmatch, numbers)):
+        wanted = "a whole number" if len(setting.ranges) == 1 else f"{len(setting.ranges)} whole numbers"
+        return f"{parameter}: {text!r} is not {wanted}"
+    for at, number in enumerate(numbers):
+        low, high = setting.ranges[at].on(machine)
+        if not low <= int(number) <= high:
+            place = parameter if len(numbers) == 1 else f"{parameter}[{at}]"
+            return f"{place}: {number} is not within the safe range {low} to {high}"
+    return None
+
+
+def _denied(setting: Setting) -> set[str]:
+    return {value for value, meaning in setting.special if meaning.endswith("denied")}

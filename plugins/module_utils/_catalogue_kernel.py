@@ -1,0 +1,135 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The catalogue: files and the kernel's core, fs.* and kernel.*."""
+
+from __future__ import annotations
+
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Chapter, Range, Share
+
+_FS = Chapter("admin-guide/sysctl/fs")
+_XFS = Chapter("admin-guide/xfs")
+_INOTIFY = Chapter("filesystems/inotify")
+_KERNEL = Chapter("admin-guide/sysctl/kernel")
+_CLAMP = Chapter("scheduler/sched-util-clamp")
+_BANDWIDTH = Chapter("scheduler/sched-bwc")
+_MIB = 2**20
+_ALL_ADDRESSES = 2**64 - 2**24 - 1  # what the kernel itself takes for no limit
+_ZERO_OFF = (("0", "off"),)
+
+FS = (
+    _FS.number("fs.aio-max-nr", 65536, 16777216, "65536", "requests", "database storage",
+               "asynchronous requests under way", log=True, risk="stability"),
+    _FS.switch("fs.dir-notify-enable", "1", "files", "the old way of watching folders", risk="none"),
+    _FS.number("fs.epoll.max_user_watches", 65536, Share("bytes", 1 / 2048, least=262144), "", "watches", "web",
+               "files which a user may watch with epoll", log=True, risk="stability"),
+    _FS.number("fs.fanotify.max_queued_events", 1024, 1048576, "16384", "events", "files",
+               "events waiting to be read", log=True, since="5.13"),
+    _FS.number("fs.fanotify.max_user_groups", 128, 65536, "128", "groups", "files containers",
+               "groups which a user may have", log=True, since="5.13"),
+    _FS.number("fs.fanotify.max_user_marks", 8192, Share("bytes", 1 / 4096, least=524288), "", "marks", "files",
+               "marks which a user may have", log=True, since="5.13"),
+    _FS.number("fs.file-max", 65536, Share("bytes", 1 / 1024, least=1048576), "", "files", "files web containers",
+               "files open in the whole machine", log=True, risk="stability"),
+    _FS.number("fs.fuse.max_pages_limit", 16, 4096, "256", "pages", "storage files",
+               "largest request to a FUSE file system", log=True, since="6.13"),
+    _INOTIFY.number("fs.inotify.max_queued_events", 1024, 1048576, "16384", "events", "files containers",
+                    "events waiting to be read", log=True),
+    _INOTIFY.number("fs.inotify.max_user_instances", 128, 65536, "128", "instances", "files containers",
+                    "instances which a user may have", log=True),
+    _INOTIFY.number("fs.inotify.max_user_watches", 8192, Share("bytes", 1 / 4096, least=1048576), "", "watches",
+                    "files containers", "files which a user may watch", log=True),
+    _FS.number("fs.lease-break-time", 5, 120, "45", "s", "files", "how long a file's holder may take to let go"),
+    _FS.switch("fs.leases-enable", "1", "files", "programs may take leases on files", risk="stability"),
+    _FS.number("fs.mqueue.msg_max", 10, 65536, "10", "messages", "database", "messages in a POSIX queue", log=True),
+    _FS.size("fs.mqueue.msgsize_max", 8192, 16 * _MIB, "8192", "database", "size of a message in a POSIX queue"),
+    _FS.number("fs.mqueue.queues_max", 256, 65536, "256", "queues", "database", "POSIX queues", log=True),
+    _FS.number("fs.nr_open", 1048576, 2**30, "1048576", "files", "files web",
+               "files which a process may be allowed to have open", log=True, risk="stability"),
+    _FS.size("fs.pipe-max-size", 65536, 64 * _MIB, "1048576", "throughput compute",
+             "largest pipe which a user may ask for; rounded up to a power of two"),
+    _FS.number("fs.pipe-user-pages-hard", 16384, 4194304, "0", "pages", "containers",
+               "pages of all pipes of a user; more are refused", log=True, special=(("0", "no limit"),),
+               risk="stability"),
+    _FS.number("fs.pipe-user-pages-soft", 1024, 4194304, "16384", "pages", "containers throughput",
+               "pages of all pipes of a user; new ones get but two then", log=True, special=(("0", "no limit"),)),
+    _XFS.number("fs.xfs.speculative_prealloc_lifetime", 60, 86400, "300", "s", "storage files",
+                "how long space set aside beyond a file's end is kept", log=True),
+    _XFS.number("fs.xfs.xfssyncd_centisecs", 100, 12000, "3000", "1/100 s", "storage files",
+                "pause between writing back what describes files", log=True),
+)  # fmt: skip
+
+KERNEL = (
+    _KERNEL.switch("kernel.bpf_stats_enabled", "0", "latency", "measure the time of BPF programs", since="5.1"),
+    _KERNEL.number("kernel.hung_task_timeout_secs", 30, 1200, "120", "s", "storage compute",
+                   "how long a task may be stuck before the log says so", risk="none", special=_ZERO_OFF),
+    _KERNEL.size("kernel.msgmax", 8192, 16 * _MIB, "8192", "database", "size of a System V message"),
+    _KERNEL.size("kernel.msgmnb", 16384, 64 * _MIB, "16384", "database", "bytes in a System V queue"),
+    _KERNEL.number("kernel.msgmni", 1024, 32000, "32000", "queues", "database", "System V queues", log=True),
+    _KERNEL.switch("kernel.nmi_watchdog", "1", "latency compute",
+                   "look for CPUs that are stuck with interrupts off; costs a counter of the CPU"),
+    _KERNEL.choice("kernel.numa_balancing", "0 1 2", "", "compute database memory", "move memory to where it is used",
+                   special=(("0", "never"), ("1", "between NUMA nodes"), ("2", "between fast and slow memory"))),
+    _KERNEL.number("kernel.numa_balancing_promote_rate_limit_MBps", 64, 65536, "65536", "MB/s", "memory",
+                   "how much is moved from slow to fast memory", log=True, since="6.1"),
+    _KERNEL.number("kernel.numa_balancing_scan_delay_ms", 100, 10000, "1000", "ms", "compute memory",
+                   "age of a task from which its memory is looked at", until="5.13", log=True),
+    _KERNEL.number("kernel.numa_balancing_scan_period_max_ms", 1000, 600000, "60000", "ms", "compute memory",
+                   "longest pause between looks at a task's memory", until="5.13", log=True),
+    _KERNEL.number("kernel.numa_balancing_scan_period_min_ms", 100, 10000, "1000", "ms", "compute memory",
+                   "shortest pause between looks at a task's memory", until="5.13", log=True),
+    _KERNEL.number("kernel.numa_balancing_scan_size_mb", 16, 4096, "256", "MB", "compute memory",
+                   "memory of a task looked at in one go", until="5.13", log=True),
+    _KERNEL.ratio("kernel.perf_cpu_time_max_percent", 1, 100, "25", "compute", "time that sampling may take",
+                  risk="none", special=(("0", "no limit"),)),
+    _KERNEL.number("kernel.pid_max", 32768, 4194304, "", "tasks", "containers web", "where process numbers begin again",
+                   log=True, risk="stability"),
+    _KERNEL.switch("kernel.sched_autogroup_enabled", "1", "compute", "sessions, not tasks, share the CPUs"),
+    _BANDWIDTH.number("kernel.sched_cfs_bandwidth_slice_us", 1000, 20000, "5000", "us", "containers compute",
+                      "time which a CPU takes from a group's quota at once", log=True),
+    _KERNEL.switch("kernel.sched_energy_aware", "1", "compute", "save energy where CPUs differ", since="5.0"),
+    _KERNEL.number("kernel.sched_latency_ns", 1_000_000, 100_000_000, "", "ns", "compute latency",
+                   "time in which every task has its turn", until="5.13", log=True),
+    _KERNEL.number("kernel.sched_migration_cost_ns", 0, 10_000_000, "500000", "ns", "compute latency web",
+                   "time for which a task's cache counts as hot", until="5.13"),
+    _KERNEL.number("kernel.sched_min_granularity_ns", 100_000, 20_000_000, "", "ns", "compute latency",
+                   "least time for a task at a turn", until="5.13", log=True),
+    _KERNEL.number("kernel.sched_nr_migrate", 4, 128, "32", "tasks", "compute latency",
+                   "tasks moved between CPUs in one go", until="5.13", log=True),
+    _KERNEL.number("kernel.sched_rr_timeslice_ms", 5, 500, "100", "ms", "compute", "turn of a round-robin task",
+                   log=True, special=(("-1", "back to the default"), ("0", "back to the default"))),
+    _KERNEL.switch("kernel.sched_schedstats", "0", "compute", "measure the scheduler"),
+    _CLAMP.number("kernel.sched_util_clamp_max", 128, 1024, "1024", "1/1024 of a CPU", "compute",
+                  "most that a task may count for", since="5.3",
+                  constraints=("kernel.sched_util_clamp_min <= kernel.sched_util_clamp_max",)),
+    _CLAMP.number("kernel.sched_util_clamp_min", 0, 1024, "1024", "1/1024 of a CPU", "compute latency",
+                  "most that a task may ask to count for at least", since="5.3",
+                  constraints=("kernel.sched_util_clamp_min <= kernel.sched_util_clamp_max",)),
+    _CLAMP.number("kernel.sched_util_clamp_min_rt_default", 0, 1024, "1024", "1/1024 of a CPU", "compute latency",
+                  "what a real-time task counts for at least", since="5.8"),
+    _KERNEL.number("kernel.sched_wakeup_granularity_ns", 100_000, 30_000_000, "", "ns", "compute latency",
+                   "lead which a waking task needs to interrupt another", until="5.13", log=True),
+    _KERNEL.vector("kernel.sem",
+                   (Range(250, 65536, log=True), Range(32000, 1024000000, log=True), Range(32, 5000, log=True),
+                    Range(128, 32000, log=True)),
+                   "32000 1024000000 500 32000", "semaphores", "database",
+                   "System V: in a set, altogether, operations in a call, sets"),
+    _KERNEL.size("kernel.shmall", Share("pages", 1 / 2), _ALL_ADDRESSES, "18446744073692774399", "database",
+                 "System V shared memory altogether", unit="pages", risk="stability"),
+    _KERNEL.size("kernel.shmmax", Share("bytes", 1 / 2), _ALL_ADDRESSES, "18446744073692774399", "database",
+                 "largest System V shared memory", risk="stability"),
+    _KERNEL.number("kernel.shmmni", 4096, 32768, "4096", "segments", "database", "System V shared memories", log=True),
+    _KERNEL.switch("kernel.soft_watchdog", "1", "latency", "look for CPUs that no longer schedule"),
+    _KERNEL.switch("kernel.split_lock_mitigate", "1", "compute", "slow down programs that lock the memory bus",
+                   since="6.2", risk="stability"),
+    _KERNEL.switch("kernel.task_delayacct", "0", "compute", "measure what tasks wait for", since="5.14"),
+    _KERNEL.number("kernel.threads-max", Share("bytes", 1 / 524288, least=4096),
+                   Share("bytes", 1 / 32768, most=4194304), "", "tasks", "containers web",
+                   "tasks of the whole machine", log=True, risk="stability"),
+    _KERNEL.switch("kernel.timer_migration", "1", "latency compute", "idle CPUs leave their timers to busy ones"),
+    _KERNEL.switch("kernel.watchdog", "1", "latency", "both watchdogs at once"),
+    _KERNEL.number("kernel.watchdog_thresh", 5, 60, "10", "s", "latency", "how long a CPU may be stuck",
+                   special=_ZERO_OFF, risk="none"),
+)  # fmt: skip
+
+SETTINGS = FS + KERNEL
