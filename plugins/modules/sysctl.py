@@ -89,6 +89,9 @@ attributes:
 notes:
   - Needs Python 3.9 on the host, and root. Some parameters below V(net) can be set in a network namespace of one's
     own.
+  - A user who is not root can use O(state=leased) and O(state=restored) without become where role
+    P(autotune.kernel.access#role) has given him that right. The host then takes only what is in the catalogue, within
+    safe ranges, and O(allow_unsafe) counts for nothing; who may do more says the role.
   - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in
     C(/var/lib/autotune).
   - Where systemd is the init, the host's side of a lease is a transient unit, C(autotune-lease-*.service); elsewhere
@@ -276,11 +279,8 @@ mismatches:
   elements: dict
 """
 
-from dataclasses import asdict
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autotune.kernel.plugins.module_utils import _lease, _persist, _procfs
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils import _call, _delegate
 
 
 def main() -> None:
@@ -298,91 +298,13 @@ def main() -> None:
         required_if=[("state", "present", ["values"]), ("state", "leased", ["values", "holder"])],
         supports_check_mode=True,
     )
-    spelling: dict[str, str] = {}
-    try:
-        report = run(module.params, module.check_mode, spelling)
-    except Failure as failure:
-        result = failure.as_result()
-        result["parameters"] = spelt(result["parameters"], spelling)
-        module.fail_json(msg=str(failure), **result)
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'a file of the module'}: {error.strerror}")
-    for warning in report.warnings:
+    answer = _delegate.call if _delegate.is_needed() else _call.answer
+    result = answer(module.params, module.check_mode)
+    for warning in result.pop("warnings", ()):
         module.warn(warning)
-    module.exit_json(**result_of(report, module.params["state"], spelling))
-
-
-def run(params: dict, check: bool, spelling: dict[str, str]) -> _lease.Report:
-    """Do what the arguments ask for; fills `spelling` with the user's own spelling of each parameter."""
-    state, holder, persist, nonce = params["state"], params["holder"], params["persist"], params["nonce"]
-    if holder is not None and not (holder.strip() and holder.isprintable()):
-        raise Failure(f"holder: {holder!r} is not a name that could be shown to others.")
-    if state == "restored":
-        if params["values"]:
-            raise Failure("state=restored takes no values: it puts back those the host had.")
-        return _lease.give_back(holder, check, nonce) if persist is None else _persist.roll_back(persist, holder, check)
-    if state == "leased" and persist is not None:
-        raise Failure("persist goes with state=present: what is on loan is not kept.")
-    if params["lease"] < 1:
-        raise Failure(f"lease: {params['lease']} is not a time: give at least 1 second.")
-    values = canonical(params["values"], spelling)
-    allow_unsafe = canonical(dict.fromkeys(params["allow_unsafe"], ""), {})
-    if state == "leased":
-        return _lease.lend(values, holder, params["lease"], allow_unsafe, check, nonce, params["process_group"])
-    return _persist.keep(values, holder, persist, allow_unsafe, check, nonce)
-
-
-def canonical(values: dict, spelling: dict[str, str]) -> dict[str, str]:
-    """The values under their parameters' one name; raises Failure with every name and value that cannot be one."""
-    texts: dict[str, str] = {}
-    faults = []
-    for parameter, value in values.items():
-        try:
-            name, text = _procfs.canonical_name(parameter), _procfs.text_of(parameter, value)
-        except ValueError as error:
-            faults.append(str(error))
-            continue
-        if name in texts:
-            faults.append(f"{parameter} is the same parameter as {spelling[name]}")
-        texts[name], spelling[name] = text, parameter
-    if faults:
-        raise Failure("Nothing was written: " + "; ".join(faults) + ".")
-    return texts
-
-
-def spelt(by_parameter: dict, spelling: dict[str, str]) -> dict:
-    return {spelling.get(parameter, parameter): value for parameter, value in by_parameter.items()}
-
-
-def result_of(report: _lease.Report, state: str, spelling: dict[str, str]) -> dict:
-    changes = spelt(report.changes, spelling)
-    before = {parameter: change.before for parameter, change in changes.items()}
-    after = {parameter: change.after for parameter, change in changes.items()}
-    changed_keys = [parameter for parameter in changes if before[parameter] != after[parameter]]
-    result = {
-        "changed": bool(changed_keys) or (report.file is not None and report.file[1] != report.file[2]),
-        "before": before,
-        "after": after,
-        "changed_keys": changed_keys,
-        "parameters": {parameter: asdict(change) for parameter, change in changes.items()},
-        "diff": diff_of(before, after, report.file),
-        "verdict": report.verdict,
-    }
-    if report.lease:
-        result.update(lease=report.lease, originals=spelt(report.originals, spelling))
-    return result
-
-
-def diff_of(before: dict, after: dict, file: tuple[str, str, str] | None) -> list[dict[str, str]]:
-    diff = [{"before": lines(before), "after": lines(after), "before_header": "kernel", "after_header": "kernel"}]
-    if file:
-        path, found, wanted = file
-        diff.append({"before": found, "after": wanted, "before_header": path, "after_header": path})
-    return diff
-
-
-def lines(values: dict[str, str]) -> str:
-    return "".join(f"{parameter} = {value}\n" for parameter, value in values.items())
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":
