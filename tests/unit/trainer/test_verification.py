@@ -49,11 +49,10 @@ def simulated(generator: np.random.Generator, count: int, gain: float, noise: fl
     return pairs
 
 
-@pytest.mark.parametrize("noise", [0.002, 0.1])
-def test_a_candidate_that_changes_nothing_is_seldom_called_better(noise: float) -> None:
+def test_a_candidate_that_changes_nothing_is_seldom_called_better() -> None:
     """400 A/A studies of 12 pairs. At most 5 in 100 may err; about 2.5 are to be expected, and 20 is 3 sigma above."""
     generator = np.random.default_rng(1)
-    improved = sum(judged(simulated(generator, 12, 0.0, noise), 0.0).improved for dummy in range(400))
+    improved = sum(judged(simulated(generator, 12, 0.0, 0.03), 0.0).improved for dummy in range(400))
     assert improved <= 20
 
 

@@ -1,0 +1,94 @@
+"""How a fleet's study ends, and how everybody hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Ended
+
+NewRoom = Callable[..., Any]
+PATIENCE = 10.0
+
+
+def candidate(value: int) -> Job:
+    return Job("train", {"vm.swappiness": value})
+
+
+def test_a_stop_ends_what_is_being_measured(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first, second = room.worker("h1").baseline(), room.worker("h2").baseline()
+    measuring = room.measure(candidate(1), candidate(2))
+    first.receive("job")
+    second.receive("job")
+    first.leave("stopped by SIGINT", stopped=True)
+    with pytest.raises(Ended, match="stopped by SIGINT") as caught:
+        measuring.result(PATIENCE)
+    assert caught.value.stopped
+    # The other one may finish, and then hears how it ended.
+    second.answer()
+    room.fleet.end({"verdict": "stopped"}, patience=0)
+    assert second.receive("end")["result"] == {"verdict": "stopped"}
+
+
+def test_hears_an_idle_worker_say_farewell(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    idle, busy = room.worker("h1").baseline(), room.worker("h2").baseline()
+    measuring = room.measure(Job("verify", None, "h2", 1))
+    busy.receive("job")
+    idle.leave("stopped by SIGTERM", stopped=True)
+    with pytest.raises(Ended, match="stopped by SIGTERM") as caught:
+        measuring.result(PATIENCE)
+    assert caught.value.stopped
+    room.until(lambda: list(room.fleet.hosts) == ["h2"])
+
+
+def test_without_hosts_the_study_ends_with_the_last_reason(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first, second = room.worker("h1").baseline(), room.worker("h2").hello()
+    second.leave("vm.swappiness is read-only here")
+    measuring = room.measure(candidate(1))
+    first.receive("job")
+    first.leave("lost: no route to host")
+    with pytest.raises(Ended, match="h1: lost: no route to host") as caught:
+        measuring.result(PATIENCE)
+    assert not caught.value.stopped
+
+
+def test_a_host_that_comes_after_the_end_is_told_so(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    room.fleet.end({"verdict": "improved"}, patience=0)
+    assert room.worker("h1").hello().ready().receive("end")["result"] == {"verdict": "improved"}
+
+
+def test_end_waits_until_every_worker_has_heard_it(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    workers = [room.working(name, lambda job: {"metric": 100.0}) for name in ("h1", "h2")]
+    room.wait_for_baselines().result(PATIENCE)
+    room.fleet.end({"verdict": "improved"}, patience=PATIENCE)
+    assert room.fleet.hosts == {}
+    assert [worker.result(PATIENCE)["result"] for worker in workers] == [{"verdict": "improved"}] * 2
+
+
+@pytest.mark.parametrize("callback", ["on_host", "on_evaluation", "on_lost"])
+def test_a_store_that_fails_ends_the_study_and_not_a_host(callback: str, new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first, second = room.worker("h1"), room.worker("h2")
+    room.fails[callback] = StoreError("the store takes no more: disk full")
+    first.hello().ready()
+    if callback != "on_host":
+        first.receive("job")
+    if callback == "on_evaluation":
+        first.line.send("measurement", measurement={"metric": 100.0})
+    if callback == "on_lost":
+        first.leave()
+    with pytest.raises(Ended, match="the store takes no more: disk full") as caught:
+        room.wait_for_baselines().result(PATIENCE)
+    assert not caught.value.stopped
+    room.fleet.end({"verdict": "failed"}, patience=0)
+    # Whoever is there still hears it.
+    listener = second.hello().ready() if callback == "on_lost" else first
+    assert listener.receive("end")["result"] == {"verdict": "failed"}

@@ -1,0 +1,62 @@
+"""A workplace whose host is this machine, and whose values are only remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import ApplyFailed, Workplace
+
+
+class FakeHost:
+    """Keeps what is applied, with vm.swappiness clamped to 50; refuses the values in `refused`."""
+
+    def __init__(self) -> None:
+        self.applied: list[dict[str, Any]] = []
+        self.refused: list[int] = []
+        self.disturbance: str | None = None
+
+    def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
+        if values["vm.swappiness"] in self.refused:
+            raise ApplyFailed("vm.swappiness: 13 was not taken: Invalid argument")
+        self.applied.append(dict(values))
+        return {"vm.swappiness": str(min(int(values["vm.swappiness"]), 50))}
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    return FakeHost()
+
+
+@pytest.fixture
+def new_workplace(host: FakeHost) -> Iterator[Callable[..., Workplace]]:
+    """A workplace for a study with that benchmark, and any other field."""
+    benchmarks: list[Benchmark] = []
+
+    def make(command: str = "echo throughput: 94.5", **fields: Any) -> Workplace:
+        content = {
+            "workload_name": "small",
+            "reward_metric": "throughput",
+            "benchmark_command": command,
+            "action_space": [{"param": "vm.swappiness", "min": 0, "max": 100}],
+        }
+        transport = LocalTransport()
+        benchmarks.append(Benchmark(transport, {}, 20))
+        benchmarks[-1].ship([])
+        return Workplace(
+            host="h1",
+            study=Study.model_validate({**content, **fields}),
+            apply=host.apply,
+            disturbance=lambda kept: host.disturbance,
+            transport=transport,
+            benchmark=benchmarks[-1],
+            connect_seconds=0.25,
+        )
+
+    yield make
+    for benchmark in benchmarks:
+        benchmark.remove()

@@ -1,0 +1,73 @@
+"""What a benchmark's output says."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Output
+
+
+@pytest.mark.parametrize(
+    ("line", "streamed"),
+    [
+        ("m: 5", [5.0]),
+        ("m: 5.25", [5.25]),
+        ("m: .5", [0.5]),
+        ("m: 5.", [5.0]),
+        ("m: -5", [-5.0]),
+        ("m: +5", [5.0]),
+        ("m: 1e3", [1000.0]),
+        ("m: 1.5E-3", [0.0015]),
+        ("  m  :  5  ", [5.0]),
+        ("m:5", [5.0]),
+        ("m: 5\r", [5.0]),
+        ("50 %\r100 %\rm: 5", [5.0]),
+        ("\x1b[32mm: 5\x1b[0m", [5.0]),
+        ("\x1b[2K\x1b[1Gm: \x1b[1;31m5\x1b[m", [5.0]),
+        ("M: 5", []),
+        ("mm: 5", []),
+        ("m 5", []),
+        ("m = 5", []),
+        ("m:", []),
+        ("the m: 5", []),
+        ("", []),
+    ],
+)
+def test_finds_the_metric_in_a_line(line: str, streamed: list[float]) -> None:
+    output = Output("m")
+    output.take(line)
+    assert (output.streamed, output.unreadable) == (streamed, "")
+
+
+@pytest.mark.parametrize(
+    "text", ["1.234,5", "1,234.5", "1 234", "94.3 Mbit/s", "5K", "0x10", "1_000", "٥", "five", "5 6", "--5", "1e"]
+)
+def test_takes_nothing_for_a_number_that_is_none(text: str) -> None:
+    output = Output("m")
+    output.take(f"m: {text}")
+    assert (output.streamed, output.unreadable) == ([], text)
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "inf", "-inf", "1e999"])
+def test_what_is_not_finite_is_no_metric(text: str) -> None:
+    output = Output("m")
+    output.take(f"m: {text}")
+    output.take(f"other: {text}")
+    assert len(output.streamed) == 1
+    assert output.metrics == {}
+
+
+def test_keeps_the_last_of_every_metric_and_all_of_the_wanted_one() -> None:
+    output = Output("m")
+    for line in ("m: 1", "other: 7", "m: 2", "note: hello", "other: 8", "m: 3"):
+        output.take(line)
+    assert (output.streamed, output.metrics) == ([1.0, 2.0, 3.0], {"m": 3.0, "other": 8.0})
+
+
+def test_the_last_of_very_many_is_the_result_and_memory_has_an_end() -> None:
+    output = Output("m")
+    for at in range(30_000):
+        output.take(f"m: {at}")
+        output.take(f"m{at}: 1")
+    assert output.streamed[-1] == 29_999
+    assert len(output.streamed) == 10_000
+    assert len(output.metrics) == 1000

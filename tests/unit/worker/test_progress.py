@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.progress import duration, progress_line
+
+PROGRESS: dict[str, Any] = {
+    "number": 12,
+    "of": 87,
+    "phase": "train",
+    "metric": 94.3,
+    "change": 213.44,
+    "best": 250.1,
+    "left": 180.0,
+    "error": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "12/87 lab1 train: 94.3 throughput (+213.4 %), best +250.1 %, 3 min left"),
+        ({"change": -3.0, "best": -1.0}, "12/87 lab1 train: 94.3 throughput (-3.0 %), best -1.0 %, 3 min left"),
+        (
+            {"phase": "baseline", "change": None, "best": None, "metric": 123456789.0},
+            "12/87 lab1 baseline: 1.23457e+08 throughput, 3 min left",
+        ),
+        (
+            {"error": "the benchmark ran into its time limit of 5 s", "metric": None, "change": None},
+            "12/87 lab1 train: failed: the benchmark ran into its time limit of 5 s, best +250.1 %, 3 min left",
+        ),
+    ],
+)
+def test_one_line_tells_an_evaluation(changes: dict[str, Any], line: str) -> None:
+    assert progress_line("lab1", "throughput", PROGRESS | changes) == line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (45.4, "45 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (180, "3 min"),
+        (5340, "89 min"),
+        (5400, "1 h 30 min"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_a_duration_reads_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

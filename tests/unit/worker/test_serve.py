@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Measurement
+from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.rehearsal import rehearse
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import (
+    ApplyFailed,
+    Refused,
+    Workplace,
+    evaluate,
+    serve,
+)
+
+NewWorkplace = Callable[..., Workplace]
+PATIENCE = 20.0
+
+
+class Never:
+    """Interrupts that do not come."""
+
+    allowed = nullcontext
+
+
+NEVER: Any = Never()
+JOB = {"kind": "job", "phase": "train", "values": {"vm.swappiness": 80}}
+
+
+@pytest.fixture
+def trainer() -> Iterator[tuple[Line, Line]]:
+    """The trainer's end of the line, and the worker's."""
+    own, theirs = socket.socketpair()
+    own.settimeout(PATIENCE)
+    lines = Line(own), Line(theirs)
+    yield lines
+    for line in lines:
+        line.close()
+
+
+@pytest.fixture
+def shown() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def serving(
+    trainer: tuple[Line, Line], new_workplace: NewWorkplace, shown: list[str]
+) -> Iterator[Callable[..., Future[dict[str, Any]]]]:
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda **fields: pool.submit(serve, new_workplace(**fields), trainer[1], NEVER, shown.append)
+        trainer[0].close()
+
+
+def test_answers_jobs_until_the_study_ends(
+    trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], shown: list[str]
+) -> None:
+    running = serving()
+    trainer[0].send(**JOB)
+    first = trainer[0].receive()["measurement"]
+    assert (first["metric"], first["actual"], first["streamed"]) == (94.5, {"vm.swappiness": "50"}, [])
+    assert set(first["seconds"]) == {"connect", "wait", "apply", "benchmark", "sample"}
+    assert first["seconds"]["connect"] == 0.25
+    assert Measurement.from_message(first).metric == 94.5
+    progress = {"number": 1, "of": 9, "phase": "train", "metric": 94.5, "change": 2.0, "best": None, "left": 5.0}
+    trainer[0].send("progress", **progress, error=None)
+    trainer[0].send("notice", text="raise total_timesteps")
+    trainer[0].send(**JOB)
+    # Connecting was paid once.
+    assert set(trainer[0].receive()["measurement"]["seconds"]) == {"wait", "apply", "benchmark", "sample"}
+    trainer[0].send("end", result={"verdict": "improved"})
+    assert running.result(PATIENCE) == {"verdict": "improved"}
+    assert shown == ["1/9 h1 train: 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
+
+
+def test_a_trainer_that_does_not_want_the_host_says_why(
+    trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]]
+) -> None:
+    running = serving()
+    trainer[0].send("refused", reason="h1 and h2 are the same kernel")
+    with pytest.raises(Refused, match="h1 and h2 are the same kernel"):
+        running.result(PATIENCE)
+
+
+def test_notices_that_the_trainer_is_gone(
+    trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]]
+) -> None:
+    running = serving()
+    trainer[0].close()
+    with pytest.raises(Disconnected):
+        running.result(PATIENCE)
+
+
+def test_values_that_are_not_taken_are_a_measurement(host: Any, new_workplace: NewWorkplace) -> None:
+    host.refused = [80]
+    measurement = evaluate(new_workplace("touch never; echo throughput: 1"), JOB, NEVER)
+    assert measurement["error"] == ("the values were not taken: vm.swappiness: 13 was not taken: Invalid argument")
+    assert set(measurement["seconds"]) == {"apply"}
+    assert Measurement.from_message(measurement).error == measurement["error"]
+
+
+def test_a_benchmark_that_fails_is_a_measurement_of_what_the_kernel_kept(new_workplace: NewWorkplace) -> None:
+    measurement = evaluate(new_workplace("false"), JOB, NEVER)
+    assert measurement["error"] == "the benchmark ended with exit code 1: no message"
+    assert (measurement["actual"], "metric" in measurement) == ({"vm.swappiness": "50"}, False)
+
+
+def test_an_evaluation_that_was_disturbed_has_no_metric(host: Any, new_workplace: NewWorkplace) -> None:
+    host.disturbance = "vm.swappiness was changed meanwhile: 50 became 10"
+    measurement = evaluate(new_workplace(), JOB, NEVER)
+    assert measurement["error"] == "vm.swappiness was changed meanwhile: 50 became 10"
+    assert "metric" not in measurement
+
+
+def test_samples_what_the_study_wants_to_see_and_nothing_else(new_workplace: NewWorkplace) -> None:
+    workplace = new_workplace("sh -c 'sleep 0.5; echo throughput: 1'", state_space=[{"metric": "load_1m"}])
+    assert set(evaluate(workplace, JOB, NEVER)["observations"]) == {"load_1m"}
+    assert evaluate(new_workplace(), JOB, NEVER)["observations"] == {}
+
+
+FACTS = {"values": {"vm.swappiness": "60"}}
+
+
+def test_a_dry_run_shows_what_it_would_do(host: Any, new_workplace: NewWorkplace, shown: list[str]) -> None:
+    rehearse(new_workplace(), FACTS, run_benchmark=True, show=shown.append)
+    assert shown[:3] == [
+        "dry run on h1: connected, 1 parameters there and writable; nothing will be set",
+        "  would try vm.swappiness: now 60, from 0 to 100",
+        "  h1 would take both ends of every range",
+    ]
+    assert shown[3].startswith("  the benchmark works: 94.5 throughput in ")
+    assert "on this host alone 69 evaluations would take about " in shown[3]
+    assert host.applied == [{"vm.swappiness": 0}, {"vm.swappiness": 100}]
+
+
+def test_check_mode_leaves_the_benchmark_alone(new_workplace: NewWorkplace, shown: list[str]) -> None:
+    rehearse(new_workplace("false"), FACTS, run_benchmark=False, show=shown.append)
+    assert len(shown) == 3
+
+
+def test_a_dry_run_finds_an_end_that_the_host_refuses(host: Any, new_workplace: NewWorkplace) -> None:
+    host.refused = [100]
+    with pytest.raises(ApplyFailed, match="Invalid argument"):
+        rehearse(new_workplace(), FACTS, run_benchmark=True, show=lambda line: None)
