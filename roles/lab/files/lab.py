@@ -96,6 +96,9 @@ def claim(lab: Lab) -> None:
 
 
 def main(state: str) -> None:
+    # The hosts inherit this. The user's own PATH may lack /usr/sbin, and nothing else of the user's belongs on a host.
+    os.environ.clear()
+    os.environ.update(PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG="C.UTF-8")
     lab = read_lab(sys.stdin.read())
     lab_links.check(lab.name, lab.directory, lab.network)
     if state == "present" or lab.directory.exists():
