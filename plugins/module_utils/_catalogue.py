@@ -10,7 +10,8 @@ it was: slow it may be. A setting that is not here can be used; nothing is known
 from __future__ import annotations
 
 import re
-from typing import Optional
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue_kernel,
@@ -44,22 +45,22 @@ def why_unsafe(parameter: str, text: str, machine: Machine) -> Optional[str]:
     'vm.swappiness: 300 is not within the safe range 0 to 200'
     """
     setting = find(parameter)
-    if setting is None or text in dict(setting.special).keys() - _denied(setting):
+    return None if setting is None else outside(parameter, text, setting, setting.safe_range(machine))
+
+
+def outside(parameter: str, text: str, setting: Setting, safe: Sequence[Any]) -> Optional[str]:
+    """The same for the values of `safe`, which has the form of the entry's safe_range()."""
+    if text in {value for value, meaning in setting.special if not meaning.endswith("denied")}:
         return None
     if setting.choices:
-        safe = text in setting.choices
-        return None if safe else f"{parameter}: {text} is not among the safe choices {', '.join(setting.choices)}"
+        return None if text in safe else f"{parameter}: {text} is not among the safe choices {', '.join(safe)}"
     numbers = text.split()
-    if len(numbers) != len(setting.ranges) or not all(map(_NUMBER.fullmatch, numbers)):
-        wanted = "a whole number" if len(setting.ranges) == 1 else f"{len(setting.ranges)} whole numbers"
+    if len(numbers) != len(safe) or not all(map(_NUMBER.fullmatch, numbers)):
+        wanted = "a whole number" if len(safe) == 1 else f"{len(safe)} whole numbers"
         return f"{parameter}: {text!r} is not {wanted}"
     for at, number in enumerate(numbers):
-        low, high = setting.ranges[at].on(machine)
+        low, high = safe[at]
         if not low <= int(number) <= high:
             place = parameter if len(numbers) == 1 else f"{parameter}[{at}]"
             return f"{place}: {number} is not within the safe range {low} to {high}"
     return None
-
-
-def _denied(setting: Setting) -> set[str]:
-    return {value for value, meaning in setting.special if meaning.endswith("denied")}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 KINDS = ("int", "boolean", "choice", "vector", "bytes", "ratio")
 # What a wrong value costs: nothing worth mentioning, speed, the machine's or its services' working, its safety.
@@ -73,8 +73,11 @@ class Range:
     high: Limit
     log: bool = False
 
-    def on(self, machine: Machine) -> tuple[int, int]:
-        return _on(self.low, machine), _on(self.high, machine)
+    def on(self, machine: Optional[Machine]) -> tuple[int, int]:
+        """The ends on this machine; where nothing is known of it, the widest that could be safe."""
+        low = self.low if isinstance(self.low, int) else self.low.on(machine) if machine else self.low.least
+        high = self.high if isinstance(self.high, int) else self.high.on(machine) if machine else self.high.most
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Setting:
     distribution. special: values with a meaning of their own, whether inside the range or not. constraints: with other
     settings, as `a < b`, `a <= b`, `excludes b`, `resets b`, or `ascending`. since: the first kernel that has it, empty
     for all from 4.18 on. until: the first that has it no more. page: of the kernel's documentation.
-    A component `*` of the name stands for any device or size.
+    A component `*` of the name stands for any device or size. is_open: kernel modules may bring further choices.
     """
 
     name: str
@@ -102,9 +105,10 @@ class Setting:
     risk: str = "performance"
     since: str = ""
     until: str = ""
+    is_open: bool = False
 
-    def safe_range(self, machine: Machine) -> list[list[int]] | list[str]:
-        """The safe values on this machine: [low, high] of each number, or the choices."""
+    def safe_range(self, machine: Optional[Machine]) -> list[Any]:
+        """The safe values on this machine (None: on any): [low, high] of each number, or the choices."""
         return list(self.choices) if self.choices else [list(one.on(machine)) for one in self.ranges]
 
     @property
@@ -159,7 +163,3 @@ class Chapter:
         return Setting(
             name=name, kind=kind, default=default, workloads=tuple(workloads.split()), summary=summary, **fields
         )
-
-
-def _on(limit: Limit, machine: Machine) -> int:
-    return limit.on(machine) if isinstance(limit, Share) else limit

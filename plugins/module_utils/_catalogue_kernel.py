@@ -121,7 +121,7 @@ KERNEL = (
     _KERNEL.number("kernel.shmmni", 4096, 32768, "4096", "segments", "database", "System V shared memories", log=True),
     _KERNEL.switch("kernel.soft_watchdog", "1", "latency", "look for CPUs that no longer schedule"),
     _KERNEL.switch("kernel.split_lock_mitigate", "1", "compute", "slow down programs that lock the memory bus",
-                   since="6.2", risk="stability"),
+                   since="6.2", risk="security"),
     _KERNEL.switch("kernel.task_delayacct", "0", "compute", "measure what tasks wait for", since="5.14"),
     _KERNEL.number("kernel.threads-max", Share("bytes", 1 / 524288, least=4096),
                    Share("bytes", 1 / 32768, most=4194304), "", "tasks", "containers web",

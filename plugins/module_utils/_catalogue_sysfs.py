@@ -42,7 +42,7 @@ SETTINGS = (
     _THP.number(f"{_DAEMON}.max_ptes_shared", 0, 511, "256", "pages", "memory",
                 "shared pages copied for a huge page", since="5.8"),
     _BLOCK.choice("block.*.scheduler", "none mq-deadline kyber bfq", "", "storage database latency",
-                  "order in which requests go to the device",
+                  "order in which requests go to the device", is_open=True,
                   constraints=("resets block.*.nr_requests", "resets block.*.wbt_lat_usec")),
     _BLOCK.size("block.*.read_ahead_kb", 4, 16384, "128", "storage database throughput",
                 "read ahead of a program that reads in order", unit="KiB", special=_ZERO_OFF),

@@ -18,8 +18,16 @@ options:
   parameters:
     description:
       - The parameters to look at. Without it, all which the host has.
+      - Beside sysctls these may be V(transparent_hugepage.<name>), V(block.<device>.<name>) for the queue of a block
+        device, and V(sched.<name>) for the scheduler's settings in debugfs.
     type: list
     elements: str
+  catalogue:
+    description:
+      - Look at those parameters of the host which the collection's catalogue knows, that is which matter for
+        performance. Together with O(parameters), at both.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Changes nothing in any mode.
@@ -72,10 +80,29 @@ memory_bytes:
   description: Memory of the machine.
   returned: always
   type: int
+link_mbit:
+  description: Speed of the fastest network link, 1000 where none tells.
+  returned: always
+  type: int
+page_bytes:
+  description: Size of a page of memory.
+  returned: always
+  type: int
 effective_uid:
   description: User ID under which the module ran, 0 for root.
   returned: always
   type: int
+gate:
+  description:
+    - The program of role P(autotune.kernel.access#role) by which M(autotune.kernel.sysctl) works here for a user who is
+      not root. If it did, everything else here is what it says. Null for root, and where there is none.
+  returned: always
+  type: str
+  sample: /usr/local/libexec/autotune-sysctl
+gate_said:
+  description: One line on what that program does not do for this user, null if there is nothing to say.
+  returned: always
+  type: str
 parameters:
   description: What there is to say about each parameter.
   returned: always
@@ -95,14 +122,36 @@ parameters:
       type: str
     denied:
       description: Whether M(autotune.kernel.sysctl) sets it only if O(autotune.kernel.sysctl#module:allow_unsafe)
-        names it.
+        names it. With RV(gate), whether this user may not set it.
       type: bool
     namespaced:
       description: Whether each network namespace has its own; null if that cannot be told, as for V(net.*) in the
         initial one.
       type: bool
+    kind:
+      description: Kind of the value, one of V(int), V(boolean), V(choice), V(vector), V(bytes) and V(ratio); null for
+        what the catalogue does not know.
+      type: str
+    risk:
+      description: What a wrong value can cost, one of V(none), V(performance), V(stability) and V(security); null for
+        what the catalogue does not know.
+      type: str
+    safe_range:
+      description: The values that are safe on this machine, as the least and the most of each number, or as a list of
+        choices; null for what the catalogue does not know.
+      type: list
+      elements: raw
   sample:
-    vm.swappiness: {exists: true, readable: true, writable: true, value: "60", denied: false, namespaced: false}
+    vm.swappiness:
+      exists: true
+      readable: true
+      writable: true
+      value: "60"
+      denied: false
+      namespaced: false
+      kind: int
+      risk: performance
+      safe_range: [[0, 200]]
 managed_by:
   description: Daemons running on the host that set parameters by themselves.
   returned: always
@@ -121,38 +170,28 @@ verdict:
   type: dict
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autotune.kernel.plugins.module_utils import _host, _journal, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _delegate, _facts, _host
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"parameters": {"type": "list", "elements": "str"}},
+        argument_spec={
+            "parameters": {"type": "list", "elements": "str"},
+            "catalogue": {"type": "bool", "default": False},
+        },
         supports_check_mode=True,
     )
     names = module.params["parameters"]
+    if module.params["catalogue"]:
+        names = [*(names or ()), *_host.catalogued()]
     try:
-        parameters = {name: _host.look_at(name) for name in (_host.parameters() if names is None else names)}
-        lease = _journal.read()
+        if _delegate.is_needed():
+            module.exit_json(**_delegate.facts(names))
+        module.exit_json(**_facts.facts(names))
     except (Failure, ValueError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(
-        kernel=os.uname().release,
-        boot_id=_procfs.boot_id(),
-        network_namespace=_procfs.network_namespace(),
-        cpus=os.sysconf("SC_NPROCESSORS_ONLN"),
-        memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        effective_uid=os.geteuid(),
-        parameters=parameters,
-        managed_by=_host.managed_by(),
-        lease=None
-        if lease is None
-        else {"holder": lease.holder, "nonce": lease.nonce, "expires_in": round(lease.expires_in, 3)},
-        verdict=_journal.read_verdict(),
-    )
 
 
 if __name__ == "__main__":

@@ -29,11 +29,29 @@ def test_tells_of_the_host_and_its_parameters(procfs: Path, call: Call) -> None:
         "value": "60",
         "denied": False,
         "namespaced": False,
+        "kind": "int",
+        "risk": "performance",
+        "safe_range": [[0, 200]],
     }
+    assert result["parameters"]["kernel.core_pattern"]["safe_range"] is None
     assert result["parameters"]["vm.nothing"]["exists"] is False
     assert result["parameters"]["kernel.core_pattern"]["denied"] is True
     assert result["parameters"]["net.ipv4.tcp_rmem"]["namespaced"] is True
     assert result["parameters"]["net.ipv4.tcp_rmem"]["value"] == "4096 131072 6291456"
+
+
+def test_looks_at_what_the_catalogue_knows_and_at_what_is_named_besides(procfs: Path, call: Call) -> None:
+    assert set(call(main, catalogue=True)["parameters"]) == {"net.ipv4.tcp_rmem", "vm.swappiness"}
+    parameters = call(main, catalogue=True, parameters=["kernel.core_pattern"])["parameters"]
+    assert set(parameters) == {"net.ipv4.tcp_rmem", "vm.swappiness", "kernel.core_pattern"}
+
+
+def test_safe_choices_are_those_which_the_kernel_offers(procfs: Path, call: Call) -> None:
+    queue = procfs.parent / "sys/block/sda/queue"
+    queue.mkdir(parents=True)
+    (queue / "scheduler").write_text("none [mq-deadline] adios\n")
+    found = call(main)["parameters"]["block.sda.scheduler"]
+    assert (found["value"], found["kind"], found["safe_range"]) == ("mq-deadline", "choice", ["none", "mq-deadline"])
 
 
 def test_in_the_initial_namespace_it_cannot_tell_what_is_namespaced(procfs: Path, call: Call) -> None:
