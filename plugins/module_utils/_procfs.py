@@ -191,8 +191,8 @@ def boot_id() -> str:
 
 
 def network_namespace() -> int:
-    """The inode of this process's network namespace, on which net.* depends."""
-    return os.stat("/proc/self/ns/net").st_ino
+    """The inode of this thread's network namespace, on which net.* depends."""
+    return os.stat("/proc/thread-self/ns/net").st_ino
 
 
 def in_initial_network_namespace() -> bool:
