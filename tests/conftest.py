@@ -1,4 +1,10 @@
 from __future__ import annotations
 
 # First of all: ansible-core replaces sys.intern, and after that torch's optimisers cannot be imported any more.
-import torch._dynamo  # noqa: F401
+import torch._dynamo  # noqa: F401, I001
+
+from hypothesis import HealthCheck, settings
+
+# A busy machine makes no test fail: examples may take as long as they take.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")

@@ -20,7 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluatio
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Fleet
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Line
 
-PATIENCE = 10.0  # seconds until a test that waits for ever is one that fails
+PATIENCE = 30.0  # seconds until a test that waits for ever is one that fails
 
 Measure = Callable[[dict[str, Any]], dict[str, Any]]
 

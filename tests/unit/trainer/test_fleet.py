@@ -11,7 +11,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet imp
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected
 
 NewRoom = Callable[..., Any]
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def candidate(value: int) -> Job:

@@ -123,7 +123,7 @@ def test_fewer_than_four_pairs_leave_nothing_to_judge_by(count: int) -> None:
     assert judge(pairs, "maximise", confidence=0.95, min_improvement=0, seed=1) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([90.0, 100.0, 100.0 + 1e-12, 110.0]), min_size=4, max_size=8), st.booleans())
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
 def test_every_proof_is_finite(candidates: list[float], two_hosts: bool) -> None:

@@ -16,7 +16,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local impo
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import output_of
 
 Script = Callable[[str], str]
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @pytest.fixture
