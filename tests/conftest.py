@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-# First of all: ansible-core replaces sys.intern, and after that torch's optimisers cannot be imported any more.
-import torch._dynamo  # noqa: F401, I001
-
+# Before anything of Ansible's: it replaces sys.intern, and after that torch's optimisers cannot be imported any more.
+import torch._dynamo  # noqa: F401
 from hypothesis import HealthCheck, settings
 
 # A busy machine makes no test fail: examples may take as long as they take.
