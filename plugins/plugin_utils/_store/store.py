@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url, select
+from sqlalchemy import Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -41,6 +41,7 @@ def open_store(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
     try:
         Base.metadata.create_all(engine)
+        _add_missing_columns(engine)
         with engine.begin() as connection:
             # Tables that exist already prove nothing about writing; find out before any host is touched.
             connection.execute(EventRow.__table__.delete().where(EventRow.id < 0))  # type: ignore[attr-defined]
@@ -49,6 +50,17 @@ def open_store(url: str) -> Engine:
             f"the store {shown(url)} cannot be written: {_cause(error)}; set `store` to one that can"
         ) from None
     return engine
+
+
+def _add_missing_columns(engine: Engine) -> None:
+    """For a store that an earlier version made: what it did not keep is empty there."""
+    with engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in known:
+                    kind = column.type.compile(engine.dialect)
+                    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 def shown(url: str) -> str:

@@ -62,7 +62,8 @@ class EvaluationRow(Base):
     """One evaluation.
 
     `asked` are the values of the candidate, `actual` what the kernel kept of them. `performance` is the log ratio to
-    the host's baseline (above 0 is better), `seconds` the duration of each stage. A failed one has an `error` and no
+    the host's baseline (above 0 is better), `strain` what went wrong on the host, `stability_parts` the factors of the
+    stability that follow from it, `seconds` the duration of each stage. A failed one has an `error` and no
     metric.
     """
 
@@ -81,8 +82,10 @@ class EvaluationRow(Base):
     metrics: Mapped[dict[str, Any]]
     performance: Mapped[float | None]
     stability: Mapped[float | None]
+    stability_parts: Mapped[dict[str, Any] | None]
     reward: Mapped[float | None]
     observations: Mapped[dict[str, Any]]
+    strain: Mapped[dict[str, Any] | None]
     seconds: Mapped[dict[str, Any]]
     error: Mapped[str | None]
     finished: Mapped[datetime]

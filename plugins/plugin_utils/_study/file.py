@@ -9,15 +9,19 @@ import difflib
 import json
 import re
 import stat
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
 from pydantic import BaseModel, ValidationError
 
+from .completion import completed
+from .guard import Caution, Guard
 from .parameters import BoolParameter, ChoiceParameter, Element, IntParameter, VectorParameter
+from .presets import KnownHost, safe_on_all
 from .study import RewardWeights, StateMetric, Study, TrainingConfig, Verification, script_of
 
 _LARGEST = 1_000_000
@@ -26,6 +30,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     TrainingConfig,
     Verification,
     RewardWeights,
+    Guard,
+    Caution,
     StateMetric,
     IntParameter,
     BoolParameter,
@@ -49,10 +55,14 @@ class StudyError(Exception):
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study and the files to ship with it, as (path on the controller, path in the benchmark's folder)."""
+    """A study and the files to ship with it, as (path on the controller, path in the benchmark's folder).
+
+    notices: what the user should know of the study, though nothing is wrong with it.
+    """
 
     study: Study
     files: list[tuple[Path, str]]
+    notices: list[str] = field(default_factory=list)
 
 
 class _StudyLoader(yaml.SafeLoader):
@@ -92,25 +102,30 @@ _StudyLoader.add_implicit_resolver(
 )
 
 
-def read_study(path: Path, folder: Path) -> StudyFile:
+def read_study(path: Path, folder: Path, hosts: Sequence[KnownHost] = ()) -> StudyFile:
     """The study at `path`; the files it names are looked for beside it, then in `folder`.
 
+    `hosts` are those of the run, as far as they are known: presets and safe ranges depend on them.
     Raises StudyError with every mistake in it.
     """
-    data = _parse(path)
+    data, notices = completed(_parse(path), hosts)
 
     def find(name: str) -> Path | None:
         return next((place / name for place in (path.parent, folder) if (place / name).is_file()), None)
 
     try:
         allowed = data.get("allow_unsafe")
-        context = {"find": find, "allow_unsafe": allowed if isinstance(allowed, list) else []}
+        context = {
+            "find": find,
+            "allow_unsafe": [_canonical(name) for name in allowed] if isinstance(allowed, list) else [],
+            "safe": lambda setting: safe_on_all(setting, hosts),
+        }
         study = Study.model_validate(data, context=context)
     except ValidationError as error:
-        raise StudyError(path, [_line(e) for e in error.errors()]) from None
+        raise StudyError(path, _lines(error, notices)) from None
     names = dict.fromkeys([*filter(None, map(script_of, study.commands)), *study.files])
     found = [(find(name), name) for name in names]
-    return StudyFile(study, [(source, name) for source, name in found if source])
+    return StudyFile(study, [(source, name) for source, name in found if source], notices)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -152,6 +167,25 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if keys.count(key) > 1:
             raise ValueError(f"'{key}' is there twice")
     return dict(pairs)
+
+
+def _canonical(name: Any) -> Any:
+    try:
+        return canonical_name(name)
+    except ValueError:
+        return name
+
+
+def _lines(error: ValidationError, notices: Sequence[str]) -> list[str]:
+    mistakes = error.errors()
+    places = [mistake["loc"] for mistake in mistakes]
+    lines = [
+        _line(mistake)
+        for mistake in mistakes
+        # A preset that does not exist leaves nothing to search.
+        if not (mistake["loc"] == ("action_space",) and mistake["type"] == "missing" and ("parameters",) in places)
+    ]
+    return lines if len(lines) > 1 or ("action_space",) not in places else [*lines, *notices]
 
 
 def _line(error: Any) -> str:

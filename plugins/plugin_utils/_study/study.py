@@ -8,13 +8,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from ansible_collections.autotune.kernel.plugins.module_utils._constraints import EXCLUSIVE
+from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
 from pydantic import Field, ValidationInfo, field_validator
 
 from .constraints import parse_constraint
+from .guard import Caution, Guard
 from .metrics import SYSTEM_METRICS
 from .parameters import AnyParameter, Strict
+from .presets import named
 from .space import SearchSpace
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
@@ -77,12 +81,16 @@ class RewardWeights(Strict):
 
 
 class Study(Strict):
-    """One tuning job. Field order matters: a check may look at the fields above its own."""
+    """One tuning job. Field order matters: a check may look at the fields above its own.
+
+    parameters: presets, whose entries are in action_space already (see completion.py).
+    """
 
     workload_name: Annotated[str, Field(pattern=_NAME)]
     reward_metric: Annotated[str, Field(pattern=_METRIC)]
     direction: Literal["maximise", "minimise"] = "maximise"
     allow_unsafe: list[str] = []
+    parameters: list[str] = []
     action_space: list[AnyParameter] = Field(min_length=1, max_length=200)
     constraints: list[str] = Field(default=[], validate_default=True)
     state_space: list[StateMetric] = []
@@ -95,8 +103,24 @@ class Study(Strict):
     training_config: TrainingConfig = TrainingConfig()
     verification: Verification = Verification()
     reward: RewardWeights = RewardWeights()
+    guard: Guard = Guard()
+    exploration: Literal["free", "cautious"] = "free"
+    caution: Caution = Caution()
     baseline_evaluations: int = Field(default=3, ge=2, le=100)
     control_interval: int = Field(default=10, ge=1, description="a control after this many evaluations on a host")
+
+    @field_validator("allow_unsafe")
+    @classmethod
+    def _are_names(cls, names: list[str]) -> list[str]:
+        return [canonical_name(name) for name in names]
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _are_presets(cls, texts: Any) -> Any:
+        listed = [texts] if isinstance(texts, str) else texts
+        for text in listed if isinstance(listed, list) else ():
+            named(str(text))
+        return listed
 
     @field_validator("action_space")
     @classmethod
@@ -105,6 +129,9 @@ class Study(Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"names {' and '.join(twice)} twice")
+        for one, other in EXCLUSIVE:
+            if one in names and other in names:
+                raise ValueError(f"{one} and {other} exclude each other; tune one of them")
         return parameters
 
     @field_validator("constraints")
@@ -147,6 +174,15 @@ class Study(Strict):
             raise ValueError(f"names {script}, which is neither beside the study nor in the current folder")
         return command
 
+    @field_validator("guard")
+    @classmethod
+    def _checks_health_with_a_command(cls, guard: Guard, info: ValidationInfo) -> Guard:
+        try:
+            cls._is_a_command(guard.health_command, info)
+        except ValueError as error:
+            raise ValueError(f"health_command {error}") from error
+        return guard
+
     @field_validator("files")
     @classmethod
     def _exist(cls, names: list[str], info: ValidationInfo) -> list[str]:
@@ -171,7 +207,8 @@ class Study(Strict):
 
     @property
     def commands(self) -> list[list[str]]:
-        return [shlex.split(text) for text in (self.benchmark_command, self.setup, self.teardown) if text]
+        texts = (self.benchmark_command, self.setup, self.teardown, self.guard.health_command)
+        return [shlex.split(text) for text in texts if text]
 
 
 def script_of(words: list[str]) -> str | None:

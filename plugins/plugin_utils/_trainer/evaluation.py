@@ -31,7 +31,8 @@ class Measurement:
 
     metric: the benchmark's result, in its own unit, or None where the evaluation failed (`error` says why).
     streamed: what the benchmark printed of the metric on its way there. actual: the values that the kernel kept.
-    observations: system metrics sampled during the run. seconds: the duration of each stage.
+    observations: system metrics sampled during the run. strain: what went wrong on the host meanwhile, 0 being nothing
+    (see `strain` in _worker/guard.py). seconds: the duration of each stage.
     """
 
     actual: dict[str, str] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Measurement:
     streamed: list[float] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     observations: dict[str, float] = field(default_factory=dict)
+    strain: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     error: str | None = None
 
@@ -60,13 +62,14 @@ class Score:
     """How good an evaluation was.
 
     performance: log ratio of the metric to the host's baseline, signed so that above 0 is better; None if it failed.
-    stability: 1 for a steady run, 0 for one that varied as much as its own mean; None if the benchmark did not stream.
-    reward: what the learner is to increase.
+    stability: 1 for a run in which nothing went wrong, 0 for the worst; None if nothing of that could be seen.
+    reward: what the learner is to increase. stability_parts: what the stability is made of (see stability.py).
     """
 
     performance: float | None
     stability: float | None
     reward: float
+    stability_parts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

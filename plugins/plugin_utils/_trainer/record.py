@@ -71,8 +71,10 @@ class Record:
             metrics=measurement.metrics,
             performance=score.performance,
             stability=score.stability,
+            stability_parts=score.stability_parts,
             reward=score.reward,
             observations=measurement.observations,
+            strain=measurement.strain,
             seconds=measurement.seconds,
             error=measurement.error,
         )

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from statistics import fmean, stdev
 from typing import Literal
 
 from .._study.study import RewardWeights
 from .evaluation import Measurement, Score
+from .stability import stability, stability_parts
 
 # e^2: beyond 7.4 times better or worse than the baseline, more makes no difference to what is learned.
 LARGEST_LOG_RATIO = 2.0
@@ -25,23 +24,18 @@ def log_ratio(metric: float, baseline: float, direction: Literal["maximise", "mi
     return ratio if direction == "maximise" else -ratio
 
 
-def stability(streamed: Sequence[float]) -> float | None:
-    """1 minus the coefficient of variation within the run, in [0, 1]; None where too little was streamed to tell."""
-    if len(streamed) < 3 or fmean(streamed) <= 0:
-        return None
-    return max(0.0, 1.0 - stdev(streamed) / fmean(streamed))
-
-
 def score(
     measurement: Measurement, baseline: float, direction: Literal["maximise", "minimise"], weights: RewardWeights
 ) -> Score:
     """The reward is the weighted mean of performance and stability; unknown stability leaves performance alone."""
     if measurement.metric is None:
         return Score(performance=None, stability=None, reward=FAILURE_REWARD)
+    parts = stability_parts(measurement.streamed, measurement.strain)
     performance = log_ratio(measurement.metric, baseline, direction)
-    steady = stability(measurement.streamed)
+    steady = stability(parts)
     bounded = min(max(performance, -LARGEST_LOG_RATIO), LARGEST_LOG_RATIO)
     if steady is None:
         return Score(performance, None, bounded)
     total = weights.performance + weights.stability
-    return Score(performance, steady, (weights.performance * bounded + weights.stability * steady) / total)
+    reward = (weights.performance * bounded + weights.stability * steady) / total
+    return Score(performance, steady, reward, parts)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .transport import Lost, Process, TimedOut, Transport, follow, output_of
+from .transport import Completed, Lost, Process, TimedOut, Transport, follow, output_of
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
@@ -30,6 +30,12 @@ cd / && rm -rf -- "$folder"
 """
 # What the host may take to end a benchmark by itself before the controller gives up on it.
 _GRACE = 10.0
+# Over standard input: it may hold secrets, and everybody on the host can read a command line.
+_TAKE_ENVIRONMENT = "environment=$(cat)"
+
+
+def _in_it(words: list[str]) -> str:
+    return f'(eval "$environment"; exec {shlex.join(words)})'
 
 
 class BenchmarkFailed(Exception):
@@ -89,7 +95,9 @@ class Benchmark:
 
     def __init__(self, transport: Transport, environment: Mapping[str, str], timeout: float) -> None:
         self._transport, self._timeout = transport, timeout
-        self._environment = [f"{name}={value}" for name, value in environment.items()]
+        self._environment = "".join(
+            f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()
+        ).encode()
         self._folder = ""
         self._keeper: Process | None = None
 
@@ -120,10 +128,10 @@ class Benchmark:
             self._keeper.close()
             self._keeper = None
 
-    def run(self, command: str, metric: str) -> BenchmarkResult:
-        """Run the benchmark once. Raises BenchmarkFailed or Lost."""
+    def run(self, command: str, metric: str, stop: Callable[[], bool] = lambda: False) -> BenchmarkResult:
+        """Run the benchmark once; as soon as `stop()` is true, kill it. Raises BenchmarkFailed or Lost."""
         output = Output(metric)
-        seconds = self._follow(command, output)
+        seconds = self._follow(command, output, stop)
         if output.unreadable or not output.streamed:
             raise BenchmarkFailed(
                 f"printed `{metric}: {output.unreadable[:40]}`, which is no number"
@@ -139,23 +147,49 @@ class Benchmark:
         """Run a setup or teardown command. Raises BenchmarkFailed or Lost."""
         self._follow(command, Output(""))
 
-    def _follow(self, command: str, output: Output) -> float:
-        process = self._transport.start(["sh", "-c", self._script(shlex.split(command))])
+    def check(self, command: str, limit: float) -> str | None:
+        """Run a short command beside the benchmark: None if it ended well within `limit` seconds, else how it ended.
+
+        Raises Lost.
+        """
+        output = Output("")
+        limited = ["timeout", "-k", "1", f"{limit:g}", *shlex.split(command)]
+        script = f"{_TAKE_ENVIRONMENT}; cd {shlex.quote(self._folder)} && {_in_it(limited)}"
+        process = self._transport.start(["sh", "-c", script], stdin=self._environment)
+        try:
+            completed = follow(process, output.take, limit=limit + _GRACE)
+        except TimedOut:
+            return f"did not end within {limit:g} s"
+        finally:
+            process.close()
+        if completed.code in (124, 137) and completed.seconds >= limit:
+            return f"did not end within {limit:g} s"
+        return _ending(completed, output.last_line) if completed.code else None
+
+    def _follow(self, command: str, output: Output, stop: Callable[[], bool] = lambda: False) -> float:
+        process = self._transport.start(["sh", "-c", self._script(shlex.split(command))], stdin=self._environment)
         finished = False
         try:
-            completed = follow(process, output.take, limit=self._timeout + _GRACE)
-            finished = True
+            completed = follow(
+                process,
+                output.take,
+                limit=self._timeout + _GRACE,
+                until=lambda: output.group is not None and stop(),
+                patience=0.1,
+            )
+            finished = not stop()
         except TimedOut:
             raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s") from None
         finally:
             if not finished:
                 self._kill(output.group)
             process.close()
+        if not finished:
+            raise BenchmarkFailed("was ended")
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
             raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s")
         if completed.code != 0:
-            last = (completed.errors or output.last_line).splitlines()
-            raise BenchmarkFailed(f"ended with exit code {completed.code}: {last[-1][:200] if last else 'no message'}")
+            raise BenchmarkFailed(_ending(completed, output.last_line))
         return completed.seconds
 
     def _script(self, words: list[str]) -> str:
@@ -163,10 +197,9 @@ class Benchmark:
 
         The limit is the host's own, so that it holds when the connection breaks.
         """
-        limited = ["timeout", "-k", "2", f"{self._timeout:g}", *words]
-        command = shlex.join(["setsid", "env", *self._environment, *limited])
+        command = _in_it(["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *words])
         return (
-            f"cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo {_GROUP} $group; "
+            f"{_TAKE_ENVIRONMENT}; cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo {_GROUP} $group; "
             f'echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {_GROUP}; '
             f"wait $group; code=$?; kill -s KILL -- -$group 2>/dev/null; rm -f {_GROUP}; exit $code; }}"
         )
@@ -178,3 +211,8 @@ class Benchmark:
             output_of(self._transport, ["sh", "-c", f"kill -s KILL -- -{group}"], limit=5.0)
         except (Lost, TimedOut, OSError):
             pass  # gone already, or out of reach: then the host's own time limit ends it
+
+
+def _ending(completed: Completed, last_line: str) -> str:
+    last = (completed.errors or last_line).splitlines()
+    return f"ended with exit code {completed.code}: {last[-1][:200] if last else 'no message'}"

@@ -46,10 +46,11 @@ class Loan:
 
     def lend(self, values: Mapping[str, Any], process_group: str | None) -> dict[str, str]:
         """Put values on the host; returns what the kernel kept. Raises what `module` raises, Lapsed excepted."""
+        nonce = self._nonce if self._began else None  # an ended loan's nonce opens nothing
         self._began = True
         wanted = {**self.arguments, "state": "leased", "values": dict(values), "process_group": process_group}
         try:
-            answer = self.module("sysctl", {**wanted, "nonce": self._nonce})
+            answer = self.module("sysctl", {**wanted, "nonce": nonce})
         except Lapsed as lapse:
             # Nothing runs between two evaluations, so nothing is spoilt if the next one begins a new lease.
             self.tell(f"{lapse}")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible import constants
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -21,7 +22,7 @@ from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
 from .loan import Lapsed, Loan, NotBack
 from .local import LocalTransport
-from .preflight import problems
+from .preflight import become_failed, problems
 from .serve import ApplyFailed, Workplace
 from .ssh import SSHAddress, SSHTransport
 from .transport import Lost, TimedOut, Transport
@@ -58,6 +59,7 @@ class Part:
             lambda text: self.show(f"{self.host}: {text}"),
         )
         self._transport: Transport | None = None
+        self._elsewhere: Transport | None = None
         self._benchmark: Benchmark | None = None
 
     def show(self, text: str) -> None:
@@ -68,9 +70,11 @@ class Part:
         facts = self._look()
         began = time.monotonic()
         self._transport = transport = self._connect()
+        other = self._study.run_on
+        self._elsewhere = self._connect_to(other) if other else None
         connect_seconds = time.monotonic() - began
         timeout = self._study.training_config.benchmark_timeout
-        self._benchmark = benchmark = Benchmark(transport, self._environment(), timeout=timeout)
+        self._benchmark = benchmark = Benchmark(self._elsewhere or transport, self._environment(), timeout=timeout)
         benchmark.ship(self._file.files)
         if self._study.setup:
             try:
@@ -78,7 +82,7 @@ class Part:
             except BenchmarkFailed as error:
                 raise PartFailed(f"{self.host}: the setup command {error}; nothing was written") from None
         return facts, Workplace(
-            self.host, self._study, self.apply, transport, benchmark, connect_seconds, self.disturbance
+            self.host, self._study, self.apply, self.restore, transport, benchmark, connect_seconds, self.disturbance
         )
 
     def _look(self) -> dict[str, Any]:
@@ -102,17 +106,21 @@ class Part:
 
     def disturbance(self, kept: Mapping[str, str]) -> str | None:
         """Why an evaluation with these values does not count, or None. Raises Lost."""
-        return self._loan.disturbance(kept, None if self._study.run_on else self._transport)
+        return self._loan.disturbance(kept, self._transport)
+
+    def restore(self) -> str:
+        """Put the host's own values back; returns one clause that says what was verified. Raises PartFailed."""
+        try:
+            return self._loan.end()
+        except NotBack as failure:
+            raise PartFailed(f"{self.host}: {failure}") from None
 
     def leave(self) -> str:
         """Leave the host as it was found: values, files, processes. Returns one clause that says what was verified.
 
         Raises PartFailed where that is not so.
         """
-        try:
-            ending = self._loan.end()
-        except NotBack as failure:
-            raise PartFailed(f"{self.host}: {failure}") from None
+        ending = self.restore()
         if self._benchmark and self._transport:
             try:
                 if self._study.teardown:
@@ -122,13 +130,19 @@ class Part:
                 self._display.warning(f"{self.host}: the teardown command {error}")
             except (Lost, TimedOut, OSError) as error:
                 self._display.warning(f"{self.host}: the benchmark's folder in its /tmp could not be removed: {error}")
-            self._transport.close()
+            for transport in filter(None, (self._elsewhere, self._transport)):
+                transport.close()
         return ending
 
     def _module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._action._execute_module(
-            module_name=f"autotune.kernel.{name}", module_args=arguments, task_vars=self._task_vars
-        )
+        try:
+            answer: dict[str, Any] = self._action._execute_module(
+                module_name=f"autotune.kernel.{name}", module_args=arguments, task_vars=self._task_vars
+            )
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:  # of the connection's, about become
+            raise PartFailed(f"{self.host}: {become_failed(str(error))}") from None
         for warning in answer.get("warnings") or ():
             self._display.warning(f"{self.host}: {warning}")
         if answer.get("failed"):
@@ -137,15 +151,13 @@ class Part:
         return answer
 
     def _connect(self) -> Transport:
-        other = self._study.run_on
-        if other:
-            return self._connect_to(other)
         connection = self._action._connection
         if connection.transport == "local":
             return LocalTransport()
         if connection.transport != "ssh":
             raise PartFailed(
-                f"{self.host}: no benchmark can run over ansible_connection '{connection.transport}'; use ssh or local"
+                f"{self.host}: no benchmark can run, and no host be watched, over ansible_connection "
+                f"'{connection.transport}'; use ssh or local"
             )
         return SSHTransport(SSHAddress.of_connection(connection.get_option))
 

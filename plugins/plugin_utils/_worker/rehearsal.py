@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._study.parameters import kernel_text
+from .benchmark import BenchmarkFailed
 from .progress import duration
 from .serve import Workplace
 
@@ -31,6 +32,10 @@ def rehearse(workplace: Workplace, facts: dict[str, Any], *, run_benchmark: bool
     show(f"  {host} would take both ends of every range")
     if run_benchmark:
         outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
+        if command := study.guard.health_command:
+            if problem := workplace.benchmark.check(command, study.guard.health_timeout):
+                raise BenchmarkFailed(f"the health command {problem}, with the host's own values")
+            show("  the health command says that all is well")
         count = study.evaluations_on(1)
         show(
             f"  the benchmark works: {outcome.metric:.6g} {study.reward_metric} in {outcome.seconds:.1f} s; "

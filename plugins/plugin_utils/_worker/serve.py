@@ -13,9 +13,9 @@ from typing import Any
 from .._study.study import Study
 from .._wire import Line, Message
 from .benchmark import Benchmark, BenchmarkFailed
+from .guard import Watch
 from .interrupt import Interrupts
 from .progress import progress_line
-from .sampling import Sampler
 from .transport import Transport
 
 Apply = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -34,13 +34,15 @@ class Workplace:
     """All that a worker needs of its host.
 
     apply: puts values on the host and returns those that the kernel kept; raises ApplyFailed.
-    benchmark runs on `transport`, and so does the sampling; `connect_seconds` is what it took to get there.
+    restore: puts the host's own values back, verified. transport: to the host itself, which is watched through it.
+    benchmark runs there or on another host; `connect_seconds` is what it took to get there.
     disturbance: why an evaluation with the values that were kept does not count, or None.
     """
 
     host: str
     study: Study
     apply: Callable[[Mapping[str, Any]], dict[str, str]]
+    restore: Callable[[], object]
     transport: Transport
     benchmark: Benchmark
     connect_seconds: float
@@ -54,6 +56,13 @@ def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callab
     """
     extra = {"connect": workplace.connect_seconds}
     waiting_since = time.monotonic()
+    told: set[str] = set()
+
+    def tell_once(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            show(f"{workplace.host}: {text}")
+
     while True:
         with interrupts.allowed():
             message = line.receive()
@@ -69,39 +78,65 @@ def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callab
                 return result
             case "job":
                 extra["wait"] = time.monotonic() - waiting_since
-                measurement = evaluate(workplace, message, interrupts)
+                measurement = evaluate(workplace, message, interrupts, tell_once)
                 measurement["seconds"] |= {name: round(seconds, 4) for name, seconds in extra.items()}
                 extra = {}
                 line.send("measurement", measurement=measurement)
                 waiting_since = time.monotonic()
 
 
-def evaluate(workplace: Workplace, job: Message, interrupts: Interrupts) -> dict[str, Any]:
-    """One evaluation, as the content of a Measurement. A candidate that fails is a measurement, a lost host is not."""
-    study, seconds = workplace.study, {"apply": 0.0}
+def evaluate(
+    workplace: Workplace, job: Message, interrupts: Interrupts, show: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """One evaluation, as the content of a Measurement. A candidate that fails is a measurement, a lost host is not.
+
+    show: is told what cannot be watched.
+    """
+    seconds: dict[str, float] = {"apply": 0.0}
     began = time.monotonic()
+    watch = _watch(workplace)
     try:
-        actual = workplace.apply(job["values"])
-    except ApplyFailed as error:
-        return {"error": f"the values were not taken: {error}", "seconds": {"apply": time.monotonic() - began}}
-    applied = time.monotonic()
-    seconds["apply"] = round(applied - began, 4)
-    with interrupts.allowed():
-        sampler = Sampler(workplace.transport) if study.state_space else None
-        measurement: dict[str, Any] = {"actual": actual, "seconds": seconds}
         try:
-            outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
-            seconds["benchmark"] = round(outcome.seconds, 4)
-            if disturbance := workplace.disturbance(actual):
-                measurement["error"] = disturbance
-            else:
-                measurement |= {"metric": outcome.metric, "streamed": outcome.streamed, "metrics": outcome.metrics}
-        except BenchmarkFailed as error:
-            measurement["error"] = f"the benchmark {error}"
-        finally:
-            observations = sampler.stop() if sampler else {}
-    wanted = {state.metric for state in study.state_space}
-    measurement["observations"] = {name: round(value, 4) for name, value in observations.items() if name in wanted}
+            actual = workplace.apply(job["values"])
+        except ApplyFailed as error:
+            return {"error": f"the values were not taken: {error}", "seconds": {"apply": time.monotonic() - began}}
+        applied = time.monotonic()
+        seconds["apply"] = round(applied - began, 4)
+        with interrupts.allowed():
+            watch.begin()
+            outcome = _run(workplace, watch, actual, seconds)
+            watch.end()
+    finally:
+        watch.end()
+    for spot in watch.blind_spots():
+        show(spot)
+    measurement: dict[str, Any] = {"actual": actual, "seconds": seconds, **outcome, "strain": watch.strain()}
+    wanted = {state.metric for state in workplace.study.state_space}
+    seen = watch.observations()
+    measurement["observations"] = {name: round(value, 4) for name, value in seen.items() if name in wanted}
+    if watch.reason:
+        workplace.restore()
+        measurement = {**measurement, "metric": None, "error": f"ended by the guard: {watch.reason}"}
     # What the channels, the sampling and the reading cost beyond the benchmark's own time.
     seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
     return measurement
+
+
+def _watch(workplace: Workplace) -> Watch:
+    guard = workplace.study.guard
+    command = guard.health_command
+    health = (lambda: workplace.benchmark.check(command, guard.health_timeout)) if command else None
+    return Watch(guard, workplace.transport, health)
+
+
+def _run(workplace: Workplace, watch: Watch, actual: Mapping[str, str], seconds: dict[str, float]) -> dict[str, Any]:
+    """What came of the benchmark: a metric or an error."""
+    study = workplace.study
+    try:
+        outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric, watch.must_end)
+    except BenchmarkFailed as error:
+        return {"error": f"the benchmark {error}"}
+    seconds["benchmark"] = round(outcome.seconds, 4)
+    if disturbance := workplace.disturbance(actual):
+        return {"error": disturbance}
+    return {"metric": outcome.metric, "streamed": outcome.streamed, "metrics": outcome.metrics}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
 from typing import Protocol
 
 _LONGEST_LINE = 65_536
@@ -62,15 +61,15 @@ def follow(
     on_line: Callable[[str], None],
     *,
     limit: float,
-    stop: Event | None = None,
     until: Callable[[], bool] = lambda: False,
+    patience: float = 0.5,
 ) -> Completed:
-    """Hand on every line of standard output as it comes, until the command ends, `stop` is set or `until()` is true.
+    """Hand on every line of standard output as it comes, until the command ends or `until()` is true.
 
-    limit: seconds until TimedOut is raised; the command is not ended by that. Raises Lost.
+    limit: seconds until TimedOut is raised; the command is not ended by that. patience: how often `until` is asked
+    when nothing comes, in seconds. Raises Lost.
     """
     started = time.monotonic()
-    patience = 0.02 if stop else 0.5  # seconds; whoever can be told to stop has to listen more often
     pending, errors = b"", b""
     while True:
         code = process.code()
@@ -81,7 +80,7 @@ def follow(
             on_line(line.decode(errors="replace"))
         pending = pending[:_LONGEST_LINE]
         ended = code is not None and not output and not error
-        if ended or (stop and stop.is_set()) or until():
+        if ended or until():
             if pending:
                 on_line(pending.decode(errors="replace"))
             seconds = time.monotonic() - started

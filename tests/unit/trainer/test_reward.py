@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Measurement
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.reward import log_ratio, score, stability
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.reward import log_ratio, score
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,22 +28,6 @@ def test_better_is_above_zero_and_twice_is_as_far_as_half(
     metric: float, baseline: float, direction: Literal["maximise", "minimise"], expected: float
 ) -> None:
     assert log_ratio(metric, baseline, direction) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("streamed", "expected"),
-    [
-        ([5.0, 5.0, 5.0], 1.0),
-        ([90.0, 100.0, 110.0], 0.9),
-        ([1.0, 1.0, 100.0], 0.0),
-        ([0.0, 0.0, 0.0], None),
-        ([-1.0, -1.0, 1.0], None),
-        ([5.0, 6.0], None),
-        ([], None),
-    ],
-)
-def test_stability_is_how_little_a_run_varies(streamed: list[float], expected: float | None) -> None:
-    assert stability(streamed) == (None if expected is None else pytest.approx(expected))
 
 
 @given(metrics, metrics, st.lists(metrics, max_size=6), st.floats(0.01, 10), st.floats(0, 10))
@@ -94,3 +78,13 @@ def test_the_reward_weighs_performance_and_stability(
 def test_an_absurd_gain_counts_no_more_than_a_large_one() -> None:
     found = score(Measurement(metric=1e9), 1.0, "maximise", RewardWeights())
     assert (found.reward, found.performance) == (2.0, pytest.approx(math.log(1e9)))
+
+
+def test_what_the_host_suffered_lowers_the_reward() -> None:
+    calm, strained = (
+        score(Measurement(metric=200.0, strain={"retransmits": share}), 100.0, "maximise", RewardWeights())
+        for share in (0.0, 0.05)
+    )
+    assert (calm.stability, strained.stability) == (1.0, 0.5)
+    assert strained.stability_parts == {"retransmits": 0.5}
+    assert calm.reward - strained.reward == pytest.approx(0.25)

@@ -19,12 +19,16 @@ class FakeHost:
         self.applied: list[dict[str, Any]] = []
         self.refused: list[int] = []
         self.disturbance: str | None = None
+        self.restored = 0
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
         if values["vm.swappiness"] in self.refused:
             raise ApplyFailed("vm.swappiness: 13 was not taken: Invalid argument")
         self.applied.append(dict(values))
         return {"vm.swappiness": str(min(int(values["vm.swappiness"]), 50))}
+
+    def restore(self) -> None:
+        self.restored += 1
 
 
 @pytest.fixture
@@ -51,6 +55,7 @@ def new_workplace(host: FakeHost) -> Iterator[Callable[..., Workplace]]:
             host="h1",
             study=Study.model_validate({**content, **fields}),
             apply=host.apply,
+            restore=host.restore,
             disturbance=lambda kept: host.disturbance,
             transport=transport,
             benchmark=benchmarks[-1],

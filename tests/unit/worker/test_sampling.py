@@ -43,7 +43,7 @@ def lines_of(**changes: str | None) -> list[str]:
     lines = []
     for name, text in files.items():
         if text is not None:
-            lines += [f"autotune-file {name}", *text.splitlines()]
+            lines += [f"{name}:{line}" for line in text.splitlines()]
     return lines
 
 
@@ -87,7 +87,7 @@ def test_leaves_out_what_is_missing_or_odd(changes: dict[str, str | None], missi
     assert {*whole.counters, *whole.levels} - {*odd.counters, *odd.levels} == missing
 
 
-@pytest.mark.parametrize("lines", [[], ["cat: no such file"], ["autotune-file uptime"], ["autotune-file "]])
+@pytest.mark.parametrize("lines", [[], ["cat: no such file"], ["uptime:"], [":"], ["kmsg: SUBSYSTEM=net"]])
 def test_makes_nothing_of_nothing(lines: list[str]) -> None:
     assert parse_sample(lines) == Sample(0.0, {}, {})
 
@@ -123,10 +123,10 @@ def test_tells_nothing_that_it_does_not_know(samples: list[Sample], found: dict[
 def test_samples_this_machine() -> None:
     sampler = Sampler(LocalTransport())
     limit = time.monotonic() + 20
-    while len(sampler._samples) < 2:
+    while len(sampler.samples) < 2:
         assert time.monotonic() < limit
         time.sleep(0.02)
-    found = sampler.stop()
+    found = summarise(sampler.stop())
     assert set(found) <= set(SYSTEM_METRICS)
     assert {"cpu_usage", "memory_used_percent", "load_1m", "net_rx_mbit_per_second"} <= set(found)
     assert 0 <= found["cpu_usage"] <= 100
@@ -139,4 +139,4 @@ def test_a_sampler_without_a_host_just_knows_less() -> None:
         def start(self, command: list[str], *, stdin: bytes | None = b"") -> None:
             raise Lost("the SSH connection broke")
 
-    assert Sampler(Broken()).stop() == {}
+    assert Sampler(Broken()).stop() == []
