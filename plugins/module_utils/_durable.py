@@ -12,9 +12,12 @@ from typing import Any
 
 
 def write(path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-    """Replace a file and return once it is on the disk; raises OSError with the old file untouched."""
+    """Replace a file and return once it is on the disk; raises OSError with the old file untouched.
+
+    The caller holds a lock: one writer at a time.
+    """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}")
+    temporary = os.path.join(folder, f".{name}.new")  # one name, so that what a killed call left is used up
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "wb") as file:

@@ -240,6 +240,8 @@ def strike(lab: Lab, fault: str, number: int, seed: int) -> Case:
                 time.sleep(0.05)
             time.sleep(moment)
             phase = run.phase if run.process.poll() is None else "after the end"
+            if phase == "after the end" and run.process.returncode:
+                raise SystemExit(f"the run failed by itself:\n{''.join(run.lines)}")
             struck_at = time.monotonic()
             concerned = FAULTS[fault](lab, run, dice)
             if fault == "watchdog":
