@@ -178,14 +178,15 @@ def _canonical(name: Any) -> Any:
 
 def _lines(error: ValidationError, notices: Sequence[str]) -> list[str]:
     mistakes = error.errors()
-    places = [mistake["loc"] for mistake in mistakes]
-    lines = [
-        _line(mistake)
-        for mistake in mistakes
-        # A preset that does not exist leaves nothing to search.
-        if not (mistake["loc"] == ("action_space",) and mistake["type"] == "missing" and ("parameters",) in places)
-    ]
-    return lines if len(lines) > 1 or ("action_space",) not in places else [*lines, *notices]
+    of_presets = any(mistake["loc"][:1] == ("parameters",) for mistake in mistakes)
+    lines = []
+    for mistake in mistakes:
+        nothing_to_tune = mistake["loc"] == ("action_space",) and mistake["type"] in ("missing", "too_short")
+        if nothing_to_tune and notices:
+            lines.append(f"parameters: nothing is left to tune: {'; '.join(notices)}")
+        elif not (nothing_to_tune and of_presets):
+            lines.append(_line(mistake))
+    return lines
 
 
 def _line(error: Any) -> str:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
 from ansible_collections.autotune.kernel.plugins.module_utils._denylist import denied_because
 from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -50,6 +52,31 @@ class Parameter(Strict):
             raise ValueError(f"{name} is denied: {reason}; name it in allow_unsafe if you mean it")
         return name
 
+    @model_validator(mode="after")
+    def _has_sound_values(self, info: ValidationInfo) -> Self:
+        self.check()
+        if info.context and self.param not in info.context["allow_unsafe"]:
+            setting = find(self.param)
+            safe = info.context["safe"](setting) if setting else None
+            if safe and (said := self.leaves(safe)):
+                raise ValueError(f"{said}; narrow it, or name {self.param} in allow_unsafe if you mean it")
+        return self
+
+    def check(self) -> None:
+        """Raises ValueError where the values contradict each other."""
+
+    def extremes(self) -> list[str]:
+        """Values, as the kernel shows them, between or among which all others are."""
+        raise NotImplementedError
+
+    def leaves(self, safe: Sequence[Any]) -> str | None:
+        """How the values leave the safe ones, which have the form of the catalogue's; None if they do not."""
+        setting = find(self.param)
+        if setting is None or setting.is_open:  # what a kernel module brings is the kernel's to know
+            return None
+        found = (outside(self.param, text, setting, safe) for text in self.extremes())
+        return next(filter(None, found), None)
+
     def axes(self) -> list[Axis]:
         raise NotImplementedError
 
@@ -64,10 +91,11 @@ class IntParameter(Parameter):
     log: bool = False
     step: int | None = None
 
-    @model_validator(mode="after")
-    def _has_a_range(self) -> Self:
+    def check(self) -> None:
         _check_range(self.min, self.max, log=self.log, step=self.step)
-        return self
+
+    def extremes(self) -> list[str]:
+        return [str(self.min), str(self.max)]
 
     def axes(self) -> list[Axis]:
         return [Axis(self.param, 0, self.min, self.max, log=self.log, step=self.step or 1)]
@@ -75,6 +103,9 @@ class IntParameter(Parameter):
 
 class BoolParameter(Parameter):
     type: Literal["bool"]
+
+    def extremes(self) -> list[str]:
+        return ["0", "1"]
 
     def axes(self) -> list[Axis]:
         return [Axis(self.param, 0, 0, 1, step=1, choices=(0, 1))]
@@ -103,6 +134,9 @@ class ChoiceParameter(Parameter):
         if any(not str(choice).strip() or not str(choice).isprintable() for choice in choices):
             raise ValueError("every choice must be printable text or a whole number")
         return choices
+
+    def extremes(self) -> list[str]:
+        return [kernel_text(choice) for choice in self.choices]
 
     def axes(self) -> list[Axis]:
         return [Axis(self.param, 0, 0, len(self.choices) - 1, step=1, choices=tuple(self.choices))]
@@ -142,6 +176,11 @@ class VectorParameter(Parameter):
         if all(element.value is not None for element in elements):
             raise ValueError("every element has a fixed value; at least one needs `min` and `max`")
         return elements
+
+    def extremes(self) -> list[str]:
+        lowest = [element.min if element.value is None else element.value for element in self.elements]
+        highest = [element.max if element.value is None else element.value for element in self.elements]
+        return [" ".join(map(str, numbers)) for numbers in (lowest, highest)]
 
     def axes(self) -> list[Axis]:
         return [
