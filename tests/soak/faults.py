@@ -54,7 +54,7 @@ STUDY = {
     "reward_metric": "throughput",
     "benchmark_command": "python3 sensor.py",
     "action_space": [
-        {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 300},
+        {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120},
         {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
         {
             "param": "net.ipv4.tcp_rmem",

@@ -41,7 +41,7 @@ class Interrupts:
             self._depth -= 1
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self._pending = number
+        self._pending = self._pending or number  # the user's own; Ansible's SIGTERM follows it
         if self._depth:
             self._raise_if_pending()
 
