@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -196,6 +196,15 @@ class Study(Strict):
     @cached_property
     def space(self) -> SearchSpace:
         return _space_of(self.action_space, self.constraints)
+
+    def unsafe_on(self, facts: Mapping[str, Any]) -> list[str]:
+        """What the study would try on a host that is not safe there, from what `sysctl_info` found; a line each."""
+        found = []
+        for parameter in self.action_space:
+            safe = facts["parameters"].get(parameter.param, {}).get("safe_range")
+            if safe and parameter.param not in self.allow_unsafe and (said := parameter.leaves(safe)):
+                found.append(f"{said} of this host; narrow it, or name {parameter.param} in the study's allow_unsafe")
+        return found
 
     def evaluations_on(self, hosts: int) -> int:
         """How many evaluations the study takes on so many hosts, if every host does its share and none fails."""

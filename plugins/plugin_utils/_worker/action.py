@@ -18,6 +18,7 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
 from .._study.file import StudyError, StudyFile, read_study
+from .._study.presets import KnownHost
 from .._wire import Disconnected, Line
 from .benchmark import BenchmarkFailed
 from .interrupt import Interrupted, Interrupts
@@ -33,14 +34,16 @@ def take_part(
 ) -> dict[str, Any]:
     """The whole part of one host; returns the action's result. Raises PartFailed, or AnsibleConnectionFailure."""
     try:
-        study = read_study(Path(arguments["study"]), Path.cwd())
+        study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
     except StudyError as error:
         raise PartFailed(str(error)) from None
     part = Part(action, arguments, task_vars, display, study)
     interrupts = Interrupts()
+    hosts = [str(name) for name in task_vars["ansible_play_batch"]]
+    for notice in study.notices if part.host == hosts[0] else ():
+        part.show(f"note: {notice}")
     if action._task.check_mode:
         return _rehearse(part, arguments, study, interrupts)
-    hosts = [str(name) for name in task_vars["ansible_play_batch"]]
     if part.host == hosts[0]:
         _announce(part, study, hosts, arguments)
     shown = Path(arguments["output"]) / study.study.workload_name
@@ -149,6 +152,15 @@ def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[st
     forks = int(context.CLIARGS["forks"])
     if forks < count:
         part.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
+
+
+def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
+    """All hosts of the run, if the play has looked at them (see playbooks/tune.yml): presets depend on each of them."""
+    hosts = [str(name) for name in task_vars["ansible_play_batch"]]
+    found = {host: task_vars["hostvars"][host].get("autotune_host", {}) for host in hosts}
+    if not all("parameters" in facts for facts in found.values()):
+        return []
+    return [KnownHost.of_facts(host, facts) for host, facts in found.items()]
 
 
 def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Part:
     def _look(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
         facts = self._module("sysctl_info", {"parameters": parameters})
-        found = problems(facts, allow_unsafe=self._study.allow_unsafe)
+        found = problems(facts, allow_unsafe=self._study.allow_unsafe) + self._study.unsafe_on(facts)
         if found:
             raise PartFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
         kept = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
