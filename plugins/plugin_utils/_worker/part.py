@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import math
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -183,4 +184,8 @@ class Part:
     def _environment(self) -> dict[str, str]:
         address = self._task_vars.get("ansible_host") or self.host
         given = {name: str(value) for name, value in self._arguments["environment"].items()}
-        return {"AUTOTUNE_HOST": str(address), **self._study.environment, **given}
+        whole = {"AUTOTUNE_HOST": str(address), **self._study.environment, **given}
+        odd = [name for name in whole if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)]
+        if odd:
+            raise PartFailed(f"{self.host}: {odd[0]!r} cannot name a variable of the benchmark's environment")
+        return whole
