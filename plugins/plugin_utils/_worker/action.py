@@ -165,7 +165,7 @@ def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
 
 def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     return {
-        "study": study.study.model_dump(mode="json", exclude_none=True),
+        "study": _without_secrets(study.study.model_dump(mode="json", exclude_none=True)),
         "hosts": hosts,
         "store": _store_url(arguments),
         "output": str(output),
@@ -173,6 +173,11 @@ def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments:
         "playbook_pid": os.getppid(),
         "versions": {"ansible-core": ansible_version},
     }
+
+
+def _without_secrets(study: dict[str, Any]) -> dict[str, Any]:
+    """The trainer, the store and the result need no more of the benchmark's environment than its names."""
+    return {**study, "environment": dict.fromkeys(study["environment"], "(not kept)")}
 
 
 def _store_url(arguments: dict[str, Any]) -> str:
