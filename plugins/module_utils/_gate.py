@@ -40,12 +40,11 @@ _LIMITS = {
     resource.RLIMIT_NOFILE: (1024, 4096),
     resource.RLIMIT_CORE: (0, 0),
 }
-_NAME = re.compile(r"[ -~]{1,200}")
 # Of the arguments of the module sysctl those that an account may give, and what each must be.
 _ARGUMENTS: dict[str, Callable[[Any], bool]] = {
     "values": lambda given: isinstance(given, dict) and len(given) <= MOST_VALUES and all(map(_is_value, given.values())),
     "lease": lambda given: type(given) is int and 1 <= given <= LONGEST_LEASE,
-    "holder": lambda given: isinstance(given, str) and _NAME.fullmatch(given) is not None and given.strip() != "",
+    "holder": lambda given: isinstance(given, str) and given.isprintable() and 0 < len(given.strip()) <= len(given) <= 200,
     "nonce": lambda given: isinstance(given, str) and re.fullmatch("[0-9a-f]{1,64}", given) is not None,
     "process_group": lambda given: isinstance(given, str),
     "check": lambda given: isinstance(given, bool),
@@ -85,7 +84,7 @@ def be_on_your_own() -> str:
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    return account if _NAME.fullmatch(account) else "?"
+    return account
 
 
 def received(stream: BinaryIO) -> dict[str, Any]:

@@ -53,8 +53,14 @@ def end(path: str) -> int:
 
 def _read(path: str) -> tuple[int, int, int] | None:
     """Group, start of its first process, and the file's owner; None for what is not such a file."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        # Not by a link either: else the file of another folder, and with it another owner's processes, could be meant.
+        folder = os.open(os.path.dirname(path), flags | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(os.path.basename(path), flags, dir_fd=folder)
+        finally:
+            os.close(folder)
     except OSError:
         return None
     with open(descriptor, "rb") as file:
