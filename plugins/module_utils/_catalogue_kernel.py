@@ -124,7 +124,7 @@ KERNEL = (
                    since="6.2", risk="security"),
     _KERNEL.switch("kernel.task_delayacct", "0", "compute", "measure what tasks wait for", since="5.14"),
     _KERNEL.number("kernel.threads-max", Share("bytes", 1 / 524288, least=4096),
-                   Share("bytes", 1 / 32768, most=4194304), "", "tasks", "containers web",
+                   Share("bytes", 1 / 32768, most=2**30 - 1), "", "tasks", "containers web",
                    "tasks of the whole machine", log=True, risk="stability"),
     _KERNEL.switch("kernel.timer_migration", "1", "latency compute", "idle CPUs leave their timers to busy ones"),
     _KERNEL.switch("kernel.watchdog", "1", "latency", "both watchdogs at once"),

@@ -57,16 +57,6 @@ def check_name(name: str) -> None:
         )
 
 
-def check_parameters(parameters: Iterable[str]) -> None:
-    """Raises Failure for what sysctl.d cannot set at boot."""
-    others = [parameter for parameter in parameters if not _procfs.is_sysctl(parameter)]
-    if others:
-        raise Failure(
-            f"persist: {', '.join(others)} cannot be kept in sysctl.d, which is for sysctls alone: "
-            "set it without persist, and at boot by tmpfiles.d, a udev rule or the kernel's command line."
-        )
-
-
 def path_of(name: str) -> str:
     """The drop-in's file."""
     return os.path.join(DROPIN_DIRECTORY, f"{name}.conf")
@@ -78,8 +68,9 @@ def record_path_of(name: str) -> str:
 
 
 def text_for(name: str, targets: Mapping[str, str]) -> str:
-    """The drop-in's content."""
-    lines = [f"{parameter} = {value}" for parameter, value in sorted(_constraints.lasting(targets).items())]
+    """The drop-in's content: of these what sysctl.d can set."""
+    lasting = {name: value for name, value in _constraints.lasting(targets).items() if _procfs.is_sysctl(name)}
+    lines = [f"{parameter} = {value}" for parameter, value in sorted(lasting.items())]
     return "\n".join(
         [f"# Written by autotune.kernel.sysctl; to undo: state=restored persist={name}", *lines, ""],
     )

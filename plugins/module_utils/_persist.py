@@ -14,6 +14,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _dropin,
     _journal,
     _lease,
+    _procfs,
     _transaction,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._lease import Report
@@ -35,7 +36,6 @@ def keep(
     report = Report()
     if persist is not None:
         _dropin.check_name(persist)
-        _dropin.check_parameters(values)
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _lease.claim(holder, report, check, nonce)
         own = lease.originals if lease else {}
@@ -47,6 +47,12 @@ def keep(
                 persist, {parameter: plan.targets[parameter] for parameter in named if parameter in plan.targets}
             )
             report.file = _dropin.path_of(persist), _dropin.text_of(persist), text
+            report.warnings += [
+                f"{parameter} is set, but not kept over a reboot: sysctl.d is for sysctls alone; "
+                f"apply this again then, or have {_procfs.path_of(parameter)} written at boot (tmpfiles.d, udev)"
+                for parameter in values
+                if not _procfs.is_sysctl(parameter)
+            ]
             report.warnings += [
                 f"at boot {file}, which is read after {_dropin.path_of(persist)}, sets {parameter} too and prevails"
                 for parameter, file in _dropin.set_later(persist, values).items()

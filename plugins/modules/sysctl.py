@@ -27,6 +27,9 @@ options:
       - A vector such as V(net.ipv4.tcp_rmem) is a list, or a string with spaces between its elements.
       - Where a part of the name has dots itself, as an interface may, separate the parts by slashes,
         V(net/ipv4/neigh/eth0.1/gc_stale_time).
+      - Settings that are not sysctls have names of their own. V(transparent_hugepage.enabled) and its like,
+        V(block.sda.scheduler) for what is in the queue of a block device, V(sched.base_slice_ns) for what the scheduler
+        has in debugfs. Where the kernel lists choices, as in C(always [madvise] never), the value is the one in force.
       - Booleans are refused, as YAML makes V(true) of V(yes) and V(on). Write V(1) or V(0).
     type: dict
   state:
@@ -66,7 +69,10 @@ options:
         and unless the file is root's only processes of the file's owner are killed.
     type: path
   persist:
-    description: Name of the drop-in below C(/etc/sysctl.d), without C(.conf).
+    description:
+      - Name of the drop-in below C(/etc/sysctl.d), without C(.conf).
+      - Settings that are not sysctls cannot be set from there. They are set, and can be rolled back, but do not outlast
+        a reboot, and a warning says so.
     type: str
   allow_unsafe:
     description:

@@ -30,6 +30,12 @@ from ansible_collections.autotune.kernel.plugins.module_utils._denylist import d
         "net.ipv4.conf.eth0/1.accept_redirects",
         "net.ipv6.conf.all.disable_ipv6",
         "net.ipv6.route.flush",
+        "sched.features",
+        "sched.fair_server.cpu0.runtime",
+        "sched.verbose",
+        "block.sda.write_cache",
+        "block.sda.io_timeout",
+        "block.sda.rotational",
     ],
 )
 def test_denies_what_is_not_for_tuning(parameter: str) -> None:
@@ -54,6 +60,9 @@ def test_denies_what_is_not_for_tuning(parameter: str) -> None:
         "net.ipv4.tcp_fastopen",
         "net.ipv4.neigh.default.gc_thresh1",
         "net.netfilter.nf_conntrack_max",
+        "transparent_hugepage.enabled",
+        "block.sda.scheduler",
+        "sched.base_slice_ns",
     ],
 )
 def test_lets_performance_be_tuned(parameter: str) -> None:

@@ -181,3 +181,20 @@ def test_warns_of_files_that_are_read_later_at_boot(kernel: Any, dropin: Path) -
     assert warnings == [
         f"at boot {library}/95-b.conf, which is read after {dropin}, sets vm.swappiness too and prevails"
     ]
+
+
+def test_what_is_no_sysctl_is_set_and_rolled_back_but_not_kept(
+    kernel: Any, dropin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thp = "transparent_hugepage.enabled"
+    kernel.put(thp, "madvise")
+    monkeypatch.setattr(_persist._procfs, "SYSFS", str(tmp_path))
+    path = Path(_persist._procfs.path_of(thp))
+    path.parent.mkdir(parents=True)
+    path.write_text("always [madvise] never\n")
+    report = _persist.keep({**VALUES, thp: "never"}, persist="90-x")
+    assert "transparent_hugepage" not in dropin.read_text()
+    assert [thp in warning and "not kept over a reboot" in warning for warning in report.warnings] == [True]
+    assert kernel.get(thp) == "never"
+    _persist.roll_back("90-x")
+    assert kernel.get(thp) == "madvise"

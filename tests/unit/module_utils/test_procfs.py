@@ -119,3 +119,82 @@ def test_says_why_it_cannot_be_written(
     monkeypatch.setattr(_procfs.os, "open", fail)
     monkeypatch.setattr(_procfs.os, "geteuid", lambda: uid)
     assert complaint in (_procfs.why_not_writable("vm.swappiness") or "")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "path"),
+    [
+        ("transparent_hugepage.enabled", "/sys/kernel/mm/transparent_hugepage/enabled"),
+        ("transparent_hugepage.khugepaged.defrag", "/sys/kernel/mm/transparent_hugepage/khugepaged/defrag"),
+        ("block.nvme0n1.scheduler", "/sys/block/nvme0n1/queue/scheduler"),
+        ("block.sda.iosched.read_expire", "/sys/block/sda/queue/iosched/read_expire"),
+        ("sched.base_slice_ns", "/sys/kernel/debug/sched/base_slice_ns"),
+        ("sched.numa_balancing.scan_size_mb", "/sys/kernel/debug/sched/numa_balancing/scan_size_mb"),
+    ],
+)
+def test_settings_that_are_not_sysctls_have_names_too(parameter: str, path: str) -> None:
+    assert _procfs.path_of(parameter) == path
+    assert not _procfs.is_sysctl(parameter)
+
+
+@pytest.mark.parametrize("parameter", ["block.sda", "block.sda/../../x", "block.../..", "transparent_hugepage.."])
+def test_refuses_what_is_no_name_of_these_either(parameter: str) -> None:
+    with pytest.raises(ValueError, match="names no setting|is not the name"):
+        _procfs.path_of(parameter)
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path))
+    (tmp_path / "block/sda/queue/iosched").mkdir(parents=True)
+    (tmp_path / "block/sda/queue/iosched/read_expire").write_text("500\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("content", "value", "choices"),
+    [
+        ("always [madvise] never\n", "madvise", ["always", "madvise", "never"]),
+        ("[none] mq-deadline kyber bfq \n", "none", ["none", "mq-deadline", "kyber", "bfq"]),
+        ("none voluntary (full) lazy \n", "full", ["none", "voluntary", "full", "lazy"]),
+        ("always defer [defer+madvise] madvise never\n", "defer+madvise", None),
+        ("[none]\n", "none", ["none"]),
+        ("none\n", "none", None),
+        ("128\n", "128", None),
+    ],
+)
+def test_of_several_choices_it_reads_the_one_in_force(
+    content: str, value: str, choices: list[str] | None, sysfs: Path
+) -> None:
+    (sysfs / "block/sda/queue/scheduler").write_text(content)
+    assert _procfs.read("block.sda.scheduler") == value
+    if choices or "[" not in content:
+        assert _procfs.choices("block.sda.scheduler") == choices
+
+
+def test_brackets_in_a_sysctl_are_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path))
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel/domainname").write_text("(none)\n")
+    assert _procfs.read("kernel.domainname") == "(none)"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("sched.base_slice_ns", "is not mounted (mount -t debugfs debugfs"),
+        ("block.sdb.scheduler", "there is no block device sdb; there are sda"),
+        ("block.sda.iosched.low_latency", "it belongs to another scheduler"),
+        ("vm.swappiness", None),
+    ],
+)
+def test_says_why_it_is_missing(parameter: str, said: str | None, sysfs: Path) -> None:
+    reason = _procfs.why_missing(parameter)
+    assert said in reason if said and reason else reason is said
+
+
+def test_a_scheduler_brings_other_values_with_it(sysfs: Path) -> None:
+    with_it = ["block.sda.nr_requests", "block.sda.wbt_lat_usec", "block.sda.iosched.read_expire"]
+    assert _procfs.reset_by("block.sda.scheduler") == with_it
+    assert _procfs.reset_by("block.sda.nr_requests") == []
+    assert _procfs.reset_by("vm.swappiness") == []

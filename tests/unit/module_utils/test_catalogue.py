@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _constraints, _denylist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import (
+    KINDS,
+    RISKS,
+    SMALL,
+    WORKLOADS,
+    Machine,
+    Setting,
+    Share,
+)
+
+ALL = _catalogue.SYSCTLS + _catalogue.OTHERS
+GIB = 2**30
+MACHINES = [
+    Machine(512 * 2**20, 1, 100),
+    SMALL,
+    Machine(64 * GIB, 16, 10_000),
+    Machine(4096 * GIB, 512, 400_000),
+    Machine(64 * GIB, 64, 25_000, page_bytes=65536),
+]
+of_all = pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.name)
+
+
+def test_there_are_enough_and_each_is_there_once() -> None:
+    assert len(_catalogue.SYSCTLS) >= 120
+    assert {setting.name.partition(".")[0] for setting in _catalogue.SYSCTLS} == {"vm", "net", "fs", "kernel"}
+    assert len({setting.name for setting in ALL}) == len(ALL)
+
+
+@of_all
+def test_an_entry_says_all_there_is_to_say(setting: Setting) -> None:
+    assert setting.kind in KINDS
+    assert setting.risk in RISKS
+    assert setting.workloads
+    assert set(setting.workloads) <= set(WORKLOADS)
+    assert setting.summary
+    assert re.fullmatch(r"(admin-guide|networking|filesystems|scheduler|block|ABI)/[\w/-]+", setting.page)
+    assert all(re.fullmatch(r"\d+\.\d+|", version) for version in (setting.since, setting.until))
+    assert bool(setting.ranges) != bool(setting.choices)
+    assert (setting.kind == "vector") == (len(setting.ranges) > 1)
+    assert setting.unit or setting.choices
+    assert _procfs.is_sysctl(setting.name.replace("*", "x")) == (setting in _catalogue.SYSCTLS)
+
+
+@of_all
+def test_an_entry_is_found_by_its_name_and_is_not_denied(setting: Setting) -> None:
+    name = setting.name.replace("*", "x-1")
+    assert _catalogue.find(name) == setting
+    assert _denylist.denied_because(name) is None
+    assert not any(_denylist.denied_because(name, choice) for choice in setting.choices)
+
+
+@of_all
+def test_there_is_a_safe_range_on_every_machine(setting: Setting) -> None:
+    for one in setting.ranges:
+        least, most = one.on(None)
+        for low, high in map(one.on, MACHINES):
+            assert least <= low < high <= most
+            assert low > 0 or not one.log
+
+
+@of_all
+def test_the_default_is_safe(setting: Setting) -> None:
+    if setting.default:
+        assert _catalogue.why_unsafe(setting.name.replace("*", "x"), setting.default, Machine(64 * GIB, 16)) is None
+
+
+def test_the_couplings_of_the_kernel_are_those_which_the_module_keeps() -> None:
+    told = {text for setting in ALL for text in setting.constraints}
+    both = _constraints.BELOW + _constraints.NOT_ABOVE
+    known = {f"{low} {'<' if (low, high) in _constraints.BELOW else '<='} {high}" for low, high in both}
+    assert {text for text in told if " <" in text and "util_clamp" not in text} == known
+    excluded = {f"excludes {name}" for pair in _constraints.EXCLUSIVE for name in pair}
+    assert {text for text in told if text.startswith("excludes")} == excluded
+    ascending = {setting.name for setting in ALL if "ascending" in setting.constraints}
+    assert ascending == set(_constraints.ASCENDING)
+
+
+@pytest.mark.parametrize(
+    ("of", "factor", "limit"),
+    [
+        ("bytes", 1 / 4, GIB // 4),
+        ("kilobytes", 1 / 2, 2**19),
+        ("pages", 1, 2**18),
+        ("cpus", 4, 8),
+        ("link", 0.1, 12_500_000),
+    ],
+)
+def test_limits_grow_with_the_machine(of: str, factor: float, limit: int) -> None:
+    assert Share(of, factor).on(Machine(GIB, 2, 1000)) == limit
+    assert Share(of, factor, most=5).on(Machine(GIB, 2, 1000)) == 5
+    assert Share(of, 0, least=7).on(Machine(GIB, 2, 1000)) == 7
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "said"),
+    [
+        ("vm.swappiness", "200", None),
+        ("vm.swappiness", "201", "vm.swappiness: 201 is not within the safe range 0 to 200"),
+        ("vm.swappiness", "-1", "vm.swappiness: -1 is not within the safe range 0 to 200"),
+        ("vm.swappiness", "many", "vm.swappiness: 'many' is not a whole number"),
+        ("vm.dirty_bytes", "0", None),
+        ("vm.dirty_bytes", str(GIB), f"vm.dirty_bytes: {GIB} is not within the safe range 1048576 to {GIB // 2}"),
+        ("vm.overcommit_memory", "2", "vm.overcommit_memory: 2 is not among the safe choices 0, 1"),
+        ("net.ipv4.tcp_syncookies", "0", "net.ipv4.tcp_syncookies: 0 is not among the safe choices 1, 2"),
+        ("net.ipv4.tcp_rmem", "4096 131072 33554432", None),
+        (
+            "net.ipv4.tcp_rmem",
+            f"4096 131072 {GIB}",
+            f"net.ipv4.tcp_rmem[2]: {GIB} is not within the safe range 65536 to {GIB // 16}",
+        ),
+        ("net.ipv4.tcp_rmem", "4096 131072", "net.ipv4.tcp_rmem: '4096 131072' is not 3 whole numbers"),
+        ("transparent_hugepage.enabled", "always", None),
+        ("transparent_hugepage.shmem_enabled", "deny", "is not among the safe choices"),
+        ("block.sda.read_ahead_kb", "0", None),
+        ("block.sda.read_ahead_kb", "99999", "block.sda.read_ahead_kb: 99999 is not within the safe range 4 to 16384"),
+        ("vm.nobody_knows", "10", None),
+    ],
+)
+def test_says_what_is_not_safe(parameter: str, text: str, said: Any) -> None:
+    found = _catalogue.why_unsafe(parameter, text, SMALL)
+    assert found is None if said is None else said in (found or "")
