@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import os
 import subprocess
@@ -98,6 +99,7 @@ def program() -> bytes:
 
     By hand: `python3 -I watchdog.pyz`.
     """
+    importlib.import_module(f"{_PACKAGE}._watchdog")  # and with it whatever it needs
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", _MAIN)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _watchdog_unit
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces with settings of their own need root")
 
@@ -223,6 +224,49 @@ def test_a_lease_that_runs_out_is_undone_by_the_host_itself(host: Host) -> None:
     assert (verdict["nonce"], verdict["verified"], verdict["mismatches"]) == (lease["nonce"], True, [])
     assert sorted(verdict["restored"]) == sorted(VALUES)
     assert host.call("sysctl_info", parameters=[])["lease"] is None
+
+
+def test_a_benchmark_that_was_left_running_ends_with_the_lease(host: Host, tmp_path: Path) -> None:
+    found = host.value(FIN_TIMEOUT)
+    with subprocess.Popen([*host.enter, "setsid", "sh", "-c", "sleep 300 & sleep 300; :"]) as benchmark:
+        wait_until(lambda: os.getsid(benchmark.pid) == benchmark.pid, 5)
+        started = Path(f"/proc/{benchmark.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        (tmp_path / "group").write_text(f"{benchmark.pid} {started}\n")
+        lease = {"state": "leased", "holder": "anna", "lease": 1, "process_group": str(tmp_path / "group")}
+        host.call(values={FIN_TIMEOUT: 17}, **lease)
+        assert benchmark.wait(1 + 2) == -9
+    wait_until(lambda: host.value(FIN_TIMEOUT) == found, 2)
+    assert host.call("sysctl_info", parameters=[])["verdict"]["processes_ended"] >= 2
+
+
+@pytest.mark.parametrize("state", ["leased", "present"])
+def test_a_call_that_comes_after_its_lease_is_refused(state: str, host: Host) -> None:
+    found = host.value(FIN_TIMEOUT)
+    lease = host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=1)["lease"]
+    wait_until(lambda: host.value(FIN_TIMEOUT) == found, 1 + 2)
+    late = host.call(values={FIN_TIMEOUT: 18}, state=state, holder="anna", nonce=lease["nonce"])
+    assert late["failed"]
+    assert late["lapsed"]
+    assert "has ended (the host put its own values back, verified, at" in late["msg"]
+    assert host.value(FIN_TIMEOUT) == found
+
+
+def test_the_watchdog_works_as_a_program_of_its_own(host: Host, tmp_path: Path) -> None:
+    """As systemd runs it: nothing of ours is installed, and the lock tells the module that it is on guard."""
+    found = host.value(FIN_TIMEOUT)
+    (tmp_path / "watchdog.pyz").write_bytes(_watchdog_unit.program())
+    host.call(values={FIN_TIMEOUT: 17}, state="leased", holder="anna", lease=3)
+    for pid in host.watchdogs():
+        os.kill(pid, 9)
+    wait_until(lambda: not host.watchdogs(), 2)
+    environment = {"PATH": os.environ["PATH"]}
+    with subprocess.Popen([*host.enter, sys.executable, "-I", str(tmp_path / "watchdog.pyz")], env=environment) as own:
+        time.sleep(1)
+        host.call(values={FIN_TIMEOUT: 18}, state="leased", holder="anna", lease=1)
+        assert not host.watchdogs(), "it was seen to be on guard"
+        assert own.wait(1 + 2) == 0
+    assert host.value(FIN_TIMEOUT) == found
+    assert host.call("sysctl_info", parameters=[])["verdict"]["verified"]
 
 
 def test_renewing_keeps_the_values_beyond_the_first_deadline(host: Host) -> None:

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whatever is killed: the host puts its own values back. Once each here, a hundred times in `./dev soak`."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+Write = Callable[..., Path]
+Runner = Callable[..., Any]
+
+
+SLOW = {
+    "script": "import time\ntime.sleep(1.5)\nprint('throughput: 100')",
+    "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120}],
+    "training_config": {"total_timesteps": 20, "benchmark_timeout": 5},
+}
+
+
+@pytest.fixture(scope="module")
+def soak() -> ModuleType:
+    """tests/soak/faults.py: the faults, and what must hold after each."""
+    path = Path(__file__).parents[2] / "soak/faults.py"
+    spec = importlib.util.spec_from_file_location("autotune_soak", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# A cut link and a killed sshd are in test_faults.py, where the run's own words are looked at too.
+@pytest.mark.parametrize("fault", ["controller", "worker", "trainer", "watchdog"])
+def test_every_value_is_back_within_the_lease_and_two_seconds(
+    soak: ModuleType, lab: Any, untouched: dict[str, Any], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(soak, "SPAN", 3.0)
+    seed = random.randrange(10**6)
+
+    case = soak.strike(soak.Lab(lab), fault, 1, seed)
+
+    assert soak.is_good(case), f"seed {seed}: {soak.told(case)}"
+
+
+def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
+    lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any]
+) -> None:
+    run = start(write_study(**SLOW))
+    run.wait_for(" left\n")
+
+    lab.run("lab1", "sysctl", "-w", "net.ipv4.tcp_fin_timeout=77")
+
+    run.wait_for("somebody else set net.ipv4.tcp_fin_timeout to '77'", 30)
+    run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 30)
+    run.signal(signal.SIGINT)
+    assert run.end(30) != 0
+    assert "lab1: stopped by SIGINT; its own values are back, verified (somebody else had set" in run.text
+    (spoilt,) = [row for row in run.evaluations if row.error and "somebody else set" in row.error]
+    assert spoilt.metric is None
+
+
+def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_anew(
+    lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any]
+) -> None:
+    run = start(write_study(**SLOW))
+    run.wait_for(" left\n")
+
+    # As if the machine had slept through the rest of it.
+    shorten = "import json; p = '/run/autotune/lease.json'; d = json.load(open(p)); d['deadline'] = 1.0; "
+    lab.run("lab1", "python3", "-c", f"{shorten}open(p, 'w').write(json.dumps(d))")
+
+    run.wait_for("the lease ran out during the evaluation", 30)
+    run.wait_for("has ended (the host put its own values back, verified, at", 30)
+    run.signal(signal.SIGINT)
+    assert run.end(30) != 0
+    assert "lab1: stopped by SIGINT; its own values are back, verified" in run.text
