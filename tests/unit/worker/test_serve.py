@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Measurement
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.guard import Watch
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.rehearsal import rehearse
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import (
     ApplyFailed,
@@ -76,6 +77,22 @@ def test_answers_jobs_until_the_study_ends(
     trainer[0].send("end", result={"verdict": "improved"})
     assert running.result(PATIENCE) == {"verdict": "improved"}
     assert shown == ["1/9 h1 train: 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
+
+
+def test_what_cannot_be_watched_is_told_once(
+    trainer: tuple[Line, Line],
+    serving: Callable[..., Future[dict[str, Any]]],
+    shown: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Watch, "blind_spots", lambda watch: ["the kernel log cannot be read"])
+    running = serving()
+    for dummy in range(2):
+        trainer[0].send(**JOB)
+        trainer[0].receive()
+    trainer[0].send("end", result={})
+    running.result(PATIENCE)
+    assert shown == ["h1: the kernel log cannot be read"]
 
 
 def test_a_trainer_that_does_not_want_the_host_says_why(

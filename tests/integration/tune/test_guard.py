@@ -1,0 +1,242 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Guard rails on a real host over real SSH, with real trouble: memory that runs out, stalls, a sick service."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import Workplace, evaluate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHAddress, SSHTransport
+
+MEMORY_CGROUPS = ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max"))
+EAT = "import os; open('{group}/cgroup.procs', 'w').write(str(os.getpid())); x = b'x' * (200 << 20); print(len(x))"
+# Long enough that only the guard can have ended it; the marker makes it findable.
+BENCHMARK = "sh -c 'echo throughput: 100; exec sleep 47.11'"
+
+
+class Never:
+    """Interrupts that do not come."""
+
+    allowed = nullcontext
+
+
+@pytest.fixture
+def measure(lab: Any) -> Iterator[Callable[..., dict[str, Any]]]:
+    """One evaluation on lab1 over its own sshd; keywords are the study's `guard`."""
+    own = json.loads(lab.inventory.read_text())["lab"]
+    variables = {**own["vars"], **own["hosts"]["lab1"]}
+    option = {
+        "host": variables["ansible_host"],
+        "remote_user": variables["ansible_user"],
+        "private_key_file": variables["ansible_ssh_private_key_file"],
+        "ssh_common_args": variables["ansible_ssh_common_args"],
+        "host_key_checking": True,
+        "timeout": 10,
+    }
+    transport = SSHTransport(SSHAddress.of_connection(option.get))
+    benchmark = Benchmark(transport, {}, timeout=60)
+    benchmark.ship([])
+
+    def run(command: str = BENCHMARK, **guard: Any) -> dict[str, Any]:
+        study = Study.model_validate(
+            {
+                "workload_name": "guarded",
+                "reward_metric": "throughput",
+                "benchmark_command": command,
+                "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120}],
+                "guard": guard,
+            }
+        )
+
+        def apply(values: Any) -> dict[str, str]:
+            lab.run("lab1", "sysctl", "-q", "-w", *(f"{name}={value}" for name, value in values.items()))
+            return {name: str(value) for name, value in values.items()}
+
+        place = Workplace(
+            host="lab1",
+            study=study,
+            apply=apply,
+            restore=lambda: apply({"net.ipv4.tcp_fin_timeout": 60}),
+            transport=transport,
+            benchmark=benchmark,
+            connect_seconds=0.0,
+        )
+        never: Any = Never()
+        try:
+            return evaluate(place, {"values": {"net.ipv4.tcp_fin_timeout": 111}}, never)
+        finally:
+            apply({"net.ipv4.tcp_fin_timeout": 60})
+
+    yield run
+    benchmark.remove()
+    transport.close()
+
+
+def running(lab: Any) -> bool:
+    return lab.run("lab1", "pgrep", "-fx", "sleep 47.11", check=False).returncode == 0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+@contextmanager
+def memory_cgroup(limit: str) -> Iterator[Path]:
+    """A cgroup of the machine's whose members may use so much memory."""
+    found = next((place for place in MEMORY_CGROUPS if (place[0] / "memory.stat").exists()), None)
+    if found is None:
+        pytest.skip("the machine has no memory cgroups")
+    group = found[0] / "autotune-test"
+    group.mkdir()
+    try:
+        (group / found[1]).write_text(limit)
+        yield group
+    finally:
+        wait_for(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+
+
+def run_out_of_memory() -> float:
+    """Have a process killed for want of memory; returns when that was."""
+    with memory_cgroup("30000000") as group:
+        eaten = subprocess.run([sys.executable, "-c", EAT.format(group=group)], capture_output=True, check=False)
+        killed = time.monotonic()
+    assert eaten.returncode == -9, eaten
+    return killed
+
+
+@pytest.mark.parametrize("kept", ["oom_kills", "its log alone"])
+def test_memory_that_runs_out_ends_the_evaluation_within_a_second(
+    lab: Any, measure: Callable[..., dict[str, Any]], kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kept == "its log alone":  # as on a kernel before 4.13, which counts no OOM kills
+        monkeypatch.setattr(sampling, "_SCRIPT", sampling._SCRIPT.replace("|oom_kill ", ""))
+    times: dict[str, float] = {}
+
+    def trouble() -> None:
+        wait_for(lambda: running(lab))
+        times["killed"] = run_out_of_memory()
+        wait_for(lambda: not running(lab))
+        times["ended"] = time.monotonic()
+
+    thread = Thread(target=trouble)
+    thread.start()
+    measurement = measure()
+    thread.join()
+
+    assert "1 OOM kill on the host, of python" in measurement["error"]
+    assert measurement["metric"] is None
+    assert lab.sysctl("lab1", "net.ipv4.tcp_fin_timeout") == "60"
+    print(f"from the OOM kill to the end of the benchmark: {times['ended'] - times['killed']:.2f} s")
+    # Half a second between two looks, and what a busy machine needs to look and to kill.
+    assert times["ended"] - times["killed"] < 1.0
+
+
+def test_a_kill_in_the_last_moment_counts(lab: Any, measure: Callable[..., dict[str, Any]]) -> None:
+    """The benchmark itself is the victim, and is gone before anybody looks."""
+    mount = "mkdir -p /tmp/groups; mount -t cgroup -o memory none /tmp/groups 2>/dev/null"
+    mount += " || mount -t cgroup2 none /tmp/groups; mkdir -p /tmp/groups/autotune-last"
+    limit = (
+        "for f in memory.limit_in_bytes memory.max; do echo 30000000 > /tmp/groups/autotune-last/$f; done 2>/dev/null"
+    )
+    lab.run("lab1", "sh", "-c", f"{mount}; {limit}; true")
+    eat = EAT.format(group="/tmp/groups/autotune-last").replace("'", '"')
+    try:
+        measurement = measure(f"python3 -c '{eat}'")
+    finally:
+        lab.run("lab1", "sh", "-c", "sleep 0.1; rmdir /tmp/groups/autotune-last; umount /tmp/groups; rmdir /tmp/groups")
+    assert "1 OOM kill on the host, of python3" in measurement["error"]
+
+
+def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[..., dict[str, Any]]) -> None:
+    """Files read again and again by a process that may cache next to nothing of them: it waits for its own memory."""
+    if not Path("/proc/pressure/memory").exists():
+        pytest.skip("this kernel tells no pressure")
+    reader = (
+        "import os, time\nopen('{group}/cgroup.procs', 'w').write(str(os.getpid()))\n"
+        "file = open('{file}', 'rb', buffering=0)\nbegan = time.monotonic()\n"
+        "os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)\n"  # else they are another cgroup's memory
+        "while time.monotonic() - began < 15 and not os.path.exists('{stop}'):\n"
+        "    file.seek(0)\n    while file.read(1 << 20): pass\n"
+    )
+    with memory_cgroup("6000000") as group:
+        big, stop = Path("/var/tmp/autotune-test-big"), Path("/var/tmp/autotune-test-stop")
+        big.write_bytes(b"x" * (32 << 20))
+        os.sync()
+        program = reader.format(group=group, file=big, stop=stop)
+        processes = [subprocess.Popen([sys.executable, "-c", program]) for dummy in range(2)]
+        try:
+            measurement = measure("sh -c 'echo throughput: 1; sleep 12'", memory_pressure=0.2, io_pressure=False)
+        finally:
+            stop.touch()
+            for process in processes:
+                process.wait()
+            big.unlink()
+            stop.unlink()
+    assert "no task got on for want of memory in " in str(measurement.get("error")), measurement
+    assert lab.sysctl("lab1", "net.ipv4.tcp_fin_timeout") == "60"
+
+
+def test_what_a_program_writes_into_the_kernel_log_is_not_the_kernels_word(
+    measure: Callable[..., dict[str, Any]],
+) -> None:
+    write = 'echo "BUG: task dd:1 blocked for more than 120 seconds" > /dev/kmsg'
+    measurement = measure(f"sh -c 'sleep 0.3; {write}; sleep 0.8; echo throughput: 1'")
+    assert measurement["metric"] == 1.0
+    assert measurement["strain"]["kernel_messages"] == 0.0
+
+
+def test_a_service_that_falls_ill_costs_the_candidate_and_not_the_run(
+    lab: Any, tune: Callable[..., Any], write_study: Callable[..., Path], untouched: dict[str, Any]
+) -> None:
+    """The service, a file here, is ill while tcp_fin_timeout is above 90: only some candidates make it so."""
+    script = """
+import os, subprocess, time
+value = int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read())
+print("throughput:", 100 + value, flush=True)
+open("ill", "w").close() if value > 90 else None
+time.sleep(30 if value > 90 else 0.1)
+print("throughput:", 100 + value)
+"""
+    guard = {"health_command": "sh -c 'if test -e ill; then rm ill; echo no answer >&2; exit 1; fi'"}
+    space = [{"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120}]
+    study = write_study(
+        script,
+        action_space=space,
+        guard=guard,
+        state_space=[],
+        training_config={"total_timesteps": 6, "benchmark_timeout": 40},
+        verification={"candidates": 1, "pairs": 4},
+        baseline_evaluations=2,
+    )
+    run = tune(study, "--limit", "lab1")
+
+    assert run.process.returncode == 0, run.text
+    ended = [row for row in run.evaluations if row.error]
+    assert ended
+    for row in ended:
+        assert row.error == "ended by the guard: the health command ended with exit code 1: no answer"
+        assert int(row.actual["net.ipv4.tcp_fin_timeout"]) > 90
+        assert row.metric is None
+        assert row.seconds["sample"] < 5
+    fine = [row for row in run.evaluations if not row.error]
+    assert all(int(row.actual["net.ipv4.tcp_fin_timeout"]) <= 90 for row in fine)
+    assert all({"retransmits", "errors"} <= set(row.stability_parts) for row in fine)
+    assert int(run.result["best_config"]["net.ipv4.tcp_fin_timeout"]) <= 90

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Guard
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.guard import Judge, Watch, strain
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.sampling import Sample
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import Workplace, evaluate
+
+NewWorkplace = Callable[..., Workplace]
+JOB = {"kind": "job", "phase": "train", "values": {"vm.swappiness": 80}}
+HUNG = "INFO: task dd:4711 blocked for more than 120 seconds."
+
+
+class Never:
+    """Interrupts that do not come."""
+
+    allowed = nullcontext
+
+
+NEVER: Any = Never()
+
+
+def sample(at: float = 10.0, *log: str, used: float = 50.0, **signs: float) -> Sample:
+    return Sample(at, {}, {"memory_used_percent": used}, signs, tuple((3, text) for text in log))
+
+
+def reasons(guard: dict[str, Any], *samples: Sample) -> list[str | None]:
+    judge = Judge(Guard.model_validate(guard))
+    return [judge.reason(each) for each in samples]
+
+
+@pytest.mark.parametrize(
+    ("limit", "off", "samples", "words"),
+    [
+        ("oom_kills", False, [sample(oom_kills=7), sample(10.5, oom_kills=8)], "1 OOM kill on the host"),
+        (
+            "oom_kills",
+            False,
+            [sample(), sample(10.5, "Out of memory: Killed process 17 (my server) total-vm:1kB")],
+            "1 OOM kill on the host, of my server",
+        ),
+        ("free_memory", False, [sample(), sample(10.5, used=98.5)], "1.5 % of the memory was left"),
+        ("kernel_log", False, [sample(), sample(10.5, HUNG)], "the kernel log says: INFO: task dd:4711 blocked"),
+        ("kernel_log", False, [sample(), sample(10.5, "Oops: 0002 [#1] SMP")], "the kernel log says: Oops"),
+        (
+            "kernel_log",
+            False,
+            [sample(), sample(10.5, "watchdog: BUG: soft lockup - CPU#1 stuck for 22s!")],
+            "the kernel log says: watchdog: BUG",
+        ),
+        (
+            "memory_pressure",
+            False,
+            [sample(memory_stalled=5.0), sample(11, memory_stalled=5.5), sample(13, memory_stalled=7.4)],
+            "no task got on for want of memory in 80 % of 3 s (guard.memory_pressure is 60 %)",
+        ),
+        (
+            "io_pressure",
+            False,
+            [sample(io_stalled=5.0), sample(11.5, io_stalled=6.5), sample(13, io_stalled=7.99)],
+            "no task got on for want of io in 100 % of 3 s",
+        ),
+    ],
+)
+def test_each_limit_ends_an_evaluation_and_can_be_switched_off(
+    limit: str, off: bool, samples: list[Sample], words: str
+) -> None:
+    *before, last = reasons({}, *samples)
+    assert set(before) == {None}
+    assert last is not None
+    assert last.startswith(words)
+    assert reasons({limit: off}, *samples)[-1] is None
+
+
+def test_what_happened_before_the_evaluation_is_not_held_against_it() -> None:
+    assert reasons({}, sample(oom_kills=900, memory_stalled=900, io_stalled=900)) == [None]
+
+
+def test_a_short_stall_is_not_worth_it() -> None:
+    stalled = [sample(10 + at / 2, memory_stalled=min(at / 2, 1.5)) for at in range(20)]
+    assert set(reasons({}, *stalled)) == {None}
+
+
+def test_pressure_is_that_of_the_last_seconds() -> None:
+    """A minute of peace does not make up for the stall that follows."""
+    calm = [sample(10 + at, memory_stalled=0.0) for at in range(60)]
+    stalled = [sample(70 + at / 2, memory_stalled=at / 2) for at in range(6)]
+    assert reasons({}, *calm, *stalled)[-2:] != [None, None]
+
+
+def test_as_many_kills_as_the_study_allows() -> None:
+    kills = [sample(oom_kills=0), sample(oom_kills=2), sample(oom_kills=3)]
+    assert [bool(reason) for reason in reasons({"oom_kills": 2}, *kills)] == [False, False, True]
+
+
+def test_ordinary_messages_are_no_reason() -> None:
+    log = ["eth0: link up", "TCP: request_sock_TCP: Possible SYN flooding", "debugging is on", "BUGS fixed"]
+    assert reasons({}, sample(), sample(10.5, *log)) == [None, None]
+
+
+def test_strain_is_told_as_shares_of_what_was_done() -> None:
+    first = sample(10.0, memory_stalled=1, io_stalled=2, packets=100, packets_lost=5, segments=1000, segments_again=7)
+    last = sample(20.0, memory_stalled=3, io_stalled=2, packets=300, packets_lost=7, segments=1500, segments_again=17)
+    assert strain([first, last], 3) == {
+        "memory_pressure": pytest.approx(0.2),
+        "io_pressure": 0.0,
+        "retransmits": pytest.approx(0.02),
+        "errors": pytest.approx(0.01),
+        "kernel_messages": 3.0,
+    }
+
+
+def test_strain_leaves_out_what_cannot_be_seen() -> None:
+    assert strain([sample(10.0), sample(20.0)], None) == {}
+    assert strain([sample(10.0)], 0) == {}
+
+
+def measured(workplace: Workplace) -> tuple[dict[str, Any], float]:
+    """A measurement, and the seconds that it took."""
+    began = time.monotonic()
+    return evaluate(workplace, JOB, NEVER), time.monotonic() - began
+
+
+def test_a_calm_run_tells_how_calm_it_was(host: Any, new_workplace: NewWorkplace) -> None:
+    measurement, dummy = measured(new_workplace("sh -c 'sleep 0.3; echo throughput: 1'"))
+    assert measurement["metric"] == 1.0
+    assert {"retransmits", "errors"} <= set(measurement["strain"])
+    assert all(value >= 0 for value in measurement["strain"].values())
+    assert host.restored == 0
+
+
+def test_a_limit_that_is_passed_ends_the_benchmark_and_puts_the_own_values_back(
+    host: Any, new_workplace: NewWorkplace, tmp_path: Path
+) -> None:
+    """More memory must be left than there is."""
+    mark = tmp_path / "went-on"
+    command = f"sh -c 'echo throughput: 1; sleep 3; touch {mark}'"
+    measurement, seconds = measured(new_workplace(command, guard={"free_memory": 99.9}))
+    assert "of the memory was left (guard.free_memory is 99.9 %)" in measurement["error"]
+    assert measurement["error"].startswith("ended by the guard: ")
+    assert measurement["metric"] is None
+    assert host.restored == 1
+    assert seconds < 3
+    time.sleep(max(0.0, 3.5 - seconds))
+    assert not mark.exists()
+
+
+def test_a_limit_that_was_passed_too_late_to_end_anything_counts(host: Any, new_workplace: NewWorkplace) -> None:
+    """The benchmark is over before the first look; the last one finds it."""
+    measurement, dummy = measured(new_workplace("echo throughput: 1", guard={"free_memory": 99.9}))
+    assert (measurement["metric"], host.restored) == (None, 1)
+
+
+def test_a_health_command_that_turns_bad_in_the_middle_ends_the_evaluation(
+    host: Any, new_workplace: NewWorkplace, tmp_path: Path
+) -> None:
+    sick = tmp_path / "sick"
+    command = f"sh -c 'echo throughput: 1; sleep 1.5; date +%s.%N > {sick}; sleep 20'"
+    health = f"sh -c '! test -e {sick} || {{ echo queue is full >&2; exit 3; }}'"
+    measurement, dummy = measured(new_workplace(command, guard={"health_command": health}))
+    ended = time.time()
+    assert measurement["error"] == ("ended by the guard: the health command ended with exit code 3: queue is full")
+    assert host.restored == 1
+    # A check a second, and what it takes to end a process group on a busy machine.
+    assert ended - float(sick.read_text()) < 3
+
+
+def test_health_that_is_bad_at_the_end_counts(new_workplace: NewWorkplace, tmp_path: Path) -> None:
+    sick = tmp_path / "sick"
+    workplace = new_workplace(
+        f"sh -c 'sleep 0.5; touch {sick}; echo throughput: 1'", guard={"health_command": f"sh -c '! test -e {sick}'"}
+    )
+    assert "the health command ended with exit code 1" in measured(workplace)[0]["error"]
+
+
+def test_a_health_command_that_hangs_is_bad(new_workplace: NewWorkplace) -> None:
+    guard = {"health_command": "sleep 60", "health_timeout": 0.5}
+    measurement, seconds = measured(new_workplace("sh -c 'echo throughput: 1; sleep 20'", guard=guard))
+    assert "the health command did not end within 0.5 s" in measurement["error"]
+    assert seconds < 10
+
+
+def test_health_that_stays_good_disturbs_nothing(new_workplace: NewWorkplace) -> None:
+    workplace = new_workplace("sh -c 'sleep 1.5; echo throughput: 1'", guard={"health_command": "true"})
+    assert measured(workplace)[0]["metric"] == 1.0
+
+
+def test_says_what_this_user_cannot_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = sampling._SCRIPT.replace("/dev/kmsg", "/dev/no-such-log").replace("pressure/", "no-pressure/")
+    monkeypatch.setattr(sampling, "_SCRIPT", script)
+    watch = Watch(Guard(), LocalTransport())
+    watch.begin()
+    watch.end()
+    assert [spot.split(" ", 2)[:2] for spot in watch.blind_spots()] == [["the", "kernel"], ["its", "kernel"]]
+    assert "kernel_messages" not in watch.strain()
