@@ -59,7 +59,7 @@ SETTINGS = (
                   "time for a read beyond which write-back is slowed down", log=True, special=_ZERO_OFF),
     _BLOCK.switch("block.*.iostats", "1", "storage", "count requests", risk="none"),
     _BLOCK.switch("block.*.add_random", "0", "storage", "feed the random numbers with the device's times"),
-    _DEADLINE.number("block.*.iosched.read_expire", 10, 5000, "500", "ms", "storage latency database",
+    _DEADLINE.number("block.*.iosched.read_expire", 20, 5000, "500", "ms", "storage latency database",
                      "time after which a read goes first (mq-deadline)", log=True),
     _DEADLINE.number("block.*.iosched.write_expire", 100, 20000, "5000", "ms", "storage database",
                      "time after which a write goes first (mq-deadline)", log=True),
