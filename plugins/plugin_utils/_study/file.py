@@ -109,6 +109,8 @@ def read_study(path: Path, folder: Path, hosts: Sequence[KnownHost] = ()) -> Stu
     Raises StudyError with every mistake in it.
     """
     data, notices = completed(_parse(path), hosts)
+    if path.stat().st_mode & stat.S_IWOTH:
+        notices.insert(0, f"anybody here can change {path}, and its commands run on the hosts: chmod o-w it")
 
     def find(name: str) -> Path | None:
         return next((place / name for place in (path.parent, folder) if (place / name).is_file()), None)

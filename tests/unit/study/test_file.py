@@ -72,6 +72,7 @@ def test_a_study_survives_the_way_to_the_trainer(read: Read) -> None:
         pytest.param(RIGHT + "? [a, b]\n: c\n", "line 6, column 3: a key must be a plain word", id="list as key"),
         pytest.param("[" * 100_000, "is nested too deeply", id="deep YAML"),
         pytest.param('{"a": ' + "[" * 100_000, "is nested too deeply", id="deep JSON"),
+        pytest.param(RIGHT + "---\na: 1\n", "line 6, column 1: but found another document", id="two documents"),
         pytest.param("a: \0\n", "unacceptable character #x0000: special characters are not allowed", id="NUL"),
         pytest.param("#" * 1_000_001, "is larger than 1000000 bytes; a study is a page of text", id="huge"),
     ],
@@ -152,3 +153,20 @@ def test_finds_files_beside_the_study_first_and_then_in_the_current_folder(tmp_p
         (beside / "both.txt", "both.txt"),
         (here / "only.txt", "only.txt"),
     ]
+
+
+def test_a_study_that_anybody_can_change_is_told(folder: Path) -> None:
+    path = folder / "study.yml"
+    path.write_text(RIGHT)
+    path.chmod(0o664)
+    assert read_study(path, folder).notices == []
+    path.chmod(0o666)
+    assert read_study(path, folder).notices == [
+        f"anybody here can change {path}, and its commands run on the hosts: chmod o-w it"
+    ]
+
+
+def test_a_link_to_a_study_is_as_good_as_the_study(folder: Path) -> None:
+    (folder / "study.yml").write_text(RIGHT)
+    (folder / "link.yml").symlink_to("study.yml")
+    assert read_study(folder / "link.yml", folder).study == read_study(folder / "study.yml", folder).study
