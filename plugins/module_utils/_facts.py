@@ -28,6 +28,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
         "gate_said": None,
         "parameters": {name: _host.look_at(name) for name in (_host.parameters() if parameters is None else parameters)},
         "managed_by": _host.managed_by(),
+        "container": _host.container(),
         "lease": None
         if lease is None
         else {"holder": lease.holder, "nonce": lease.nonce, "expires_in": round(lease.expires_in, 3)},

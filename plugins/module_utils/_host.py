@@ -14,6 +14,9 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue,
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
 
 _DAEMONS = ("bpftune", "tuned")
+_SYSTEMDS_MARK = "/run/systemd/container"
+_MARKS = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
+_MACHINES_OWN_PROCESSES = 0xEFFFFFFC  # the inode of the first PID namespace, the same on all kernels since 3.8
 
 
 def parameters() -> list[str]:
@@ -48,6 +51,7 @@ def look_at(parameter: str) -> dict[str, Any]:
     Raises ValueError for a bad name.
     """
     exists = _procfs.exists(parameter)
+    why_not = _procfs.why_not_writable(parameter) if exists else "it does not exist here"
     value = None
     readable = exists and os.access(_procfs.path_of(parameter), os.R_OK)
     if readable and not _denylist.holds_secret(parameter):
@@ -56,12 +60,26 @@ def look_at(parameter: str) -> dict[str, Any]:
     return {
         "exists": exists,
         "readable": readable,
-        "writable": exists and _procfs.why_not_writable(parameter) is None,
+        "writable": why_not is None,
+        "why_not_writable": why_not,
         "value": value,
         "denied": _denylist.denied_because(parameter) is not None,
         "namespaced": _namespaced(parameter),
         **_known(parameter),
     }
+
+
+def container() -> str | None:
+    """What this host is inside of, by the name that its manager left; None where it is a machine of its own."""
+    with contextlib.suppress(OSError), open(_SYSTEMDS_MARK, encoding="utf-8", errors="replace") as file:
+        return file.read().strip() or "container"
+    for mark, name in _MARKS.items():
+        if os.path.exists(mark):
+            return name
+    with contextlib.suppress(OSError):
+        if os.stat("/proc/self/ns/pid").st_ino != _MACHINES_OWN_PROCESSES:
+            return "container"
+    return None
 
 
 def managed_by() -> list[str]:

@@ -158,6 +158,11 @@ managed_by:
   type: list
   elements: str
   sample: [tuned]
+container:
+  description: What the host is inside of, as its manager calls it (V(docker), V(lxc), V(container) where nobody says).
+    Parameters that are not namespaced belong to the whole machine then. Null on a machine of its own.
+  returned: always
+  type: str
 lease:
   description: The lease on this host, null if there is none. Once C(expires_in) is negative, the next call of
     M(autotune.kernel.sysctl) puts the host's own values back first.

@@ -103,6 +103,11 @@ class SearchSpace:
     def encode(self, values: Mapping[str, Value]) -> Point:
         return np.array([axis.encode(self._number(axis, values)) for axis in self.axes])
 
+    def lacks(self, values: Mapping[str, Value]) -> list[str]:
+        """The parameters whose value in `values` no candidate can have."""
+        nearest = self.decode(self.encode(values))
+        return [name for name in nearest if str(nearest[name]).split() != str(values[name]).split()]
+
     def _compose(self, layout: Layout, numbers: dict[Place, float]) -> Value:
         axis_of = {axis.place: axis for axis in self.axes}
         elements: list[Value] = []

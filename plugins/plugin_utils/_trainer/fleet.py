@@ -18,7 +18,7 @@ from .._study.parameters import kernel_text
 from .._study.study import Study
 from .._wire import Disconnected, Line
 from .evaluation import Evaluation, Job, Measurement, Score
-from .host import Host, Ticket, shared
+from .host import Host, Ticket, differing_values, shared
 from .reward import score
 
 
@@ -179,6 +179,10 @@ class Fleet:
                 both = shared(self._study.space.parameters, facts, other.facts)
                 if both:
                     return f"{name} and {other.name} are the same kernel and share {', '.join(both)}; tune one of them"
+                if self._study.exploration == "cautious" and (differing := differing_values(host, other)):
+                    return (
+                        f"exploration: cautious starts from one place, and {differing}; tune {name} in a run of its own"
+                    )
             host.own.extend(Ticket(Job("baseline", None, name)) for dummy in range(self._study.baseline_evaluations))
             with self._recorded():
                 self._on_host(host)

@@ -46,3 +46,12 @@ def shared(parameters: Sequence[str], one: dict[str, Any], other: dict[str, Any]
         return []
     same_network = one["network_namespace"] == other["network_namespace"]
     return [parameter for parameter in parameters if same_network or not parameter.startswith(("net.", "net/"))]
+
+
+def differing_values(one: Host, other: Host) -> str:
+    """What differs between two hosts' own values, as one clause; empty where nothing does."""
+    return " and ".join(
+        f"{parameter} is {value} on {one.name} and {other.baseline_values[parameter]} on {other.name}"
+        for parameter, value in one.baseline_values.items()
+        if value != other.baseline_values[parameter]
+    )

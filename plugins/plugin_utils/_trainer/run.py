@@ -21,6 +21,7 @@ from .._store.store import StoreError
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
+from .caution import TrustRegion, cautiously
 from .environment import Observer
 from .evaluation import Evaluation, Job
 from .fleet import Ended, Fleet
@@ -87,9 +88,14 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int)
     host = next(iter(fleet.hosts.values()))
     baseline = next(e for e in record.evaluations if e.host == host.name)
     start = Observer(study.space, metrics).at_baseline(host.baseline_values, baseline.measurement.observations)
+    region = TrustRegion(study.space, host.baseline_values, study.caution)
+
+    def train(candidates: Sequence[Candidate]) -> list[Evaluation]:
+        return measure([Job("train", candidate) for candidate in candidates])
+
     search(
         study.space,
-        lambda candidates: measure([Job("train", candidate) for candidate in candidates]),
+        cautiously(region, train, lambda: len(fleet.hosts)) if study.exploration == "cautious" else train,
         study.training_config,
         seed=seed,
         metrics=metrics,
@@ -98,7 +104,10 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int)
     )
 
     record.enter("race")
-    candidates = best_candidates(record.trained(), study.verification.candidates)
+    trained = record.trained()
+    if study.exploration == "cautious":
+        trained = [evaluation for evaluation in trained if not region.harmful(evaluation)]
+    candidates = best_candidates(trained, study.verification.candidates)
     winner = race(candidates, measure) if candidates else None
     if winner is None:
         return Conclusion("no_improvement", "no candidate ran without failing")

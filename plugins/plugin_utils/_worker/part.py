@@ -18,12 +18,13 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 
 from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
 from .loan import Lapsed, Loan, NotBack
 from .local import LocalTransport
-from .preflight import become_failed, problems
+from .preflight import become_failed, notes, out_of_reach, problems
 from .serve import ApplyFailed, Workplace
 from .ssh import SSHAddress, SSHTransport
 from .transport import Lost, TimedOut, Transport
@@ -90,10 +91,14 @@ class Part:
         parameters = self._study.space.parameters
         facts = self._module("sysctl_info", {"parameters": parameters})
         found = problems(facts, allow_unsafe=self._study.allow_unsafe) + self._study.unsafe_on(facts)
+        values = {parameter: facts["parameters"][parameter]["value"] for parameter in parameters}
+        if self._study.exploration == "cautious" and not found:
+            found = out_of_reach(self._study.space, values)
         if found:
             raise PartFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
         kept = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
-        values = {parameter: facts["parameters"][parameter]["value"] for parameter in parameters}
+        for note in notes(facts, (_procfs.boot_id(), _procfs.network_namespace())):
+            self.show(f"{self.host}: {note}")
         return {**{name: facts[name] for name in kept}, "values": values}
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
@@ -148,6 +153,8 @@ class Part:
             self._display.warning(f"{self.host}: {warning}")
         if answer.get("failed"):
             message = str(answer.get("msg") or answer.get("module_stderr") or "it gave no reason")
+            if "module_stderr" in answer and self._action._connection.become:  # no module ran at all
+                message = become_failed((answer["module_stderr"].strip().splitlines() or ["it gave no reason"])[-1])
             raise Lapsed(message) if answer.get("lapsed") else PartFailed(f"{self.host}: {message}")
         return answer
 

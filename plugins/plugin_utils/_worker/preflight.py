@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .._study.space import SearchSpace
 
 
 def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str]) -> list[str]:
@@ -19,17 +21,45 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str]) -> list[str]
             found.append(f"{parameter} cannot be read, so it could not be put back")
         elif facts["gate_said"]:
             continue  # that has named what cannot be set here, and why
-        elif not state["writable"] and facts["effective_uid"] != 0:
-            found.append(
-                f"{parameter} is not writable for user id {facts['effective_uid']}; use become, or connect as root"
-            )
         elif not state["writable"]:
-            found.append(f"{parameter} is read-only here")
+            found.append(f"{parameter} cannot be set: {state['why_not_writable']}")
         elif state["denied"] and parameter not in allow_unsafe:
             found.append(f"{parameter} is denied; name it in the study's allow_unsafe if you mean it")
     if facts["managed_by"]:
-        found.append(f"{' and '.join(facts['managed_by'])} is running and sets parameters too; stop it for the study")
+        daemons = facts["managed_by"]
+        found.append(
+            f"{' and '.join(daemons)} {'is' if len(daemons) == 1 else 'are'} running and would set parameters "
+            f"meanwhile; stop before the study, start again after it: systemctl stop {' '.join(daemons)}"
+        )
     return found
+
+
+def notes(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
+    """One line on everything that is no reason to refuse the host and still good to know.
+
+    controller: boot ID and inode of the network namespace of the machine that this runs on.
+    """
+    found = []
+    machines = [name for name, state in facts["parameters"].items() if state["namespaced"] is False]
+    if facts["container"] and machines:
+        found.append(
+            f"it is inside a {facts['container']}, and {', '.join(machines)} belong{'s' if len(machines) == 1 else ''} "
+            "to the whole machine: everything else on it feels the study too"
+        )
+    if (facts["boot_id"], facts["network_namespace"]) == controller:
+        found.append("it is the controller itself: the learner's work there disturbs what is measured")
+    return found
+
+
+def out_of_reach(space: SearchSpace, values: Mapping[str, Any]) -> list[str]:
+    """Why `exploration: cautious` cannot start from these values, if so: no candidate is near them."""
+    lacking = [f"{name} is {values[name]}" for name in space.lacks(values)]
+    if not lacking:
+        return []
+    return [
+        f"exploration: cautious starts from the values that a host has, and no candidate has them: "
+        f"{', '.join(lacking)}; widen the ranges"
+    ]
 
 
 def become_failed(said: str) -> str:

@@ -26,6 +26,7 @@ def test_tells_of_the_host_and_its_parameters(procfs: Path, call: Call) -> None:
         "exists": True,
         "readable": True,
         "writable": True,
+        "why_not_writable": None,
         "value": "60",
         "denied": False,
         "namespaced": False,
@@ -83,3 +84,27 @@ def test_names_the_daemons_that_set_parameters(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_bad_name_is_one_line(procfs: Path, call: Call) -> None:
     assert "is not the name of a kernel parameter" in call(main, parameters=["../x"])["msg"]
+
+
+@pytest.mark.parametrize(
+    ("systemd", "marks", "found"),
+    [("lxc\n", [], "lxc"), ("", [], "container"), (None, ["dockerenv"], "docker"), (None, [], None)],
+)
+def test_tells_what_a_host_is_inside_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, systemd: str | None, marks: list[str], found: str | None
+) -> None:
+    if systemd is not None:
+        (tmp_path / "systemd").write_text(systemd)
+    for mark in marks:
+        (tmp_path / mark).touch()
+    monkeypatch.setattr(_host, "_MARKS", {str(tmp_path / "dockerenv"): "docker"})
+    monkeypatch.setattr(_host, "_MACHINES_OWN_PROCESSES", os.stat("/proc/self/ns/pid").st_ino)
+    monkeypatch.setattr(_host, "_SYSTEMDS_MARK", str(tmp_path / "systemd"))
+    assert _host.container() == found
+
+
+def test_process_ids_of_its_own_are_a_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_host, "_MARKS", {})
+    monkeypatch.setattr(_host, "_SYSTEMDS_MARK", str(tmp_path / "nothing"))
+    monkeypatch.setattr(_host, "_MACHINES_OWN_PROCESSES", 1)
+    assert _host.container() == "container"

@@ -219,6 +219,18 @@ def test_refuses_two_names_for_one_kernel(
         assert second.receive("job")["phase"] == "baseline"
 
 
+@pytest.mark.parametrize("exploration", ["cautious", "free"])
+def test_cautious_exploration_has_one_place_to_start_from(new_room: NewRoom, exploration: str) -> None:
+    room = new_room("h1", "h2", exploration=exploration)
+    room.worker("h1").baseline()
+    second = room.worker("h2").hello().ready(values={"vm.swappiness": "10"})
+    if exploration == "free":
+        assert second.receive("job")["phase"] == "baseline"
+    else:
+        reason = second.receive("refused")["reason"]
+        assert "vm.swappiness is 10 on h2 and 60 on h1; tune h2 in a run of its own" in reason
+
+
 def test_a_late_host_takes_its_share(new_room: NewRoom) -> None:
     room = new_room("h1", "late")
     first = room.worker("h1").baseline()

@@ -3,13 +3,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import problems
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import notes, out_of_reach, problems
 
-GOOD = {"exists": True, "readable": True, "writable": True, "value": "60", "denied": False}
+GOOD = {
+    "exists": True,
+    "readable": True,
+    "writable": True,
+    "why_not_writable": None,
+    "value": "60",
+    "denied": False,
+    "namespaced": False,
+}
+FIXED = {"writable": False, "why_not_writable": "/proc/sys is read-only here"}
+HERE = ("the controller's boot", 4026531840)
 
 
 def facts(state: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
     own = {"kernel": "6.1.0", "effective_uid": 0, "gate": None, "gate_said": None, "managed_by": []}
+    own |= {"container": None, "boot_id": "its own", "network_namespace": HERE[1]}
     return own | {"parameters": {"vm.x": GOOD | (state or {})}} | fields
 
 
@@ -22,11 +34,7 @@ def test_a_good_host_has_none() -> None:
     [
         (facts({"exists": False}), "vm.x does not exist here (kernel 6.1.0); remove it or load its module"),
         (facts({"readable": False}), "vm.x cannot be read, so it could not be put back"),
-        (facts({"writable": False}), "vm.x is read-only here"),
-        (
-            facts({"writable": False}, effective_uid=1000),
-            "vm.x is not writable for user id 1000; use become, or connect as root",
-        ),
+        (facts(FIXED), "vm.x cannot be set: /proc/sys is read-only here"),
         (
             facts({"writable": False}, effective_uid=1000, gate_said="anna cannot use the gate"),
             "anna cannot use the gate",
@@ -35,7 +43,8 @@ def test_a_good_host_has_none() -> None:
         (facts({"denied": True}), "vm.x is denied; name it in the study's allow_unsafe if you mean it"),
         (
             facts(managed_by=["tuned", "bpftune"]),
-            "tuned and bpftune is running and sets parameters too; stop it for the study",
+            "tuned and bpftune are running and would set parameters meanwhile; stop before the study, start again after "
+            "it: systemctl stop tuned bpftune",
         ),
     ],
 )
@@ -44,7 +53,7 @@ def test_each_problem_is_one_line_that_says_what_to_do(found: dict[str, Any], pr
 
 
 def test_tells_all_problems_at_once() -> None:
-    parameters = {"vm.a": GOOD | {"exists": False}, "vm.b": GOOD | {"writable": False}, "vm.c": GOOD}
+    parameters = {"vm.a": GOOD | {"exists": False}, "vm.b": GOOD | FIXED, "vm.c": GOOD}
     found = problems(facts(parameters=parameters, managed_by=["tuned"]), allow_unsafe=[])
     assert [line.split()[0] for line in found] == ["vm.a", "vm.b", "tuned"]
 
@@ -56,3 +65,29 @@ def test_what_the_gate_refuses_the_study_cannot_allow() -> None:
 
 def test_whoever_means_it_may_have_a_denied_parameter() -> None:
     assert problems(facts({"denied": True}), allow_unsafe=["vm.x"]) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (facts(), []),
+        (facts({"namespaced": True}, container="docker"), []),
+        (facts({"namespaced": None}), []),
+        (facts(container="docker"), ["it is inside a docker, and vm.x belongs to the whole machine"]),
+        (facts(boot_id=HERE[0]), ["it is the controller itself"]),
+        # A lab's host, or a container beside the trainer: the same kernel, but another place on the network.
+        (facts(boot_id=HERE[0], network_namespace=7), []),
+    ],
+)
+def test_notes_are_for_what_is_no_reason_to_refuse(found: dict[str, Any], words: list[str]) -> None:
+    assert [note[: len(word)] for note, word in zip(notes(found, HERE), words, strict=True)] == words
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("60", None), ("100", None), ("200", "vm.swappiness is 200"), ("5", "vm.swappiness is 5")]
+)
+def test_cautious_exploration_starts_from_the_hosts_own_values(value: str, said: str | None) -> None:
+    content = {"workload_name": "s", "reward_metric": "m", "benchmark_command": "true"}
+    space = [{"param": "vm.swappiness", "min": 10, "max": 100}]
+    found = out_of_reach(Study.model_validate({**content, "action_space": space}).space, {"vm.swappiness": value})
+    assert [said is not None and said in line for line in found] == ([True] if said else [])

@@ -1,0 +1,199 @@
+"""Cautious exploration on surfaces whose cliffs are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Caution
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.caution import TrustRegion, cautiously
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.environment import Observer
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+    Evaluation,
+    Job,
+    Measurement,
+    Score,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.learner import search
+from hypothesis import given
+from hypothesis import strategies as st
+
+Surface = Callable[[np.ndarray], float | None]
+OWN = {"vm.swappiness": "60", "vm.dirty_ratio": "20", "vm.dirty_background_ratio": "10", "vm.page-cluster": "3"}
+SPACE = [
+    {"param": "vm.swappiness", "min": 0, "max": 200},
+    {"param": "vm.dirty_ratio", "min": 1, "max": 90, "log": True},
+    {"param": "vm.dirty_background_ratio", "min": 1, "max": 50},
+    {"param": "vm.page-cluster", "choices": [0, 3, 5]},
+]
+
+
+@pytest.fixture
+def study(new_study: Callable[..., Study]) -> Study:
+    return new_study(action_space=SPACE, constraints=["vm.dirty_background_ratio < vm.dirty_ratio"])
+
+
+def evaluation(candidate: dict[str, Any], performance: float | None, number: int = 1) -> Evaluation:
+    measurement = Measurement(metric=1.0) if performance is not None else Measurement(error="it broke")
+    reward = -2.0 if performance is None else performance
+    return Evaluation(number, Job("train", candidate), "h1", measurement, Score(performance, None, reward))
+
+
+def slope_with_a_cliff(point: np.ndarray) -> float | None:
+    """Better and better to the right of the first axis, and broken from 0.7 on."""
+    return None if point[0] > 0.7 else float(point[0] - 0.3)
+
+
+class Explored:
+    """What a cautious search evaluated, and the region that it had to keep to at the time."""
+
+    def __init__(self, study: Study, surface: Surface, budget: int, together: int = 1, **caution: float) -> None:
+        self.space = study.space
+        self.start = self.space.encode(OWN)
+        self.region = TrustRegion(self.space, OWN, Caution(**caution))
+        self.points: list[np.ndarray] = []
+        self.radii: list[float] = []
+        self.performances: list[float | None] = []
+
+        def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:
+            assert len(candidates) <= together
+            found = []
+            for candidate in candidates:
+                point = self.space.encode(candidate)
+                assert np.abs(point - self.region._centre).max() <= self.region.radius + 1e-9
+                self.points.append(point)
+                self.radii.append(self.region.radius)
+                self.performances.append(surface(point))
+                found.append(evaluation(candidate, self.performances[-1]))
+            return found
+
+        search(
+            self.space,
+            cautiously(self.region, evaluate, lambda: together),
+            TrainingConfig(total_timesteps=budget),
+            seed=1,
+            metrics=[],
+            start=Observer(self.space, []).at_baseline(OWN, {}),
+            tell=lambda text: None,
+        )
+
+    @property
+    def failures(self) -> int:
+        return sum(performance is None for performance in self.performances)
+
+
+def test_the_first_candidates_are_within_a_step_of_what_the_hosts_have(study: Study) -> None:
+    explored = Explored(study, lambda point: 0.0, budget=20, together=20)
+    assert len(explored.points) == 20
+    assert all(np.abs(point - explored.start).max() <= 0.05 + 1e-9 for point in explored.points[:4])
+
+
+def test_every_step_beyond_the_start_is_earned_by_a_harmless_one(study: Study) -> None:
+    explored, harmless = Explored(study, slope_with_a_cliff, budget=60), 0
+    for point, performance in zip(explored.points, explored.performances, strict=True):
+        assert np.abs(point - explored.start).max() <= (harmless + 1) * 0.05 + 1e-9
+        harmless += performance is not None
+
+
+def test_finds_something_better_and_rarely_falls(study: Study) -> None:
+    explored = Explored(study, slope_with_a_cliff, budget=60)
+    best = max(performance for performance in explored.performances if performance is not None)
+    own = slope_with_a_cliff(explored.start)
+    assert own is not None
+    assert best > own + 0.2  # the whole way to the cliff is 0.4
+    assert explored.failures <= 10
+
+
+def test_on_a_narrow_ridge_it_rarely_falls_where_a_free_search_does_all_the_time(study: Study) -> None:
+    start = study.space.encode(OWN)
+
+    def ridge(point: np.ndarray) -> float | None:
+        return 0.0 if np.abs(point - start).max() < 0.2 else None
+
+    explored, fallen = Explored(study, ridge, budget=60), 0
+
+    def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:
+        nonlocal fallen
+        found = [evaluation(candidate, ridge(study.space.encode(candidate))) for candidate in candidates]
+        fallen += sum(each.score.performance is None for each in found)
+        return found
+
+    observation = Observer(study.space, []).at_baseline(OWN, {})
+    config = TrainingConfig(total_timesteps=60)
+    search(study.space, evaluate, config, seed=1, metrics=[], start=observation, tell=lambda text: None)
+    assert fallen > 50
+    assert explored.failures < 20
+
+
+def test_widens_with_harmless_evaluations_alone(study: Study) -> None:
+    region = TrustRegion(study.space, OWN, Caution())
+    far = {"vm.swappiness": 200, "vm.dirty_ratio": 90, "vm.dirty_background_ratio": 50, "vm.page-cluster": 5}
+    radii = [region.radius]
+    for dummy in range(30):
+        region.learn(evaluation(region.draw_in(far), 0.0))
+        radii.append(region.radius)
+    assert radii[0] == 0.05
+    assert all(after - before <= 0.05 + 1e-9 for before, after in pairwise(radii))
+    assert radii[-1] > 0.5
+    widest = region.radius
+    region.learn(evaluation(region.draw_in(far), None))
+    assert region.radius == widest / 2
+
+
+@pytest.mark.parametrize(
+    ("performance", "harm", "harmful"),
+    [(None, 10, True), (-0.05, 10, False), (-0.15, 10, True), (-0.15, 20, False), (0.5, 10, False)],
+)
+def test_harm_is_a_failure_or_too_much_worse(
+    study: Study, performance: float | None, harm: float, harmful: bool
+) -> None:
+    region = TrustRegion(study.space, OWN, Caution(harm=harm))
+    assert region.harmful(evaluation(OWN, performance)) == harmful
+
+
+def test_a_host_that_went_away_is_not_the_candidates_fault(study: Study) -> None:
+    region = TrustRegion(study.space, OWN, Caution())
+    gone = evaluation({**OWN, "vm.swappiness": 65}, None, number=0)
+    assert not region.harmful(gone)
+    region.learn(gone)
+    assert region.radius == 0.05
+
+
+def test_keeps_away_from_what_did_harm(study: Study) -> None:
+    region = TrustRegion(study.space, OWN, Caution(step=20))
+    wish = {**OWN, "vm.swappiness": 100}
+    first = region.draw_in(wish)
+    region.learn(evaluation(first, None))
+    region.radius = 0.2
+    again = region.draw_in(wish)
+    assert 60 <= int(again["vm.swappiness"]) < (60 + int(first["vm.swappiness"])) / 2
+
+
+@given(
+    wish=st.lists(st.floats(0, 1), min_size=4, max_size=4),
+    step=st.floats(0.5, 100),
+    told=st.lists(
+        st.tuples(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.none() | st.floats(-1, 1)), max_size=8
+    ),
+)
+def test_whatever_happened_the_next_candidate_lies_in_the_region(
+    wish: list[float], step: float, told: list[tuple[list[float], float | None]]
+) -> None:
+    content = {
+        "workload_name": "small",
+        "reward_metric": "throughput",
+        "benchmark_command": "true",
+        "action_space": SPACE,
+        "constraints": ["vm.dirty_background_ratio < vm.dirty_ratio"],
+    }
+    space = Study.model_validate(content).space
+    region = TrustRegion(space, OWN, Caution(step=step))
+    for point, performance in told:
+        region.learn(evaluation(region.draw_in(space.decode(np.array(point))), performance))
+    drawn = region.draw_in(space.decode(np.array(wish)))
+    assert np.abs(space.encode(drawn) - region._centre).max() <= region.radius + 1e-9
+    assert int(drawn["vm.dirty_background_ratio"]) < int(drawn["vm.dirty_ratio"])
