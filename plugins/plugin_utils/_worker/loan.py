@@ -138,5 +138,5 @@ def _look(transport: Transport, parameters: list[str]) -> tuple[str | None, floa
         nonce, expires_in = str(lease["nonce"]), float(lease["deadline"]) - float(uptime.split()[0])
     except (ValueError, KeyError, TypeError, IndexError):
         nonce, expires_in = None, 0.0
-    found = {parameter: " ".join(text.split()) or None for parameter, text in zip(parameters, values, strict=True)}
+    found = {name: _procfs.value_in(name, text) or None for name, text in zip(parameters, values, strict=True)}
     return nonce, expires_in, found

@@ -123,6 +123,17 @@ def test_a_vector_is_the_same_with_tabs(lent: Loan, kernel: Path) -> None:
     assert lent.disturbance({SWAPPINESS: "4096 131072 6291456"}, LocalTransport()) is None
 
 
+def test_of_several_choices_the_one_in_force_counts(
+    lent: Loan, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path))
+    path = Path(_procfs.path_of("transparent_hugepage.enabled"))
+    path.parent.mkdir(parents=True)
+    path.write_text("always [madvise] never\n")
+    assert lent.disturbance({"transparent_hugepage.enabled": "madvise"}, LocalTransport()) is None
+    assert "'madvise'" in (lent.disturbance({"transparent_hugepage.enabled": "never"}, LocalTransport()) or "")
+
+
 def test_an_evaluation_with_somebody_elses_value_does_not(lent: Loan, kernel: Path) -> None:
     kernel.write_text("77\n")
     assert lent.disturbance(KEPT, LocalTransport()) == (
