@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _procfs
-from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs
+
+if TYPE_CHECKING:
+    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
 
 _DAEMONS = ("bpftune", "tuned")
 _SYSTEMDS_MARK = "/run/systemd/container"
@@ -31,11 +33,13 @@ def parameters() -> list[str]:
 
 def catalogued() -> list[str]:
     """Those parameters of this host which the catalogue knows."""
-    return [parameter for parameter in parameters() if _catalogue.find(parameter)]
+    return [parameter for parameter in parameters() if _entry(parameter)]
 
 
 def machine() -> Machine:
     """What safe ranges depend on. A link that does not tell its speed, as in a virtual machine, counts as 1 Gbit/s."""
+    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
+
     speeds = [1000]
     for path in glob.glob(os.path.join(_procfs.SYSFS, "class/net/*/speed")):
         with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
@@ -99,7 +103,7 @@ def _namespaced(parameter: str) -> bool | None:
 
 
 def _known(parameter: str) -> dict[str, Any]:
-    setting = _catalogue.find(_procfs.canonical_name(parameter))
+    setting = _entry(_procfs.canonical_name(parameter))
     if setting is None:
         return {"kind": None, "risk": None, "safe_range": None}
     return {"kind": setting.kind, "risk": setting.risk, "safe_range": _safe_here(setting, parameter)}
@@ -111,3 +115,10 @@ def _safe_here(setting: Setting, parameter: str) -> list[Any]:
     with contextlib.suppress(OSError):
         offered = _procfs.choices(parameter) if setting.choices else None
     return [choice for choice in safe if offered is None or choice in offered]
+
+
+def _entry(parameter: str) -> Optional[Setting]:
+    # Here, since it takes its time to load, and the module sysctl comes by without needing it at every evaluation.
+    from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
+
+    return _catalogue.find(parameter)
