@@ -68,6 +68,6 @@ def ask(request: dict[str, Any]) -> dict[str, Any]:
         reason = said[-1] if said else f"exit code {done.returncode}"
         raise Failure(
             f"{getpass.getuser()} is not root and cannot use {GATE} ({reason}): "
-            "use become, or apply role autotune.kernel.access for this user."
+            "use become, or apply role autotune.kernel.access for this user"
         )
     return answer

@@ -26,7 +26,9 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
         "effective_uid": os.geteuid(),
         "gate": None,
         "gate_said": None,
-        "parameters": {name: _host.look_at(name) for name in (_host.parameters() if parameters is None else parameters)},
+        "parameters": {
+            name: _host.look_at(name) for name in (_host.parameters() if parameters is None else parameters)
+        },
         "managed_by": _host.managed_by(),
         "container": _host.container(),
         "lease": None

@@ -30,21 +30,24 @@ _PATIENCE = 30  # seconds for the request to come
 
 # Where a worker has its benchmark's process group; the account can name no other file.
 _PROCESS_GROUP = re.compile(r"/tmp/autotune\.[A-Za-z0-9]{10}/autotune-process-group")
-_UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-_LIMITS = {
-    resource.RLIMIT_CPU: _UNLIMITED,
-    resource.RLIMIT_FSIZE: _UNLIMITED,
-    resource.RLIMIT_AS: _UNLIMITED,
-    resource.RLIMIT_DATA: _UNLIMITED,
-    resource.RLIMIT_STACK: (8 << 20, resource.RLIM_INFINITY),
-    resource.RLIMIT_NOFILE: (1024, 4096),
-    resource.RLIMIT_CORE: (0, 0),
+# The watchdog inherits the caller's limits, and with a second of CPU or three files would not live to put values back.
+_LEAST = {
+    resource.RLIMIT_CPU: resource.RLIM_INFINITY,
+    resource.RLIMIT_FSIZE: resource.RLIM_INFINITY,
+    resource.RLIMIT_AS: resource.RLIM_INFINITY,
+    resource.RLIMIT_DATA: resource.RLIM_INFINITY,
+    resource.RLIMIT_STACK: 8 << 20,
+    resource.RLIMIT_NOFILE: 256,
 }
 # Of the arguments of the module sysctl those that an account may give, and what each must be.
 _ARGUMENTS: dict[str, Callable[[Any], bool]] = {
-    "values": lambda given: isinstance(given, dict) and len(given) <= MOST_VALUES and all(map(_is_value, given.values())),
+    "values": lambda given: (
+        isinstance(given, dict) and len(given) <= MOST_VALUES and all(map(_is_value, given.values()))
+    ),
     "lease": lambda given: type(given) is int and 1 <= given <= LONGEST_LEASE,
-    "holder": lambda given: isinstance(given, str) and given.isprintable() and 0 < len(given.strip()) <= len(given) <= 200,
+    "holder": lambda given: (
+        isinstance(given, str) and given.isprintable() and 0 < len(given.strip()) <= len(given) <= 200
+    ),
     "nonce": lambda given: isinstance(given, str) and re.fullmatch("[0-9a-f]{1,64}", given) is not None,
     "process_group": lambda given: isinstance(given, str),
     "check": lambda given: isinstance(given, bool),
@@ -60,6 +63,7 @@ def main() -> NoReturn:
     try:
         if len(sys.argv) > 1:
             raise Failure("This program takes no arguments: it reads a request from standard input.")
+        lift_limits()
         request = received(sys.stdin.buffer)
         answer = answer_to(request, account)
     except Failure as failure:
@@ -78,13 +82,23 @@ def be_on_your_own() -> str:
     os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
     os.umask(0o022)
     os.chdir("/")
-    # The watchdog inherits them, and with a second of CPU or three files would not live to put the values back.
-    for limit in _LIMITS if os.geteuid() == 0 else ():
-        resource.setrlimit(limit, _LIMITS[limit])
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     return account
+
+
+def lift_limits() -> None:
+    """Have what the watchdog needs to live; raises Failure where the caller's limits cannot be lifted."""
+    for limit, least in _LEAST.items():
+        soft, hard = resource.getrlimit(limit)
+        if soft == resource.RLIM_INFINITY or 0 <= least <= soft:
+            continue
+        enough = hard == resource.RLIM_INFINITY or 0 <= least <= hard
+        try:
+            resource.setrlimit(limit, (least, hard if enough else least))
+        except (OSError, ValueError):
+            raise Failure("The limits of this session (ulimit) are too low for values to be put back later.") from None
 
 
 def received(stream: BinaryIO) -> dict[str, Any]:

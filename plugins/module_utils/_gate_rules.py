@@ -49,7 +49,7 @@ class Rules:
 
 def hint() -> str:
     """What would help against a refusal."""
-    return "Whoever is root here can allow it to this account: access_allow_unsafe of role autotune.kernel.access."
+    return "What this account may set is up to root here: see access_allow_unsafe of role autotune.kernel.access."
 
 
 def read() -> Rules:
@@ -60,7 +60,9 @@ def read() -> Rules:
         except FileNotFoundError:
             return Rules()
         if status.st_uid != 0 or stat.S_ISLNK(status.st_mode) or status.st_mode & 0o022:
-            raise Failure(f"{place} does not belong to root alone, so that it is not believed; apply role access again.")
+            raise Failure(
+                f"{place} does not belong to root alone, so that it is not believed; apply role access again."
+            )
     try:
         with open(RULES, encoding="utf-8") as file:
             names = json.load(file)["allow_unsafe"]
