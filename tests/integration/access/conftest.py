@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[3]
 # Named differently from anything that could be found by accident.
 PASSWORD = "Oc7ahPh4-of-the-account"
 COPIES = f"""
@@ -47,6 +50,7 @@ class Account:
     lab: Any
     inventory: Path
     host: str = "lab1"
+    password: str = PASSWORD
 
     def root(self, script: str, check: bool = True) -> str:
         """What a shell script prints that runs on the host as root."""
@@ -71,7 +75,11 @@ class Account:
 
     def play(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """ansible-playbook, logged in as the account."""
-        ran: subprocess.CompletedProcess[str] = self.lab.play(*arguments, "-i", str(self.inventory), check=check)
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.inventory), *arguments]
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1", "COLUMNS": "200"}
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if check and ran.returncode != 0:
+            pytest.fail(f"{' '.join(command)} ended with {ran.returncode}:\n{ran.stdout}\n{ran.stderr}")
         return ran
 
 
