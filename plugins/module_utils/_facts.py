@@ -13,7 +13,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _host, _jou
 
 
 def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
-    """The host and these of its parameters, all if None; raises ValueError for a bad name, Failure for a bad journal."""
+    """The host and these of its parameters, or all; raises ValueError for a bad name, Failure for a bad journal."""
+    names = _host.parameters() if parameters is None else parameters
     lease, machine = _journal.read(), _host.machine()
     return {
         "kernel": os.uname().release,
@@ -26,9 +27,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
         "effective_uid": os.geteuid(),
         "gate": None,
         "gate_said": None,
-        "parameters": {
-            name: _host.look_at(name) for name in (_host.parameters() if parameters is None else parameters)
-        },
+        "parameters": {name: _host.look_at(name) for name in names},
         "managed_by": _host.managed_by(),
         "container": _host.container(),
         "lease": None

@@ -29,7 +29,7 @@ LONGEST_LEASE = 86_400  # seconds; a longer one would be as good as forever
 _PATIENCE = 30  # seconds for the request to come
 
 # Where a worker has its benchmark's process group; the account can name no other file.
-_PROCESS_GROUP = re.compile(r"/tmp/autotune\.[A-Za-z0-9]{10}/autotune-process-group")
+_PROCESS_GROUP = re.compile(r"/tmp/autotune\.[A-Za-z0-9]{10}/autotune-process-group")  # noqa: S108
 # The watchdog inherits the caller's limits, and with a second of CPU or three files would not live to put values back.
 _LEAST = {
     resource.RLIMIT_CPU: resource.RLIM_INFINITY,
@@ -148,6 +148,10 @@ def record(account: str, request: dict[str, Any], answer: dict[str, Any]) -> str
     said = f"refused: {answer['msg']}" if answer.get("failed") else f"changed: {answer.get('changed', False)}"
     line = f"{account} asked {json.dumps(asked)[:2000]}; {said}"
     return "".join(letter if " " <= letter <= "~" else "?" for letter in line)[:4000]
+
+
+def _is_values(given: Any) -> bool:
+    return isinstance(given, dict) and len(given) <= MOST_VALUES and all(map(_is_value, given.values()))
 
 
 def _is_value(given: Any) -> bool:

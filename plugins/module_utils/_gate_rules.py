@@ -60,9 +60,7 @@ def read() -> Rules:
         except FileNotFoundError:
             return Rules()
         if status.st_uid != 0 or stat.S_ISLNK(status.st_mode) or status.st_mode & 0o022:
-            raise Failure(
-                f"{place} does not belong to root alone, so that it is not believed; apply role access again."
-            )
+            raise Failure(f"{place} does not belong to root alone, so it is not believed; apply role access again.")
     try:
         with open(RULES, encoding="utf-8") as file:
             names = json.load(file)["allow_unsafe"]

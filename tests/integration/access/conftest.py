@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""An account that is not root, on a host of the lab whose /etc and /usr/local are copies for as long as the tests run."""
+"""An account that is not root, on a host of the lab whose /etc and /usr/local are copies while the tests run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 # Named differently from anything that could be found by accident.
-PASSWORD = "Oc7ahPh4-of-the-account"
+PASSWORD = "Oc7ahPh4-of-the-account"  # noqa: S105 (of an account that lives as long as a test)
 COPIES = f"""
 set -e
 for folder in etc usr/local; do

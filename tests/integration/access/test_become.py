@@ -32,7 +32,7 @@ STUDY = {
     "training_config": {"total_timesteps": 4, "benchmark_timeout": 5},
     "verification": {"pairs": 4, "candidates": 1},
 }
-API_TOKEN = "Theiw9ah-of-the-inventory"
+API_TOKEN = "Theiw9ah-of-the-inventory"  # noqa: S105
 
 
 @pytest.fixture(autouse=True)
@@ -60,23 +60,20 @@ def tune(account: Any, tmp_path: Path) -> Callable[..., subprocess.CompletedProc
 
 
 @pytest.mark.parametrize(
-    ("rule", "password", "said"),
+    ("rule", "password", "said"),  # None: the right one; False: none
     [
         ("tester ALL=(ALL) ALL", "guessed", "become does not work (Incorrect sudo password)"),
-        ("", "of the account", "become does not work (tester is not in the sudoers file.)"),
-        ("tester ALL=(root) NOPASSWD: /usr/bin/id", None, "become does not work (Missing sudo password)"),
+        ("", None, "become does not work (tester is not in the sudoers file.)"),
+        ("tester ALL=(root) NOPASSWD: /usr/bin/id", False, "become does not work (Missing sudo password)"),
     ],
     ids=["password wrong", "not in sudoers", "another command only"],
 )
 def test_sudo_that_does_not_let_him_is_one_line_before_anything_is_written(
-    account: Any, tune: Callable[..., Any], tmp_path: Path, rule: str, password: str | None, said: str
+    account: Any, tune: Callable[..., Any], tmp_path: Path, rule: str, password: Any, said: str
 ) -> None:
     account.may(rule)
-    (tmp_path / "password.json").write_text(
-        json.dumps({"ansible_become_password": account.password if password == "of the account" else password})
-        if password
-        else "{}"
-    )
+    given = {} if password is False else {"ansible_become_password": password or account.password}
+    (tmp_path / "password.json").write_text(json.dumps(given))
     ran = tune("-e", f"@{tmp_path / 'password.json'}", "-e", "dry_run=true")
     shown = " ".join((ran.stdout + ran.stderr).split())
     assert ran.returncode == 2, shown
