@@ -27,7 +27,8 @@ SYSCTLS = _catalogue_vm.SETTINGS + _catalogue_net.SETTINGS + _catalogue_tcp.SETT
 OTHERS = _catalogue_sysfs.SETTINGS
 
 _ENTRIES = {setting.name: setting for setting in SYSCTLS + OTHERS}
-_NUMBER = re.compile(r"-?\d+")
+# No zeros in front: the kernel reads 010 as 8.
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)")
 
 
 def find(parameter: str) -> Optional[Setting]:

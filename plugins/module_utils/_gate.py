@@ -41,12 +41,10 @@ _LEAST = {
 }
 # Of the arguments of the module sysctl those that an account may give, and what each must be.
 _ARGUMENTS: dict[str, Callable[[Any], bool]] = {
-    "values": lambda given: (
-        isinstance(given, dict) and len(given) <= MOST_VALUES and all(map(_is_value, given.values()))
-    ),
+    "values": lambda given: _is_values(given),
     "lease": lambda given: type(given) is int and 1 <= given <= LONGEST_LEASE,
     "holder": lambda given: (
-        isinstance(given, str) and given.isprintable() and 0 < len(given.strip()) <= len(given) <= 200
+        isinstance(given, str) and given.isprintable() and given.strip() != "" and len(given) <= 200
     ),
     "nonce": lambda given: isinstance(given, str) and re.fullmatch("[0-9a-f]{1,64}", given) is not None,
     "process_group": lambda given: isinstance(given, str),
@@ -68,6 +66,8 @@ def main() -> NoReturn:
         answer = answer_to(request, account)
     except Failure as failure:
         answer = {"failed": True, "msg": str(failure), **failure.as_result()}
+    except Exception as error:  # so that whoever asks, and the log, hear of it in the usual way
+        answer = {"failed": True, "msg": f"{sys.argv[0]} failed: {type(error).__name__}: {error}"}
     syslog.syslog(syslog.LOG_NOTICE, record(account, request, answer))
     signal.alarm(_PATIENCE)  # whoever asked need not listen
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
@@ -129,17 +129,18 @@ def answer_to(request: dict[str, Any], account: str) -> dict[str, Any]:
     if request.get("persist") is not None:
         raise Failure("Without root no file can be written (persist): use become for that.")
     _validate(request, _ARGUMENTS)
-    if "holder" not in request:
+    given = {name: value for name, value in request.items() if value is not None}
+    if "holder" not in given:
         raise Failure("holder: say who you are.")
-    params = dict.fromkeys(("values", "nonce", "process_group", "persist")) | {"lease": 120} | request
+    params = dict.fromkeys(("values", "nonce", "process_group", "persist")) | {"lease": 120, "check": False} | given
     # Nobody but the account itself can renew or end its leases, and others see whose they are.
-    params["holder"] = f"{request['holder']} ({account})"
+    params["holder"] = f"{given['holder']} ({account})"
     if not _PROCESS_GROUP.fullmatch(params["process_group"] or ""):
         params["process_group"] = None
     if state == "leased":
         rules.check(_call.canonical(params["values"] or {}, {}))
     params["allow_unsafe"] = sorted(rules.allow_unsafe)
-    return _call.answer(params, request.get("check", False))
+    return _call.answer(params, params["check"])
 
 
 def record(account: str, request: dict[str, Any], answer: dict[str, Any]) -> str:
