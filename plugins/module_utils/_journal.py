@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _process_group, _procfs, _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _durable, _process_group, _procfs, _transaction
 
 RUN_DIRECTORY = "/run/autotune"
 FORMAT = 1
@@ -89,6 +89,14 @@ def read() -> Lease | None:
             f"{lease.holder} holds this host from another network namespace (inode {lease.network_namespace}), "
             f"whose values cannot be put back from here; if that namespace has gone, remove {path}."
         )
+    if os.geteuid() == 0 and (owner := os.stat(RUN_DIRECTORY).st_uid) != 0:
+        # Where role access keeps the journal for an account with CAP_NET_ADMIN: root sets nothing else on its word.
+        beyond = [parameter for parameter in lease.originals if _is_beyond_net(parameter)]
+        if beyond:
+            raise _transaction.Failure(
+                f"The journal {path} belongs to user id {owner}, who could never have set {beyond[0]}: "
+                "nothing in it is believed. Find out who wrote it, then remove it."
+            )
     return lease
 
 
@@ -192,6 +200,10 @@ def locked(seconds: float = 30, insist: bool = False) -> Iterator[None]:
         if is_mine:
             os.ftruncate(descriptor, 0)  # a number left here may be another process's by and by
         os.close(descriptor)
+
+
+def _is_beyond_net(parameter: str) -> bool:
+    return _procfs.components(parameter)[0] != "net" or _denylist.denied_because(parameter) is not None
 
 
 def _try_lock(descriptor: int) -> bool:

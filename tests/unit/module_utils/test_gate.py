@@ -240,3 +240,14 @@ print(resource.getrlimit(resource.RLIMIT_CPU)[0])
             command, capture_output=True, text=True, check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)}
         )
         assert ran.stdout.split() in ([["-1"]] if how == "soft" else [["-1"], ["Failure", "1"]])
+
+
+@as_root
+def test_root_does_not_set_what_the_journal_of_an_account_with_one_capability_says(kernel: Any) -> None:
+    _gate.answer_to({**LEND, "values": {"net.core.somaxconn": 512}}, "tester")
+    os.chown(_journal.RUN_DIRECTORY, 999, 999)
+    lease = _journal.read()
+    assert lease is not None
+    _journal.write(_journal.replace(lease, originals={"kernel.core_pattern": "|/tmp/x"}))
+    with pytest.raises(Failure, match=r"user id 999, who could never have set kernel.core_pattern"):
+        _journal.read()
