@@ -150,7 +150,8 @@ class Part:
         except AnsibleError as error:  # of the connection's, about become
             raise PartFailed(f"{self.host}: {become_failed(str(error))}") from None
         for warning in answer.get("warnings") or ():
-            self._display.warning(f"{self.host}: {warning}")
+            # Ansible would show a task's warnings when the task has ended, and after Ctrl-C never.
+            self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")
         if answer.get("failed"):
             message = str(answer.get("msg") or answer.get("module_stderr") or "it gave no reason")
             if "module_stderr" in answer and self._action._connection.become:  # no module ran at all

@@ -8,6 +8,7 @@ import importlib.util
 import random
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("untouched")
 Write = Callable[..., Path]
 Runner = Callable[..., Any]
 
@@ -22,7 +24,7 @@ Runner = Callable[..., Any]
 SLOW = {
     "script": "import time\ntime.sleep(1.5)\nprint('throughput: 100')",
     "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120}],
-    "training_config": {"total_timesteps": 20, "benchmark_timeout": 5},
+    "training_config": {"total_timesteps": 40, "benchmark_timeout": 5},
 }
 
 
@@ -42,7 +44,7 @@ def soak() -> ModuleType:
 # A cut link and a killed sshd are in test_faults.py, where the run's own words are looked at too.
 @pytest.mark.parametrize("fault", ["controller", "worker", "trainer", "watchdog"])
 def test_every_value_is_back_within_the_lease_and_two_seconds(
-    soak: ModuleType, lab: Any, untouched: dict[str, Any], monkeypatch: pytest.MonkeyPatch, fault: str
+    soak: ModuleType, lab: Any, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(soak, "SPAN", 3.0)
     seed = random.randrange(10**6)
@@ -53,33 +55,41 @@ def test_every_value_is_back_within_the_lease_and_two_seconds(
 
 
 def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
-    lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any]
+    lab: Any, start: Runner, write_study: Write
 ) -> None:
     run = start(write_study(**SLOW))
-    run.wait_for(" left\n")
+    run.wait_for("lab1 train: ")
 
-    lab.run("lab1", "sysctl", "-w", "net.ipv4.tcp_fin_timeout=77")
+    for dummy in range(100):  # at some time while a benchmark runs, and not while values are applied
+        lab.run("lab1", "sysctl", "-w", "net.ipv4.tcp_fin_timeout=77")
+        if "somebody else set net.ipv4.tcp_fin_timeout to '77'" in run.text:
+            break
+        time.sleep(0.5)
 
-    run.wait_for("somebody else set net.ipv4.tcp_fin_timeout to '77'", 30)
     run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 30)
     run.signal(signal.SIGINT)
     assert run.end(30) != 0
     assert "lab1: stopped by SIGINT; its own values are back, verified (somebody else had set" in run.text
-    (spoilt,) = [row for row in run.evaluations if row.error and "somebody else set" in row.error]
-    assert spoilt.metric is None
+    spoilt = [row for row in run.evaluations if row.error and "somebody else set" in row.error]
+    assert spoilt
+    assert all(row.metric is None for row in spoilt)
 
 
 def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_anew(
-    lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any]
+    lab: Any, start: Runner, write_study: Write
 ) -> None:
     run = start(write_study(**SLOW))
-    run.wait_for(" left\n")
+    run.wait_for("lab1 train: ")
 
     # As if the machine had slept through the rest of it.
     shorten = "import json; p = '/run/autotune/lease.json'; d = json.load(open(p)); d['deadline'] = 1.0; "
-    lab.run("lab1", "python3", "-c", f"{shorten}open(p, 'w').write(json.dumps(d))")
+    for dummy in range(20):  # at some time while a benchmark runs, and not while values are applied
+        lab.run("lab1", "python3", "-c", f"{shorten}open(p, 'w').write(json.dumps(d))", check=False)
+        time.sleep(2)
+        if "the lease ran out during the evaluation" in run.text:
+            break
 
-    run.wait_for("the lease ran out during the evaluation", 30)
+    run.wait_for("the lease ran out during the evaluation", 1)
     run.wait_for("has ended (the host put its own values back, verified, at", 30)
     run.signal(signal.SIGINT)
     assert run.end(30) != 0
