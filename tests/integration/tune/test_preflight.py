@@ -1,0 +1,181 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Hosts that cannot be tuned, or should not be, and odd inventories: said before anything is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("untouched")
+Write = Callable[..., Path]
+Runner = Callable[..., Any]
+FIN_TIMEOUT = {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120}
+
+
+@pytest.fixture
+def inventory(lab: Any, tmp_path: Path) -> Callable[..., Path]:
+    """An inventory with these hosts (names and variables that differ from lab1's), and more groups."""
+
+    def write(hosts: dict[str, dict[str, Any]], groups: dict[str, list[str]] | None = None) -> Path:
+        own = json.loads(lab.inventory.read_text())["lab"]
+        named = {name: {**own["hosts"]["lab1"], **variables} for name, variables in hosts.items()}
+        more = {group: {"hosts": {name: {} for name in names}} for group, names in (groups or {}).items()}
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"lab": {**own, "hosts": named}, **more}))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tuned(lab: Any) -> Iterator[None]:
+    """A daemon by that name on lab1."""
+    script = "cp $(command -v sleep) /tmp/tuned && exec /tmp/tuned 300"
+    enter = ["nsenter", "--target", str(lab.process("lab1")), "--all", "--wd=/"]
+    daemon = subprocess.Popen([*enter, "sh", "-c", script])
+    limit = time.monotonic() + 10
+    while lab.run("lab1", "pgrep", "-x", "tuned", check=False).returncode:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    yield
+    lab.run("lab1", "pkill", "-x", "tuned")
+    daemon.wait()
+    lab.run("lab1", "rm", "/tmp/tuned")
+
+
+def said(run: Any) -> str:
+    return " ".join(run.text.split())
+
+
+def test_a_host_that_tuned_manages_is_refused(tuned: None, tune: Runner, write_study: Write) -> None:
+    run = tune(write_study(action_space=[FIN_TIMEOUT]), "--limit", "lab1")
+
+    assert run.process.returncode == 2
+    assert "tuned is running and would set parameters meanwhile" in said(run)
+    assert "systemctl stop tuned" in said(run)
+    assert " baseline: " not in run.text
+
+
+def test_a_container_with_a_read_only_proc_sys_is_refused(lab: Any, tune: Runner, write_study: Write) -> None:
+    lab.run("lab1", "sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys")
+    try:
+        run = tune(write_study(action_space=[FIN_TIMEOUT]), "--limit", "lab1")
+    finally:
+        lab.run("lab1", "umount", "/proc/sys")
+
+    assert run.process.returncode == 2
+    assert "net.ipv4.tcp_fin_timeout cannot be set: /proc/sys is read-only here, as in a container" in said(run)
+    assert " baseline: " not in run.text
+
+
+def test_what_hosts_on_one_kernel_share_is_tuned_on_one_of_them(lab: Any, tune: Runner, write_study: Write) -> None:
+    """And the first is told that it is not its own alone."""
+    before = Path("/proc/sys/vm/stat_interval").read_text()
+    study = write_study(
+        "import time; time.sleep(0.3); print('throughput: 1')",
+        action_space=[{"param": "vm.stat_interval", "min": 1, "max": 2}],
+        training_config={"total_timesteps": 1, "benchmark_timeout": 5},
+        verification={"candidates": 1, "pairs": 4},
+        allow_unsafe=["vm.stat_interval"],
+    )
+    run = tune(study)
+
+    assert "are the same kernel and share vm.stat_interval" in said(run)
+    assert "and vm.stat_interval belongs to the whole machine: everything else on it feels the study too" in said(run)
+    assert len(run.result["per_host"]) == 1
+    assert Path("/proc/sys/vm/stat_interval").read_text() == before
+
+
+def test_cautious_exploration_of_a_range_that_the_host_is_not_in_is_refused(tune: Runner, write_study: Write) -> None:
+    study = write_study(
+        action_space=[{"param": "net.ipv4.tcp_fin_timeout", "min": 70, "max": 120}], exploration="cautious"
+    )
+    run = tune(study, "--limit", "lab1")
+
+    assert run.process.returncode == 2
+    assert "no candidate has them: net.ipv4.tcp_fin_timeout is 60; widen the ranges" in said(run)
+    assert " baseline: " not in run.text
+
+
+def test_cautious_exploration_stays_near_the_hosts_own_values(tune: Runner, write_study: Write) -> None:
+    study = write_study(
+        action_space=[{"param": "net.ipv4.tcp_fin_timeout", "min": 20, "max": 120}],
+        exploration="cautious",
+        training_config={"total_timesteps": 4, "benchmark_timeout": 5},
+        verification={"candidates": 1, "pairs": 4},
+        baseline_evaluations=2,
+    )
+    run = tune(study, "--limit", "lab1")
+
+    assert run.process.returncode == 0, run.text
+    tried = [int(row.actual["net.ipv4.tcp_fin_timeout"]) for row in run.evaluations if row.phase == "train"]
+    assert len(tried) == 4
+    assert all(abs(value - 60) <= 5 * (at + 1) for at, value in enumerate(tried))
+    assert max(abs(value - 60) for value in tried) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-e", "target=nobody"], "no host matches"),
+        (["-e", "target=empty"], "no host matches"),
+        (["--limit", "nobody"], "leaves us with no hosts to target"),
+    ],
+    ids=["unknown pattern", "empty group", "limit to nothing"],
+)
+def test_a_run_without_hosts_is_an_error(
+    tune: Runner, write_study: Write, inventory: Callable[..., Path], arguments: list[str], words: str
+) -> None:
+    run = tune(write_study(), *arguments, inventory=inventory({"lab1": {}}, {"empty": []}))
+
+    assert run.process.returncode != 0, run.text
+    assert words in said(run)
+    assert "Traceback" not in run.text
+
+
+def test_odd_names_and_addresses_are_only_odd(
+    lab: Any, tune: Runner, write_study: Write, inventory: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A name with a space, in two groups, behind an IPv6 address; the other host lacks the parameter."""
+    lab.run("lab1", "ip", "address", "add", "fd00:a7::2/64", "dev", "eth0", "nodad")
+    subprocess.run(["ip", "address", "add", "fd00:a7::1/64", "dev", lab.link("lab1"), "nodad"], check=True)
+    enter = ["nsenter", "--target", str(lab.process("lab1")), "--all", "--wd=/"]
+    listen = "-oListenAddress=[fd00:a7::2]:2222"
+    sshd = subprocess.Popen([*enter, "/usr/sbin/sshd", "-D", "-f", "/run/lab/sshd_config", listen])
+    lab.run("lab2", "mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv4/conf")
+    own = json.loads(lab.inventory.read_text())["lab"]
+    known = tmp_path / "known_hosts"
+    key = (lab.directory / "lab1/host_key.pub").read_text()
+    known.write_text((lab.directory / "known_hosts").read_text() + f"[fd00:a7::2]:2222 {key}")
+    arguments = own["vars"]["ansible_ssh_common_args"].replace(str(lab.directory / "known_hosts"), str(known))
+    hosts = {
+        "web one": {"ansible_host": "fd00:a7::2", "ansible_port": 2222, "ansible_ssh_common_args": arguments},
+        "lab2": own["hosts"]["lab2"],
+    }
+    study = write_study(
+        "print('throughput: 1')\n" * 3,
+        action_space=[{"param": "net.ipv4.conf.default.tag", "min": 0, "max": 9}],
+        training_config={"total_timesteps": 1, "benchmark_timeout": 5},
+        verification={"candidates": 1, "pairs": 4},
+        baseline_evaluations=2,
+    )
+    try:
+        run = tune(study, inventory=inventory(hosts, {"first": ["web one"], "second": ["web one", "lab2"]}))
+    finally:
+        sshd.kill()
+        sshd.wait()
+        lab.run("lab2", "umount", "/proc/sys/net/ipv4/conf")
+        lab.run("lab1", "ip", "address", "del", "fd00:a7::2/64", "dev", "eth0")
+        subprocess.run(["ip", "address", "del", "fd00:a7::1/64", "dev", lab.link("lab1")], check=True)
+
+    assert "lab2: net.ipv4.conf.default.tag does not exist here" in said(run), run.text
+    assert not [line for line in run.lines if "web one" in line and "FAILED" in line], run.text
+    assert list(run.result["per_host"]) == ["web one"], run.text
+    assert run.result["verdict"] == "no_improvement", run.text
