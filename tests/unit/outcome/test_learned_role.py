@@ -58,13 +58,18 @@ def test_an_improvement_leaves_a_role_with_the_values(tmp_path: Path, improved: 
     files = _written(tmp_path, improved)
     assert set(files) == OF_THE_ROLE | KEPT
     defaults = yaml.safe_load(files["roles/wan_transfer/defaults/main.yml"])
-    assert defaults == {"wan_transfer_values": improved["best_config"], "wan_transfer_holder": ""}
+    assert defaults == {
+        "wan_transfer_values": improved["best_config"],
+        "wan_transfer_holder": "",
+        "wan_transfer_nonce": "",
+    }
     (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
     assert task["autotune.kernel.sysctl"] == {
         "values": "{{ wan_transfer_values }}",
         "state": "present",
         "persist": "autotune-wan-transfer",
         "holder": "{{ wan_transfer_holder | default(omit, true) }}",
+        "nonce": "{{ wan_transfer_nonce | default(omit, true) }}",
     }
     assert yaml.safe_load(files["collections/requirements.yml"]) == {
         "collections": [{"name": "autotune.kernel", "version": ">=0.1.0"}]
