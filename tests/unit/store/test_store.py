@@ -33,9 +33,11 @@ EVALUATION: dict[str, Any] = {
     "streamed": [90.5, 93.0],
     "metrics": {"throughput": 94.25, "latency": 3.0},
     "performance": 0.25,
-    "stability": None,
+    "stability": 0.9,
+    "stability_parts": {"variation": 0.9},
     "reward": 0.125,
     "observations": {"cpu_usage": 12.5},
+    "strain": {"retransmits": 0.01},
     "seconds": {"apply": 0.3, "benchmark": 5.0},
     "error": None,
 }
@@ -232,3 +234,20 @@ def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
         assert [row.number for row in evaluations(engine, study.id)] == list(range(40))
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_store_of_an_earlier_version_gets_what_it_lacks(url: str, engine: Engine, record: StudyRecord) -> None:
+    record.add_host("h1", {}, {"vm.swappiness": "60"})
+    record.add_evaluation("h1", **EVALUATION)
+    with engine.begin() as connection:
+        for column in ("strain", "stability_parts"):
+            connection.execute(text(f"ALTER TABLE evaluations DROP COLUMN {column}"))
+    again = open_store(url)
+    (old,) = evaluations(again, record.study_id)
+    assert (old.metric, old.strain, old.stability_parts) == (94.25, None, None)
+    later = StudyRecord(again, workload_name="small", study={}, seed=7)
+    later.add_host("h1", {}, {})
+    later.add_evaluation("h1", **EVALUATION)
+    (new,) = evaluations(again, later.study_id)
+    assert (new.strain, new.stability_parts) == ({"retransmits": 0.01}, {"variation": 0.9})
+    again.dispose()

@@ -110,6 +110,19 @@ def test_a_gain_too_small_to_matter_is_none() -> None:
     assert "is below the 1 % that matter" in proof.reason
 
 
+def test_two_modes_are_no_improvement() -> None:
+    """A benchmark that is now fast and now slow, whatever the values: it mostly says so, as often as it may."""
+    won = 0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        metrics = generator.choice([100.0, 200.0], (16, 2)) * np.exp(generator.normal(0, 0.01, (16, 2)))
+        pairs = [Pair("h1", at, "baseline", own, tuned) for at, (own, tuned) in enumerate(metrics.tolist())]
+        proof = judge(pairs, "maximise", confidence=0.95, min_improvement=0, seed=seed)
+        assert proof is not None
+        won += proof.improved
+    assert won <= 5
+
+
 def test_a_difference_within_the_noise_is_none() -> None:
     proof = judged(pairs_of([100.0, 120.0, 90.0, 110.0], [110.0, 100.0, 120.0, 105.0]))
     assert not proof.improved

@@ -100,6 +100,12 @@ def test_arguments_are_never_read_by_a_shell(script: Script, new_benchmark: Call
         ("echo m: 1.234,5", "printed `m: 1.234,5`, which is no number"),
         ("echo m: 900; echo m: 1.1 M", "printed `m: 1.1 M`, which is no number"),
         ("echo m: 5; echo m: nan", "printed `m: nan`, which is no number to compare"),
+        ("echo ERROR: no connection", "printed no line `m: NUMBER`; its last line was 'ERROR: no connection'"),
+        (
+            """echo '{"m": 5}'; echo '{"m": 6}'""",
+            """printed no line `m: NUMBER`; its last line was '{"m": 6}'""",
+        ),
+        ("echo m: 5; echo m: 6 K", "printed `m: 6 K`, which is no number"),
         ("echo m: inf", "printed `m: inf`, which is no number to compare"),
         ("missing-command", "ended with exit code 127: bench.sh: 1: missing-command: not found"),
     ],

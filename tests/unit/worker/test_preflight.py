@@ -43,8 +43,8 @@ def test_a_good_host_has_none() -> None:
         (facts({"denied": True}), "vm.x is denied; name it in the study's allow_unsafe if you mean it"),
         (
             facts(managed_by=["tuned", "bpftune"]),
-            "tuned and bpftune are running and would set parameters meanwhile; stop before the study, start again after "
-            "it: systemctl stop tuned bpftune",
+            "tuned and bpftune are running and would set parameters meanwhile; stop before the study, start again "
+            "after it: systemctl stop tuned bpftune",
         ),
     ],
 )
