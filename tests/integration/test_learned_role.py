@@ -144,6 +144,16 @@ def test_a_host_that_is_not_well_takes_its_batch_back_and_spares_the_next(hosts:
     assert all(has_the_values(hosts, host) for host in hosts.hosts)
 
 
+def test_a_confirmation_that_comes_after_the_lease_sets_nothing(hosts: Any, wan: Path) -> None:
+    hosts.play(str(wan / "rollback.yml"))
+    before = states(hosts)
+    variables = {"batches": ["100%"], "lease_seconds": 2, "health_command": ["sleep", "5"]}
+    run = hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables), check=False)
+    assert run.returncode == 2
+    assert "has ended (the host put its own values back, verified, at" in " ".join(run.stdout.split())
+    assert states(hosts) == before
+
+
 def test_a_host_that_is_cut_off_puts_itself_back(hosts: Any, wan: Path) -> None:
     before = states(hosts)
     variables = {
