@@ -41,7 +41,7 @@ def study(seconds: int, evaluations: int) -> dict[str, Any]:
         "reward_metric": "throughput",
         "benchmark_command": f"python3 nothing.py {seconds}",
         "action_space": [
-            {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 300},
+            {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120},
             {
                 "param": "net.ipv4.tcp_rmem",
                 "elements": [{"value": 4096}, {"value": 131072}, {"min": 200000, "max": 9000000}],

@@ -93,6 +93,7 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
             "workload_name": "sensor",
             "reward_metric": "throughput",
             "benchmark_command": "python3 sensor.py",
+            "allow_unsafe": ["net.ipv4.tcp_fin_timeout"],  # up to 300: more room for what the sensor feels
             "action_space": [
                 {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 300},
                 {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
