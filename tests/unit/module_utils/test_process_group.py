@@ -15,11 +15,17 @@ def started(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
+def _members(group: int) -> list[int]:
+    return [process.pid for process in _process_group._processes() if process.group == group]
+
+
 @pytest.fixture
 def benchmark() -> Iterator[subprocess.Popen[bytes]]:
     """A session of its own with a child, as a benchmark is."""
     with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60; :"], start_new_session=True) as process:
-        time.sleep(0.1)
+        limit = time.monotonic() + 20
+        while len(_members(process.pid)) < 3 and time.monotonic() < limit:
+            time.sleep(0.01)
         yield process
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
