@@ -95,7 +95,8 @@ def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report
     former_record = _dropin.read_record(name)
     record = _widened(former_record, name, plan, own)
     assert report.file is not None
-    dummy, found, text = report.file
+    path, found, text = report.file
+    present = _dropin.take(name)
     mismatches: list[_transaction.Mismatch] = []
     try:
         if record != former_record:
@@ -106,11 +107,16 @@ def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report
     except (Failure, OSError) as error:
         if isinstance(error, OSError):
             mismatches = _transaction.put_back(plan.before)
+            with contextlib.suppress(OSError):
+                # The disk may have failed only after the new file had taken the old one's place.
+                if _dropin.take(name) != present:
+                    _dropin.put_back(name, present)
+            file_is_back = _dropin.take(name) == present
+            ending = "everything was put back" if file_is_back else f"the values were put back, {path} was not"
             error = Failure(
-                f"{error.filename or _dropin.path_of(name)}: {error.strerror}; everything was put back.",
-                mismatches=mismatches,
+                f"{error.filename or _dropin.path_of(name)}: {error.strerror}; {ending}.", mismatches=mismatches
             )
-        if error.restored:
+        if error.restored and _dropin.take(name) == present:
             with contextlib.suppress(OSError):
                 _dropin.write_record(name, former_record) if former_record else _dropin.remove_record(name)
         raise error from None

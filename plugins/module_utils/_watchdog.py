@@ -60,7 +60,9 @@ def watch(guard: int) -> None:
         # Nothing may end this loop while values are on loan: whatever goes wrong is tried again.
         with contextlib.suppress(Exception):
             lease = _journal.read()
-            if lease is None or lease.is_stale:
+            if lease and not lease.is_stale:
+                pause = min(pause, max(lease.expires_in, 0.01))  # it may run out between these two lines
+            else:
                 with _journal.locked(seconds=5, insist=True):
                     if _settled():
                         # Before the journal's lock: a new lease must not count on a watchdog that is about to leave.

@@ -164,6 +164,18 @@ def test_the_watchdog_leaves_a_renewed_lease_alone(kernel: Any, monkeypatch: pyt
     assert len(naps) == 3
 
 
+def test_the_watchdog_survives_a_lease_that_runs_out_while_it_looks(
+    kernel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = kernel.values()
+    _lease.lend(VALUES, "anna", 60)
+    looks = iter([False, True])
+    monkeypatch.setattr(_journal.Lease, "is_stale", property(lambda self: next(looks, True)))
+    monkeypatch.setattr(_journal.Lease, "expires_in", property(lambda self: -0.5))
+    watch()  # really sleeps in between, which a negative time would end
+    assert kernel.values() == found
+
+
 def test_a_value_that_somebody_else_set_is_told_and_put_back(kernel: Any) -> None:
     _lease.lend(VALUES, "anna", 60)
     kernel.put("vm.swappiness", "77")

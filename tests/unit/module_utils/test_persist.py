@@ -198,3 +198,20 @@ def test_what_is_no_sysctl_is_set_and_rolled_back_but_not_kept(
     assert kernel.get(thp) == "never"
     _persist.roll_back("90-x")
     assert kernel.get(thp) == "madvise"
+
+
+def test_a_drop_in_that_took_its_place_before_the_disk_failed_is_taken_away(
+    kernel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, write = kernel.values(), _dropin.write
+
+    def fail_late(name: str, text: str) -> None:
+        write(name, text)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(_dropin, "write", fail_late)
+    with pytest.raises(Failure, match="everything was put back"):
+        _persist.keep({"vm.swappiness": "10"}, persist="90-x")
+    assert kernel.values() == found
+    assert _dropin.take("90-x") is None
+    assert _dropin.read_record("90-x") is None
