@@ -132,7 +132,9 @@ def answer_to(request: dict[str, Any], account: str) -> dict[str, Any]:
     given = {name: value for name, value in request.items() if value is not None}
     if "holder" not in given:
         raise Failure("holder: say who you are.")
-    params = dict.fromkeys(("values", "nonce", "process_group", "persist")) | {"lease": 120, "check": False} | given
+    params: dict[str, Any] = (
+        dict.fromkeys(("values", "nonce", "process_group", "persist")) | {"lease": 120, "check": False} | given
+    )
     # Nobody but the account itself can renew or end its leases, and others see whose they are.
     params["holder"] = f"{given['holder']} ({account})"
     if not _PROCESS_GROUP.fullmatch(params["process_group"] or ""):

@@ -14,7 +14,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _durable, _process_group, _procfs, _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _denylist,
+    _durable,
+    _process_group,
+    _procfs,
+    _transaction,
+)
 
 RUN_DIRECTORY = "/run/autotune"
 FORMAT = 1
