@@ -46,10 +46,18 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True)
 
 
+class Stability(_Part):
+    """How steadily the host did its work, in [0, 1], and the factors of that by name (see _trainer/stability.py)."""
+
+    score: float
+    parts: dict[str, float]
+
+
 class Baseline(_Part):
     """The values found before tuning, and what they yield: the geometric mean over the pairs, if there are any."""
 
     metric: float
+    stability: Stability | None = None
     values: dict[Parameter, str]
     cv_percent: float | None = None
 
@@ -58,6 +66,7 @@ class Best(_Part):
     """What the best values yield: the geometric mean over the pairs; its ratio to the baseline's is the improvement."""
 
     metric: float
+    stability: Stability | None = None
 
 
 class HostResult(_Part):

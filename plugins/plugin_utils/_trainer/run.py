@@ -157,7 +157,9 @@ def result_of(
         confidence=study.verification.confidence,
         pairs=len(conclusion.pairs),
         baseline=_baseline(record, baselines, conclusion.pairs) if baselines else None,
-        best=outcome.Best(metric=_candidate_metric(conclusion.pairs)) if conclusion.pairs else None,
+        best=outcome.Best(metric=_candidate_metric(conclusion.pairs), stability=_stability(conclusion.tuned))
+        if conclusion.pairs
+        else None,
         per_host={name: _host_result(study, name, record, conclusion) for name in own},
         evidence=tuple(outcome.Pair(**vars(pair)) for pair in conclusion.pairs),
         evaluations=_counts(record.evaluations),
@@ -193,8 +195,21 @@ def _baseline(record: Record, baselines: dict[str, list[float]], pairs: Sequence
     spreads = [stdev(metrics) / fmean(metrics) * 100 for metrics in baselines.values() if len(metrics) > 1]
     return outcome.Baseline(
         metric=_baseline_metric(pairs, [metric for metrics in baselines.values() for metric in metrics]),
+        stability=_stability([evaluation for evaluation in record.evaluations if evaluation.job.values is None]),
         values=record.hosts[next(iter(baselines))].baseline_values,
         cv_percent=median(spreads) if spreads else None,
+    )
+
+
+def _stability(evaluations: Sequence[Evaluation]) -> outcome.Stability | None:
+    """The mean over the evaluations, of the score and of each part."""
+    scores = [evaluation.score for evaluation in evaluations if evaluation.score.stability is not None]
+    if not scores:
+        return None
+    names = [name for name in scores[0].stability_parts if all(name in score.stability_parts for score in scores)]
+    return outcome.Stability(
+        score=fmean(score.stability for score in scores if score.stability is not None),
+        parts={name: fmean(score.stability_parts[name] for score in scores) for name in names},
     )
 
 

@@ -240,3 +240,7 @@ print("throughput:", 100 + value)
     assert all(int(row.actual["net.ipv4.tcp_fin_timeout"]) <= 90 for row in fine)
     assert all({"retransmits", "errors"} <= set(row.stability_parts) for row in fine)
     assert int(run.result["best_config"]["net.ipv4.tcp_fin_timeout"]) <= 90
+    for side in ("baseline", "best"):
+        stability = run.result[side]["stability"]
+        assert 0 <= stability["score"] <= 1
+        assert {"retransmits", "errors"} <= set(stability["parts"])

@@ -28,8 +28,8 @@ def improved() -> dict[str, Any]:
         "p_value": 0.0078,
         "confidence": 0.95,
         "pairs": 2,
-        "baseline": {"metric": 153.2, "values": {"vm.swappiness": "60"}, "cv_percent": 3.1},
-        "best": {"metric": 353.0},
+        "baseline": {"metric": 153.2, "values": {"vm.swappiness": "60"}, "cv_percent": 3.1, "stability": None},
+        "best": {"metric": 353.0, "stability": {"score": 0.96, "parts": {"variation": 0.97, "retransmits": 0.99}}},
         "per_host": {
             "h1": {
                 "baseline_values": {"vm.swappiness": "60"},
