@@ -285,6 +285,7 @@ def main() -> None:
     parser.add_argument("--fault", action="append", choices=FAULTS, help="only this one; may be given again")
     parser.add_argument("--results", type=Path, default=ROOT / "build/soak", help="folder (%(default)s)")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *dummy: sys.exit("ended by SIGTERM"))  # and the lab goes with it
     arguments.results.mkdir(parents=True, exist_ok=True)
     file = arguments.results / f"{arguments.seed}.jsonl"
     done = [Case(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
