@@ -31,6 +31,7 @@ STUDY = {
     "action_space": [{"param": FIN_TIMEOUT, "min": 10, "max": 110}],
     "training_config": {"total_timesteps": 4, "benchmark_timeout": 5},
     "verification": {"pairs": 4, "candidates": 1},
+    "guard": {"oom_kills": 1000},  # not of the lab host alone: the whole machine counts them together
 }
 API_TOKEN = "Theiw9ah-of-the-inventory"  # noqa: S105
 
