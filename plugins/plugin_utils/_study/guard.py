@@ -30,7 +30,7 @@ class Guard(Strict):
     | free_memory | available memory in per cent of all: less than this | 2 |
     | health_command | a command that ends with another exit code than 0, or not within `health_timeout` (2 s) | none |
 
-    The first five are what the machine's kernel counts, whoever is the cause. The health command runs every second
+    The first five are what the machine's kernel counts, whoever is the cause. The health command runs twice a second
     where the benchmark runs, in its folder and with its environment.
     """
 

@@ -15,7 +15,7 @@ from .sampling import Sample, Sampler, summarise
 from .transport import Lost, Transport
 
 _WINDOW = 3.0  # seconds, for pressure: a shorter stall is not worth ending an evaluation for
-_HEALTH_INTERVAL = 1.0
+_HEALTH_INTERVAL = 0.5
 _KILLED = re.compile(r"Killed process \d+ \((.*?)\)")
 _BROKEN = re.compile(
     r"blocked for more than \d+ seconds|\bBUG\b|\bOops\b|general protection fault|unable to handle|kernel panic"
