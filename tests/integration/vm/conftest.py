@@ -36,7 +36,7 @@ ACCOUNTS = {"root": "/root", "tuner": "/home/tuner"}  # tuner may use sudo
 STATE = """
 sysctl vm.swappiness vm.vfs_cache_pressure vm.dirty_bytes vm.dirty_ratio vm.dirty_background_bytes \\
     vm.dirty_background_ratio net.core.somaxconn net.ipv4.tcp_fin_timeout
-cd / && find etc/sysctl.d var/lib/autotune run/autotune/lease.json tmp/autotune* 2>/dev/null | sort
+cd / && find etc/sysctl.d var/lib/autotune/* run/autotune/lease.json tmp/autotune* 2>/dev/null | sort
 sha256sum /etc/sysctl.d/*
 """
 
@@ -182,6 +182,10 @@ class Machine:
         shown = self.run(f"sysctl -n {shlex.join(parameters)}").stdout.splitlines()
         return {parameter: " ".join(value.split()) for parameter, value in zip(parameters, shown, strict=True)}
 
+    def state(self) -> str:
+        """All that a test must leave as it found it."""
+        return self.run(STATE).stdout
+
     def call(
         self, module: str = "sysctl", *, user: str = "root", check: bool = True, **arguments: Any
     ) -> dict[str, Any]:
@@ -191,8 +195,9 @@ class Machine:
         command += [] if user == "root" else ["-e", f"ansible_user={user}", "--become"]
         # Without a connection that lasts: the call's session ends with it.
         done = self._ansible(command, ANSIBLE_PIPELINING="true", ANSIBLE_SSH_ARGS="-o ControlMaster=no")
-        assert "=> {" in done.stdout, done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+        dummy, found, shown = done.stdout.partition(" => ")
+        assert found, done.stdout + done.stderr
+        result: dict[str, Any] = json.loads(shown)
         assert not (check and done.returncode), result
         return result
 

@@ -27,18 +27,18 @@ VALUES = {
 }
 APPLIED = {parameter: str(value) for parameter, value in VALUES.items()}
 APPLIED |= {"vm.dirty_ratio": "0", "vm.dirty_background_ratio": "0"}
-# On the virtual machine the benchmark takes long enough to be met in the middle.
+# On the virtual machine the benchmark takes long enough to be met in the middle, and until then the other waits for it.
 SENSOR = """
 import os, random, time
-time.sleep(6 if os.uname().nodename == "vm" else 0.3)
+time.sleep(6 if os.uname().nodename == "vm" else 4 if os.path.exists("/run/slow") else 0.2)
 timeout = int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read())
-print(f"throughput: {random.gauss(1000 + timeout, 5):.3f}")
+print(f"throughput: {random.gauss(1000 + 5 * timeout, 5):.3f}")
 """
 STUDY = {
     "workload_name": "sensor",
     "reward_metric": "throughput",
     "benchmark_command": "python3 sensor.py",
-    "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 100, "max": 900}],
+    "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 70, "max": 120}],
     "training_config": {"total_timesteps": 24, "benchmark_timeout": 20},
     "verification": {"pairs": 4, "candidates": 2},
     "baseline_evaluations": 2,
@@ -106,6 +106,7 @@ def test_a_run_goes_on_with_the_others_when_a_host_is_reset_in_the_middle(
     both["vms"] = {"hosts": {"vm": vm.variables()}}
     (tmp_path / "both.json").write_text(json.dumps(both))
 
+    lab.run("lab1", "touch", "/run/slow")
     process, output = begin(
         *("playbooks/tune.yml", "-i", tmp_path / "both.json", "-e", f"study={tmp_path}/study.yml"),
         *("-e", f"output={tmp_path}/learned", "-e", "seed=3"),
@@ -114,6 +115,7 @@ def test_a_run_goes_on_with_the_others_when_a_host_is_reset_in_the_middle(
     wait_until(lambda: on_loan(vm, "net.ipv4.tcp_fin_timeout") or process.poll() is not None, 120)
     assert process.poll() is None, output.read_text()
     vm.reset()
+    lab.run("lab1", "rm", "/run/slow")
     code = process.wait(600)
     text = output.read_text()
     vm.wait_until_up()
@@ -166,5 +168,4 @@ def test_a_reset_between_lease_and_confirmation_leaves_nothing(
     assert "was not applied" in output.read_text()
     assert vm.state() == as_found
     late = vm.call(check=False, values=VALUES, holder="apply-sensor", nonce=nonce, persist="autotune-sensor")
-    assert late["failed"]
-    assert late["lapsed"]
+    assert late["lapsed"], late
