@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = "ansible_collections/autotune/kernel/"
 SHIPPED = ("benchmarks", "meta", "plugins", "roles")
+LISTED = ("-i", "localhost,", "--list-tasks", "-e", "study=any")
 LEFT_BEHIND = (".*", "build", "dist", "learned", "__pycache__", "*.egg-info", "*.sqlite*")
 
 
@@ -123,7 +124,7 @@ def test_a_module_runs_with_all_that_it_imports(installed):
 
 
 def test_playbooks_run_by_name(installed):
-    assert "Learn" in run("ansible-playbook", "autotune.kernel.tune", "--list-tasks", "-e", "study=any", **installed)
+    assert "Learn" in run("ansible-playbook", "autotune.kernel.tune", *LISTED, **installed)
     assert "lab" in run("ansible-playbook", "autotune.kernel.lab", "--list-tasks", **installed)
 
 
@@ -137,7 +138,7 @@ def test_the_action_finds_what_it_imports(installed, tmp_path):
 
 
 def test_a_bare_checkout_needs_no_installation(checkout):
-    shown = run("ansible-playbook", checkout / "playbooks/tune.yml", "--list-tasks", "-e", "study=any")
+    shown = run("ansible-playbook", checkout / "playbooks/tune.yml", *LISTED)
     assert "Learn" in shown
 
 

@@ -132,6 +132,8 @@ def start(lab: Any, tmp_path: Path) -> Iterator[Callable[..., Run]]:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # Whoever runs the tests under nohup must not keep the run from hearing it.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"},
         )
         run = Run(process, output)
