@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How fast this host sends over a wide-area link, with iperf3, to the iperf3 server that $WAN_SERVER names.

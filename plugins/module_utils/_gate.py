@@ -41,8 +41,8 @@ _LEAST = {
 }
 # Of the arguments of the module sysctl those that an account may give, and what each must be.
 _ARGUMENTS: dict[str, Callable[[Any], bool]] = {
-    "values": lambda given: _is_values(given),
-    "lease": lambda given: type(given) is int and 1 <= given <= LONGEST_LEASE,
+    "values": lambda given: isinstance(given, dict) and _is_values(given),
+    "lease": lambda given: isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= LONGEST_LEASE,
     "holder": lambda given: (
         isinstance(given, str) and given.isprintable() and given.strip() != "" and len(given) <= 200
     ),
@@ -72,7 +72,7 @@ def main() -> NoReturn:
     signal.alarm(_PATIENCE)  # whoever asked need not listen
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
     sys.stdout.buffer.flush()
-    sys.exit(0)
+    raise SystemExit(0)
 
 
 def be_on_your_own() -> str:
@@ -153,8 +153,8 @@ def record(account: str, request: dict[str, Any], answer: dict[str, Any]) -> str
     return "".join(letter if " " <= letter <= "~" else "?" for letter in line)[:4000]
 
 
-def _is_values(given: Any) -> bool:
-    return isinstance(given, dict) and len(given) <= MOST_VALUES and all(map(_is_value, given.values()))
+def _is_values(given: dict[str, Any]) -> bool:
+    return len(given) <= MOST_VALUES and all(map(_is_value, given.values()))
 
 
 def _is_value(given: Any) -> bool:

@@ -94,7 +94,8 @@ def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report
     """Record, values, drop-in, in this order, so that whatever was done can be undone."""
     former_record = _dropin.read_record(name)
     record = _widened(former_record, name, plan, own)
-    assert report.file is not None
+    if report.file is None:
+        raise ValueError(f"the report of {name} names no file, though values are to be kept")
     path, found, text = report.file
     present = _dropin.take(name)
     mismatches: list[_transaction.Mismatch] = []

@@ -141,7 +141,8 @@ def expand(preset: Preset, taken: Sequence[str], hosts: Sequence[KnownHost]) -> 
     names = list(taken)
     for pick in preset.picks:
         setting = find(pick.name)
-        assert setting, f"{pick.name} of a preset is in the catalogue"
+        if setting is None:
+            raise LookupError(f"{pick.name} of a preset is not in the catalogue")
         if pick.name in names:
             continue
         reason = _why_not(setting, names, hosts)
