@@ -45,8 +45,7 @@ def measure(command: list[str], streams: int) -> str | None:
     received = retransmits = None
     error = None
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as iperf3:
-        assert iperf3.stdout is not None
-        for text in iperf3.stdout:
+        for text in iperf3.stdout or ():
             if text.startswith("iperf3: "):
                 error = text.strip()
             line = LINE.match(text)
