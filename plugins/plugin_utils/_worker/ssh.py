@@ -9,6 +9,7 @@ as Ansible would check them.
 
 from __future__ import annotations
 
+import logging
 import re
 import select
 import shlex
@@ -23,6 +24,8 @@ import paramiko
 
 from .transport import Lost
 
+# What goes wrong is raised; paramiko's own log of it would reach the user as a traceback beside the message.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 # Unanswered for this long, the other side is gone: without it a cut link is noticed after a quarter of an hour.
 _SILENCE = 15
 _FLAG_WITH_VALUE = r"-[BbcDEeFIiJLlmOoPpQRSWw]"
