@@ -26,7 +26,8 @@ def open_store(url: str) -> Engine:
     """The store at a SQLAlchemy URL, with its tables; raises StoreError where that cannot be had."""
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
+        # A file: URI is no path, and its folder is for whoever writes one to make.
+        if parsed.get_backend_name() == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
