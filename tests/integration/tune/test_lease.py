@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import signal
 import sys
@@ -75,6 +76,9 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
     assert all(row.metric is None for row in spoilt)
 
 
+@pytest.mark.skipif(
+    not os.environ.get("AUTOTUNE_SOAK"), reason="meets the right moment only most of the time: ./dev soak runs it"
+)
 def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_anew(
     lab: Any, start: Runner, write_study: Write
 ) -> None:
