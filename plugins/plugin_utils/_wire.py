@@ -13,7 +13,7 @@ Every message is one JSON object on one line with a `kind`. A worker sends
 and the trainer answers
 
     job          job, phase, values, number, of      evaluate these values
-    progress     (see _trainer/progress.py)          how the last evaluation looks from the whole study
+    progress     (see _trainer/record.py)            how the last evaluation looks from the whole study
     notice       text                                one line for the user
     refused      reason                              this host may not take part
     end          result                              the study is over
