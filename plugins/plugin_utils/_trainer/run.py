@@ -26,8 +26,9 @@ from .environment import Observer
 from .evaluation import Evaluation, Job
 from .fleet import Ended, Fleet
 from .learner import search
+from .recommendation import recommend
 from .record import Record
-from .verification import Pair, Proof, best_candidates, judge, race, run_pairs
+from .verification import Pair, Proof, judge, race, run_pairs
 
 Verdict = Literal["improved", "no_improvement", "failed", "stopped"]
 
@@ -107,7 +108,7 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int)
     trained = record.trained()
     if study.exploration == "cautious":
         trained = [evaluation for evaluation in trained if not region.harmful(evaluation)]
-    candidates = best_candidates(trained, study.verification.candidates)
+    candidates = recommend(study.space, trained, study.verification.candidates)
     winner = race(candidates, measure) if candidates else None
     if winner is None:
         return Conclusion("no_improvement", "no candidate ran without failing")
