@@ -120,6 +120,13 @@ class StudyRecord:
                 session.get_one(HostRow, self._hosts[name]).lost = reason
             session.add(EventRow(study_id=self.study_id, at=datetime.now(UTC), host=name, text=reason))
 
+    def set_doing(self, name: str, doing: str) -> None:
+        """What the host is at from now on."""
+        with self._writing() as session:
+            if name in self._hosts:
+                row = session.get_one(HostRow, self._hosts[name])
+                row.doing, row.since = doing, datetime.now(UTC)
+
     def add_evaluation(self, host: str, **columns: Any) -> None:
         with self._writing() as session:
             session.add(

@@ -46,7 +46,10 @@ class StudyRow(Base):
 
 
 class HostRow(Base):
-    """A host of a study: `facts` is what sysctl_info found, `baseline_values` what the host itself had."""
+    """A host of a study: `facts` is what sysctl_info found, `baseline_values` what the host itself had.
+
+    doing: what it is at now ("train 12", "waits", …), and `since` when.
+    """
 
     __tablename__ = "hosts"
 
@@ -56,6 +59,8 @@ class HostRow(Base):
     facts: Mapped[dict[str, Any]]
     baseline_values: Mapped[dict[str, Any]]
     lost: Mapped[str | None]
+    doing: Mapped[str | None]
+    since: Mapped[datetime | None]
 
 
 class EvaluationRow(Base):
@@ -101,3 +106,19 @@ class EventRow(Base):
     at: Mapped[datetime]
     host: Mapped[str | None] = mapped_column(String(255))
     text: Mapped[str]
+
+
+class RequestRow(Base):
+    """What somebody asked of a running study on its page: the trainer looks every second, and says when it took it.
+
+    kind: stop or restore. by: the address that asked.
+    """
+
+    __tablename__ = "requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(String(255))
+    taken_at: Mapped[datetime | None]
