@@ -1,0 +1,162 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Measuring candidates on synthetic surfaces, as a fleet would: noise, drift, failures, hosts and loads that differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+    Evaluation,
+    Job,
+    Measurement,
+    Phase,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.reward import score
+
+from .shapes import Random
+from .surfaces import Surface, draw, settle
+
+BASELINE = 100.0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What a measurement adds to the performance, as log ratios (0.03 is about 3 %).
+
+    sigma: standard deviation. uneven: by how much the noise may differ between points (0: nowhere; 1: a third to three
+    times sigma). drift: standard deviation, over 100 evaluations, of a random walk of the host, which the baseline that
+    controls track does not follow. tails: how often a measurement is an outlier with five times the noise.
+    """
+
+    sigma: float
+    uneven: float = 0.0
+    drift: float = 0.0
+    tails: float = 0.0
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of its own kind: its surface under each load, and what its state_space metrics show of kind and load."""
+
+    name: str
+    surfaces: Mapping[float, Surface]
+    kind: float
+
+    def observations(self, load: float, random: Random) -> dict[str, float]:
+        return {
+            "memory_used_percent": float(np.clip(50 + 80 * self.kind + random.normal(0, 3), 0, 100)),
+            "cpu_usage": float(np.clip(50 + 80 * load + random.normal(0, 3), 0, 100)),
+        }
+
+
+def alike(surface: Surface) -> list[Host]:
+    """One host, whose load never changes."""
+    return [Host("bench1", {0.0: surface}, kind=0.0)]
+
+
+def fleet(seed: int, parameters: int, *, hosts: int = 4, loads: Sequence[float] = (0.0,)) -> list[Host]:
+    """Hosts that differ, from small to large (`kind` -0.5 to 0.5), under loads of -0.5 to 0.5.
+
+    What is best moves along every axis with the kind and with the load, by up to half of the range from one end to the
+    other; choices may be exchanged. The default is the same everywhere, and each optimum is the host's own.
+    """
+    plain = draw(seed, parameters)
+    random = np.random.default_rng([seed, parameters, 2])
+    numeric = np.array([not axis.choices for axis in plain.space.axes])
+    by_kind, by_load = (random.uniform(-0.5, 0.5, parameters) * numeric for dummy in range(2))
+    exchanged = np.array(
+        [random.integers(len(a.choices)) / len(a.choices) if a.choices else 0 for a in plain.space.axes]
+    )
+    found = []
+    for at, kind in enumerate(np.linspace(-0.5, 0.5, hosts)):
+        surfaces = {}
+        for load in loads:
+            shift = by_kind * kind + by_load * load + (exchanged if kind > 0 else 0)
+            there = replace(plain, name=f"{plain.name} host {at + 1} load {load:g}", shift=shift)
+            if there.fails(plain.space.encode(plain.default)[None, :])[0]:
+                there = replace(there, cliffs=[])  # a host on which nothing works is tuned by nobody
+            surfaces[float(load)] = settle(there, plain.optimum, random, default=plain.default)
+        found.append(Host(f"bench{at + 1}", surfaces, float(kind)))
+    return found
+
+
+@dataclass
+class Bench:
+    """Evaluates candidates as `learner.search` wants it, and keeps all it measured.
+
+    The n-th measurement of a seed has the same noise whichever candidate it is of: algorithms are compared under the
+    same luck. Evaluations go round the hosts; the load of all changes every `load_lasts` evaluations.
+    """
+
+    hosts: Sequence[Host]
+    noise: Noise
+    seed: int
+    load_lasts: int = 10
+    evaluations: list[Evaluation] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)  # noise-free, of each evaluation, for the host and load it met
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng([self.seed, 77])
+        self._loads = np.random.default_rng([self.seed, 78])
+        self._tilt = np.random.default_rng([self.seed, 79]).normal(size=self.space.size)
+        self._walk = 0.0
+        self._load = self._next_load()
+
+    @property
+    def space(self) -> SearchSpace:
+        return self.surface.space
+
+    @property
+    def surface(self) -> Surface:
+        """The first host's; the only one where hosts do not differ."""
+        return next(iter(self.hosts[0].surfaces.values()))
+
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        return [self.measure(candidate) for candidate in candidates]
+
+    def measure(self, values: Candidate | None, phase: Phase = "train", host: str | None = None) -> Evaluation:
+        """One evaluation, on the next host unless one is named; `values` None are the default."""
+        number = len(self.evaluations)
+        if number and number % self.load_lasts == 0:
+            self._load = self._next_load()
+        there = next((h for h in self.hosts if h.name == host), self.hosts[number % len(self.hosts)])
+        surface = there.surfaces[self._load]
+        asked = surface.default if values is None else values
+        performance = surface.performance(asked)
+        observations = there.observations(self._load, self._random)
+        ratio = self._noise(surface, asked)
+        measurement = Measurement(
+            actual={name: kernel_text(value) for name, value in asked.items()},
+            metric=None if performance is None else BASELINE * math.exp(performance + ratio),
+            observations=observations,
+            error="benchmark failed" if performance is None else None,
+        )
+        evaluation = Evaluation(
+            number + 1,
+            Job(phase, values, there.name),
+            there.name,
+            measurement,
+            score(measurement, BASELINE, "maximise", RewardWeights()),
+        )
+        self.evaluations.append(evaluation)
+        self.shares.append(surface.share(asked))
+        return evaluation
+
+    def _noise(self, surface: Surface, values: Candidate) -> float:
+        """The same draws for every candidate; where the noise is uneven they are scaled by where the candidate is."""
+        normal, tail, step = self._random.normal(), self._random.random(), self._random.normal()
+        self._walk += self.noise.drift / 10 * step
+        where = (surface.space.encode(values) - 0.5) @ self._tilt / max(np.linalg.norm(self._tilt), 1e-9)
+        scale = 3.0 ** (self.noise.uneven * float(np.clip(3 * where, -1, 1)))
+        return self._walk + self.noise.sigma * scale * (5.0 if tail < self.noise.tails else 1.0) * normal
+
+    def _next_load(self) -> float:
+        return float(self._loads.choice(list(self.hosts[0].surfaces)))
