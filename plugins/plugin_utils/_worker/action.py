@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .interrupt import Interrupted, Interrupts
 from .part import Part, PartFailed
 from .rehearsal import rehearse
 from .serve import ApplyFailed, Refused, serve
-from .trainer_process import StudyOver, TrainerFailed, meet, why_it_ended
+from .trainer_process import StudyOver, TrainerFailed, meet, result_left, why_it_ended
 from .transport import Lost, TimedOut
 
 
@@ -56,13 +56,13 @@ def take_part(
     if isinstance(line, StudyOver):
         part.show(f"{part.host} came when the study had ended: no evaluations (see --forks)")
         return {"changed": False, "verdict": line.result["verdict"], "path": str(shown)}
-    result = _take_part(part, line, interrupts, lambda: why_it_ended(folder, log))
+    result = _take_part(part, line, interrupts, folder, log)
     if result["verdict"] == "failed":
         raise PartFailed(f"the study failed: {result['reason']}")
     return {"changed": False, "verdict": result["verdict"], "path": str(shown)}
 
 
-def _take_part(part: Part, line: Line, interrupts: Interrupts, trainer_end: Callable[[], str]) -> dict[str, Any]:
+def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log: Path) -> dict[str, Any]:
     farewell, stopped, lost, result = "it failed", False, False, None
     try:
         line.send("hello", host=part.host)
@@ -74,7 +74,9 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, trainer_end: Call
     except Interrupted as interruption:
         farewell, stopped = str(interruption), True
     except Disconnected:
-        farewell = trainer_end()
+        # Whoever was busy for long when the study ended, be it with its preparations, hears no `end`.
+        result = result_left(folder)
+        farewell = why_it_ended(folder, log) if result is None else "the study is over"
     except (Refused, PartFailed) as failure:
         farewell = str(failure)
     except (Lost, AnsibleConnectionFailure) as loss:

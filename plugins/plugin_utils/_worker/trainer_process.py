@@ -81,6 +81,7 @@ def _start(folder: Path, log: Path, config: dict[str, Any]) -> int:
 def _wait_for(folder: Path, log: Path, pid: int) -> Line | StudyOver:
     limit = time.monotonic() + _PATIENCE
     while time.monotonic() < limit:
+        alive = _alive(pid)  # asked first: what it leaves is there before it goes
         if end := _end(folder):
             if "error" in end:
                 raise TrainerFailed(end["error"])
@@ -89,10 +90,15 @@ def _wait_for(folder: Path, log: Path, pid: int) -> Line | StudyOver:
             return connect(folder)
         except OSError:
             pass
-        if not _alive(pid):
+        if not alive:
             raise TrainerFailed(why_it_ended(folder, log))
         time.sleep(0.05)
     raise TrainerFailed(f"the trainer did not start within {_PATIENCE:g} s; see {log}")
+
+
+def result_left(folder: Path) -> dict[str, Any] | None:
+    """The study's result if the trainer has left one: then it is gone because the study is over."""
+    return (_end(folder) or {}).get("result")
 
 
 def why_it_ended(folder: Path, log: Path) -> str:

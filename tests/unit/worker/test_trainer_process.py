@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import trainer_process
+from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Line
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import action, trainer_process
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.interrupt import Interrupts
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_process import (
     StudyOver,
     TrainerFailed,
@@ -60,3 +67,51 @@ def test_a_late_worker_hears_how_the_study_ended(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(str(os.getpid()))
     (tmp_path / "end.json").write_text(json.dumps({"result": {"verdict": "improved"}}))
     assert meet(tmp_path, tmp_path / "trainer.log", {}) == StudyOver({"verdict": "improved"})
+
+
+def test_a_trainer_that_ends_just_then_is_no_trainer_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study ends between the look for its result and the attempt to connect."""
+    trainer = subprocess.Popen(["sleep", "60"])
+    (tmp_path / "lock").write_text(str(trainer.pid))
+
+    def ends_now(folder: Path) -> NoReturn:
+        (folder / "end.json").write_text(json.dumps({"result": {"verdict": "improved"}}))
+        trainer.kill()
+        trainer.wait()
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(trainer_process, "connect", ends_now)
+    assert meet(tmp_path, tmp_path / "trainer.log", {}) == StudyOver({"verdict": "improved"})
+
+
+class BusyPart:
+    """A host that takes its time to get ready, until the trainer has gone."""
+
+    host = "h1"
+
+    def __init__(self, trainer: socket.socket) -> None:
+        self.trainer, self.left = trainer, 0
+
+    def prepare(self) -> tuple[dict[str, Any], None]:
+        self.trainer.close()
+        return {}, None
+
+    def leave(self) -> str:
+        self.left += 1
+        return "its own values are back"
+
+
+@pytest.mark.parametrize("result", [{"verdict": "improved"}, None])
+def test_a_worker_that_was_busy_when_the_study_ended_hears_how(result: Any, tmp_path: Path) -> None:
+    (tmp_path / "end.json").write_text(json.dumps({"result": result} if result else {"error": "no space"}))
+    own, trainer = socket.socketpair()
+    part: Any = BusyPart(trainer)
+    take_part = partial(action._take_part, part, Line(own), Interrupts(), tmp_path, tmp_path / "trainer.log")
+    if result:
+        assert take_part() == result
+    else:
+        with pytest.raises(PartFailed, match="no space; h1: its own values are back"):
+            take_part()
+    assert part.left == 1
