@@ -5,153 +5,171 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from .tables import Base, EvaluationRow, EventRow, HostRow, StudyRow
+from .database import StoreError as StoreError  # whoever needs the store needs these three with it
+from .database import cause, is_passing
+from .database import open_store as open_store
+from .database import shown as shown
+from .tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
 
+T = TypeVar("T")
 
-class StoreError(Exception):
-    """The store cannot be used; the message says why and which setting to change."""
-
-
-def open_store(url: str) -> Engine:
-    """The store at a SQLAlchemy URL, with its tables; raises StoreError where that cannot be had."""
-    try:
-        parsed = make_url(url)
-        # A file: URI is no path, and its folder is for whoever writes one to make.
-        if parsed.get_backend_name() == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
-        raise StoreError(
-            f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; set `store`"
-        ) from None
-    except OSError as error:
-        raise StoreError(
-            f"the store's folder cannot be made: {error}; set `store` to a place that is writable"
-        ) from None
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-    try:
-        Base.metadata.create_all(engine)
-        _add_missing_columns(engine)
-        with engine.begin() as connection:
-            # Tables that exist already prove nothing about writing; find out before any host is touched.
-            connection.execute(EventRow.__table__.delete().where(EventRow.id < 0))  # type: ignore[attr-defined]
-    except SQLAlchemyError as error:
-        raise StoreError(
-            f"the store {shown(url)} cannot be written: {_cause(error)}; set `store` to one that can"
-        ) from None
-    return engine
-
-
-def _add_missing_columns(engine: Engine) -> None:
-    """For a store that an earlier version made: what it did not keep is empty there."""
-    with engine.begin() as connection:
-        for table in Base.metadata.sorted_tables:
-            known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in known:
-                    kind = column.type.compile(engine.dialect)
-                    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
-
-
-def shown(url: str) -> str:
-    """The URL without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return url.split("://")[0] + "://…" if "://" in url else url
-
-
-def _prepare_sqlite(connection: Any, dummy: Any) -> None:
-    # FULL costs a millisecond an evaluation, and a power cut then loses none that was acknowledged.
-    for pragma in (
-        "busy_timeout=10000",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+# Seconds for which a server that is started again is waited for: less than the lease that a host has meanwhile.
+PATIENCE = 30.0
+RESUMED = "resumed"
 
 
 class StudyRecord:
-    """A running study's pen: every call is one transaction, durable when it returns. Raises StoreError."""
+    """A running study's pen: every call is one transaction, durable when it returns. Raises StoreError.
 
-    def __init__(self, engine: Engine, *, workload_name: str, study: dict[str, Any], seed: int) -> None:
+    A database server that goes away is waited for, PATIENCE seconds long, and no evaluation is written twice.
+    """
+
+    def __init__(self, engine: Engine, row: StudyRow) -> None:
         self._engine = engine
         self._hosts: dict[str, int] = {}
-        row = StudyRow(workload_name=workload_name, study=study, seed=seed, started=datetime.now(UTC), phase="baseline")
-        with self._writing() as session:
+        self.study_id, self.started, self.seed = row.id, row.started, row.seed
+
+    @classmethod
+    def begin(
+        cls,
+        engine: Engine,
+        *,
+        workload_name: str,
+        study: dict[str, Any],
+        seed: int,
+        files: dict[str, str] | None = None,
+    ) -> StudyRecord:
+        """The pen of a new study. files: the SHA-256 of what it ships to its hosts, by name."""
+        started = datetime.now(UTC)
+
+        def add(session: Session) -> StudyRecord:
+            row = StudyRow(workload_name=workload_name, study=study, seed=seed, files=files or {}, started=started)
+            row.phase = "baseline"
             session.add(row)
             session.flush()
-            self.study_id: int = row.id
-            self.started: datetime = row.started
+            return cls(engine, row)
 
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        try:
-            with Session(self._engine) as session:
-                yield session
-                session.commit()
-        except SQLAlchemyError as error:
-            url = self._engine.url.render_as_string()
-            raise StoreError(f"the store {url} takes no more: {_cause(error)}; what it has is safe") from None
+        return _write(engine, add)
+
+    @classmethod
+    def resume(cls, engine: Engine, study_id: int, study: dict[str, Any]) -> StudyRecord:
+        """The pen of a study that was interrupted; from now on it runs again, as `study` says."""
+        at = datetime.now(UTC)
+
+        def reopen(session: Session) -> StudyRecord:
+            row = session.get_one(StudyRow, study_id)
+            row.study = study
+            row.finished = row.verdict = row.reason = row.result = None
+            session.add(EventRow(study_id=study_id, at=at, text=RESUMED))
+            # What was asked of the run that has ended is not asked of this one.
+            unheard = select(RequestRow).where(RequestRow.study_id == study_id, RequestRow.taken_at.is_(None))
+            for request in session.scalars(unheard):
+                request.taken_at = at
+            return cls(engine, row)
+
+        return _write(engine, reopen)
 
     def add_host(self, name: str, facts: dict[str, Any], baseline_values: dict[str, str]) -> None:
-        row = HostRow(study_id=self.study_id, name=name, facts=facts, baseline_values=dict(baseline_values))
-        with self._writing() as session:
+        """A host that takes part; one that has done so before is from now on as it is now."""
+
+        def add(session: Session) -> int:
+            known = session.scalar(select(HostRow).where(HostRow.study_id == self.study_id, HostRow.name == name))
+            row = known or HostRow(study_id=self.study_id, name=name)
+            row.facts, row.baseline_values, row.lost = facts, dict(baseline_values), None
             session.add(row)
             session.flush()
-            self._hosts[name] = row.id
+            return row.id
+
+        self._hosts[name] = _write(self._engine, add)
 
     def lose_host(self, name: str, reason: str) -> None:
-        with self._writing() as session:
+        at = datetime.now(UTC)
+
+        def lose(session: Session) -> None:
             if name in self._hosts:
                 session.get_one(HostRow, self._hosts[name]).lost = reason
-            session.add(EventRow(study_id=self.study_id, at=datetime.now(UTC), host=name, text=reason))
+            session.add(EventRow(study_id=self.study_id, at=at, host=name, text=reason))
+
+        _write(self._engine, lose)
 
     def set_doing(self, name: str, doing: str) -> None:
         """What the host is at from now on."""
-        with self._writing() as session:
+        since = datetime.now(UTC)
+
+        def change(session: Session) -> None:
             if name in self._hosts:
                 row = session.get_one(HostRow, self._hosts[name])
-                row.doing, row.since = doing, datetime.now(UTC)
+                row.doing, row.since = doing, since
+
+        _write(self._engine, change)
 
     def add_evaluation(self, host: str, **columns: Any) -> None:
-        with self._writing() as session:
-            session.add(
-                EvaluationRow(study_id=self.study_id, host_id=self._hosts[host], finished=datetime.now(UTC), **columns)
-            )
+        finished = datetime.now(UTC)
+
+        def add(session: Session) -> None:
+            row = EvaluationRow(study_id=self.study_id, host_id=self._hosts[host], finished=finished, **columns)
+            session.add(row)
+
+        try:
+            _write(self._engine, add)
+        except _WrittenBefore:
+            return
 
     def add_event(self, text: str, host: str | None = None) -> None:
-        with self._writing() as session:
-            session.add(EventRow(study_id=self.study_id, at=datetime.now(UTC), host=host, text=text))
+        at = datetime.now(UTC)
+
+        def add(session: Session) -> None:
+            session.add(EventRow(study_id=self.study_id, at=at, host=host, text=text))
+
+        _write(self._engine, add)
 
     def enter(self, phase: str, evaluations_planned: int) -> None:
-        with self._writing() as session:
+        def change(session: Session) -> None:
             row = session.get_one(StudyRow, self.study_id)
             row.phase, row.evaluations_planned = phase, evaluations_planned
 
+        _write(self._engine, change)
+
     def finish(self, result: dict[str, Any]) -> None:
-        with self._writing() as session:
+        def change(session: Session) -> None:
             row = session.get_one(StudyRow, self.study_id)
             row.finished = datetime.now(UTC)
             row.phase, row.verdict, row.reason, row.result = "ended", result["verdict"], result["reason"], result
 
+        _write(self._engine, change)
 
-def _cause(error: SQLAlchemyError) -> str:
-    """The database's own words, in one line."""
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+class _WrittenBefore(Exception):
+    """The server committed the first try, and went away before it could say so."""
+
+
+def _write(engine: Engine, change: Callable[[Session], T]) -> T:
+    """One transaction, tried again while the server is away."""
+    limit = time.monotonic() + PATIENCE
+    again = False
+    while True:
+        try:
+            with Session(engine, expire_on_commit=False) as session:
+                found = change(session)
+                session.commit()
+                return found
+        except SQLAlchemyError as error:
+            if again and isinstance(error, IntegrityError):
+                raise _WrittenBefore from None
+            if not is_passing(error, engine) or time.monotonic() > limit:
+                url = shown(engine.url)
+                raise StoreError(f"the store {url} takes no more: {cause(error)}; what it has is safe") from None
+            again = True
+            time.sleep(0.5)
 
 
 def studies(engine: Engine) -> Sequence[StudyRow]:
@@ -172,6 +190,8 @@ def evaluations(engine: Engine, study_id: int, after: int = 0) -> Sequence[Evalu
         return session.scalars(query.order_by(EvaluationRow.id)).all()
 
 
-def events(engine: Engine, study_id: int) -> Sequence[EventRow]:
+def events(engine: Engine, study_id: int, after: int = 0) -> Sequence[EventRow]:
+    """The same for events."""
     with Session(engine) as session:
-        return session.scalars(select(EventRow).where(EventRow.study_id == study_id).order_by(EventRow.id)).all()
+        query = select(EventRow).where(EventRow.study_id == study_id, EventRow.id > after)
+        return session.scalars(query.order_by(EventRow.id)).all()

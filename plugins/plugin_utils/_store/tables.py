@@ -8,34 +8,49 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 
 class _Moment(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets the zone, so it is put back on reading."""
+    """A moment in UTC; SQLite forgets the zone, PostgreSQL gives its own: on reading it is UTC again."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class _Words(TypeDecorator[str]):
+    """Text from anywhere: PostgreSQL takes neither NUL nor half a character, and a benchmark may print both."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return value and value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON, list[float]: JSON, datetime: _Moment, str: Text}
+    type_annotation_map = {dict[str, Any]: JSON, list[float]: JSON, datetime: _Moment, str: _Words}
 
 
 class StudyRow(Base):
-    """A study. `verdict` is empty while it runs; `result` is what result.json holds once it has ended."""
+    """A study. `verdict` is empty while it runs; `result` is what result.json holds once it has ended.
+
+    `files` are the SHA-256 of those that it ships to its hosts, by name: a run that goes on must measure the same.
+    """
 
     __tablename__ = "studies"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     workload_name: Mapped[str] = mapped_column(String(64), index=True)
     study: Mapped[dict[str, Any]]
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
     started: Mapped[datetime]
     finished: Mapped[datetime | None]
     phase: Mapped[str] = mapped_column(String(16))
@@ -43,6 +58,7 @@ class StudyRow(Base):
     verdict: Mapped[str | None] = mapped_column(String(16))
     reason: Mapped[str | None]
     result: Mapped[dict[str, Any] | None]
+    files: Mapped[dict[str, Any] | None]
 
 
 class HostRow(Base):
@@ -73,9 +89,13 @@ class EvaluationRow(Base):
     """
 
     __tablename__ = "evaluations"
+    __table_args__ = (
+        Index("evaluations_in_order", "study_id", "id"),
+        Index("evaluations_once", "study_id", "number", unique=True),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
     number: Mapped[int]
     phase: Mapped[str] = mapped_column(String(16))
@@ -100,9 +120,10 @@ class EventRow(Base):
     """Something that happened which is no evaluation: a host lost or refused, a phase begun, a notice."""
 
     __tablename__ = "events"
+    __table_args__ = (Index("events_in_order", "study_id", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     at: Mapped[datetime]
     host: Mapped[str | None] = mapped_column(String(255))
     text: Mapped[str]

@@ -51,7 +51,7 @@ def hold(folder: Path, server: socket.socket) -> None:
         return
     try:
         engine = open_store(config.store)
-        store = StudyRecord(engine, workload_name=study.workload_name, study=config.study, seed=seed)
+        store = StudyRecord.begin(engine, workload_name=study.workload_name, study=config.study, seed=seed)
     except StoreError as error:
         _leave(folder, {"error": str(error)})
         return

@@ -57,7 +57,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def record(engine: Engine) -> StudyRecord:
-    return StudyRecord(engine, workload_name="small", study={"workload_name": "small"}, seed=7)
+    return StudyRecord.begin(engine, workload_name="small", study={"workload_name": "small"}, seed=7)
 
 
 def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) -> None:
@@ -119,7 +119,7 @@ def test_a_lost_host_keeps_its_reason(engine: Engine, record: StudyRecord) -> No
 
 
 def test_studies_are_kept_apart_the_latest_first(engine: Engine) -> None:
-    first, second = (StudyRecord(engine, workload_name=name, study={}, seed=1) for name in ("one", "two"))
+    first, second = (StudyRecord.begin(engine, workload_name=name, study={}, seed=1) for name in ("one", "two"))
     for record in (first, second):
         record.add_host("h1", {}, {})
         record.add_evaluation("h1", **{**EVALUATION, "number": record.study_id})
@@ -212,7 +212,7 @@ WRITER = """
 import json, sys
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, open_store
 
-record = StudyRecord(open_store(sys.argv[1]), workload_name="w", study={}, seed=1)
+record = StudyRecord.begin(open_store(sys.argv[1]), workload_name="w", study={}, seed=1)
 record.add_host("h1", {}, {})
 evaluation = json.loads(sys.argv[2])
 for number in range(40):
@@ -245,7 +245,7 @@ def test_a_store_of_an_earlier_version_gets_what_it_lacks(url: str, engine: Engi
     again = open_store(url)
     (old,) = evaluations(again, record.study_id)
     assert (old.metric, old.strain, old.stability_parts) == (94.25, None, None)
-    later = StudyRecord(again, workload_name="small", study={}, seed=7)
+    later = StudyRecord.begin(again, workload_name="small", study={}, seed=7)
     later.add_host("h1", {}, {})
     later.add_evaluation("h1", **EVALUATION)
     (new,) = evaluations(again, later.study_id)

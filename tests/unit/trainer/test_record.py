@@ -31,7 +31,7 @@ def engine(tmp_path: Any) -> Engine:
 def new_record(engine: Engine, new_study: Callable[..., Study]) -> Callable[..., Record]:
     def make(**fields: Any) -> Record:
         study = new_study(**fields)
-        return Record(study, StudyRecord(engine, workload_name="small", study={}, seed=1))
+        return Record(study, StudyRecord.begin(engine, workload_name="small", study={}, seed=1))
 
     return make
 
@@ -76,11 +76,11 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
     first = record.on_evaluation(evaluated(60, 0.0, phase="baseline"))
     assert (first["number"], first["phase"], first["change"], first["best"]) == (1, "baseline", None, None)
     assert first["of"] == record.planned
-    better = record.on_evaluation(evaluated(10, 0.0953))
+    better = record.on_evaluation(evaluated(10, 0.0953, number=2))
     assert (better["change"], better["best"]) == (pytest.approx(10, abs=0.01), pytest.approx(10, abs=0.01))
-    worse = record.on_evaluation(evaluated(90, -0.0953))
+    worse = record.on_evaluation(evaluated(90, -0.0953, number=3))
     assert (worse["change"], worse["best"]) == (pytest.approx(-9.09, abs=0.01), pytest.approx(10, abs=0.01))
-    failed = record.on_evaluation(evaluated(5, None))
+    failed = record.on_evaluation(evaluated(5, None, number=4))
     assert (failed["number"], failed["error"], failed["metric"], failed["change"]) == (4, "it broke", None, None)
     assert failed["left"] >= 0
 
@@ -108,8 +108,8 @@ def test_a_lost_host_is_planned_without(new_record: Callable[..., Record], evalu
     alone = record.planned
     record.on_host(host("h1"))
     record.on_host(host("h2"))
-    for phase in ("baseline", "baseline", "train"):
-        record.on_evaluation(evaluated(60, phase=phase))
+    for number, phase in enumerate(("baseline", "baseline", "train"), 1):
+        record.on_evaluation(evaluated(60, phase=phase, number=number))
     record.on_lost("h1", "lost: no route")
     # h2 does it all, and h1's two measurements of its own baseline were made for nothing.
     assert record.planned == alone + 2

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The database behind the store: SQLite or PostgreSQL, opened, completed, and shown without its password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from .tables import Base, EventRow
+
+# An idle connection whose server has gone is noticed within half a minute, as one that is being used.
+_POSTGRESQL = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    "application_name": "autotune",
+}
+_PREPARING = 0x6175746F  # "auto": whoever completes a database's tables holds the advisory lock of this number
+_SECRETS = {"password", "sslpassword"}
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message says why and which setting to change."""
+
+
+def open_store(url: str) -> Engine:
+    """The store at a SQLAlchemy URL, with its tables; raises StoreError where that cannot be had."""
+    try:
+        parsed = _with_driver(make_url(url))
+        # A file: URI is no path, and its folder is for whoever writes one to make.
+        if parsed.get_backend_name() == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, **_options(parsed))
+    except ModuleNotFoundError as error:
+        hint = "pip install autotune-kernel[postgresql]" if error.name == "psycopg" else "install it, or set `store`"
+        raise StoreError(f"the store '{shown(url)}' needs the Python package {error.name}: {hint}") from None
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise StoreError(
+            f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; set `store`"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"the store's folder cannot be made: {error}; set `store` to a place that is writable"
+        ) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    try:
+        with engine.begin() as connection:
+            _alone(connection)
+            Base.metadata.create_all(connection)
+            _add_what_is_missing(connection)
+            # Tables that exist already prove nothing about writing; find out before any host is touched.
+            connection.execute(EventRow.__table__.delete().where(EventRow.id < 0))  # type: ignore[attr-defined]
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"the store {shown(url)} cannot be written: {cause(error)}; set `store` to one that can"
+        ) from None
+    return engine
+
+
+def _with_driver(url: URL) -> URL:
+    """`postgresql://` means the driver that is declared, whichever SQLAlchemy would take."""
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _options(url: URL) -> dict[str, Any]:
+    if url.drivername != "postgresql+psycopg":
+        return {}
+    own = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
+    return {"pool_pre_ping": True, "connect_args": own}
+
+
+def _alone(connection: Connection) -> None:
+    """Two controllers may make the tables of one database at the same moment: one after the other."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_PREPARING})"))
+
+
+def _add_what_is_missing(connection: Connection) -> None:
+    """For a store that an earlier version made: what it did not keep is empty there."""
+    for table in Base.metadata.sorted_tables:
+        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+
+
+def _prepare_sqlite(connection: Any, dummy: Any) -> None:
+    # FULL costs a millisecond an evaluation, and a power cut then loses none that was acknowledged.
+    for pragma in (
+        "busy_timeout=10000",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def shown(url: str | URL) -> str:
+    """The URL without its password, wherever in it that is."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return str(url).split("://")[0] + "://…" if "://" in str(url) else str(url)
+    secrets = {name: "***" for name in parsed.query if name in _SECRETS}
+    return parsed.update_query_dict(secrets).render_as_string(hide_password=True)
+
+
+def cause(error: SQLAlchemyError) -> str:
+    """The database's own words, in one line."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def is_passing(error: SQLAlchemyError, engine: Engine) -> bool:
+    """Whether it may be over soon, as when a database server is started again. A file that fails, fails for good."""
+    return engine.dialect.name != "sqlite" and isinstance(error, (OperationalError, InterfaceError))
