@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from .completion import completed
 from .guard import Caution, Guard
+from .objectives import EarlyStopping, Objective
 from .parameters import BoolParameter, ChoiceParameter, Element, IntParameter, VectorParameter
 from .presets import KnownHost, safe_on_all
 from .study import RewardWeights, StateMetric, Study, TrainingConfig, Verification, script_of
@@ -32,6 +33,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     RewardWeights,
     Guard,
     Caution,
+    Objective,
+    EarlyStopping,
     StateMetric,
     IntParameter,
     BoolParameter,

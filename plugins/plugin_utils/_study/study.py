@@ -17,12 +17,12 @@ from pydantic import Field, ValidationInfo, field_validator
 from .constraints import parse_constraint
 from .guard import Caution, Guard
 from .metrics import SYSTEM_METRICS
+from .objectives import Direction, EarlyStopping, EarlyStoppingOrNot, MetricName, Objective
 from .parameters import AnyParameter, Strict
 from .presets import named
 from .space import SearchSpace
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-_METRIC = r"^[A-Za-z][A-Za-z0-9_.%/-]*$"
 # Every candidate of the race is evaluated this often.
 RACE_ROUNDS = 2
 _INTERPRETERS = ("python", "python3", "sh", "bash", "perl", "ruby", "node")
@@ -87,8 +87,9 @@ class Study(Strict):
     """
 
     workload_name: Annotated[str, Field(pattern=_NAME)]
-    reward_metric: Annotated[str, Field(pattern=_METRIC)]
-    direction: Literal["maximise", "minimise"] = "maximise"
+    reward_metric: MetricName
+    direction: Direction = "maximise"
+    objectives: list[Objective] = Field(default=[], max_length=20)
     allow_unsafe: list[str] = []
     parameters: list[str] = []
     action_space: list[AnyParameter] = Field(min_length=1, max_length=200)
@@ -96,6 +97,8 @@ class Study(Strict):
     state_space: list[StateMetric] = []
     files: list[str] = []
     benchmark_command: str
+    streams: bool = Field(default=False, description="what the benchmark prints on its way is the metric of that while")
+    early_stopping: EarlyStoppingOrNot = EarlyStopping()
     environment: dict[str, str] = {}
     run_on: str | None = None
     setup: str | None = None
@@ -108,6 +111,15 @@ class Study(Strict):
     caution: Caution = Caution()
     baseline_evaluations: int = Field(default=3, ge=2, le=100)
     control_interval: int = Field(default=10, ge=1, description="a control after this many evaluations on a host")
+
+    @field_validator("objectives")
+    @classmethod
+    def _name_each_metric_once(cls, objectives: list[Objective], info: ValidationInfo) -> list[Objective]:
+        names = [info.data.get("reward_metric"), *(objective.metric for objective in objectives)]
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{' and '.join(twice)} is there already; name every metric once, the reward_metric first")
+        return objectives
 
     @field_validator("allow_unsafe")
     @classmethod

@@ -32,7 +32,8 @@ class Measurement:
     metric: the benchmark's result, in its own unit, or None where the evaluation failed (`error` says why).
     streamed: what the benchmark printed of the metric on its way there. actual: the values that the kernel kept.
     observations: system metrics sampled during the run. strain: what went wrong on the host meanwhile, 0 being nothing
-    (see `strain` in _worker/guard.py). seconds: the duration of each stage.
+    (see `strain` in _worker/guard.py). seconds: the duration of each stage. ended_early: the benchmark was ended when it
+    had shown that the candidate will not matter; the metric is an estimate then (see futility.py).
     """
 
     actual: dict[str, str] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Measurement:
     strain: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    ended_early: bool = False
 
     @classmethod
     def from_message(cls, content: dict[str, Any]) -> Measurement:
@@ -61,7 +63,9 @@ class Measurement:
 class Score:
     """How good an evaluation was.
 
-    performance: log ratio of the metric to the host's baseline, signed so that above 0 is better; None if it failed.
+    performance: log ratio of the metric to the host's baseline, signed so that above 0 is better (with objectives the
+    weighted mean of these); None if it failed. noise: its standard deviation on that host, as far as is known.
+    level: the host's baseline that it was compared to, as a metric.
     stability: 1 for a run in which nothing went wrong, 0 for the worst; None if nothing of that could be seen.
     reward: what the learner is to increase. stability_parts: what the stability is made of (see stability.py).
     """
@@ -70,6 +74,8 @@ class Score:
     stability: float | None
     reward: float
     stability_parts: dict[str, float] = field(default_factory=dict)
+    noise: float | None = None
+    level: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
-from .._study.study import RewardWeights
+from .._study.study import RewardWeights, Study
 from .evaluation import Measurement, Score
 from .stability import stability, stability_parts
 
@@ -24,18 +25,53 @@ def log_ratio(metric: float, baseline: float, direction: Literal["maximise", "mi
     return ratio if direction == "maximise" else -ratio
 
 
+def figure(study: Study, measurement: Measurement) -> float | None:
+    """All that the study wants of a measurement in one number, better when larger; None of one that failed.
+
+    The weighted mean of the metrics' logarithms, signed by their directions: the difference of two figures is the
+    weighted mean of the log ratios, and without objectives just the log ratio of the metric.
+    """
+    if measurement.metric is None:
+        return None
+    total, weights = log_ratio(measurement.metric, 1.0, study.direction), 1.0
+    for objective in study.objectives:
+        total += objective.weight * log_ratio(measurement.metrics[objective.metric], 1.0, objective.direction)
+        weights += objective.weight
+    return total / weights
+
+
+def with_all_objectives(study: Study, measurement: Measurement) -> Measurement:
+    """The measurement, or a failed one where no figure can be formed of what the benchmark printed."""
+    for objective in study.objectives if measurement.metric is not None else ():
+        value = measurement.metrics.get(objective.metric)
+        if value is None:
+            error = f"the benchmark printed no line `{objective.metric}: NUMBER`, which the study's objectives name"
+            return replace(measurement, metric=None, error=error)
+        if not value > 0:
+            error = f"the metric {objective.metric} is {value:g}; it must be above 0"
+            return replace(measurement, metric=None, error=error)
+    return measurement
+
+
 def score(
     measurement: Measurement, baseline: float, direction: Literal["maximise", "minimise"], weights: RewardWeights
 ) -> Score:
-    """The reward is the weighted mean of performance and stability; unknown stability leaves performance alone."""
-    if measurement.metric is None:
+    """Of a measurement with one metric, against a baseline in the same unit."""
+    metric = measurement.metric
+    return reward(measurement, None if metric is None else log_ratio(metric, baseline, direction), weights)
+
+
+def reward(measurement: Measurement, performance: float | None, weights: RewardWeights) -> Score:
+    """The reward is the weighted mean of performance and stability; unknown stability leaves performance alone.
+
+    performance: how much the figure is above that of the host's baseline; None of an evaluation that failed.
+    """
+    if performance is None:
         return Score(performance=None, stability=None, reward=FAILURE_REWARD)
     parts = stability_parts(measurement.streamed, measurement.strain)
-    performance = log_ratio(measurement.metric, baseline, direction)
     steady = stability(parts)
     bounded = min(max(performance, -LARGEST_LOG_RATIO), LARGEST_LOG_RATIO)
     if steady is None:
         return Score(performance, None, bounded)
     total = weights.performance + weights.stability
-    reward = (weights.performance * bounded + weights.stability * steady) / total
-    return Score(performance, steady, reward, parts)
+    return Score(performance, steady, (weights.performance * bounded + weights.stability * steady) / total, parts)
