@@ -1,5 +1,18 @@
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
 # Before anything of Ansible's: it replaces sys.intern, and after that torch's optimisers cannot be imported any more.
 import torch._dynamo  # noqa: F401
 from hypothesis import HealthCheck, settings
@@ -7,3 +20,68 @@ from hypothesis import HealthCheck, settings
 # A busy machine makes no test fail: examples may take as long as they take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@dataclass
+class PostgreSQL:
+    """A server of the tests' own, in a folder of its own, on 127.0.0.1 alone; stop() and start() as often as wanted."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    password = "s3cret-of-the-tests"  # noqa: S105 (of a server that lives for minutes)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://tuner:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        settings = [f"--{name}={value}" for name, value in {**options, "timezone": "Asia/Tokyo"}.items()]
+        with (self.folder / "log").open("ab") as log:
+            command = [*as_nobody(), str(postgresql_bin() / "postgres"), "-D", str(self.folder / "data")]
+            self.process = subprocess.Popen([*command, f"--port={self.port}", *settings], stdout=log, stderr=log)
+        limit = time.monotonic() + 30
+        ready = [str(postgresql_bin() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert time.monotonic() < limit, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """At once, as when its machine is switched off."""
+        if self.process:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(30)
+
+
+def postgresql_bin() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not found:
+        pytest.skip("takes PostgreSQL: ./dev test installs it")
+    return found[-1]
+
+
+def as_nobody() -> list[str]:
+    """PostgreSQL does not run as root."""
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Leave it running."""
+    with tempfile.TemporaryDirectory(prefix="autotune-postgresql-") as name, socket.socket() as free:
+        folder = Path(name)
+        free.bind(("127.0.0.1", 0))
+        server = PostgreSQL(folder, free.getsockname()[1])
+        free.close()
+        (folder / "password").write_text(server.password)
+        if os.geteuid() == 0:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "nobody", "nogroup")
+        initdb = [str(postgresql_bin() / "initdb"), "-D", str(folder / "data"), "--auth=scram-sha-256", "--no-sync"]
+        given = ["--username=tuner", f"--pwfile={folder / 'password'}", "--encoding=UTF8", "--locale=C"]
+        subprocess.run([*as_nobody(), *initdb, *given], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        server.start()
+        yield server
+        server.stop()

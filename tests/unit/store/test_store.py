@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import ask, take
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
     StoreError,
     StudyRecord,
@@ -143,6 +145,7 @@ def test_sqlite_keeps_what_it_acknowledged_and_lets_others_read(engine: Engine) 
         ("sqlite:////tmp/store.sqlite", "sqlite:////tmp/store.sqlite"),
         ("postgresql://tuner:s3cret@db.example:port/studies", "postgresql://…"),
         ("s3cret", "s3cret"),
+        ("postgresql://db/studies?user=tuner&password=s3cret", "postgresql://db/studies?password=%2A%2A%2A&user=tuner"),
     ],
 )
 def test_a_password_is_never_shown(url: str, visible: str) -> None:
@@ -221,7 +224,6 @@ for number in range(40):
 
 
 def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
-    open_store(url).dispose()
     content = json.dumps({name: value for name, value in EVALUATION.items() if name != "number"})
     path = os.pathsep.join(entry for entry in sys.path if entry)
     writers = [
@@ -251,3 +253,33 @@ def test_a_store_of_an_earlier_version_gets_what_it_lacks(url: str, engine: Engi
     (new,) = evaluations(again, later.study_id)
     assert (new.strain, new.stability_parts) == ({"retransmits": 0.01}, {"variation": 0.9})
     again.dispose()
+
+
+def test_a_study_is_run_by_one_trainer_at_a_time(engine: Engine) -> None:
+    held = claim(engine, 1)
+    assert held is not None
+    assert claim(engine, 1) is None
+    assert claim(engine, 2) is not None
+    held.release()
+    assert claim(engine, 1) is not None
+
+
+def test_a_study_that_goes_on_is_open_again_and_hears_no_old_requests(engine: Engine, record: StudyRecord) -> None:
+    record.add_host("h1", {"boot_id": "a"}, {"vm.swappiness": "60"})
+    record.add_evaluation("h1", **EVALUATION)
+    record.lose_host("h1", "lost: no route")
+    ask(engine, record.study_id, "stop", "127.0.0.1")
+    record.finish({"verdict": "stopped", "reason": "Ctrl-C"})
+
+    again = StudyRecord.resume(engine, record.study_id, {"workload_name": "small", "training_config": {}})
+    again.add_host("h1", {"boot_id": "b"}, {"vm.swappiness": "10"})
+    again.add_evaluation("h1", **{**EVALUATION, "number": 2})
+
+    (study,) = studies(engine)
+    assert (study.verdict, study.reason, study.result, study.finished) == (None, None, None, None)
+    assert (again.started, again.seed, "training_config" in study.study) == (record.started, 7, True)
+    (host,) = hosts(engine, study.id)
+    assert (host.facts, host.baseline_values, host.lost) == ({"boot_id": "b"}, {"vm.swappiness": "10"}, None)
+    assert [row.number for row in evaluations(engine, study.id)] == [1, 2]
+    assert [row.text for row in events(engine, study.id)] == ["lost: no route", "resumed"]
+    assert take(engine, study.id) == []

@@ -1,0 +1,194 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The store on a real PostgreSQL: what it takes, what it survives, what it never tells."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, StudyRecord, open_store
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+EVALUATION: dict[str, Any] = {
+    "phase": "train",
+    "pair": None,
+    "asked": {"net.ipv4.tcp_rmem": "4096 131072 6291456", "vm.swappiness": 10},
+    "actual": {"net.ipv4.tcp_rmem": "4096 131072 6291456", "vm.swappiness": "10"},
+    "metric": 94.2500000000001,
+    "streamed": [0.1, 93.0],
+    "metrics": {"throughput": 94.2500000000001, "latency": 1e-300},
+    "performance": -0.1 + 0.3,
+    "stability": 0.9,
+    "stability_parts": {"variation": 0.9},
+    "reward": 0.125,
+    "observations": {"cpu_usage": 12.5},
+    "strain": {},
+    "seconds": {"apply": 0.3},
+    "error": None,
+}
+
+
+@pytest.fixture
+def engine(postgresql: Any) -> Iterator[Engine]:
+    """An empty database."""
+    engine = open_store(postgresql.url)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE studies, hosts, evaluations, events, requests RESTART IDENTITY"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def record(engine: Engine) -> StudyRecord:
+    record = StudyRecord.begin(engine, workload_name="small", study={"workload_name": "small"}, seed=2**32 - 1)
+    record.add_host("h1", {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
+    return record
+
+
+def test_everything_that_is_written_is_read_back(engine: Engine, record: StudyRecord) -> None:
+    record.add_evaluation("h1", number=1, **EVALUATION)
+    record.add_evaluation("h1", number=2, **{**EVALUATION, "metric": None, "error": "it said a\0b\udc80 and é"})
+    record.finish({"verdict": "improved", "reason": "", "interval": [3.5, 0.1 + 0.2]})
+
+    (study,) = store.studies(engine)
+    assert (study.seed, study.result) == (
+        2**32 - 1,
+        {"verdict": "improved", "reason": "", "interval": [3.5, 0.1 + 0.2]},
+    )
+    first, second = store.evaluations(engine, study.id)
+    assert {name: getattr(first, name) for name in EVALUATION} == EVALUATION
+    assert second.error == "it said a\ufffdb? and é"
+    # The server's own time zone is another one.
+    assert study.started.tzinfo is UTC
+    assert abs((datetime.now(UTC) - first.finished).total_seconds()) < 60
+
+
+def test_a_large_study_is_read_by_its_index(engine: Engine, record: StudyRecord) -> None:
+    names = {index["name"] for table in ("evaluations", "events") for index in inspect(engine).get_indexes(table)}
+    assert {"evaluations_in_order", "evaluations_once", "events_in_order"} <= names
+
+
+PREPARER = """
+import sys
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
+
+print("ready", flush=True)
+input()
+open_store(sys.argv[1])
+"""
+
+
+def test_controllers_that_come_at_once_make_the_tables_once(postgresql: Any, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE studies, hosts, evaluations, events, requests"))
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    controllers = [
+        subprocess.Popen(
+            [sys.executable, "-c", PREPARER, postgresql.url],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for dummy in range(2)
+    ]
+    for controller in controllers:
+        assert controller.stdout is not None
+        assert controller.stdout.readline() == b"ready\n"
+    for controller in controllers:
+        assert controller.stdin is not None
+        controller.stdin.write(b"\n")
+        controller.stdin.close()
+    assert [controller.wait(60) for controller in controllers] == [0, 0]
+
+
+def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
+    postgresql: Any, engine: Engine, record: StudyRecord
+) -> None:
+    def write() -> None:
+        for number in range(1, 41):
+            record.add_evaluation("h1", number=number, **EVALUATION)
+            time.sleep(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    time.sleep(0.2)
+    postgresql.stop()
+    time.sleep(0.5)
+    assert writer.is_alive()
+    postgresql.start()
+    writer.join(30)
+    assert [row.number for row in store.evaluations(engine, record.study_id)] == list(range(1, 41))
+
+
+def test_what_was_committed_when_the_server_went_is_not_written_again(
+    engine: Engine, record: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, failures = Session.commit, [OperationalError("COMMIT", {}, Exception("server closed the connection"))]
+
+    def committed_but_not_heard_of(session: Session) -> None:
+        commit(session)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(Session, "commit", committed_but_not_heard_of)
+    record.add_evaluation("h1", number=1, **EVALUATION)
+    assert not failures
+    assert [row.number for row in store.evaluations(engine, record.study_id)] == [1]
+
+
+def test_a_number_that_is_there_already_is_a_mistake(record: StudyRecord) -> None:
+    record.add_evaluation("h1", number=1, **EVALUATION)
+    with pytest.raises(StoreError, match="takes no more: duplicate key"):
+        record.add_evaluation("h1", number=1, **EVALUATION)
+
+
+def test_a_server_that_stays_away_is_given_up_in_one_line_without_the_password(
+    postgresql: Any, record: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 1.0)
+    postgresql.stop()
+    try:
+        began = time.monotonic()
+        with pytest.raises(StoreError) as caught:
+            record.add_event("too late")
+        assert 1.0 <= time.monotonic() - began < 10
+        with pytest.raises(StoreError) as at_first:
+            open_store(postgresql.url)
+    finally:
+        postgresql.start()
+    assert "takes no more: " in str(caught.value)
+    assert "cannot be written: " in str(at_first.value)
+    for error in (caught, at_first):
+        assert "tuner:***@127.0.0.1" in str(error.value)
+        assert postgresql.password not in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_wrong_password_is_one_line_that_does_not_show_it(postgresql: Any) -> None:
+    with pytest.raises(StoreError) as caught:
+        open_store(postgresql.url.replace(postgresql.password, "wr0ng"))
+    assert "password authentication failed" in str(caught.value)
+    assert "wr0ng" not in str(caught.value)
+
+
+def test_a_study_is_run_by_one_trainer_at_a_time(postgresql: Any, engine: Engine, record: StudyRecord) -> None:
+    other = open_store(postgresql.url)
+    held = claim(engine, 1)
+    assert held is not None
+    assert claim(other, 1) is None
+    assert claim(other, 2) is not None
+    held.release()
+    assert claim(other, 1) is not None
+    other.dispose()
