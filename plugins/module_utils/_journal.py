@@ -125,6 +125,7 @@ def restore(lease: Lease) -> dict[str, Any]:
     foreign = {**lease.foreign_seen, **lease.foreign()}
     differing = [parameter for parameter, value in lease.originals.items() if _value(parameter) not in (None, value)]
     mismatches = _transaction.put_back(lease.originals)
+    ended += _process_group.end_strays(lease.process_group) if lease.process_group else 0
     wrong = {mismatch.parameter for mismatch in mismatches}
     return {
         "holder": lease.holder,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The process group of a benchmark, which must not outlive the lease that it ran under."""
+"""The processes of a benchmark, which must not outlive the lease that they ran under."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import contextlib
 import os
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+# A benchmark has this in its environment, with the folder of the file that names its group.
+MARK = "AUTOTUNE_BENCHMARK"
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,45 @@ def end(path: str) -> int:
     if named is None:
         return 0
     group, started, owner = named
+
+    def members() -> list[Process]:
+        found = [process for process in _processes() if process.group == group == process.session]
+        if any(process.pid == group and process.started != started for process in found):
+            return []  # the number belongs to somebody else by now
+        return _killable(found, started, owner)
+
+    return _kill(members)
+
+
+def end_strays(path: str) -> int:
+    """Kill what left that group, as a daemon does, but has the benchmark's mark in its environment; returns how many.
+
+    To be called when the host has its own values: the environment of a process that hangs in the kernel may not be
+    readable for long, and whoever reads it waits.
+    """
+    named = _read(path)
+    if named is None:
+        return 0
+    dummy, started, owner = named
+    mark = f"{MARK}={os.path.dirname(path)}".encode()
+    return _kill(lambda: [one for one in _killable(_processes(), started, owner) if mark in _environment(one.pid)])
+
+
+def _killable(processes: Iterable[Process], started: int, owner: int) -> list[Process]:
+    """Those which run, began no earlier than the benchmark, and are their owner's, or anybody's if he is root."""
+    alive = [process for process in processes if process.state not in "ZX" and process.started >= started]
+    return [process for process in alive if owner in (0, process.owner)]
+
+
+def _kill(found: Callable[[], list[Process]]) -> int:
     ended = set()
-    for dummy in range(3):  # it may be forking meanwhile
-        members = [process for process in _processes() if process.group == group == process.session]
-        if any(member.pid == group and member.started != started for member in members):
-            break  # the number belongs to somebody else by now
-        alive = [member for member in members if member.state not in "ZX" and member.started >= started]
-        mine = [member for member in alive if owner in (0, member.owner)]
-        if not mine:
+    for dummy in range(3):  # they may be forking meanwhile
+        if not (processes := found()):
             break
-        for member in mine:
+        for process in processes:
             with contextlib.suppress(OSError):
-                os.kill(member.pid, signal.SIGKILL)
-                ended.add(member.pid)
+                os.kill(process.pid, signal.SIGKILL)
+                ended.add(process.pid)
     return len(ended)
 
 
@@ -69,6 +98,14 @@ def _read(path: str) -> tuple[int, int, int] | None:
     if len(words) != 2 or not all(word.isdigit() for word in words):
         return None
     return int(words[0]), int(words[1]), status.st_uid
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:  # gone meanwhile, or somebody else's
+        return []
 
 
 def _processes() -> Iterator[Process]:

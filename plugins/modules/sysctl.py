@@ -63,7 +63,8 @@ options:
   process_group:
     description:
       - A file on the host that names the process group which runs under the lease, such as a benchmark. What is left
-        of that group is killed when the lease ends. Only for O(state=leased).
+        of that group is killed when the lease ends, and so is what has left it but has C(AUTOTUNE_BENCHMARK) in its
+        environment, set to the file's folder. Only for O(state=leased).
       - The file has two numbers, the group and the time at which its first process started, which is the 22nd field
         of its C(/proc/PID/stat). It need not exist yet. The group must be a session of its own, as C(setsid) makes it,
         and unless the file is root's only processes of the file's owner are killed.

@@ -20,13 +20,20 @@ _METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
 _INVISIBLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|^.*\r(?=.)")
 _MOST_STREAMED = 10_000
 _GROUP = "autotune-process-group"
+# What leaves the process group, as a daemon does, is known by its environment: $folder is the benchmark's own.
+_MARK = "AUTOTUNE_BENCHMARK"  # as module_utils/_process_group.py has it
+_END_STRAYS = f"""for dummy in 1 2 3; do
+    strays=$(grep -lsF "{_MARK}=$folder" /proc/[0-9]*/environ | cut -d/ -f3)
+    [ -n "$strays" ] && kill -s KILL $strays 2>/dev/null || break
+done
+"""
 # Lives on the host as long as the connection does. When its input ends, because the controller is done or dead or sshd
 # is gone, it ends what is left of the benchmark and takes the folder away.
 _KEEPER = f"""folder=$(mktemp -d -t autotune.XXXXXXXXXX) || exit 1
 echo "$folder"
 cat > /dev/null
 cd "$folder" && [ -s {_GROUP} ] && kill -s KILL -- "-$(cut -d' ' -f1 {_GROUP})" 2>/dev/null
-cd / && rm -rf -- "$folder"
+{_END_STRAYS}cd / && rm -rf -- "$folder"
 """
 # What the host may take to end a benchmark by itself before the controller gives up on it.
 _GRACE = 10.0
@@ -144,8 +151,8 @@ class Benchmark:
         return BenchmarkResult(result, [value for value in streamed if math.isfinite(value)], output.metrics, seconds)
 
     def run_once(self, command: str) -> None:
-        """Run a setup or teardown command. Raises BenchmarkFailed or Lost."""
-        self._follow(command, Output(""))
+        """Run a setup or teardown command; a daemon that it starts may stay. Raises BenchmarkFailed or Lost."""
+        self._follow(command, Output(""), mark="")
 
     def check(self, command: str, limit: float) -> str | None:
         """Run a short command beside the benchmark: None if it ended well within `limit` seconds, else how it ended.
@@ -166,8 +173,11 @@ class Benchmark:
             return f"did not end within {limit:g} s"
         return _ending(completed, output.last_line) if completed.code else None
 
-    def _follow(self, command: str, output: Output, stop: Callable[[], bool] = lambda: False) -> float:
-        process = self._transport.start(["sh", "-c", self._script(shlex.split(command))], stdin=self._environment)
+    def _follow(
+        self, command: str, output: Output, stop: Callable[[], bool] = lambda: False, mark: str = _MARK
+    ) -> float:
+        script = self._script(shlex.split(command), mark)
+        process = self._transport.start(["sh", "-c", script], stdin=self._environment)
         finished = False
         try:
             completed = follow(
@@ -192,17 +202,26 @@ class Benchmark:
             raise BenchmarkFailed(_ending(completed, output.last_line))
         return completed.seconds
 
-    def _script(self, words: list[str]) -> str:
+    def _script(self, words: list[str], mark: str = _MARK) -> str:
         """The command in a session of its own, whose process group ends with it or at its time limit.
 
-        The limit is the host's own, so that it holds when the connection breaks.
+        The limit is the host's own, so that it holds when the connection breaks. What has `mark` ends as well.
         """
-        command = _in_it(["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *words])
-        return (
-            f"{_TAKE_ENVIRONMENT}; cd {shlex.quote(self._folder)} && {{ {command} & group=$!; echo {_GROUP} $group; "
-            f'echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {_GROUP}; '
-            f"wait $group; code=$?; kill -s KILL -- -$group 2>/dev/null; rm -f {_GROUP}; exit $code; }}"
-        )
+        limited = ["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *words]
+        command = _in_it(["env", f"{mark}={self._folder}", *limited] if mark else limited)
+        return f"""{_TAKE_ENVIRONMENT}
+folder={shlex.quote(self._folder)}
+cd "$folder" || exit
+{command} &
+group=$!
+echo {_GROUP} $group
+echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {_GROUP}
+wait $group
+code=$?
+kill -s KILL -- -$group 2>/dev/null
+{_END_STRAYS if mark else ""}rm -f {_GROUP}
+exit $code
+"""
 
     def _kill(self, group: int | None) -> None:
         if group is None:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,10 +74,54 @@ def test_a_group_that_is_no_session_is_left_alone(tmp_path: Path) -> None:
         process.kill()
 
 
+@pytest.fixture
+def new_daemon(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """A session of its own with a mark in its environment."""
+    daemons: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: str) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, _process_group.MARK: folder}
+        daemons.append(subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True))
+        return daemons[-1]
+
+    yield start
+    for daemon in daemons:
+        daemon.kill()
+        daemon.wait()
+
+
+def test_kills_what_has_left_the_group_and_nothing_else(
+    file: Path, benchmark: subprocess.Popen[bytes], new_daemon: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    own, other = new_daemon(str(file.parent)), new_daemon(f"{file.parent}-of-another")
+    assert _process_group.end_strays(str(file)) == 1
+    assert own.wait(5) == -signal.SIGKILL
+    assert other.poll() is None
+    assert benchmark.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")
+def test_the_mark_on_others_processes_is_none(file: Path, new_daemon: Callable[[str], subprocess.Popen[bytes]]) -> None:
+    daemon = new_daemon(str(file.parent))
+    os.chown(file, 65534, 65534)
+    assert _process_group.end_strays(str(file)) == 0
+    assert daemon.poll() is None
+
+
+def test_the_mark_on_what_is_older_than_the_benchmark_is_none(
+    file: Path, new_daemon: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    daemon = new_daemon(str(file.parent))
+    file.write_text(f"{daemon.pid} {started(daemon.pid) + 1}\n")
+    assert _process_group.end_strays(str(file)) == 0
+    assert daemon.poll() is None
+
+
 @pytest.mark.parametrize("text", ["", "1", "1 x", "-1 5", "1 2 3", "\x00\xff"])
 def test_a_file_that_says_nothing_sensible_ends_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / "group").write_text(text)
     assert _process_group.end(str(tmp_path / "group")) == 0
+    assert _process_group.end_strays(str(tmp_path / "group")) == 0
 
 
 def test_neither_a_link_nor_a_pipe_nor_nothing_is_read(file: Path, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _process_group
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import (
     Benchmark,
     BenchmarkFailed,
@@ -48,9 +50,9 @@ def new_benchmark(tmp_path: Path) -> Iterator[Callable[..., Benchmark]]:
         benchmark.remove()
 
 
-def gone(pid: int) -> bool:
+def gone(pid: int, patience: float = PATIENCE) -> bool:
     """Whether the process ends within a while."""
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + patience
     while time.monotonic() < limit:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -150,6 +152,44 @@ def test_children_that_are_left_behind_are_ended(
     assert gone(pid_in(pid))
 
 
+DAEMON = "setsid sh -c 'echo $$ > {pid}; exec sleep 300' & while ! [ -s {pid} ]; do sleep 0.01; done"
+
+
+def test_a_daemon_that_has_left_the_process_group_is_ended_too(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script(f"{DAEMON.format(pid=tmp_path / 'daemon')}; echo m: 5")
+    assert new_benchmark().run(command, "m").metric == 5.0
+    assert gone(pid_in(tmp_path / "daemon"))
+
+
+def test_the_lease_knows_a_daemon_of_the_benchmark_too(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    """Where neither the controller nor the keeper is there to end it."""
+    script(f"{DAEMON.format(pid=tmp_path / 'daemon')}; sleep 300")
+    benchmark = new_benchmark()
+    process = benchmark._transport.start(["sh", "-c", benchmark._script(["sh", "bench.sh"])])
+    daemon = pid_in(tmp_path / "daemon")
+    assert _process_group.end_strays(benchmark.process_group) >= 1
+    assert gone(daemon)
+    process.close()
+
+
+def test_a_daemon_that_the_setup_starts_stays(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script(f"({DAEMON.format(pid=tmp_path / 'daemon')}) > /dev/null 2>&1; echo m: 5")
+    benchmark = new_benchmark()
+    benchmark.run_once(command)
+    daemon = pid_in(tmp_path / "daemon")
+    try:
+        assert benchmark.run("echo m: 5", "m").metric == 5.0
+        assert not gone(daemon, patience=0.5)
+    finally:
+        os.kill(daemon, signal.SIGKILL)
+
+
 def test_a_flood_without_a_line_end_costs_time_and_no_memory(
     script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
@@ -220,15 +260,16 @@ def test_what_is_left_goes_with_the_connection(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
     """The controller is gone: all that the host notices is that the keeper's input has ended."""
-    pid = tmp_path / "pid"
+    pid, daemon = tmp_path / "pid", tmp_path / "daemon"
     transport = LocalTransport()
     benchmark = Benchmark(transport, {}, 300)
-    script(f"echo $$ > {pid}; sleep 300")
+    script(f"{DAEMON.format(pid=daemon)}; echo $$ > {pid}; sleep 300")
     benchmark.ship([(tmp_path / "bench.sh", "bench.sh")])
     process = transport.start(["sh", "-c", benchmark._script(["sh", "bench.sh"])])
     running, folder = pid_in(pid), Path(benchmark._folder)
     benchmark._keeper.end_input()
     assert gone(running)
+    assert gone(pid_in(daemon))
     while folder.exists():
         time.sleep(0.02)
     process.close()
