@@ -1,0 +1,65 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""All evaluations of a study with everything known of them, as CSV or JSON, sent while they are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .messages import as_json
+from .queries import StudyData
+
+_PLAIN = ("number", "phase", "pair", "host", "metric", "performance", "stability", "reward", "error", "finished")
+_BY_PARAMETER = ("asked", "actual")
+_AS_JSON = ("streamed", "metrics", "observations", "strain", "stability_parts", "seconds")
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
+
+
+def file_name(study: Mapping[str, Any], kind: str) -> str:
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", str(study["workload_name"]))[:64]
+    return f"{safe}-{study['id']}-evaluations.{kind}"
+
+
+def as_csv(data: StudyData, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A column a parameter for what was asked and for what the kernel kept; what has no fixed shape is JSON."""
+    parameters: Sequence[str] = data.parameters
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    by_parameter = [f"{kind} {parameter}" for kind in _BY_PARAMETER for parameter in parameters]
+    writer.writerow([_cell(name) for name in (*_PLAIN, *by_parameter, *_AS_JSON)])
+    for row in rows:
+        values = [row[name] for name in _PLAIN]
+        values += [_of(row[kind], parameter) for kind in _BY_PARAMETER for parameter in parameters]
+        writer.writerow([_cell(value) for value in values] + [_cell(as_json(row[name])) for name in _AS_JSON])
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def as_json_list(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    hidden = ("id", "study_id", "host_id")
+    separator = "[\n"
+    for row in rows:
+        yield separator + as_json({name: value for name, value in row.items() if name not in hidden})
+        separator = ",\n"
+    yield "[]\n" if separator == "[\n" else "\n]\n"
+
+
+def _of(values: Any, parameter: str) -> Any:
+    return values.get(parameter) if isinstance(values, dict) else None
+
+
+def _cell(value: Any) -> str:
+    """A spreadsheet takes what begins like a formula for one, unless an apostrophe stands before it."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return repr(value)
+    text = value.isoformat(timespec="milliseconds") if hasattr(value, "isoformat") else str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text) else text

@@ -1,0 +1,221 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What the page asks of the store: one query a view, and for what is new since the last look, a short one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, String, and_, cast, func, or_, select
+
+from ..plugins.plugin_utils._store.tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
+from .reading import Store
+
+
+class Evaluation(NamedTuple):
+    """One evaluation, as far as pictures, tables and messages need it; `asked` are the candidate's values.
+
+    performance: the log ratio to the host's own baseline, above 0 is better; None where it failed.
+    """
+
+    id: int
+    number: int
+    phase: str
+    pair: int | None
+    host: str
+    metric: float | None
+    performance: float | None
+    stability: float | None
+    reward: float | None
+    error: str | None
+    finished: datetime
+    asked: Mapping[str, Any]
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None
+
+    @property
+    def change_percent(self) -> float | None:
+        """Against the host's own baseline, in per cent; positive is better."""
+        return None if self.performance is None else math.expm1(min(self.performance, 700.0)) * 100
+
+
+class Event(NamedTuple):
+    id: int
+    at: datetime
+    host: str | None
+    text: str
+
+
+class Host(NamedTuple):
+    """A host: what it has done so far, and what it is at. baseline_metric: its latest measurement of the baseline."""
+
+    name: str
+    doing: str | None
+    since: datetime | None
+    lost: str | None
+    evaluations: int
+    failures: int
+    baseline_metric: float | None
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """A study as it stands: what pictures are drawn from. Everything is in the order in which it happened.
+
+    study: id, workload_name, metric, direction, seed, started, finished, phase, evaluations_planned, verdict, reason,
+    and under `study` the study file's content. result: what result.json holds, once the study has ended.
+    """
+
+    study: Mapping[str, Any]
+    hosts: Sequence[Host]
+    evaluations: Sequence[Evaluation]
+    events: Sequence[Event]
+    result: Mapping[str, Any] | None
+
+    @property
+    def parameters(self) -> list[str]:
+        entries = self.study["study"].get("action_space")
+        entries = entries if isinstance(entries, list) else []
+        return [str(entry["param"]) for entry in entries if isinstance(entry, dict) and "param" in entry]
+
+
+_STUDY = ("id", "workload_name", "seed", "started", "finished", "phase", "evaluations_planned", "verdict", "reason")
+_EVALUATION = (
+    *("id", "number", "phase", "pair", "host_id", "metric", "performance", "stability", "reward", "error", "finished"),
+    "asked",
+)
+
+
+def study_row(connection: Connection, store: Store, study_id: int) -> dict[str, Any] | None:
+    """The row with all that does not change while the study runs, and the result; None where there is none."""
+    query = select(*store.columns(StudyRow, (*_STUDY, "study", "result"))).where(StudyRow.id == study_id)
+    row = connection.execute(query).one_or_none()
+    return described(row) if row else None
+
+
+def described(row: Row[Any]) -> dict[str, Any]:
+    """A row of a study as the pages have it: what they need of the study's file lies open."""
+    found = dict(row._mapping)
+    own = found["study"] if isinstance(found["study"], dict) else {}
+    return {
+        **found,
+        "study": own,
+        "metric": str(own.get("reward_metric", "")),
+        "direction": "minimise" if own.get("direction") == "minimise" else "maximise",
+    }
+
+
+def progress_row(connection: Connection, store: Store, study_id: int) -> Row[Any] | None:
+    """What changes in a study's row while it runs."""
+    wanted = ("phase", "evaluations_planned", "verdict", "reason", "finished")
+    return connection.execute(select(*store.columns(StudyRow, wanted)).where(StudyRow.id == study_id)).one_or_none()
+
+
+def host_rows(connection: Connection, store: Store, study_id: int) -> Sequence[Row[Any]]:
+    wanted = store.columns(HostRow, ("id", "name", "doing", "since", "lost"))
+    return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
+
+
+def host_facts(connection: Connection, store: Store, study_id: int) -> Sequence[Row[Any]]:
+    """What was found on each host before anything was written there."""
+    wanted = store.columns(HostRow, ("name", "facts", "baseline_values", "lost", "doing", "since"))
+    return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
+
+
+def evaluations_after(connection: Connection, store: Store, study_id: int, after: int) -> Sequence[Row[Any]]:
+    query = select(*store.columns(EvaluationRow, _EVALUATION))
+    query = query.where(EvaluationRow.study_id == study_id, EvaluationRow.id > after)
+    return connection.execute(query.order_by(EvaluationRow.id)).all()
+
+
+def events_after(connection: Connection, study_id: int, after: int) -> list[Event]:
+    query = select(EventRow.id, EventRow.at, EventRow.host, EventRow.text)
+    query = query.where(EventRow.study_id == study_id, EventRow.id > after).order_by(EventRow.id)
+    return [Event(*row) for row in connection.execute(query)]
+
+
+def last_request(connection: Connection, store: Store, study_id: int) -> dict[str, Any] | None:
+    """The last thing that somebody asked of the study on its page."""
+    if not store.has(RequestRow):
+        return None
+    query = select(RequestRow.kind, RequestRow.at, RequestRow.by, RequestRow.taken_at)
+    row = connection.execute(
+        query.where(RequestRow.study_id == study_id).order_by(RequestRow.id.desc()).limit(1)
+    ).first()
+    return dict(row._mapping) if row else None
+
+
+def evaluation(connection: Connection, store: Store, study_id: int, number: int) -> dict[str, Any] | None:
+    """Everything known of one evaluation."""
+    query = select(*store.columns(EvaluationRow), HostRow.name.label("host"))
+    query = query.join(HostRow, HostRow.id == EvaluationRow.host_id)
+    query = query.where(EvaluationRow.study_id == study_id, EvaluationRow.number == number)
+    row = connection.execute(query.order_by(EvaluationRow.id.desc()).limit(1)).one_or_none()
+    return dict(row._mapping) if row else None
+
+
+def whole_evaluations(store: Store, study_id: int, chunk: int = 500) -> Iterator[dict[str, Any]]:
+    """Every evaluation with everything known of it. No transaction stays open while somebody reads slowly."""
+    after = 0
+    while True:
+        query = select(*store.columns(EvaluationRow), HostRow.name.label("host"))
+        query = query.join(HostRow, HostRow.id == EvaluationRow.host_id)
+        query = query.where(EvaluationRow.study_id == study_id, EvaluationRow.id > after)
+        with store.reading() as connection:
+            rows = connection.execute(query.order_by(EvaluationRow.id).limit(chunk)).all()
+        if not rows:
+            return
+        after = rows[-1].id
+        yield from (dict(row._mapping) for row in rows)
+
+
+def listed_studies(
+    connection: Connection, store: Store, *, search: str = "", verdict: str = "", page: int = 1, size: int = 50
+) -> tuple[list[dict[str, Any]], int]:
+    """A page of studies, the latest first, and how many there are in all. verdict: one of them, or "running"."""
+    wanted = []
+    if search:
+        text = search.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+        matches = [StudyRow.workload_name.ilike(f"%{text}%", escape="\\")]
+        wanted.append(or_(*matches, cast(StudyRow.id, String) == search))
+    if verdict:
+        wanted.append(StudyRow.verdict.is_(None) if verdict == "running" else StudyRow.verdict == verdict)
+    total = connection.execute(select(func.count()).select_from(StudyRow).where(and_(True, *wanted))).scalar_one()
+    query = select(*store.columns(StudyRow, (*_STUDY, "study", "result"))).where(and_(True, *wanted))
+    rows = connection.execute(query.order_by(StudyRow.id.desc()).limit(size).offset((page - 1) * size)).all()
+    ids = [row.id for row in rows]
+    counts = _counts(connection, EvaluationRow.study_id, ids)
+    hosts = _counts(connection, HostRow.study_id, ids)
+    # Which ones failed stands in the rows themselves, and is counted for the studies alone that have no result yet.
+    running = [row.id for row in rows if row.finished is None]
+    failed = _counts(connection, EvaluationRow.study_id, running, EvaluationRow.error.is_not(None))
+    return [_summary(described(row), counts, failed, hosts) for row in rows], total
+
+
+def _counts(connection: Connection, column: Any, ids: list[int], *conditions: Any) -> dict[int, int]:
+    query = select(column, func.count()).where(column.in_(ids), *conditions).group_by(column)
+    return dict(connection.execute(query).tuples().all()) if ids else {}
+
+
+def _summary(
+    study: dict[str, Any], evaluations: dict[int, int], failed: dict[int, int], hosts: dict[int, int]
+) -> dict[str, Any]:
+    """A study in one line. improvement and interval are in per cent, and there only once they are proved."""
+    result = study["result"] if isinstance(study["result"], dict) else {}
+    counted = result.get("evaluations") if isinstance(result.get("evaluations"), dict) else {}
+    own = study["id"]
+    return {
+        **{name: study[name] for name in (*_STUDY, "metric", "direction")},
+        **{name: result.get(name) for name in ("improvement", "interval", "confidence", "pairs", "best_config")},
+        "evaluations": evaluations.get(own, 0),
+        "failed": failed.get(own, (counted or {}).get("failed", 0)),
+        "hosts": hosts.get(own, 0),
+        "running": study["finished"] is None,
+    }

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The store, opened for reading: whoever runs a study there is never kept from writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, null
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from ..plugins.plugin_utils._store.requests import Kind, ask
+from ..plugins.plugin_utils._store.store import StoreError, open_store, shown
+from ..plugins.plugin_utils._store.tables import Base, StudyRow
+
+
+class Store:
+    """A store that is there already. Raises StoreError where it is not, or is none."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.shown = shown(url)
+        self._engine = _engine(url)
+        try:
+            found = inspect(self._engine)
+            tables = set(found.get_table_names())
+            self._columns = {
+                name: {column["name"] for column in found.get_columns(name)}
+                for name in tables & set(Base.metadata.tables)
+            }
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StoreError(f"the store {self.shown} cannot be read: {cause}; see --store") from None
+        if not self.has(StudyRow):
+            raise StoreError(f"{self.shown} is no store of autotune.kernel: it has no table of studies; see --store")
+
+    def has(self, table: type[Base]) -> bool:
+        return table.__tablename__ in self._columns
+
+    def columns(self, table: type[Base], names: Sequence[str] = ()) -> list[Any]:
+        """The columns to select, all of them if none are named; empty ones for those an older store has not got."""
+        there = self._columns.get(table.__tablename__, set())
+        wanted = names or [column.name for column in table.__table__.columns]
+        return [getattr(table, name) if name in there else null().label(name) for name in wanted]
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A look at one moment of the store; keep it short, for an open one lets the writer's log grow."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    def ask(self, study_id: int, kind: Kind, by: str) -> None:
+        """Leave a request for the study's trainer: the one thing that is written here. Raises StoreError."""
+        engine = open_store(self.url)
+        try:
+            ask(engine, study_id, kind, by)
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StoreError(f"the store {self.shown} takes no request: {cause}") from None
+        finally:
+            engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return create_engine(parsed, pool_size=4, max_overflow=8, pool_pre_ping=True)
+        engine = create_engine(_read_only(parsed), poolclass=QueuePool, pool_size=4, max_overflow=8)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
+        raise StoreError(
+            f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; see --store"
+        ) from None
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _read_only(url: URL) -> URL:
+    """The same SQLite file, opened for reading. Raises StoreError where it is not there."""
+    name = url.database
+    if not name or name == ":memory:" or name.startswith("file:"):
+        raise StoreError(f"the store {url} is no file that can be opened beside a run; see --store")
+    path = Path(name).absolute()
+    if not path.is_file():
+        raise StoreError(f"there is no store {path}; name the one that a run has written, see --store")
+    return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
+
+
+def _prepare_sqlite(connection: Any, dummy: Any) -> None:
+    for pragma in ("busy_timeout=10000", "query_only=ON", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {pragma}")

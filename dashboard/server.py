@@ -1,0 +1,64 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Serving the page: a WSGI server made for production, with a thread for every stream and some to spare."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import waitress
+from flask import Flask
+
+from .settings import Settings
+
+# Beyond the streams: what answers everything else, however many pages are fed.
+SPARE_THREADS = 8
+
+
+class CannotListen(Exception):
+    """The port is taken, or the address is not this machine's; the message says which setting to change."""
+
+
+def server_of(app: Flask, settings: Settings, listening: socket.socket) -> Any:
+    """A waitress server; its run() serves until close()."""
+    proxy: dict[str, Any] = {}
+    if settings.prefix is not None:
+        headers = {"x-forwarded-for", "x-forwarded-proto"}
+        proxy = {"url_prefix": settings.prefix, "trusted_proxy": "*", "trusted_proxy_headers": headers}
+    return waitress.create_server(
+        app,
+        sockets=[listening],
+        threads=settings.max_streams + SPARE_THREADS,
+        connection_limit=4 * settings.max_streams + 100,
+        # A reader who does not read stops his own thread, and not before a page has room.
+        outbuf_high_watermark=2**20,
+        channel_timeout=60,
+        max_request_body_size=64 * 1024,
+        max_request_header_size=32 * 1024,
+        clear_untrusted_proxy_headers=True,
+        ident="",
+        **proxy,
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket for the server. Raises CannotListen."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise CannotListen(f"{settings.host!r} is no address of this machine: {error.strerror}; see --host") from None
+    family, kind, protocol, dummy, address = found[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        raise CannotListen(
+            f"nothing can listen on {settings.host} port {settings.port}: {error.strerror}; "
+            "choose another one with --port (dashboard_port in a play)"
+        ) from None
+    listening.set_inheritable(False)
+    return listening
