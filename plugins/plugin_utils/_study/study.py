@@ -21,6 +21,7 @@ from .objectives import Direction, EarlyStopping, EarlyStoppingOrNot, MetricName
 from .parameters import AnyParameter, Strict
 from .presets import named
 from .space import SearchSpace
+from .verification import GuardMetric, Verification
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 # Every candidate of the race is evaluated this often.
@@ -61,18 +62,6 @@ class TrainingConfig(Strict):
     verbose: bool = False
 
 
-class Verification(Strict):
-    """How the winner is proved: `candidates` race, the best meets the baseline in `pairs` interleaved pairs.
-
-    min_improvement is in per cent: a gain that is surely smaller is none.
-    """
-
-    candidates: int = Field(default=3, ge=1, le=50)
-    pairs: int = Field(default=8, ge=4, le=1000)
-    min_improvement: float = Field(default=1.0, ge=0)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-
-
 class RewardWeights(Strict):
     """reward = performance weight x performance + stability weight x stability."""
 
@@ -105,6 +94,7 @@ class Study(Strict):
     teardown: str | None = None
     training_config: TrainingConfig = TrainingConfig()
     verification: Verification = Verification()
+    guard_metrics: list[GuardMetric] = []
     reward: RewardWeights = RewardWeights()
     guard: Guard = Guard()
     exploration: Literal["free", "cautious"] = "free"
@@ -224,7 +214,7 @@ class Study(Strict):
         shared = self.training_config.total_timesteps + race
         # A control comes before the evaluation that follows a full interval.
         controls = hosts * max((shared // hosts - 1) // self.control_interval, 0)
-        return hosts * self.baseline_evaluations + shared + controls + 2 * self.verification.pairs * hosts
+        return hosts * self.baseline_evaluations + shared + controls + 2 * self.verification.rounds(hosts) * hosts
 
     @property
     def commands(self) -> list[list[str]]:

@@ -115,7 +115,7 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, seed: int)
 
     record.enter("verify")
     generator = np.random.default_rng(seed)
-    pairs, tuned = run_pairs(winner, list(fleet.hosts), study.verification.pairs, measure, generator)
+    pairs, tuned = run_pairs(winner, list(fleet.hosts), study.verification.rounds(len(fleet.hosts)), measure, generator)
     proof = judge(
         pairs,
         study.direction,

@@ -88,9 +88,9 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
 @pytest.mark.parametrize(
     ("names", "fields", "planned"),
     [
-        pytest.param(1, {}, 2 + 40 + 6 + 4 + 16, id="one host"),
-        pytest.param(2, {}, 2 * 2 + 40 + 6 + 2 * 2 + 2 * 16, id="two hosts share the training"),
-        pytest.param(1, {"control_interval": 100}, 2 + 40 + 6 + 16, id="no controls"),
+        pytest.param(1, {}, 2 + 40 + 6 + 4 + 80, id="one host"),
+        pytest.param(2, {}, 2 * 2 + 40 + 6 + 2 * 2 + 80, id="two hosts share the training"),
+        pytest.param(1, {"control_interval": 100}, 2 + 40 + 6 + 80, id="no controls"),
         pytest.param(1, {"verification": {"candidates": 1, "pairs": 4}}, 2 + 40 + 3 + 8, id="no race"),
     ],
 )

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.power import detectable
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.sequential import (
+    boundaries,
+    p_value,
+    planned_looks,
+    reach,
+    shares_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kstest, norm
+
+FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("shares", "published"),
+    [
+        # Lan and DeMets' function like O'Brien and Fleming's, as gsDesign (sfLDOF) and ldbounds have it.
+        (FIVE, (4.877, 3.357, 2.680, 2.290, 2.031)),
+        ((0.5, 1.0), (2.963, 1.969)),
+        ((1.0,), (1.960,)),
+    ],
+)
+def test_the_boundaries_are_the_published_ones(shares: tuple[float, ...], published: tuple[float, ...]) -> None:
+    found = [boundary.proved for boundary in boundaries(shares, shares, 0.05, 0.9)]
+    assert found == pytest.approx(published, abs=0.001)
+
+
+def test_one_look_reaches_what_a_single_test_does() -> None:
+    assert reach((1.0,), 0.05, 0.9) == pytest.approx(norm.isf(0.025) + norm.isf(0.1), abs=1e-3)
+    assert reach((1.0,), 0.05, 0.9) < reach(FIVE, 0.05, 0.9) < 1.1 * reach((1.0,), 0.05, 0.9)
+
+
+def walks(drift: float, count: int, seed: int) -> np.ndarray:
+    """Scores at the five looks of as many tests, shape (count, 5)."""
+    steps = np.random.default_rng(seed).normal(drift * 0.2, math.sqrt(0.2), (count, 5))
+    return steps.cumsum(axis=1) / np.sqrt(FIVE)
+
+
+def decided(scores: np.ndarray) -> np.ndarray:
+    """For each test, whether a gain is proved before it is given up."""
+    found = boundaries(FIVE, FIVE, 0.05, 0.9)
+    proved = np.zeros(len(scores), dtype=bool)
+    going = np.ones(len(scores), dtype=bool)
+    for at, boundary in enumerate(found):
+        proved |= going & (scores[:, at] >= boundary.proved)
+        going &= (np.abs(scores[:, at]) < boundary.proved) & (scores[:, at] >= boundary.hopeless)
+    return proved
+
+
+def test_both_errors_are_what_they_are_said_to_be() -> None:
+    """100,000 tests each; 4 standard errors are 0.002 and 0.004."""
+    assert decided(walks(0.0, 100_000, 1)).mean() <= 0.025 + 0.002
+    assert decided(walks(reach(FIVE, 0.05, 0.9), 100_000, 2)).mean() == pytest.approx(0.9, abs=0.004)
+
+
+def test_the_p_value_of_a_test_that_may_stop_early_is_uniform() -> None:
+    bounds = [boundary.proved for boundary in boundaries(FIVE, FIVE, 0.05, 0.9)]
+    found = []
+    for scores in walks(0.0, 400, 3):
+        at = next((at for at, score in enumerate(scores) if abs(score) >= bounds[at]), 4)
+        found.append(p_value(FIVE[: at + 1], float(scores[at]), 0.05))
+    assert kstest(found, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("looks", [1, 2, 5])
+def test_the_p_value_is_the_error_that_is_spent_where_the_boundary_is(looks: int) -> None:
+    bound = boundaries(FIVE[:looks], FIVE, 0.05, 0.9)[-1].proved
+    spent = 4 * norm.sf(norm.isf(0.05 / 4) / math.sqrt(FIVE[looks - 1]))
+    assert p_value(FIVE[:looks], bound, 0.05) == pytest.approx(spent, rel=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=6, unique=True).map(sorted),
+    st.sampled_from([0.01, 0.05, 0.2]),
+    st.sampled_from([0.5, 0.8, 0.95]),
+)
+def test_boundaries_are_ordered_and_meet_at_the_end(counts: list[int], error: float, power: float) -> None:
+    """Whatever the looks come to, for hosts get lost."""
+    shares = shares_of(counts, 60, last=True)
+    found = boundaries(shares, FIVE, error, power)
+    assert all(-each.proved <= each.hopeless <= each.proved for each in found)
+    assert found[-1].hopeless == found[-1].proved
+    assert all(each.proved >= norm.isf(error / 2) - 1e-6 for each in found)
+
+
+@given(st.integers(2, 400), st.integers(1, 50))
+def test_looks_are_few_end_with_the_last_round_and_come_after_whole_blocks(rounds: int, together: int) -> None:
+    looks = planned_looks(rounds, together)
+    assert looks == sorted(set(looks))
+    assert looks[-1] == rounds
+    assert len(looks) <= 10
+    assert all(at % 2 == 0 for at in looks[:-1])
+    assert looks[0] * together >= min(4, rounds * together)
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ({"cv": 1.0}, {"cv": 2.0}),
+        ({"pairs": 40}, {"pairs": 20}),
+        ({"power": 0.8}, {"power": 0.9}),
+        ({"confidence": 0.9}, {"confidence": 0.99}),
+    ],
+)
+def test_more_noise_certainty_or_fewer_pairs_detect_less(less: dict[str, float], more: dict[str, float]) -> None:
+    usual = {"cv": 3.0, "pairs": 40, "hosts": 2, "confidence": 0.95, "power": 0.9}
+    assert detectable(**{**usual, **less}) < detectable(**{**usual, **more})  # type: ignore[arg-type]
+
+
+def test_forty_pairs_find_five_per_cent_in_three_per_cent_noise() -> None:
+    assert 2 < detectable(3.0, 40, 1, 0.95, 0.9) < 5
