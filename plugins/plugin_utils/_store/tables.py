@@ -85,7 +85,8 @@ class EvaluationRow(Base):
     `asked` are the values of the candidate, `actual` what the kernel kept of them. `performance` is the log ratio to
     the host's baseline (above 0 is better), `strain` what went wrong on the host, `stability_parts` the factors of the
     stability that follow from it, `seconds` the duration of each stage. A failed one has an `error` and no
-    metric.
+    metric. `noise` is the standard deviation of `performance`, `level` the host's baseline at that time in the metric's
+    unit, `ended_early` whether the benchmark was ended because the candidate would not matter, its metric an estimate.
     """
 
     __tablename__ = "evaluations"
@@ -109,6 +110,9 @@ class EvaluationRow(Base):
     stability: Mapped[float | None]
     stability_parts: Mapped[dict[str, Any] | None]
     reward: Mapped[float | None]
+    noise: Mapped[float | None]
+    level: Mapped[float | None]
+    ended_early: Mapped[bool | None]
     observations: Mapped[dict[str, Any]]
     strain: Mapped[dict[str, Any] | None]
     seconds: Mapped[dict[str, Any]]

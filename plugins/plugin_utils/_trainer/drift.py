@@ -27,6 +27,7 @@ from scipy import stats
 # Variance of a step as a share of the noise's, and how likely that is before anything was seen.
 _SPEEDS = np.array([0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
 _BELIEFS = np.array([8, 4, 4, 3, 2, 1.2, 0.6, 0.2])
+TYPICAL_SPEED = float(_SPEEDS @ _BELIEFS / _BELIEFS.sum())
 # The noise of a benchmark before anything was seen: worth as much as so many measurements.
 _TYPICAL_NOISE, _WORTH = 0.02, 1.0
 _UNLIKELY = 0.01

@@ -32,8 +32,8 @@ class Measurement:
     metric: the benchmark's result, in its own unit, or None where the evaluation failed (`error` says why).
     streamed: what the benchmark printed of the metric on its way there. actual: the values that the kernel kept.
     observations: system metrics sampled during the run. strain: what went wrong on the host meanwhile, 0 being nothing
-    (see `strain` in _worker/guard.py). seconds: the duration of each stage. ended_early: the benchmark was ended when it
-    had shown that the candidate will not matter; the metric is an estimate then (see futility.py).
+    (see `strain` in _worker/guard.py). seconds: the duration of each stage. ended_early: the benchmark was ended when
+    it had shown that the candidate will not matter; the metric is an estimate then (see futility.py).
     """
 
     actual: dict[str, str] = field(default_factory=dict)

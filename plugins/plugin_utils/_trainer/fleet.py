@@ -19,7 +19,7 @@ from .._study.study import Study
 from .._wire import Disconnected, Line
 from .evaluation import Evaluation, Job, Measurement, Score
 from .host import Host, Ticket, differing_values, shared
-from .reward import score
+from .reward import with_all_objectives
 
 
 class Ended(Exception):
@@ -45,10 +45,15 @@ class Fleet:
         on_host: Callable[[Host], None],
         on_lost: Callable[[str, str], None],
         on_evaluation: Callable[[Evaluation], dict[str, Any]],
+        on_news: Callable[[str, str], None] = lambda name, text: None,
+        on_doing: Callable[[str, str | None], None] = lambda name, doing: None,
+        on_ending: Callable[[str, str], None] = lambda name, text: None,
     ) -> None:
         self._study = study
         self._awaited = set(expected)
-        self._on_host, self._on_lost, self._on_evaluation = on_host, on_lost, on_evaluation
+        self._on_host, self._on_lost, self._on_evaluation, self._on_news = on_host, on_lost, on_evaluation, on_news
+        self._on_doing, self._on_ending = on_doing, on_ending
+        self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
         self._connected: set[str] = set()
         self._queue: deque[Ticket] = deque()
@@ -103,6 +108,17 @@ class Fleet:
         """measure() raises Ended; jobs that are under way are not waited for."""
         self._end_with(Ended(reason, stopped=True))
 
+    def restore(self, reason: str) -> None:
+        """The same, and every worker ends its benchmark and puts its host's own values back at once."""
+        self.stop(reason)
+        with self._changed:
+            lines = list(self._lines.values())
+        for line in lines:
+            try:
+                line.send("restore")
+            except Disconnected:
+                continue  # then its worker sees that the trainer is gone, and does the same
+
     def _end_with(self, end: Ended) -> None:
         with self._changed:
             self._ended = self._ended or end
@@ -115,7 +131,7 @@ class Fleet:
             self._changed.notify_all()
 
     def end(self, result: dict[str, Any], patience: float = 10.0) -> None:
-        """Tell every worker that the study is over, and wait for them to have heard it."""
+        """Tell every worker that the study is over, and wait for them to leave, or for so many seconds."""
         with self._changed:
             self._result = result
             self._changed.notify_all()
@@ -135,6 +151,7 @@ class Fleet:
             with self._changed:
                 self._awaited.discard(name)
                 self._connected.add(name)
+                self._lines[name] = line
             reason = self._converse(line, name)
         except (Disconnected, KeyError, TypeError, ValueError) as error:
             reason = reason if isinstance(error, Disconnected) else f"it said something unintelligible: {error!r}"
@@ -148,12 +165,18 @@ class Fleet:
             if message["kind"] == "farewell":
                 if message.get("stopped"):
                     self.stop(message["reason"])
+                if message.get("ending"):
+                    self._ended_on(name, message["ending"])
                 return str(message["reason"])
             if message["kind"] == "ready":
                 refusal = self._admit(name, message["facts"])
                 if refusal:
                     line.send("refused", reason=refusal)
                     return refusal
+            elif message["kind"] == "restored":
+                self._ended_on(name, message["ending"])
+            elif message["kind"] == "measurement" and self._result is not None:
+                pass  # it comes too late to count
             elif message["kind"] == "measurement":
                 evaluation = self._settle(line, name, Measurement.from_message(message["measurement"]))
                 if evaluation.job.phase == "baseline" and evaluation.failed and not self._may_try_again(name):
@@ -167,7 +190,6 @@ class Fleet:
                 self._give(line, name, following)
             elif self._result is not None:
                 line.send("end", result=self._result)
-                return "the study ended"
         return "its connection to the trainer broke"
 
     def _admit(self, name: str, facts: dict[str, Any]) -> str | None:
@@ -211,28 +233,35 @@ class Fleet:
                 if host.own and not self._ended:
                     return host.own.popleft()
                 if self._queue and not self._ended:
-                    if host.since_control >= self._study.control_interval:
+                    if host.control_is_due(self._study.control_interval):
                         host.since_control = 0
                         return Ticket(Job("control", None, name))
                     host.since_control += 1
                     return self._queue.popleft()
-                self._changed.wait(1.0)
+                if not self._changed.wait(1.0):
+                    self._tell(name, "waits")
 
     def _give(self, line: Line, name: str, ticket: Ticket) -> None:
         with self._changed:
             self._running[name] = ticket
+            self._tell(name, f"{ticket.job.phase} {self._number + len(self._running)}")
         line.send("job", phase=ticket.job.phase, values=dict(ticket.job.values or self.hosts[name].baseline_values))
 
     def _settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
         progress: dict[str, Any] = {}
         with self._changed:
             host, ticket = self.hosts[name], self._running[name]
-            if ticket.job.values is None and measurement.metric is not None:
-                host.recent.append(measurement.metric)
-                host.baseline_metrics.append(measurement.metric)
-            evaluation = self._evaluation(ticket.job, name, measurement)
+            measurement = with_all_objectives(self._study, measurement)
+            host.done += 1
+            if ticket.job.values is None:
+                host.take(self._study, ticket.job.phase, measurement)
+            score = host.compare(self._study, measurement)
+            self._number += 1
+            evaluation = Evaluation(self._number, ticket.job, name, measurement, score)
             with self._recorded():
                 progress = self._on_evaluation(evaluation)
+                while host.news:
+                    self._on_news(name, host.news.pop(0))
             # Only now: until here, a job whose worker says nonsense is given to another.
             del self._running[name]
             ticket.evaluation = evaluation
@@ -249,14 +278,16 @@ class Fleet:
         except StoreError as error:
             self._end_with(Ended(str(error), stopped=False))
 
-    def _evaluation(self, job: Job, name: str, measurement: Measurement) -> Evaluation:
-        self._number += 1
+    def _tell(self, name: str, doing: str | None) -> None:
         host = self.hosts.get(name)
-        if host and host.recent:
-            own = score(measurement, host.baseline, self._study.direction, self._study.reward)
-        else:
-            own = score(Measurement(error="no baseline"), 1.0, self._study.direction, self._study.reward)
-        return Evaluation(self._number, job, name, measurement, own)
+        if host and host.doing != doing:
+            host.doing = doing
+            with self._recorded():
+                self._on_doing(name, doing)
+
+    def _ended_on(self, name: str, ending: str) -> None:
+        with self._changed, self._recorded():
+            self._on_ending(name, str(ending))
 
     def _fail(self, ticket: Ticket, name: str, reason: str) -> None:
         ticket.evaluation = Evaluation(0, ticket.job, name, Measurement(error=reason), Score(None, None, 0.0))
@@ -264,6 +295,8 @@ class Fleet:
     def _lose(self, name: str, reason: str) -> None:
         with self._changed:
             self._connected.discard(name)
+            self._lines.pop(name, None)
+            self._tell(name, None)
             host = self.hosts.pop(name, None)
             ticket = self._running.pop(name, None)
             if ticket and ticket.job.host is None:

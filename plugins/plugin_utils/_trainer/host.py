@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .evaluation import Evaluation, Job
+from .._study.study import Study
+from .drift import TYPICAL_SPEED, Drift
+from .evaluation import Evaluation, Job, Measurement, Score
+from .reward import figure, percent, reward
+
+_LARGE_DRIFT = 0.05
 
 
 @dataclass
@@ -24,20 +29,74 @@ class Ticket:
 
 @dataclass
 class Host:
-    """A host that is ready; `recent` holds its latest measurements of the baseline, newest last."""
+    """A host that is ready. `done` counts its evaluations, `drift` knows its baseline (see drift.py, reward.figure)."""
 
     name: str
     facts: dict[str, Any]
     baseline_values: dict[str, str]
     own: deque[Ticket] = field(default_factory=deque)
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+    drift: Drift = field(default_factory=Drift)
     baseline_metrics: list[float] = field(default_factory=list)
+    done: int = 0
+    doing: str | None = None
     since_control: int = 0
     baseline_failures: int = 0
+    news: list[str] = field(default_factory=list)
+    _first: tuple[float, float] = (1.0, 0.0)
+    _told_of_drift: bool = False
 
-    @property
-    def baseline(self) -> float:
-        return median(self.recent)
+    def take(self, study: Study, phase: str, measurement: Measurement) -> None:
+        """Of a measurement with the host's own values: where the baseline is now. `news` gets what is remarkable."""
+        metric, found = measurement.metric, figure(study, measurement)
+        if metric is None or found is None:
+            return
+        if not self.drift.known:
+            self._first = metric, found
+        self.baseline_metrics.append(metric)
+        jump = self.drift.add(self.done, found)
+        if jump:
+            self.news.append(
+                f"its baseline is suddenly {_in_words(jump.change)}: something on the host has changed between its "
+                f"evaluations {jump.after} and {jump.until}; from here on candidates are compared to the new baseline"
+            )
+        elif not self._told_of_drift and phase != "baseline" and self._drifts():
+            self._told_of_drift = True
+            self.news.append(
+                f"its baseline drifts and is {_in_words(self.drift.change)} than at the start: every candidate is "
+                f"compared to the baseline of its own time, and there are more controls"
+            )
+
+    def _drifts(self) -> bool:
+        sure = 3 * self.drift.now(self.done).uncertainty
+        return abs(self.drift.change) > max(_LARGE_DRIFT, sure) and self.drift.speed > TYPICAL_SPEED
+
+    def compare(self, study: Study, measurement: Measurement) -> Score:
+        """How good a measurement is, beside the baseline as far as it is known now."""
+        found = figure(study, measurement)
+        if found is None or not self.drift.known:
+            return reward(measurement, None, study.reward)
+        here = self.drift.now(self.done)
+        scored = reward(measurement, found - here.level, study.reward)
+        noise = math.hypot(self.drift.noise, here.uncertainty)
+        return replace(scored, noise=noise, level=self.metric_at(study, here.level))
+
+    def metric_at(self, study: Study, level: float) -> float:
+        """A level of the baseline in the unit of the reward_metric."""
+        sign = 1.0 if study.direction == "maximise" else -1.0
+        # Several metrics have no unit: told is what the reward_metric would be if it had drifted alone.
+        metric, found = self._first
+        return metric * math.exp(sign * (level - found))
+
+    def control_is_due(self, interval: int) -> bool:
+        """More controls while the baseline drifts or has a suspect, fewer while it does not."""
+        if self.drift.suspect:
+            return True
+        pace = min(max(TYPICAL_SPEED / max(self.drift.speed, 1e-9), 1 / 3), 2.0)
+        return self.since_control >= max(round(interval * pace), 1)
+
+
+def _in_words(change: float) -> str:
+    return f"{abs(percent(change)):.0f} % {'better' if change > 0 else 'worse'}"
 
 
 def shared(parameters: Sequence[str], one: dict[str, Any], other: dict[str, Any]) -> list[str]:

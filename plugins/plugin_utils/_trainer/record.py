@@ -51,8 +51,14 @@ class Record:
         self._present.discard(name)
         self._store.lose_host(name, reason)
 
-    def note(self, text: str) -> None:
-        self._store.add_event(text)
+    def on_doing(self, name: str, doing: str | None) -> None:
+        self._store.set_doing(name, doing)
+
+    def on_ending(self, name: str, ending: str) -> None:
+        self._store.add_event(ending, name)
+
+    def note(self, text: str, host: str | None = None) -> None:
+        self._store.add_event(text, host)
 
     def on_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
         """Keep and store it; returns what a worker needs for its progress line."""
@@ -73,6 +79,9 @@ class Record:
             stability=score.stability,
             stability_parts=score.stability_parts,
             reward=score.reward,
+            noise=score.noise,
+            level=score.level,
+            ended_early=measurement.ended_early,
             observations=measurement.observations,
             strain=measurement.strain,
             seconds=measurement.seconds,

@@ -25,6 +25,11 @@ def log_ratio(metric: float, baseline: float, direction: Literal["maximise", "mi
     return ratio if direction == "maximise" else -ratio
 
 
+def percent(ratio: float) -> float:
+    """A log ratio as a change in per cent."""
+    return math.expm1(ratio) * 100
+
+
 def figure(study: Study, measurement: Measurement) -> float | None:
     """All that the study wants of a measurement in one number, better when larger; None of one that failed.
 

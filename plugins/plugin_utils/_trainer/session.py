@@ -56,8 +56,18 @@ def hold(folder: Path, server: socket.socket) -> None:
         _leave(folder, {"error": str(error)})
         return
     record, clock = Record(study, store), Clock()
+
+    def on_news(host: str, text: str) -> None:
+        record.note(text, host)
+        fleet.notify(f"{host}: {text}")
+
     fleet = Fleet(
-        study, config.hosts, on_host=record.on_host, on_lost=record.on_lost, on_evaluation=record.on_evaluation
+        study,
+        config.hosts,
+        on_host=record.on_host,
+        on_lost=record.on_lost,
+        on_evaluation=record.on_evaluation,
+        on_news=on_news,
     )
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)

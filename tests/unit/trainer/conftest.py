@@ -116,11 +116,17 @@ class Room:
         self.arrived: list[str] = []
         self.lost: list[tuple[str, str]] = []
         self.evaluations: list[Evaluation] = []
+        self.news: list[tuple[str, str]] = []
         self.fails: dict[str, Exception] = {}
         self._workers: list[Worker] = []
         self._pool = pool
         self.fleet = Fleet(
-            study, expected, on_host=self._on_host, on_lost=self._on_lost, on_evaluation=self._on_evaluation
+            study,
+            expected,
+            on_host=self._on_host,
+            on_lost=self._on_lost,
+            on_evaluation=self._on_evaluation,
+            on_news=lambda name, text: self.news.append((name, text)),
         )
 
     def worker(self, name: str) -> Worker:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import socket
 import threading
 from collections.abc import Callable
@@ -29,7 +30,8 @@ def test_measures_the_baseline_with_the_hosts_own_values(new_room: NewRoom) -> N
         worker.answer(metric)
     waiting.result(PATIENCE)
     host = room.fleet.hosts["h1"]
-    assert (room.arrived, host.baseline_metrics, host.baseline) == (["h1"], [90.0, 110.0], 100.0)
+    assert (room.arrived, host.baseline_metrics) == (["h1"], [90.0, 110.0])
+    assert math.exp(host.drift.now(2).level) == pytest.approx(100.0, abs=1)
 
 
 def test_waits_for_the_baselines_of_all_who_are_connected(new_room: NewRoom) -> None:
@@ -141,15 +143,34 @@ def test_controls_come_after_every_interval(new_room: NewRoom) -> None:
     worker = room.worker("h1").baseline()
     measuring = room.measure(*map(candidate, range(7)))
     phases = []
-    for dummy in range(9):
+    for dummy in range(8):
+        phases.append(worker.receive("job")["phase"])
+        worker.answer(100.0)
+    measuring.result(PATIENCE)
+    # Nothing has drifted, so that the second one comes later than the first.
+    assert phases == ["train"] * 3 + ["control"] + ["train"] * 4
+
+
+def test_a_control_that_looks_odd_is_repeated_at_once_and_a_jump_is_told(new_room: NewRoom) -> None:
+    room = new_room("h1", control_interval=2, baseline_evaluations=3)
+    worker = room.worker("h1").baseline(count=3)
+    measuring = room.measure(*map(candidate, range(4)))
+    phases = []
+    for dummy in range(6):
         job = worker.receive("job")
         phases.append(job["phase"])
         worker.answer(50.0 if job["phase"] == "control" else 100.0)
     measuring.result(PATIENCE)
-    assert phases == ["train"] * 3 + ["control"] + ["train"] * 3 + ["control"] + ["train"]
-    # The baseline has moved, and with it what counts as better: 2 of its last 3 measurements are controls.
-    assert room.fleet.hosts["h1"].baseline == 50.0
-    assert room.evaluations[-1].score.performance == pytest.approx(0.693, abs=1e-3)
+    assert phases == ["train"] * 2 + ["control"] * 2 + ["train"] * 2
+    # Twice as good as the baseline is now; before, it was just as good.
+    assert [round(evaluation.score.performance or 0.0, 2) for evaluation in room.evaluations[3:]] == [
+        *[0.0, 0.0],
+        *[-0.69, 0.0],
+        *[0.69, 0.69],
+    ]
+    ((name, text),) = room.news
+    assert (name, text.split(":")[0]) == ("h1", "its baseline is suddenly 50 % worse")
+    assert [round(evaluation.score.level or 0.0) for evaluation in room.evaluations[-2:]] == [50, 50]
 
 
 def test_refuses_a_host_on_which_the_benchmark_does_not_work(new_room: NewRoom) -> None:
