@@ -99,6 +99,8 @@ class Study(Strict):
     guard: Guard = Guard()
     exploration: Literal["free", "cautious"] = "free"
     caution: Caution = Caution()
+    warm_start: list[str | int] = Field(default=[], description="earlier studies in the store: workloads or IDs")
+    share: bool = Field(default=False, description="learn from runs of this study on other controllers, same store")
     baseline_evaluations: int = Field(default=3, ge=2, le=100)
     control_interval: int = Field(default=10, ge=1, description="a control after this many evaluations on a host")
 

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Whether two studies are one: evaluations of the one may stand beside those of the other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from .study import Study
+
+# What changes nothing in what an evaluation is worth, nor in which ones come next.
+_IRRELEVANT = {"description", "environment", "files", "parameters", "share", "teardown"}
+_OF_TRAINING = {"seed", "verbose", "total_timesteps"}
+
+
+def differences(then: Study, now: Study) -> list[str]:
+    """What keeps a run of the study as it was `then` from going on as it is `now`: one clause each, at best none.
+
+    More training evaluations than were asked for then are no difference.
+    """
+    before, after = dict(_settings(then)), dict(_settings(now))
+    found = [
+        f"{name} was {_shown(before.get(name))} and is {_shown(after.get(name))}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+    budget, own = then.training_config.total_timesteps, now.training_config.total_timesteps
+    if own < budget:
+        found.append(f"training_config.total_timesteps was {budget} and is {own}, which may only become more")
+    return found
+
+
+def digest(study: Study) -> str:
+    """The same for two studies without differences, whatever their budgets."""
+    return hashlib.sha256(json.dumps(dict(_settings(study)), sort_keys=True).encode()).hexdigest()
+
+
+def is_same_search(one: Study, other: Study) -> bool:
+    """Whether an evaluation of the one means in the other what it means in the one."""
+    wanted = ("workload_name", "reward_metric", "direction", "objectives", "action_space", "constraints", "reward")
+    return _parts(one, wanted) == _parts(other, wanted)
+
+
+def _parts(study: Study, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in _settings(study) if name.split(".")[0].split(" ")[0] in names}
+
+
+def _settings(study: Study) -> Iterator[tuple[str, Any]]:
+    """Every relevant setting with its place in the study file."""
+    dumped = study.model_dump(mode="json")
+    for parameter in dumped.pop("action_space"):
+        yield from _leaves(f"action_space of {parameter['param']}", parameter)
+    for name in _OF_TRAINING:
+        dumped["training_config"].pop(name)
+    yield from _leaves("", dumped)
+
+
+def _leaves(place: str, content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        if name in _IRRELEVANT:
+            continue
+        here = f"{place}.{name}" if place and " of " not in place else f"{place} {name}".strip()
+        if isinstance(value, dict):
+            yield from _leaves(here, value)
+        else:
+            yield here, value
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else json.dumps(value)
