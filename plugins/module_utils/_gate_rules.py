@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _host, _procfs
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Change, Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 RULES = "/etc/autotune/access.json"
 

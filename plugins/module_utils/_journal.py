@@ -123,7 +123,11 @@ def restore(lease: Lease) -> dict[str, Any]:
     """
     ended = _process_group.end(lease.process_group) if lease.process_group else 0
     foreign = {**lease.foreign_seen, **lease.foreign()}
-    differing = [parameter for parameter, value in lease.originals.items() if _value(parameter) not in (None, value)]
+    differing = [
+        parameter
+        for parameter, value in lease.originals.items()
+        if _procfs.read_or_none(parameter) not in (None, value)
+    ]
     mismatches = _transaction.put_back(lease.originals)
     ended += _process_group.end_strays(lease.process_group) if lease.process_group else 0
     wrong = {mismatch.parameter for mismatch in mismatches}
@@ -223,10 +227,3 @@ def _try_lock(descriptor: int) -> bool:
 
 def _file(name: str) -> str:
     return os.path.join(RUN_DIRECTORY, name)
-
-
-def _value(parameter: str) -> str | None:
-    try:
-        return _procfs.read(parameter)
-    except OSError:
-        return None

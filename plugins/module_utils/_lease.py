@@ -18,7 +18,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _transaction,
     _watchdog,
 )
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Change, Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 
 @dataclass

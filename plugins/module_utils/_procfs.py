@@ -109,6 +109,14 @@ def read(parameter: str) -> str:
         return value_in(parameter, file.readall().decode("utf-8", "replace"))
 
 
+def read_or_none(parameter: str) -> str | None:
+    """The value now, None if it cannot be read."""
+    try:
+        return read(parameter)
+    except OSError:
+        return None
+
+
 def value_in(parameter: str, content: str) -> str:
     """The value which the content of the parameter's file shows: of several choices the marked one."""
     chosen = None if is_sysctl(parameter) else _CHOSEN.search(content)

@@ -6,30 +6,16 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import os
-import re
 import shlex
 import signal
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _denylist, _procfs
-
-_WHOLE_NUMBERS = re.compile(r"-?(0x[0-9a-fA-F]+|\d+)( -?(0x[0-9a-fA-F]+|\d+))*")
-
-
-@dataclass(frozen=True)
-class Change:
-    """What became of one parameter. `status`: applied, unchanged, clamped; rejected, missing, denied, read_only."""
-
-    status: str
-    asked: str
-    before: str | None = None
-    after: str | None = None
-    said: str = ""
+from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _procfs, _refusal
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 
 
 @dataclass(frozen=True)
@@ -93,13 +79,13 @@ def prepare(
     faults: dict[str, Change] = {}
     before: dict[str, str] = {}
     for parameter, value in asked.items():
-        found = _fault_of(parameter, value, allow_unsafe)
+        found = _refusal.fault_of(parameter, value, allow_unsafe)
         if isinstance(found, Change):
             faults[parameter] = found
         else:
             before[parameter] = found
     for parameter in _constraints.with_partners([*asked, *(beside or {})]):
-        if parameter not in before and (value_now := _read_or_none(parameter)) is not None:
+        if parameter not in before and (value_now := _procfs.read_or_none(parameter)) is not None:
             before[parameter] = value_now
     wanted = {parameter: value for parameter, value in {**(beside or {}), **asked}.items() if parameter in before}
     targets = _constraints.completed(wanted, own)
@@ -123,16 +109,16 @@ def carry_out(plan: Plan) -> dict[str, Change]:
         refused = _write_all(plan) or _not_read_back(plan)
         if not refused:
             return {
-                parameter: _change(value, plan.before[parameter], _read_or_none(parameter))
+                parameter: Change.of(value, plan.before[parameter], _procfs.read_or_none(parameter))
                 for parameter, value in plan.asked.items()
             }
         mismatches = put_back(plan.before)
     parameters = {
-        parameter: Change("unchanged", value, plan.before[parameter], _read_or_none(parameter))
+        parameter: Change("unchanged", value, plan.before[parameter], _procfs.read_or_none(parameter))
         for parameter, value in plan.asked.items()
     }
     for parameter, change in refused.items():
-        parameters[parameter] = replace(change, after=_read_or_none(parameter))
+        parameters[parameter] = replace(change, after=_procfs.read_or_none(parameter))
     said = "; ".join(change.said for change in refused.values())
     ending = "NOT everything could be put back" if mismatches else "everything was put back"
     raise Failure(f"{said}; {ending}.", parameters, mismatches)
@@ -140,7 +126,7 @@ def carry_out(plan: Plan) -> dict[str, Change]:
 
 def predicted(plan: Plan) -> dict[str, Change]:
     """What carry_out would return if the kernel takes every value as it is: for check mode."""
-    return {parameter: _change(value, plan.before[parameter], value) for parameter, value in plan.asked.items()}
+    return {parameter: Change.of(value, plan.before[parameter], value) for parameter, value in plan.asked.items()}
 
 
 def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
@@ -148,7 +134,7 @@ def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
     said: dict[str, str] = {}
     wrong: dict[str, str | None] = {}
     for attempt in range(4):
-        current = {parameter: _read_or_none(parameter) for parameter in originals}
+        current = {parameter: _procfs.read_or_none(parameter) for parameter in originals}
         there = {
             parameter: value
             for parameter, value in originals.items()
@@ -208,58 +194,6 @@ def undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def _fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Change | str:
-    """The fault of one value by itself, or the value found."""
-    reason = _denylist.denied_because(parameter, value)
-    if reason and parameter not in allow_unsafe:
-        return Change(
-            "denied", value, said=f"{parameter} is denied because {reason} (name it in allow_unsafe if you mean it)"
-        )
-    if not _procfs.exists(parameter):
-        return Change("missing", value, said=f"{parameter} does not exist here{_why_missing(parameter)}")
-    why_not = _procfs.why_not_writable(parameter)
-    try:
-        before = _procfs.read(parameter)
-    except OSError as error:
-        said = f"{parameter} cannot be read ({os.strerror(error.errno or 0)}), so it could not be put back"
-        return Change("rejected", value, said=said)
-    if why_not and value != before:
-        return Change("read_only", value, before, before, f"{parameter} cannot be written: {why_not}")
-    misfit = _misfit(parameter, value, before)
-    return Change("rejected", value, before, before, misfit) if misfit else before
-
-
-def _misfit(parameter: str, value: str, before: str) -> str | None:
-    if not _WHOLE_NUMBERS.fullmatch(before):
-        return None
-    expected, given = len(before.split()), len(value.split())
-    if not _WHOLE_NUMBERS.fullmatch(value):
-        return f"{parameter} takes {_numbers(expected)}, not {value!r}"
-    # The kernel would take a shorter vector and set only its first elements.
-    return f"{parameter} takes {_numbers(expected)}, {value!r} has {given}" if expected != given else None
-
-
-def _numbers(count: int) -> str:
-    return "one whole number" if count == 1 else f"{count} whole numbers"
-
-
-def _why_missing(parameter: str) -> str:
-    if parameter.startswith("kernel.sched_"):
-        return (
-            ": scheduler settings moved to /sys/kernel/debug/sched in Linux 5.13 (here sched.*), and some went in 6.6"
-        )
-    if reason := _procfs.why_missing(parameter):
-        return f": {reason}"
-    folder, name = os.path.split(_procfs.path_of(parameter))
-    similar = difflib.get_close_matches(name, os.listdir(folder) if os.path.isdir(folder) else [], n=1, cutoff=0.8)
-    if similar:
-        meant = "/".join([*_procfs.components(parameter)[:-1], similar[0]])
-        return f": did you mean {_procfs.canonical_name(meant)}?"
-    if parameter.startswith("net.") and not _procfs.in_initial_network_namespace():
-        return ": it is not part of this network namespace, or needs a kernel module"
-    return ": this kernel lacks it, or it needs a kernel module to be loaded"
-
-
 def _write_all(plan: Plan) -> dict[str, Change]:
     """Write what differs; returns what the kernel refused, at the first refusal that a later write cannot cure."""
     pending = _constraints.writes(plan.targets, plan.before)
@@ -269,7 +203,7 @@ def _write_all(plan: Plan) -> dict[str, Change]:
             try:
                 _procfs.write(parameter, value)
             except OSError as error:
-                said = _explain(parameter, value, error)
+                said = _refusal.explain(parameter, value, error)
                 refused[parameter] = Change("rejected", value, plan.before[parameter], None, said)
                 if error.errno != errno.EINVAL:
                     return {parameter: refused[parameter]}
@@ -284,32 +218,8 @@ def _not_read_back(plan: Plan) -> dict[str, Change]:
     """Targets which can no longer be read, and own values among them which the kernel did not take back."""
     found = {}
     for parameter, value in plan.targets.items():
-        after = _read_or_none(parameter)
+        after = _procfs.read_or_none(parameter)
         if after is None or (parameter not in plan.asked and after != value):
             said = f"{parameter}: {value!r} was written and the kernel has {after!r}"
             found[parameter] = Change("rejected", value, plan.before[parameter], after, said)
     return found
-
-
-def _explain(parameter: str, value: str, error: OSError) -> str:
-    said = f"{parameter}: the kernel refused {value!r} ({os.strerror(error.errno or 0)})"
-    if parameter == "net.ipv4.tcp_congestion_control":
-        which = "allowed" if error.errno in (errno.EPERM, errno.EACCES) else "available"
-        choices = _read_or_none(f"net.ipv4.tcp_{which}_congestion_control")
-        return f"{said}: net.ipv4.tcp_{which}_congestion_control here is {choices!r}"
-    if error.errno == errno.EINVAL:
-        return f"{said}: out of its range, or in conflict with another value"
-    return said
-
-
-def _read_or_none(parameter: str) -> str | None:
-    try:
-        return _procfs.read(parameter)
-    except OSError:
-        return None
-
-
-def _change(asked: str, before: str, after: str | None) -> Change:
-    if after != asked:
-        return Change("clamped", asked, before, after, f"asked for {asked!r}, the kernel made it {after!r}")
-    return Change("unchanged" if before == after else "applied", asked, before, after)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 MANY = {
@@ -16,14 +17,14 @@ MANY = {
 }
 
 
-def apply(values: dict[str, str], **keywords: Any) -> dict[str, _transaction.Change]:
+def apply(values: dict[str, str], **keywords: Any) -> dict[str, Change]:
     return _transaction.carry_out(_transaction.prepare(values, **keywords))
 
 
 def test_sets_many_and_tells_what_it_found(kernel: Any) -> None:
     changes = apply({**MANY, "net.core.netdev_max_backlog": "1000"})
     assert {parameter: kernel.get(parameter) for parameter in MANY} == MANY
-    assert changes["net.ipv4.tcp_rmem"] == _transaction.Change(
+    assert changes["net.ipv4.tcp_rmem"] == Change(
         "applied", "4096 65536 1048576", "4096 131072 6291456", "4096 65536 1048576"
     )
     assert changes["net.core.netdev_max_backlog"].status == "unchanged"

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Why a value cannot be set: found before it is written, or explained once the kernel has refused it."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import re
+from collections.abc import Collection
+
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
+
+_WHOLE_NUMBERS = re.compile(r"-?(0x[0-9a-fA-F]+|\d+)( -?(0x[0-9a-fA-F]+|\d+))*")
+
+
+def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Change | str:
+    """The fault of one value by itself, or the value found."""
+    reason = _denylist.denied_because(parameter, value)
+    if reason and parameter not in allow_unsafe:
+        return Change(
+            "denied", value, said=f"{parameter} is denied because {reason} (name it in allow_unsafe if you mean it)"
+        )
+    if not _procfs.exists(parameter):
+        return Change("missing", value, said=f"{parameter} does not exist here{_why_missing(parameter)}")
+    why_not = _procfs.why_not_writable(parameter)
+    try:
+        before = _procfs.read(parameter)
+    except OSError as error:
+        said = f"{parameter} cannot be read ({os.strerror(error.errno or 0)}), so it could not be put back"
+        return Change("rejected", value, said=said)
+    if why_not and value != before:
+        return Change("read_only", value, before, before, f"{parameter} cannot be written: {why_not}")
+    misfit = _misfit(parameter, value, before)
+    return Change("rejected", value, before, before, misfit) if misfit else before
+
+
+def explain(parameter: str, value: str, error: OSError) -> str:
+    """What the kernel's refusal of a value means."""
+    said = f"{parameter}: the kernel refused {value!r} ({os.strerror(error.errno or 0)})"
+    if parameter == "net.ipv4.tcp_congestion_control":
+        which = "allowed" if error.errno in (errno.EPERM, errno.EACCES) else "available"
+        choices = _procfs.read_or_none(f"net.ipv4.tcp_{which}_congestion_control")
+        return f"{said}: net.ipv4.tcp_{which}_congestion_control here is {choices!r}"
+    if error.errno == errno.EINVAL:
+        return f"{said}: out of its range, or in conflict with another value"
+    return said
+
+
+def _misfit(parameter: str, value: str, before: str) -> str | None:
+    if not _WHOLE_NUMBERS.fullmatch(before):
+        return None
+    expected, given = len(before.split()), len(value.split())
+    if not _WHOLE_NUMBERS.fullmatch(value):
+        return f"{parameter} takes {_numbers(expected)}, not {value!r}"
+    # The kernel would take a shorter vector and set only its first elements.
+    return f"{parameter} takes {_numbers(expected)}, {value!r} has {given}" if expected != given else None
+
+
+def _numbers(count: int) -> str:
+    return "one whole number" if count == 1 else f"{count} whole numbers"
+
+
+def _why_missing(parameter: str) -> str:
+    if parameter.startswith("kernel.sched_"):
+        return (
+            ": scheduler settings moved to /sys/kernel/debug/sched in Linux 5.13 (here sched.*), and some went in 6.6"
+        )
+    if reason := _procfs.why_missing(parameter):
+        return f": {reason}"
+    folder, name = os.path.split(_procfs.path_of(parameter))
+    similar = difflib.get_close_matches(name, os.listdir(folder) if os.path.isdir(folder) else [], n=1, cutoff=0.8)
+    if similar:
+        meant = "/".join([*_procfs.components(parameter)[:-1], similar[0]])
+        return f": did you mean {_procfs.canonical_name(meant)}?"
+    if parameter.startswith("net.") and not _procfs.in_initial_network_namespace():
+        return ": it is not part of this network namespace, or needs a kernel module"
+    return ": this kernel lacks it, or it needs a kernel module to be loaded"
