@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ..plugins.plugin_utils._store.requests import Kind
 from .api import json_of
 from .messages import first_message
+from .report import report, side_by_side
 from .security import csrf_token, forged, may_act
 from .settings import Settings
 from .studies import compared, evaluation_of, feed_of, listed, study_of
@@ -32,7 +33,7 @@ def studies() -> str:
 @pages.get("/studies/<id:study_id>")
 def study(study_id: int) -> str:
     feed = feed_of(study_id)
-    return render_template("study.html", study=study_of(feed), message=first_message(feed))
+    return render_template("study.html", study=study_of(feed), message=first_message(feed), **report(feed))
 
 
 @pages.get("/studies/<id:study_id>/evaluations")
@@ -56,8 +57,10 @@ def evaluation(study_id: int, number: int) -> str:
 
 @pages.get("/compare")
 def compare() -> str:
-    """?study=1&study=2: the template gets `studies`, in that order."""
-    return render_template("compare.html", studies=compared(request.args.getlist("study")))
+    """?study=1&study=2: the template gets `studies`, in that order, and their `configurations` side by side."""
+    studies = compared(request.args.getlist("study"))
+    leaders = [feed_of(study["id"]).best for study in studies]
+    return render_template("compare.html", studies=studies, configurations=side_by_side(studies, leaders))
 
 
 @pages.post("/studies/<id:study_id>/stop")

@@ -1,0 +1,209 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Configurations as people compare them: the axes of the search space, and what differs from the hosts' own values."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .words import number, per_cent
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One number or choice that is searched: a parameter, or an element of a vector."""
+
+    param: str
+    element: int | None
+    low: float
+    high: float
+    log: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.param if self.element is None else f"{self.param}[{self.element}]"
+
+    def value(self, values: Values) -> float | str | None:
+        """What a configuration has there; None where it has nothing that fits."""
+        text = str(values.get(self.param, ""))
+        if self.choices:
+            return text or None
+        words = text.split()
+        place = self.element or 0
+        if place >= len(words):
+            return None
+        try:
+            found = float(words[place])
+        except ValueError:
+            return None
+        return found if math.isfinite(found) else None
+
+    def place(self, values: Values) -> float | None:
+        """The same in [0, 1], from the low end of what may be tried to the high one."""
+        value = self.value(values)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return self.choices.index(value) / max(len(self.choices) - 1, 1) if value in self.choices else None
+        low, high = self.low, self.high
+        if self.log and low > 0:
+            low, high, value = math.log(low), math.log(high), math.log(max(value, low))
+        return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return (self.choices[0], self.choices[-1]) if self.choices else (number(self.low), number(self.high))
+
+
+def axes(study: Mapping[str, Any], tried: Sequence[Values] = ()) -> list[Axis]:
+    """The axes of a study's search space; of `tried` configurations where its file names a preset instead of ranges."""
+    found = [axis for entry in study.get("action_space") or () for axis in _axes_of(entry)]
+    known = {axis.param for axis in found}
+    extra = dict.fromkeys(param for values in tried for param in values if param not in known)
+    return found + [axis for param in extra for axis in _axes_of_values(param, [v[param] for v in tried if param in v])]
+
+
+def _axes_of(entry: Any) -> list[Axis]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("param"), str):
+        return []
+    param = entry["param"]
+    if isinstance(entry.get("choices"), list):
+        return [Axis(param, None, 0, 1, choices=tuple(map(str, entry["choices"])))]
+    if entry.get("type") == "bool":
+        return [Axis(param, None, 0, 1, choices=("0", "1"))]
+    elements = entry["elements"] if isinstance(entry.get("elements"), list) else [entry]
+    return [
+        Axis(param, place if len(elements) > 1 else None, element["min"], element["max"], bool(element.get("log")))
+        for place, element in enumerate(elements)
+        if isinstance(element, dict)
+        and isinstance(element.get("min"), int | float)
+        and isinstance(element.get("max"), int | float)
+    ]
+
+
+def _axes_of_values(param: str, values: list[Any]) -> list[Axis]:
+    words = [str(value).split() for value in values]
+    try:
+        columns = list(zip(*[[float(word) for word in own] for own in words], strict=True))
+    except ValueError:
+        return [Axis(param, None, 0, 1, choices=tuple(sorted({str(value) for value in values})))]
+    found = []
+    for place, column in enumerate(columns):
+        low, high = min(column), max(column)
+        if high > low:
+            found.append(Axis(param, place if len(columns) > 1 else None, low, high, low > 0 and high / low > 100))
+    return found
+
+
+@dataclass(frozen=True)
+class Change:
+    """A parameter's way from the hosts' own values to another one."""
+
+    param: str
+    description: str
+    own: str
+    value: str
+    change: str
+    range: str
+
+    @property
+    def differs(self) -> bool:
+        return self.own != self.value
+
+
+def changes(study: Mapping[str, Any], own_values: Mapping[str, Values], values: Values) -> list[Change]:
+    """study: the study file's content. own_values: host -> what it had. values: the configuration."""
+    described = {e["param"]: e for e in study.get("action_space") or () if isinstance(e, dict) and "param" in e}
+    ranges: dict[str, list[str]] = {}
+    for axis in axes(study):
+        text = ", ".join(axis.choices) if axis.choices else " to ".join(axis.ends)
+        ranges.setdefault(axis.param, []).append(text)
+    return [
+        Change(
+            param,
+            str(described.get(param, {}).get("description") or ""),
+            own := _found(param, own_values),
+            new := " ".join(str(value).split()),
+            _difference(own, new),
+            "; ".join(ranges.get(param, [])),
+        )
+        for param, value in values.items()
+    ]
+
+
+def _found(param: str, own_values: Mapping[str, Values]) -> str:
+    hosts: dict[str, list[str]] = {}
+    for host, values in own_values.items():
+        if param in values:
+            hosts.setdefault(" ".join(str(values[param]).split()), []).append(host)
+    if len(hosts) <= 1:
+        return next(iter(hosts), "unknown")
+    if len(hosts) > 3:
+        return f"{len(hosts)} different values on {sum(map(len, hosts.values()))} hosts"
+    return ", ".join(f"{value} ({_some(names)})" for value, names in hosts.items())
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} hosts"
+
+
+def _difference(own: str, new: str) -> str:
+    """As people say it: "+20.0 %", "32 times", "unchanged"."""
+    if own == new:
+        return "unchanged"
+    before, after = _numbers(own), _numbers(new)
+    if before is None or after is None or len(before) != len(after):
+        return "other"
+    parts = [_ratio(b, a) for b, a in zip(before, after, strict=True)]
+    return ", ".join("=" if part == "unchanged" else part for part in parts)
+
+
+def _ratio(before: float, after: float) -> str:
+    if before == after:
+        return "unchanged"
+    if before <= 0 or after <= 0:
+        return f"{number(before)} to {number(after)}"
+    ratio = after / before
+    if 0.5 < ratio < 2:
+        return per_cent((ratio - 1) * 100)
+    times = "\N{MULTIPLICATION SIGN}" if ratio >= 2 else "\N{DIVISION SIGN}"
+    return f"{times}{number(max(ratio, 1 / ratio))}"
+
+
+def _numbers(text: str) -> list[float] | None:
+    try:
+        return [float(word) for word in text.split()]
+    except ValueError:
+        return None
+
+
+def as_yaml(values: Values) -> str:
+    """For `values:` of module autotune.kernel.sysctl. JSON strings are YAML strings, whatever is in them."""
+    return "".join(f"{json.dumps(param)}: {_scalar(value)}\n" for param, value in values.items())
+
+
+def as_sysctl(values: Values) -> str:
+    """For a file in /etc/sysctl.d."""
+    return "".join(f"{_word(param)} = {_word(value)}\n" for param, value in values.items())
+
+
+def _scalar(value: Any) -> str:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(str(value))
+
+
+def _word(value: Any) -> str:
+    return " ".join(str(value).split())
+
+
+def best_of(evaluations: Iterable[Any]) -> Any | None:
+    """The training evaluation with the largest performance."""
+    trained = [e for e in evaluations if e.phase == "train" and e.performance is not None]
+    return max(trained, key=lambda e: e.performance, default=None)

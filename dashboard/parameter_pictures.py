@@ -1,0 +1,240 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Pictures of parameters: what each has to do with performance."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from .configuration import Axis, axes
+from .drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    LIMIT,
+    QUIET,
+    RED,
+    Picture,
+    axis,
+    evenly,
+    level,
+    line,
+    marks,
+    nothing,
+    picture,
+    plain,
+)
+from .queries import Evaluation, StudyData
+from .words import count, number, per_cent
+
+_ENOUGH = 20  # evaluations, below which importance is a guess
+_GROUPS = 4  # of equal count, in which a parameter's values are put together
+_MOST = 24  # small pictures
+
+
+def parameters(data: StudyData) -> Picture:
+    """A small picture for each axis of the search space: its value against the change that came of it."""
+    trained, found = _trained(data)
+    if not trained or not found:
+        return nothing("No candidate has been measured yet.")
+    points = evenly(trained, max(LIMIT * 4 // len(found), 200))
+    ranked = [label for label, dummy, dummy_sign in _importance(found, trained)]
+    shown = sorted(found, key=lambda a: ranked.index(a.label))[:_MOST]
+    top = max(trained, key=lambda e: e.performance or 0)
+    traces: list[dict[str, Any]] = []
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    layout: dict[str, Any] = {
+        "grid": {"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.16, "ygap": 0.42},
+        "height": 40 + 230 * rows,
+        "showlegend": False,
+        "shapes": [],
+    }
+    for place, a in enumerate(shown):
+        suffix = "" if place == 0 else str(place + 1)
+        where = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+        own = [
+            (a.value(e.asked), e.change_percent or 0.0, f"evaluation {e.number}, {per_cent(e.change_percent)}")
+            for e in points
+        ]
+        own = [(plain(x, 24) if isinstance(x, str) else x, y, text) for x, y, text in own if x is not None]
+        traces.append(marks(a.label, own, BLUE, "circle", **where))
+        traces[-1]["marker"] |= {"size": 5, "opacity": 0.6}
+        if (x := a.value(top.asked)) is not None:
+            best = (
+                plain(x, 24) if isinstance(x, str) else x,
+                top.change_percent or 0.0,
+                f"best, evaluation {top.number}",
+            )
+            traces.append(marks("best", [best], GREEN, "star", **where) | {"meta": None})
+            traces[-1]["marker"] |= {"size": 13, "opacity": 1, "line": {"color": INK, "width": 1}}
+        layout[f"xaxis{suffix}"] = axis(
+            a.label, type="category" if a.choices else "log" if a.log else "linear", nticks=4
+        )
+        layout[f"yaxis{suffix}"] = {
+            "zeroline": False,
+            "ticksuffix": " %",
+            "matches": "y" if place else None,
+            "nticks": 5,
+        }
+        layout["shapes"].append(level(0, xref=f"x{suffix} domain", yref=f"y{suffix}"))
+    more = f" The {len(shown)} that matter most, of {len(found)}." if len(shown) < len(found) else ""
+    words = f"The change by the value tried, the most important parameter first; the star is the best evaluation.{more}"
+    drawn = picture(traces, layout, words, 0)
+    return Picture(drawn.figure, words, len(points), len(trained))
+
+
+def parallel(data: StudyData) -> Picture:
+    """Every candidate as a line across all axes: the best tenth, the others, and those that failed."""
+    trained, found = _trained(data)
+    failed = [e for e in data.evaluations if e.phase == "train" and e.failed]
+    if not trained or len(found) < 2:
+        return nothing("This takes candidates of at least two parameters.")
+    ranked = sorted(trained, key=lambda e: e.performance or 0.0, reverse=True)
+    tenth = max(len(ranked) // 10, 1)
+    lines = LIMIT // (len(found) + 1)
+    groups = (
+        ("others", ranked[tenth:], QUIET, "solid", 0.35, 1.0),
+        ("failed", failed, RED, "dot", 0.8, 1.2),
+        (f"best tenth ({tenth})", ranked[:tenth], BLUE, "solid", 0.8, 1.8),
+        ("best", ranked[:1], INK, "solid", 1.0, 3.0),
+    )
+    traces, shown = [], 0
+    for name, own, colour, dash, opacity, width in groups:
+        if not own:
+            continue
+        drawn = evenly(own, lines)
+        shown += len(drawn) if name != "best" else 0
+        x: list[float | None] = []
+        y: list[float | None] = []
+        text: list[str] = []
+        for e in drawn:
+            x += [*range(len(found)), None]
+            y += [*(a.place(e.asked) for a in found), None]
+            about = f"evaluation {e.number}, {'failed' if e.failed else per_cent(e.change_percent)}"
+            text += [*(f"{about}<br>{plain(a.label)} {_value(a, e)}" for a in found), ""]
+        trace = line(name, x, y, colour, dash=dash, width=width, opacity=opacity, text=text)
+        trace["hovertemplate"] = "%{text}<extra></extra>"
+        if name == "best":
+            trace |= {"mode": "lines+markers", "marker": {"symbol": "star", "size": 11, "color": INK}}
+        traces.append(trace)
+    ends = [
+        {"text": plain(end, 14), "x": place, "y": y, "yanchor": anchor, "showarrow": False, "font": {"size": 11}}
+        for place, a in enumerate(found)
+        for end, y, anchor in zip(a.ends, (-0.02, 1.02), ("top", "bottom"), strict=True)
+    ]
+    layout = {
+        "xaxis": {
+            "tickvals": list(range(len(found))),
+            "ticktext": [plain(_short(a.label), 26) for a in found],
+            "tickangle": -30,
+            "automargin": True,
+            "zeroline": False,
+            "range": [-0.3, len(found) - 0.7],
+        },
+        "yaxis": {"visible": False, "range": [-0.12, 1.12], "zeroline": False},
+        "annotations": ends,
+        "height": 460,
+    }
+    words = (
+        "Each line is a candidate, each upright axis what it set, from the least to the largest value; "
+        f"{count(len(failed), 'candidate')} failed."
+    )
+    drawn_picture = picture(traces, layout, words, 0)
+    return Picture(drawn_picture.figure, words, shown, len(trained) + len(failed))
+
+
+def importance(data: StudyData) -> Picture:
+    """How much of performance's variation each axis explains by itself; and what ablation found, where it was done."""
+    trained, found = _trained(data)
+    if len(trained) < _ENOUGH:
+        return nothing(f"Importance takes {_ENOUGH} measured candidates; there are {len(trained)}.")
+    ranked = _importance(found, trained)[:_MOST][::-1]
+    labels = [plain(label, 40) for label, dummy, dummy_sign in ranked]
+    bar = {
+        "type": "bar",
+        "orientation": "h",
+        "name": "importance",
+        "meta": "points",
+        "x": [100 * share for dummy, share, dummy_sign in ranked],
+        "y": labels,
+        "text": [f"{100 * share:.0f} %{sign}" for dummy, share, sign in ranked],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "marker": {"color": BLUE},
+        "hovertemplate": "%{y}: %{x:.1f} %<extra></extra>",
+    }
+    layout = {
+        "xaxis": axis(
+            "of the variation of performance explained alone, %", range=[0, 112], tickvals=[0, 25, 50, 75, 100]
+        ),
+        "yaxis": {"automargin": True, "type": "category"},
+        "height": 130 + 26 * len(ranked),
+        "showlegend": False,
+        "bargap": 0.35,
+    }
+    label, share, dummy = ranked[-1]
+    words = (
+        f"{label} explains most by itself, {100 * share:.0f} %. From {count(len(trained), 'measured candidate')}: the "
+        "share of the variance of performance's ranks that lies between groups of like values (epsilon squared, "
+        "corrected for chance). What parameters do only together is not seen. An arrow says which way is better."
+    )
+    return picture([bar], layout, words, len(ranked))
+
+
+def _trained(data: StudyData) -> tuple[list[Evaluation], list[Axis]]:
+    trained = [e for e in data.evaluations if e.phase == "train" and e.performance is not None]
+    return trained, axes(data.study["study"], [e.asked for e in evenly(trained, 200)])
+
+
+def _importance(found: Sequence[Axis], trained: Sequence[Evaluation]) -> list[tuple[str, float, str]]:
+    """(axis, share in [0, 1], arrow towards the better end), the most important first."""
+    ranks = _ranks([e.performance or 0.0 for e in trained])
+    shares = [(a.label, *_explained(a, trained, ranks)) for a in found]
+    return sorted(shares, key=lambda entry: -entry[1])
+
+
+def _explained(a: Axis, trained: Sequence[Evaluation], ranks: Sequence[float]) -> tuple[float, str]:
+    pairs = [(value, rank) for e, rank in zip(trained, ranks, strict=True) if (value := a.value(e.asked)) is not None]
+    groups: dict[Any, list[float]] = defaultdict(list)
+    if a.choices:
+        for value, rank in pairs:
+            groups[value].append(rank)
+    else:
+        values = sorted(float(value) for value, dummy in pairs)
+        edges = sorted({values[len(values) * n // _GROUPS] for n in range(1, _GROUPS)}) if values else []
+        for value, rank in pairs:
+            groups[sum(float(value) >= edge for edge in edges)].append(rank)
+    total = len(pairs)
+    if len(groups) < 2 or total <= len(groups):
+        return 0.0, ""
+    mean = sum(rank for dummy, rank in pairs) / total
+    spread = sum((rank - mean) ** 2 for dummy, rank in pairs)
+    between = sum(len(own) * (sum(own) / len(own) - mean) ** 2 for own in groups.values())
+    share = max(1 - (1 - between / spread) * (total - 1) / (total - len(groups)), 0.0) if spread else 0.0
+    if a.choices or share < 0.02:
+        return share, ""
+    means = [sum(own) / len(own) for dummy, own in sorted(groups.items())]
+    if means == sorted(means):
+        return share, " ↑"
+    return share, " ↓" if means == sorted(means, reverse=True) else ""
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks = [0.0] * len(values)
+    for rank, place in enumerate(order):
+        ranks[place] = float(rank)
+    return ranks
+
+
+def _short(label: str) -> str:
+    return label.rpartition(".")[2] if label.count(".") else label
+
+
+def _value(a: Axis, e: Evaluation) -> str:
+    value = a.value(e.asked)
+    return plain(value, 30) if isinstance(value, str) else number(value)

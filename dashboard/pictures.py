@@ -1,0 +1,253 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The pictures of a study, each drawn from its data as it stands: how it went, and how steady the hosts were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from . import configuration_pictures, parameter_pictures
+from .drawing import (
+    BLUE,
+    FAILED,
+    GREEN,
+    INK,
+    ORANGE,
+    PHASES,
+    QUIET,
+    SERIES,
+    Picture,
+    Point,
+    Trace,
+    axis,
+    evenly,
+    level,
+    line,
+    marks,
+    nothing,
+    picture,
+    plain,
+    rolling_mean,
+)
+from .queries import Evaluation, StudyData
+from .words import count, number, per_cent
+
+_EPISODE = 10  # evaluations, where the study does not say
+
+
+def learning_curve(data: StudyData) -> Picture:
+    """Every evaluation's change against its host's baseline, with the smoothed way of training and the best so far."""
+    traces = [_of_phase(phase, data.evaluations, _change_by_number(data.evaluations)) for phase in _phases(data)]
+    if not traces:
+        return nothing("Nothing has been measured yet.")
+    trained = [
+        (e.number, e.change_percent) for e in data.evaluations if e.phase == "train" and e.change_percent is not None
+    ]
+    changes = [change for dummy, change in trained]
+    words = [f"{count(len(data.evaluations), 'evaluation')} so far."]
+    if trained:
+        window = max(5, len(trained) // 25)
+        smooth = evenly(list(zip((n for n, dummy in trained), rolling_mean(changes, window), strict=True)), 500)
+        traces.append(
+            line(f"mean of the last {window} in training", *zip(*smooth, strict=True), colour=ORANGE, width=3)
+        )
+        best = _best_so_far(trained)
+        traces.append(line("best so far", *zip(*best, strict=True), colour=GREEN, dash="dash", line_shape="hv"))
+        words.append(
+            f"Training began at {per_cent(changes[0])} against the baseline, its last {min(window, len(changes))} "
+            f"evaluations had a mean of {per_cent(smooth[-1][1])}; the best single one, number {best[-2][0]}, "
+            f"made {per_cent(best[-1][1])}."
+        )
+    failures = _failures(data)
+    if failures:
+        floor = min(min(trace["y"]) for trace in traces)
+        points = [(e.number, floor, _about(e)) for e in failures]
+        traces.append(marks("failed", points, *FAILED))
+        words.append(f"{number(len(failures))} failed; they stand at the lower edge.")
+    layout = {
+        "xaxis": axis("evaluation"),
+        "yaxis": axis("change against the host's baseline, %", ticksuffix=" %"),
+        "shapes": [level(0)],
+        "annotations": [_named_level("baseline", 0)],
+    }
+    return picture(traces, layout, " ".join(words), _measured(data))
+
+
+def stability(data: StudyData) -> Picture:
+    """Performance against stability, by phase, with the candidates that no other beats in both."""
+    placed = {e.id: (e.stability, e.change_percent) for e in data.evaluations if e.stability is not None}
+    placed = {key: point for key, point in placed.items() if point[1] is not None}
+    if not placed:
+        return nothing("No evaluation has told its stability yet.")
+    traces = [_of_phase(phase, data.evaluations, placed) for phase in _phases(data)]
+    traces = [trace for trace in traces if trace["x"]]
+    front = _front([placed[e.id] for e in data.evaluations if e.id in placed and e.phase in ("train", "race")])
+    words = ["To the right is steadier, higher up is faster."]
+    if front:
+        traces.insert(
+            0, line("unbeaten in both", *zip(*front, strict=True), colour=INK, dash="dot", width=1.5, line_shape="vh")
+        )
+        words.append(f"{count(len(front), 'candidate')} of training and race unbeaten in both.")
+    failures = _failures(data)
+    if failures:
+        low, high = min(y for dummy, y in placed.values()), max(y for dummy, y in placed.values())
+        first, last = failures[0].number, failures[-1].number
+        heights = [low + (high - low) * (e.number - first) / max(last - first, 1) for e in failures]
+        left = min(x for x, dummy in placed.values()) - 0.05
+        traces.append(marks("failed", [(left, y, _about(e)) for e, y in zip(failures, heights, strict=True)], *FAILED))
+        words.append(
+            f"{number(len(failures))} failed and have neither; they stand at the left edge, the first ones lowest."
+        )
+    layout = {
+        "xaxis": axis("stability, from 0 to 1"),
+        "yaxis": axis("change against the host's baseline, %", ticksuffix=" %"),
+        "shapes": [level(0)],
+    }
+    return picture(traces, layout, " ".join(words), _measured(data))
+
+
+def episodes(data: StudyData) -> Picture:
+    """The mean reward of each episode of training, with the least and the largest in it."""
+    size = max(int((data.study["study"].get("training_config") or {}).get("max_steps_per_episode") or _EPISODE), 1)
+    rewards = [e.reward for e in data.evaluations if e.phase == "train" and e.reward is not None]
+    parts = [rewards[start : start + size] for start in range(0, len(rewards), size)]
+    if not parts:
+        return nothing("The first episode has not begun.")
+    means = [fmean(part) for part in parts]
+    shown = evenly(list(enumerate(means)), 2000)
+    places = [place for place, dummy in shown]
+    spread = {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(parts[place]) - means[place] for place in places],
+        "arrayminus": [means[place] - min(parts[place]) for place in places],
+        "color": QUIET,
+        "thickness": 1,
+        "width": 0,
+    }
+    trace = line("mean reward", [place + 1 for place in places], [mean for dummy, mean in shown], BLUE)
+    trace |= {"mode": "lines+markers", "marker": {"symbol": "circle", "size": 7, "color": BLUE}, "meta": "points"}
+    if len(places) <= 200:
+        trace["error_y"] = spread
+    layout = {
+        "xaxis": axis(f"episode of {size} evaluations", rangemode="tozero"),
+        "yaxis": axis("mean reward"),
+        "showlegend": False,
+    }
+    unfinished = f"; the last one has {len(parts[-1])} of {size} so far" if len(parts[-1]) < size else ""
+    words = (
+        f"{count(len(parts), 'episode')}{unfinished}. Mean reward {number(means[0])} in the first, "
+        f"{number(means[-1])} in the last."
+    )
+    if "error_y" in trace:
+        words += " Thin lines reach from the least to the largest reward."
+    return picture([trace], layout, words, len(parts))
+
+
+def drift(data: StudyData) -> Picture:
+    """How each host's baseline moved while the study ran: what the first measurement was, in per cent of change."""
+    measured: dict[str, list[Evaluation]] = {}
+    for e in data.evaluations:
+        if e.phase in ("baseline", "control") and e.metric:
+            measured.setdefault(e.host, []).append(e)
+    if not measured:
+        return nothing("No baseline has been measured yet.")
+    many = len(measured) > len(SERIES)
+    traces, last = [], {}
+    for place, (host, own) in enumerate(measured.items()):
+        colour, symbol, dash = (QUIET, "circle", "solid") if many else SERIES[place]
+        own = evenly(own, max(2000 // len(measured), 2))
+        changes = [(e.metric / own[0].metric - 1) * 100 for e in own if e.metric and own[0].metric]
+        last[host] = changes[-1]
+        trace = line(plain(host, 30), [e.number for e in own], changes, colour, dash=dash, width=1 if many else 2)
+        trace |= {
+            "mode": "lines+markers",
+            "meta": "points",
+            "marker": {"symbol": symbol, "size": 4 if many else 8, "color": colour},
+            "text": [_about(e) for e in own],
+            "hovertemplate": "%{text}<extra></extra>",
+        }
+        traces.append(trace)
+    far = max(last, key=lambda host: abs(last[host]))
+    total = sum(map(len, measured.values()))
+    words = (
+        f"{count(total, 'measurement')} of the hosts' own values on {count(len(measured), 'host')}. "
+        f"Farthest from its first one is {far}, at {per_cent(last[far])}."
+    )
+    layout = {
+        "xaxis": axis("evaluation"),
+        "yaxis": axis("metric against the first baseline, %", ticksuffix=" %"),
+        "shapes": [level(0)],
+        "showlegend": not many,
+    }
+    return picture(traces, layout, words, total)
+
+
+def _phases(data: StudyData) -> list[str]:
+    there = {e.phase for e in data.evaluations if e.performance is not None}
+    return [phase for phase in PHASES if phase in there]
+
+
+def _change_by_number(evaluations: Sequence[Evaluation]) -> dict[int, tuple[float, float]]:
+    return {e.id: (e.number, e.change_percent) for e in evaluations if e.change_percent is not None}
+
+
+def _of_phase(phase: str, evaluations: Sequence[Evaluation], places: dict[int, tuple[float, float]]) -> Trace:
+    own = [e for e in evaluations if e.phase == phase and e.id in places]
+    points: list[Point] = [(*places[e.id], _about(e)) for e in own]
+    best = max(points, key=lambda point: point[1], default=None)
+    return marks(phase, points, *PHASES[phase], keep=[best[0]] if best else ())
+
+
+def _failures(data: StudyData) -> list[Evaluation]:
+    return [e for e in data.evaluations if e.error is not None]
+
+
+def _measured(data: StudyData) -> int:
+    return sum(e.performance is not None or e.error is not None for e in data.evaluations)
+
+
+def _about(e: Evaluation) -> str:
+    what = (
+        f"failed: {plain(e.error)}"
+        if e.error is not None
+        else f"{per_cent(e.change_percent)}, metric {number(e.metric)}"
+    )
+    return f"evaluation {e.number}, {e.phase}, {plain(e.host, 40)}<br>{what}"
+
+
+def _best_so_far(trained: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Where the best changed, and the end."""
+    steps = [trained[0]]
+    for at, change in trained[1:]:
+        if change > steps[-1][1]:
+            steps.append((at, change))
+    return [*steps, (trained[-1][0], steps[-1][1])]
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those of which no other is at least as good in both, from the steadiest on."""
+    front: list[tuple[float, float]] = []
+    for point in sorted(points, reverse=True):
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    return front
+
+
+def _named_level(text: str, y: float) -> dict[str, object]:
+    return {"text": text, "x": 1, "xref": "paper", "xanchor": "right", "y": y, "yanchor": "bottom", "showarrow": False}
+
+
+PICTURES: dict[str, Callable[[StudyData], Picture]] = {
+    "learning_curve": learning_curve,
+    "stability": stability,
+    "episodes": episodes,
+    "best": configuration_pictures.best,
+    "parameters": parameter_pictures.parameters,
+    "parallel": parameter_pictures.parallel,
+    "importance": parameter_pictures.importance,
+    "drift": drift,
+    "evidence": configuration_pictures.evidence,
+}

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Figures, times and verdicts as people read them: the filters of the templates. static/words.js says the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+NOTHING = "\N{EN DASH}"
+PHASES = {
+    "baseline": "measuring the baseline",
+    "control": "measuring the baseline again",
+    "train": "training",
+    "race": "racing the best candidates",
+    "verify": "proving the best candidate",
+    "ablate": "leaving out what does not help",
+    "ended": "ended",
+}
+VERDICTS = {
+    "improved": "Improved",
+    "no_improvement": "No improvement",
+    "failed": "Failed",
+    "stopped": "Stopped",
+}
+
+
+def number(value: Any) -> str:
+    """Four significant digits, thousands apart, and no exponent where people would not write one."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return NOTHING if value is None or isinstance(value, float) else str(value)
+    size = abs(value)
+    if (value == int(value) or size >= 1000) and size < 1e15:
+        return _minus(f"{value:,.0f}")
+    return _minus(f"{value:.4g}")
+
+
+def per_cent(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return _minus(f"{value:+,.1f} %" if abs(value) < 1000 else f"{value:+,.0f} %")
+
+
+def duration(seconds: float | None) -> str:
+    """The two largest units: "4 min 46 s"."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def moment(value: datetime | str | None) -> Markup | str:
+    """A moment in UTC that a browser can say in the reader's own time."""
+    if not value:
+        return NOTHING
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return str(value)
+    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    return Markup('<time datetime="{}">{} UTC</time>').format(
+        at.isoformat(timespec="seconds"), at.strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
+def phase(name: str | None) -> str:
+    return PHASES.get(name or "", name or NOTHING)
+
+
+def verdict(name: str | None) -> str:
+    return VERDICTS.get(name or "", "Running" if not name else name.replace("_", " "))
+
+
+def count(how_many: int | None, noun: str) -> str:
+    """ "1 host", "1,200 hosts"."""
+    return f"{number(how_many or 0)} {noun}{'' if how_many == 1 else 's'}"
+
+
+def sentence(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """What is known, in one sentence that claims no more than has been proved."""
+    result = study.get("result") or {}
+    metric = study.get("metric") or "the metric"
+    match status.get("verdict"):
+        case "improved":
+            return f"{metric} {gain(result)}, proved in {count(result.get('pairs'), 'pair')}."
+        case "no_improvement":
+            return "Nothing better than the hosts' own values was proved: keep them."
+        case "failed":
+            return "The study ended early, and nothing was learned."
+        case "stopped":
+            return "Stopped before the end: nothing was proved, and the hosts have their own values."
+    best = status.get("best_percent")
+    if best is None:
+        return "No candidate has been measured yet."
+    if best <= 0:
+        return f"Nothing better than the baseline so far; the best candidate makes {per_cent(best)} of {metric}."
+    return f"Best so far {per_cent(best)} of {metric} in a single evaluation: not yet significant."
+
+
+def gain(result: Mapping[str, Any]) -> str:
+    """The improvement with its interval, as in "+58.0 % (95 % interval +51.2 % to +66.0 %)"."""
+    improvement, interval = result.get("improvement"), result.get("interval")
+    if not interval:
+        return per_cent(improvement)
+    low, high = map(per_cent, interval)
+    return f"{per_cent(improvement)} ({100 * result.get('confidence', 0.95):.3g} % interval {low} to {high})"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "number": number,
+    "per_cent": per_cent,
+    "duration": duration,
+    "moment": moment,
+    "phase": phase,
+    "verdict": verdict,
+    "count": count,
+    "sentence": sentence,
+    "gain": gain,
+}
