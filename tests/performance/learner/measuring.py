@@ -88,6 +88,21 @@ def fleet(seed: int, parameters: int, *, hosts: int = 4, loads: Sequence[float] 
     return found
 
 
+def evaluated(
+    number: int, job: Job, asked: Candidate, metric: float | None, observations: Mapping[str, float]
+) -> Evaluation:
+    """As the trainer records it; without a metric it failed."""
+    measurement = Measurement(
+        actual={name: kernel_text(value) for name, value in asked.items()},
+        metric=metric,
+        observations=dict(observations),
+        error="the benchmark failed" if metric is None else None,
+    )
+    return Evaluation(
+        number, job, job.host or "", measurement, score(measurement, BASELINE, "maximise", RewardWeights())
+    )
+
+
 @dataclass
 class Bench:
     """Evaluates candidates as `learner.search` wants it, and keeps all it measured.
@@ -133,19 +148,8 @@ class Bench:
         performance = surface.performance(asked)
         observations = there.observations(self._load, self._random)
         ratio = self._noise(surface, asked)
-        measurement = Measurement(
-            actual={name: kernel_text(value) for name, value in asked.items()},
-            metric=None if performance is None else BASELINE * math.exp(performance + ratio),
-            observations=observations,
-            error="benchmark failed" if performance is None else None,
-        )
-        evaluation = Evaluation(
-            number + 1,
-            Job(phase, values, there.name),
-            there.name,
-            measurement,
-            score(measurement, BASELINE, "maximise", RewardWeights()),
-        )
+        metric = None if performance is None else BASELINE * math.exp(performance + ratio)
+        evaluation = evaluated(number + 1, Job(phase, values, there.name), asked, metric, observations)
         self.evaluations.append(evaluation)
         self.shares.append(surface.share(asked))
         return evaluation

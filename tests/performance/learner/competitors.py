@@ -1,0 +1,230 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Other algorithms on the same surfaces: Optuna's samplers, SMAC3, plain PPO, random search.
+
+Each gets what suits it best, as its documentation or a trial on other surfaces than the table's says; none gets less
+than ours: the space with its kinds, scales and steps, the default with its performance (0, for nothing), one candidate
+at a time. What is proposed against a constraint is repaired before it is measured, and told as proposed.
+
+| algorithm | is | a failed evaluation is told as |
+|---|---|---|
+| random | uniform over the unit cube | nothing |
+| tpe | Optuna's TPESampler, multivariate | pruned, which TPE ranks below all others |
+| gp | Optuna's GPSampler | the worst performance so far, and a constraint that does not hold |
+| cmaes | Optuna's CmaEsSampler with margin; choices are whole numbers to it | the worst performance so far |
+| smac | SMAC3, its setting for noise (repeats what is best up to 3 times) | crashed, with the worst cost so far |
+| ppo-plain | Stable-Baselines3's PPO, n_steps 64, batch 32, learning rate 1e-3 | a failure's reward |
+
+Of variants (CMA-ES from the default or from the centre, failures as infeasible or as the worst value, SMAC3's GP or its
+forest) the table has the one that was better on other surfaces (seeds 200 and up, 64/8).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Candidate, SearchSpace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation
+
+from .measuring import Bench
+
+Algorithm = Callable[[Bench, int, int], None]  # bench, budget, seed
+
+
+def random(bench: Bench, budget: int, seed: int) -> None:
+    generator = np.random.default_rng([seed, 1])
+    for dummy in range(budget):
+        bench([bench.space.decode(generator.random(bench.space.size))])
+
+
+def tpe(bench: Bench, budget: int, seed: int) -> None:
+    import optuna
+
+    _optuna(bench, budget, optuna.samplers.TPESampler(multivariate=True, seed=seed), failure="pruned")
+
+
+def gp(bench: Bench, budget: int, seed: int) -> None:
+    import optuna
+
+    _optuna(bench, budget, optuna.samplers.GPSampler(seed=seed), failure="infeasible")
+
+
+def gp_worst(bench: Bench, budget: int, seed: int) -> None:
+    import optuna
+
+    _optuna(bench, budget, optuna.samplers.GPSampler(seed=seed), failure="worst")
+
+
+def cmaes(bench: Bench, budget: int, seed: int) -> None:
+    import optuna
+
+    _optuna(bench, budget, optuna.samplers.CmaEsSampler(with_margin=True, seed=seed), failure="worst", ordinal=True)
+
+
+def _optuna(bench: Bench, budget: int, sampler: Any, *, failure: str, ordinal: bool = False) -> None:
+    """failure: how one is told: "pruned", "worst" (performance so far), "infeasible" (and a broken constraint)."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    space, kinds = bench.space, {_name(axis): _distribution(axis, ordinal) for axis in bench.space.axes}
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    default = {_name(axis): _number(axis, bench.surface.default, space, ordinal=ordinal) for axis in space.axes}
+    known = optuna.trial.create_trial(params=default, distributions=kinds, value=0.0)
+    if failure == "infeasible":
+        known.set_constraint("works", -1.0)
+    study.add_trial(known)
+    worst = 0.0
+    for dummy in range(budget):
+        trial = study.ask(kinds)
+        (evaluation,) = bench([_candidate(space, trial.params, ordinal=ordinal)])
+        performance = evaluation.score.performance
+        worst = min(worst, math.inf if performance is None else performance)
+        if failure == "infeasible":
+            trial.set_constraint("works", -1.0 if performance is not None else 1.0)
+        if performance is None and failure == "pruned":
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, worst if performance is None else performance)
+
+
+def _distribution(axis: Axis, ordinal: bool) -> Any:
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    if axis.choices and not ordinal:
+        return CategoricalDistribution(axis.choices)
+    return IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=1 if axis.log else int(axis.step))
+
+
+def _name(axis: Axis) -> str:
+    return f"{axis.parameter}[{axis.element}]"
+
+
+def _number(axis: Axis, values: Candidate, space: SearchSpace, *, ordinal: bool) -> Any:
+    number = axis.decode(float(space.encode(values)[space.axes.index(axis)]))
+    return axis.choices[int(number)] if axis.choices and not ordinal else int(number)
+
+
+def _candidate(space: SearchSpace, chosen: dict[str, Any], *, ordinal: bool) -> Candidate:
+    numbers = [
+        axis.choices.index(chosen[_name(axis)]) if axis.choices and not ordinal else chosen[_name(axis)]
+        for axis in space.axes
+    ]
+    return space.decode(np.array([axis.encode(number) for axis, number in zip(space.axes, numbers, strict=True)]))
+
+
+def _steps(axis: Axis, *values: float) -> list[int]:
+    return [int(value if axis.log else (value - axis.low) / axis.step) for value in values]
+
+
+def smac_blackbox(bench: Bench, budget: int, seed: int) -> None:
+    from smac import BlackBoxFacade
+
+    # A GP: wants costs on a scale on which differences mean the same everywhere.
+    _smac(bench, budget, seed, BlackBoxFacade, cost=lambda performance: -performance)
+
+
+def smac_forest(bench: Bench, budget: int, seed: int) -> None:
+    from smac import HyperparameterOptimizationFacade
+
+    # A random forest on the logarithm of costs, which therefore have to be above 0.
+    _smac(bench, budget, seed, HyperparameterOptimizationFacade, cost=lambda performance: math.exp(-performance))
+
+
+def _smac(bench: Bench, budget: int, seed: int, facade: Any, cost: Callable[[float], float]) -> None:
+    import ConfigSpace as configspace
+    from smac import Scenario
+    from smac.runhistory import StatusType, TrialInfo, TrialValue
+
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    space = bench.space
+    default = {_name(axis): _number(axis, bench.surface.default, space, ordinal=False) for axis in space.axes}
+    kinds = [
+        configspace.CategoricalHyperparameter(_name(axis), axis.choices, default_value=default[_name(axis)])
+        if axis.choices
+        # SMAC knows no steps: it searches their number.
+        else configspace.UniformIntegerHyperparameter(
+            _name(axis),
+            *_steps(axis, axis.low, axis.high),
+            log=axis.log,
+            default_value=_steps(axis, default[_name(axis)])[0],
+        )
+        for axis in space.axes
+    ]
+
+    def measured(config: Any) -> Evaluation:
+        chosen = dict(config)
+        for axis in space.axes:
+            if not axis.choices and not axis.log:
+                chosen[_name(axis)] = axis.low + chosen[_name(axis)] * axis.step
+        return bench([_candidate(space, chosen, ordinal=False)])[0]
+
+    own = configspace.ConfigurationSpace(seed=seed)
+    own.add(kinds)
+    with tempfile.TemporaryDirectory() as folder:
+        # One trial more than the budget: the default's, which is told for nothing.
+        scenario = Scenario(own, n_trials=budget + 1, seed=seed, output_directory=Path(folder))
+        optimiser = facade(scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=False)
+        worst = cost(0.0)
+        for number in range(budget):
+            info = optimiser.ask()
+            if number == 0:
+                optimiser.tell(
+                    TrialInfo(own.get_default_configuration(), seed=info.seed), TrialValue(cost(0.0)), save=False
+                )
+            performance = measured(info.config).score.performance
+            value = worst if performance is None else cost(performance)
+            worst = max(worst, value)
+            status = StatusType.CRASHED if performance is None else StatusType.SUCCESS
+            optimiser.tell(info, TrialValue(value, status=status), save=False)
+    logging.disable(logging.NOTSET)
+
+
+class _Surface(gymnasium.Env):  # type: ignore[misc, type-arg]
+    """A candidate a step, its reward, and nothing to observe: as plain as PPO can have it."""
+
+    def __init__(self, bench: Bench, budget: int) -> None:
+        self._bench, self._left = bench, budget
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (bench.space.size,), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        reward = 0.0
+        if self._left:  # SB3 rounds up to whole rollouts
+            self._left -= 1
+            point = (np.clip(action, -1, 1).astype(float) + 1) / 2
+            reward = self._bench([self._bench.space.decode(point)])[0].score.reward
+        return np.zeros(1, np.float32), reward, True, False, {}
+
+
+def ppo_plain(bench: Bench, budget: int, seed: int) -> None:
+    from stable_baselines3 import PPO
+
+    env = _Surface(bench, budget)
+    PPO("MlpPolicy", env, n_steps=64, batch_size=32, learning_rate=1e-3, seed=seed, device="cpu").learn(budget)
+
+
+COMPETITORS: dict[str, Algorithm] = {
+    "random": random,
+    "ppo-plain": ppo_plain,
+    "tpe": tpe,
+    "cmaes": cmaes,
+    "gp": gp,
+    "gp-worst": gp_worst,
+    "smac-blackbox": smac_blackbox,
+    "smac-forest": smac_forest,
+}

@@ -1,0 +1,53 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What the shares of many surfaces come to, and Markdown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The median of the paired differences on the surfaces that both were on, with its 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+    surfaces: int
+
+
+def difference(ours: Mapping[int, float], other: Mapping[int, float]) -> Difference | None:
+    """`other` minus `ours`, both by surface: below 0, ours is better. None with fewer than five in common."""
+    common = sorted(ours.keys() & other.keys())
+    gaps = np.array([other[surface] - ours[surface] for surface in common])
+    if len(gaps) < 5:
+        return None
+    if np.ptp(gaps) == 0:
+        return Difference(float(gaps[0]), float(gaps[0]), float(gaps[0]), len(gaps))
+    found = stats.bootstrap((gaps,), np.median, n_resamples=9999, rng=1, method="percentile").confidence_interval
+    return Difference(float(np.median(gaps)), float(found.low), float(found.high), len(gaps))
+
+
+def quartile(values: Sequence[float]) -> float:
+    return float(np.quantile(values, 0.25))
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose columns line up."""
+    lines = [list(head), ["-" * len(cell) for cell in head], *map(list, rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+    lines[1] = ["-" * width for width in widths]
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines
+    )
+
+
+def rounded(value: float) -> str:
+    """A share as the tables show it: .93, 1.00, -.12."""
+    return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.2f}"
