@@ -105,6 +105,13 @@ class Stretch:
         return math.sqrt(float(self.weights @ self._noises))
 
     @property
+    def scatter(self) -> float | None:
+        """The noise as the points alone tell it; None of a single one."""
+        if len(self.points) < 2:
+            return None
+        return math.sqrt(float(self.weights @ self._squares) / (len(self.points) - 1))
+
+    @property
     def speed(self) -> float:
         """Variance of a step as a share of the noise's."""
         return float(self.weights @ _SPEEDS)
@@ -220,6 +227,16 @@ class Drift:
     def noise(self) -> float:
         """Standard deviation of a measurement around the level."""
         return self._stretches[-1].noise
+
+    @property
+    def scatter(self) -> float | None:
+        """The same as the measurements since the last jump tell it, and nothing else; None of a single one."""
+        return self._stretches[-1].scatter
+
+    @property
+    def freedom(self) -> int:
+        """How many measurements tell that, beyond the first."""
+        return len(self._stretches[-1].points) - 1
 
     @property
     def speed(self) -> float:

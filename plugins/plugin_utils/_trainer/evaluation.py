@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from .._study.space import Value
 
-Phase = Literal["baseline", "control", "train", "race", "verify"]
+Phase = Literal["baseline", "control", "train", "race", "verify", "ablate"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class Evaluation:
     """A job that was done (or failed): by whom, what came of it, and how good that is.
 
     number: from 1 in the order in which they ended; 0 for a job that its host took with it when it went away.
+    place: the same among those of its host.
     """
 
     number: int
@@ -90,6 +91,14 @@ class Evaluation:
     host: str
     measurement: Measurement
     score: Score
+    place: int = 0
+
+    @classmethod
+    def of(cls, values: Mapping[str, Value], reward: float | None) -> Evaluation:
+        """Of a function instead of a host: the higher the better, None if it failed. Give log ratios if you can."""
+        measurement = Measurement(metric=reward, error="it failed" if reward is None else None)
+        score = Score(reward, None, 0.0 if reward is None else reward)
+        return cls(1, Job("train", values), "", measurement, score)
 
     @property
     def failed(self) -> bool:
