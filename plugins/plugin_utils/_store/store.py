@@ -78,13 +78,15 @@ class StudyRecord:
 
         return _write(engine, reopen)
 
-    def add_host(self, name: str, facts: dict[str, Any], baseline_values: dict[str, str]) -> None:
-        """A host that takes part; one that has done so before is from now on as it is now."""
+    def add_host(self, name: str, facts: dict[str, Any], baseline_values: dict[str, str], after: int = 0) -> None:
+        """A host that takes part. One that has done so before, and has changed, is another one after that number."""
 
         def add(session: Session) -> int:
             known = session.scalar(select(HostRow).where(HostRow.study_id == self.study_id, HostRow.name == name))
             row = known or HostRow(study_id=self.study_id, name=name)
-            row.facts, row.baseline_values, row.lost = facts, dict(baseline_values), None
+            if row.facts != facts:
+                row.facts, row.baseline_values, row.changed_after = facts, dict(baseline_values), after
+            row.lost = None
             session.add(row)
             session.flush()
             return row.id
@@ -101,8 +103,8 @@ class StudyRecord:
 
         _write(self._engine, lose)
 
-    def set_doing(self, name: str, doing: str) -> None:
-        """What the host is at from now on."""
+    def set_doing(self, name: str, doing: str | None) -> None:
+        """What the host is at from now on; None once it has left."""
         since = datetime.now(UTC)
 
         def change(session: Session) -> None:

@@ -64,7 +64,8 @@ class StudyRow(Base):
 class HostRow(Base):
     """A host of a study: `facts` is what sysctl_info found, `baseline_values` what the host itself had.
 
-    doing: what it is at now ("train 12", "waits", …), and `since` when.
+    doing: what it is at now ("train 12", "waits", …), and `since` when. changed_after: a host that was started again
+    while the run had stopped is another one since the evaluation of this number.
     """
 
     __tablename__ = "hosts"
@@ -77,16 +78,18 @@ class HostRow(Base):
     lost: Mapped[str | None]
     doing: Mapped[str | None]
     since: Mapped[datetime | None]
+    changed_after: Mapped[int | None]
 
 
 class EvaluationRow(Base):
     """One evaluation.
 
-    `asked` are the values of the candidate, `actual` what the kernel kept of them. `performance` is the log ratio to
-    the host's baseline (above 0 is better), `strain` what went wrong on the host, `stability_parts` the factors of the
-    stability that follow from it, `seconds` the duration of each stage. A failed one has an `error` and no
-    metric. `noise` is the standard deviation of `performance`, `level` the host's baseline at that time in the metric's
-    unit, `ended_early` whether the benchmark was ended because the candidate would not matter, its metric an estimate.
+    `asked` are the values of the candidate, or of the host itself (`own_values`), `actual` what the kernel kept of them.
+    `performance` is the log ratio to the host's baseline (above 0 is better), `strain` what went wrong on the host,
+    `stability_parts` the factors of the stability that follow from it, `seconds` the duration of each stage. A failed
+    one has an `error` and no metric. `noise` is the standard deviation of `performance`, `level` the host's baseline at
+    that time in the metric's unit, `ended_early` whether the benchmark was ended because the candidate would not
+    matter, its metric an estimate.
     """
 
     __tablename__ = "evaluations"
@@ -101,6 +104,7 @@ class EvaluationRow(Base):
     number: Mapped[int]
     phase: Mapped[str] = mapped_column(String(16))
     pair: Mapped[int | None]
+    own_values: Mapped[bool | None]
     asked: Mapped[dict[str, Any]]
     actual: Mapped[dict[str, Any]]
     metric: Mapped[float | None]

@@ -19,6 +19,7 @@ from .._study.study import Study
 from .._wire import Disconnected, Line
 from .evaluation import Evaluation, Job, Measurement, Score
 from .host import Host, Ticket, differing_values, shared
+from .past import Past
 from .reward import with_all_objectives
 
 
@@ -34,7 +35,8 @@ class Fleet:
     """Evaluates jobs on the hosts that connect; measure() and wait_for_baselines() block, and raise Ended.
 
     The callbacks are called as things happen, one at a time; what `on_evaluation` returns is sent to the host's worker
-    as progress. A StoreError from a callback ends the study. `hosts` are those that are ready now.
+    as progress. A StoreError from a callback ends the study. `hosts` are those that are ready now. past: what was done
+    already, when the run goes on.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class Fleet:
         on_news: Callable[[str, str], None] = lambda name, text: None,
         on_doing: Callable[[str, str | None], None] = lambda name, doing: None,
         on_ending: Callable[[str, str], None] = lambda name, text: None,
+        past: Past | None = None,
     ) -> None:
-        self._study = study
+        self._study, self._past = study, past or Past()
         self._awaited = set(expected)
         self._on_host, self._on_lost, self._on_evaluation, self._on_news = on_host, on_lost, on_evaluation, on_news
         self._on_doing, self._on_ending = on_doing, on_ending
@@ -61,7 +64,7 @@ class Fleet:
         self._ended: Ended | None = None
         self._notices: list[str] = []
         self._result: dict[str, Any] | None = None
-        self._number = 0
+        self._number = self._past.number
         self._last_lost = ""
         self.hosts: dict[str, Host] = {}
 
@@ -75,7 +78,9 @@ class Fleet:
         tickets = [Ticket(job) for job in jobs]
         with self._changed:
             for ticket in tickets:
-                if ticket.job.host is None:
+                if done := self._past.answer(ticket.job):
+                    ticket.evaluation = done
+                elif ticket.job.host is None:
                     self._queue.append(ticket)
                 elif ticket.job.host in self.hosts:
                     self.hosts[ticket.job.host].own.append(ticket)
@@ -205,9 +210,15 @@ class Fleet:
                     return (
                         f"exploration: cautious starts from one place, and {differing}; tune {name} in a run of its own"
                     )
-            host.own.extend(Ticket(Job("baseline", None, name)) for dummy in range(self._study.baseline_evaluations))
+            known = self._past.hosts.get(name)
+            if known and known.is_still(facts):
+                host = known
+            missing = self._study.baseline_evaluations - len(host.baseline_metrics)
+            host.own.extend(Ticket(Job("baseline", None, name)) for dummy in range(missing))
             with self._recorded():
                 self._on_host(host)
+                if known and host is not known:
+                    self._on_news(name, "it was started again, or changed, since the run stopped: a new baseline")
             self.hosts[name] = host
         return None
 
@@ -257,7 +268,7 @@ class Fleet:
                 host.take(self._study, ticket.job.phase, measurement)
             score = host.compare(self._study, measurement)
             self._number += 1
-            evaluation = Evaluation(self._number, ticket.job, name, measurement, score)
+            evaluation = Evaluation(self._number, ticket.job, name, measurement, score, host.done)
             with self._recorded():
                 progress = self._on_evaluation(evaluation)
                 while host.news:

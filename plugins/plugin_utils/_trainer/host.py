@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._study.study import Study
-from .drift import TYPICAL_SPEED, Drift
+from .drift import TYPICAL_SPEED, Drift, Estimate
 from .evaluation import Evaluation, Job, Measurement, Score
 from .reward import figure, percent, reward
 
 _LARGE_DRIFT = 0.05
+_FACTS = ("boot_id", "network_namespace", "kernel", "cpus", "memory_bytes", "values")
 
 
 @dataclass
@@ -29,7 +30,10 @@ class Ticket:
 
 @dataclass
 class Host:
-    """A host that is ready. `done` counts its evaluations, `drift` knows its baseline (see drift.py, reward.figure)."""
+    """A host that is ready. `done` counts its evaluations, `drift` knows its baseline (see drift.py, reward.figure).
+
+    doubt: how far it is off the other hosts, if it is (see outliers.py). news: what the user is to be told of it.
+    """
 
     name: str
     facts: dict[str, Any]
@@ -41,6 +45,7 @@ class Host:
     doing: str | None = None
     since_control: int = 0
     baseline_failures: int = 0
+    doubt: float = 0.0
     news: list[str] = field(default_factory=list)
     _first: tuple[float, float] = (1.0, 0.0)
     _told_of_drift: bool = False
@@ -66,19 +71,43 @@ class Host:
                 f"compared to the baseline of its own time, and there are more controls"
             )
 
+    def recall(self, study: Study, evaluation: Evaluation) -> None:
+        """The same for an evaluation of an earlier run of the trainer, which has been told."""
+        self.done += 1
+        if evaluation.job.phase == "control":
+            self.since_control = 0
+        elif evaluation.job.host is None:
+            self.since_control += 1
+        if evaluation.job.values is None:
+            self.take(study, evaluation.job.phase, evaluation.measurement)
+            self.news.clear()
+
+    def is_still(self, facts: Mapping[str, Any]) -> bool:
+        """Whether it is as it was: not booted since, on the same hardware, with the same values of its own."""
+        return all(self.facts.get(fact) == facts.get(fact) for fact in _FACTS)
+
     def _drifts(self) -> bool:
         sure = 3 * self.drift.now(self.done).uncertainty
         return abs(self.drift.change) > max(_LARGE_DRIFT, sure) and self.drift.speed > TYPICAL_SPEED
 
     def compare(self, study: Study, measurement: Measurement) -> Score:
         """How good a measurement is, beside the baseline as far as it is known now."""
+        return self._compared(study, measurement, self.drift.now(self.done) if self.drift.known else None)
+
+    def in_hindsight(self, study: Study, evaluation: Evaluation) -> Evaluation:
+        """The evaluation compared to what the baseline was then, as is known now from the controls before and after."""
+        if not self.drift.known or not evaluation.place:
+            return evaluation
+        score = self._compared(study, evaluation.measurement, self.drift.then(evaluation.place))
+        return replace(evaluation, score=score)
+
+    def _compared(self, study: Study, measurement: Measurement, baseline: Estimate | None) -> Score:
         found = figure(study, measurement)
-        if found is None or not self.drift.known:
+        if found is None or baseline is None:
             return reward(measurement, None, study.reward)
-        here = self.drift.now(self.done)
-        scored = reward(measurement, found - here.level, study.reward)
-        noise = math.hypot(self.drift.noise, here.uncertainty)
-        return replace(scored, noise=noise, level=self.metric_at(study, here.level))
+        scored = reward(measurement, found - baseline.level, study.reward)
+        noise = math.hypot(self.drift.noise, baseline.uncertainty, self.doubt)
+        return replace(scored, noise=noise, level=self.metric_at(study, baseline.level))
 
     def metric_at(self, study: Study, level: float) -> float:
         """A level of the baseline in the unit of the reward_metric."""

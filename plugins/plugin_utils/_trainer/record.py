@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from .._store.store import StudyRecord
 from .._study.study import Study
 from .evaluation import Evaluation
 from .host import Host
+from .noise import Forecast, foresee
+from .outliers import Watcher, penalised
+from .past import Past
+from .reward import figure
+
+_LOOK_INTERVAL = 5  # training evaluations; looking takes milliseconds, while a host waits
 
 
 class Record:
@@ -21,12 +29,16 @@ class Record:
     planned: how many evaluations the run will have had in all, as far as can be told now.
     """
 
-    def __init__(self, study: Study, store: StudyRecord) -> None:
+    def __init__(self, study: Study, store: StudyRecord, past: Past | None = None) -> None:
+        past = past or Past()
         self._study, self._store = study, store
-        self.evaluations: list[Evaluation] = []
-        self.hosts: dict[str, Host] = {}
+        self.evaluations: list[Evaluation] = list(past.evaluations)
+        self.hosts: dict[str, Host] = dict(past.hosts)
+        self._before = len(self.evaluations)
         self._present: set[str] = set()
         self.store_seconds = 0.0
+        self.watcher = Watcher()
+        self.forecast: Forecast | None = None
         self._began = 0.0
 
     @property
@@ -38,6 +50,28 @@ class Record:
     def trained(self) -> list[Evaluation]:
         return [evaluation for evaluation in self.evaluations if evaluation.job.phase == "train"]
 
+    def in_hindsight(self) -> list[Evaluation]:
+        """The same with all that is known now: of the hosts' drift, and of candidates that are unstable."""
+        return penalised([self.hosts[e.host].in_hindsight(self._study, e) for e in self.trained()])
+
+    def foretell(self) -> Sequence[str]:
+        """Once the baselines are there: how noisy they are and what can be found in such noise, a line each."""
+        measured = [e for e in self.evaluations if e.job.phase == "baseline" and not e.failed]
+        figures = {
+            host: [figure(self._study, e.measurement) or 0.0 for e in measured if e.host == host]
+            for host in sorted(self._present)
+        }
+        seconds = [e.measurement.seconds.get("benchmark", 0.0) for e in measured]
+        self.forecast = foresee(self._study, figures, max(len(figures), 1), fmean(seconds)) if seconds else None
+        return self.forecast.lines if self.forecast else ()
+
+    def _look_at_hosts(self) -> None:
+        news, doubts = self.watcher.look(self.in_hindsight(), {name: host.drift for name, host in self.hosts.items()})
+        for name, text in news:
+            self.hosts[name].news.append(text)
+        for name, host in self.hosts.items():
+            host.doubt = doubts.get(name, 0.0)
+
     def enter(self, phase: str) -> None:
         self._store.enter(phase, self.planned)
 
@@ -45,7 +79,8 @@ class Record:
         self.hosts[host.name] = host
         self._present.add(host.name)
         self._began = self._began or time.monotonic()
-        self._store.add_host(host.name, host.facts, host.baseline_values)
+        number = self.evaluations[-1].number if self.evaluations else 0
+        self._store.add_host(host.name, host.facts, host.baseline_values, after=number)
 
     def on_lost(self, name: str, reason: str) -> None:
         self._present.discard(name)
@@ -70,6 +105,7 @@ class Record:
             number=evaluation.number,
             phase=job.phase,
             pair=job.pair,
+            own_values=job.values is None,
             asked=dict(job.values or self.hosts[evaluation.host].baseline_values),
             actual=measurement.actual,
             metric=measurement.metric,
@@ -88,6 +124,8 @@ class Record:
             error=measurement.error,
         )
         self.store_seconds += time.monotonic() - started
+        if job.phase == "train" and evaluation.number % _LOOK_INTERVAL == 0:
+            self._look_at_hosts()
         return self._progress(evaluation)
 
     def _progress(self, evaluation: Evaluation) -> dict[str, Any]:
@@ -95,7 +133,7 @@ class Record:
         performances = [e.score.performance for e in self.trained() if e.score.performance is not None]
         done = len(self.evaluations)
         # The other hosts are, on average, in the middle of an evaluation: at the beginning that makes a difference.
-        pace = (time.monotonic() - self._began) / (done + (len(self.hosts) - 1) / 2)
+        pace = (time.monotonic() - self._began) / (done - self._before + (len(self._present) - 1) / 2)
         own = evaluation.score.performance
         return {
             "number": done,
