@@ -84,7 +84,7 @@ class HostRow(Base):
 class EvaluationRow(Base):
     """One evaluation.
 
-    `asked` are the values of the candidate, or of the host itself (`own_values`), `actual` what the kernel kept of them.
+    `asked` are the values of the candidate, or the host's own (`own_values`), `actual` what the kernel kept of them.
     `performance` is the log ratio to the host's baseline (above 0 is better), `strain` what went wrong on the host,
     `stability_parts` the factors of the stability that follow from it, `seconds` the duration of each stage. A failed
     one has an `error` and no metric. `noise` is the standard deviation of `performance`, `level` the host's baseline at
