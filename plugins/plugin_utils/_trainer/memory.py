@@ -1,0 +1,96 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What the learner knows beside what this run of the trainer measures: its own past, and other studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from .._store import store as in_store
+from .._store.store import StudyRecord
+from .._study.space import Value
+from .._study.study import Study
+from .checkpoint import Checkpoints
+from .earlier import earlier_studies, is_shared, translated
+from .evaluation import Evaluation
+from .past import Past
+from .snapshot import Snapshot
+
+Tell = Callable[[str], None]
+
+
+class Memory:
+    """What is remembered for the learner of one run."""
+
+    def __init__(self, engine: Engine, study: Study, store: StudyRecord, past: Past, checkpoints: Checkpoints) -> None:
+        self._engine, self._study, self._study_id, self._started = engine, study, store.study_id, store.started
+        self._checkpoints = checkpoints
+        self.past = past
+        self._read: dict[int, int] = {}
+        self._keeps = True
+
+    # Its own past
+
+    @property
+    def history(self) -> list[Evaluation]:
+        return self.past.trained
+
+    def snapshot(self, tell: Tell) -> Snapshot | None:
+        """The latest that can be used; without one, the evaluations alone must do."""
+        if not self.history:
+            return None
+        found = self._checkpoints.latest(tell)
+        if found and int(found.state["seen"]) > len(self.history):
+            tell(
+                f"the checkpoint knows {found.state['seen']} evaluations, the store {len(self.history)}: it is not used"
+            )
+            return None
+        return found
+
+    def keep(self, snapshot: Snapshot, tell: Tell) -> None:
+        """A disk that is full costs the snapshots, and not the run."""
+        if not self._keeps:
+            return
+        try:
+            self._checkpoints.write(snapshot)
+        except OSError as error:
+            self._keeps = False
+            tell(f"no checkpoints from here on ({error.strerror}): to go on later will take the learner longer")
+
+    # Other studies
+
+    def known(self, own: Mapping[str, Value], tell: Tell) -> list[Evaluation]:
+        """The evaluations of the studies that `warm_start` names. own: the host's values, where those say nothing."""
+        found: list[Evaluation] = []
+        for row in earlier_studies(in_store.studies(self._engine), self._study, self._study_id, tell):
+            evaluations = in_store.evaluations(self._engine, row.id)
+            found += translated(self._study, row, in_store.hosts(self._engine, row.id), evaluations, own, tell)
+        return found
+
+    def news(self) -> Sequence[Evaluation]:
+        """With `share`: what other runs of this study have measured since this was asked last.
+
+        Without, and while the store is away: nothing.
+        """
+        if not self._study.share:
+            return []
+        try:
+            return self._news()
+        except SQLAlchemyError:
+            return []
+
+    def _news(self) -> list[Evaluation]:
+        found: list[Evaluation] = []
+        for row in in_store.studies(self._engine):
+            if row.id == self._study_id or not is_shared(row, self._study, self._started):
+                continue
+            new = in_store.evaluations(self._engine, row.id, after=self._read.get(row.id, 0))
+            if new:
+                self._read[row.id] = new[-1].id
+                hosts = in_store.hosts(self._engine, row.id)
+                found += translated(self._study, row, hosts, new, {}, lambda text: None)
+        return found
