@@ -114,7 +114,7 @@ def _one_thread() -> None:
 
 
 def _key(task: Task) -> tuple[str, ...]:
-    digest = searches.surface_of(Cell.parse(task.cell), task.surface)[1]
+    digest = searches.digest(Cell.parse(task.cell), task.surface)
     return (task.algorithm, searches.version(task.algorithm), task.cell, str(task.surface), digest)
 
 

@@ -31,9 +31,9 @@ BASELINE = 100.0
 class Noise:
     """What a measurement adds to the performance, as log ratios (0.03 is about 3 %).
 
-    sigma: standard deviation. uneven: by how much the noise may differ between points (0: nowhere; 1: a third to three
-    times sigma). drift: standard deviation, over 100 evaluations, of a random walk of the host, which the baseline that
-    controls track does not follow. tails: how often a measurement is an outlier with five times the noise.
+    sigma: standard deviation. uneven: how much it differs between points (0: not at all; 1: a third to three times).
+    drift: how far each host's random walk comes in 100 evaluations. tails: the share of measurements that are outliers,
+    with five times the noise.
     """
 
     sigma: float
@@ -115,6 +115,7 @@ class Bench:
     noise: Noise
     seed: int
     load_lasts: int = 10
+    history: Sequence[Evaluation] = ()  # of an earlier study, which those who can may learn from
     evaluations: list[Evaluation] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)  # noise-free, of each evaluation, for the host and load it met
 
@@ -122,7 +123,7 @@ class Bench:
         self._random = np.random.default_rng([self.seed, 77])
         self._loads = np.random.default_rng([self.seed, 78])
         self._tilt = np.random.default_rng([self.seed, 79]).normal(size=self.space.size)
-        self._walk = 0.0
+        self._walks = {host.name: 0.0 for host in self.hosts}
         self._load = self._next_load()
 
     @property
@@ -147,20 +148,20 @@ class Bench:
         asked = surface.default if values is None else values
         performance = surface.performance(asked)
         observations = there.observations(self._load, self._random)
-        ratio = self._noise(surface, asked)
+        ratio = self._noise(surface, asked, there.name)
         metric = None if performance is None else BASELINE * math.exp(performance + ratio)
         evaluation = evaluated(number + 1, Job(phase, values, there.name), asked, metric, observations)
         self.evaluations.append(evaluation)
         self.shares.append(surface.share(asked))
         return evaluation
 
-    def _noise(self, surface: Surface, values: Candidate) -> float:
+    def _noise(self, surface: Surface, values: Candidate, host: str) -> float:
         """The same draws for every candidate; where the noise is uneven they are scaled by where the candidate is."""
         normal, tail, step = self._random.normal(), self._random.random(), self._random.normal()
-        self._walk += self.noise.drift / 10 * step
+        self._walks[host] += self.noise.drift / 10 * step
         where = (surface.space.encode(values) - 0.5) @ self._tilt / max(np.linalg.norm(self._tilt), 1e-9)
         scale = 3.0 ** (self.noise.uneven * float(np.clip(3 * where, -1, 1)))
-        return self._walk + self.noise.sigma * scale * (5.0 if tail < self.noise.tails else 1.0) * normal
+        return self._walks[host] + self.noise.sigma * scale * (5.0 if tail < self.noise.tails else 1.0) * normal
 
     def _next_load(self) -> float:
         return float(self._loads.choice(list(self.hosts[0].surfaces)))

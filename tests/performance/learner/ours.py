@@ -5,13 +5,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
 
-from .measuring import Bench
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.ideas import Ideas
+
+from .measuring import BASELINE, Bench, evaluated
 
 
-def ppo(bench: Bench, budget: int, seed: int) -> None:
-    raise NotImplementedError
+def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
+    # Here, so that other algorithms can be run while ours is being worked on.
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import learner
+
+    differing = len(bench.hosts) > 1
+    default = bench.surface.default
+    baselines = [evaluated(1, Job("baseline", None, host.name), default, BASELINE, {}) for host in bench.hosts]
+    learner.search(
+        bench.space,
+        Fleet(bench),
+        budget=budget,
+        seed=seed,
+        own=default,
+        metrics=["memory_used_percent", "cpu_usage"] if differing else [],
+        contexts={host.name: [host.kind] for host in bench.hosts} if differing else None,
+        known=[*baselines, *bench.history],
+        ideas=ideas,
+    )
 
 
-OURS: dict[str, Callable[[Bench, int, int], None]] = {"ppo": ppo}
+class Fleet:
+    """Hosts at work, each of which takes the next candidate as soon as it has ended one."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._waiting: deque[Candidate] = deque()
+        self._idle = deque(host.name for host in bench.hosts)
+        self._busy: deque[tuple[str, Candidate]] = deque()
+        self.slots = len(bench.hosts)
+
+    def submit(self, candidates: Sequence[Candidate]) -> None:
+        self._waiting.extend(candidates)
+        while self._waiting and self._idle:
+            self._busy.append((self._idle.popleft(), self._waiting.popleft()))
+
+    def collect(self) -> list[Evaluation]:
+        host, candidate = self._busy.popleft()
+        self._idle.append(host)
+        return [self._bench.measure(candidate, "train", host)]
+
+
+OURS: dict[str, Callable[[Bench, int, int], None]] = {
+    "ppo": partial(search, ideas=Ideas()),
+    **{f"without {idea.name}": partial(search, ideas=Ideas(**{idea.name: False})) for idea in fields(Ideas)},
+}

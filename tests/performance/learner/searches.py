@@ -26,14 +26,14 @@ from typing import Any
 import numpy as np
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _trainer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RACE_ROUNDS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.race import race
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
 
-from . import competitors
-from .measuring import Bench, Noise, alike, evaluated
+from . import competitors, ours
+from .measuring import Bench, Host, Noise, alike, evaluated, fleet
 from .ours import OURS
-from .surfaces import Surface, draw
+from .surfaces import draw, related
 
 RACED = 3
 TRAINER = Path(next(iter(_trainer.__path__)))
@@ -42,22 +42,38 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """evaluations/parameters, and the noise."""
+    """evaluations/parameters, and the noise. kind: what is special of it.
+
+    | kind | the surface |
+    |---|---|
+    | plain | drawn from its seed |
+    | cold | the second one of a related pair |
+    | warm | the same, and 64 evaluations of the first one by the same algorithm are known |
+    | hosts | four hosts that differ |
+    | loads | four hosts that differ, under a load that changes |
+    """
 
     evaluations: int
     parameters: int
     sigma: float = 0.03
+    kind: str = "plain"
 
     @classmethod
     def parse(cls, text: str) -> Cell:
-        """From `64/8`, or `64/8@10` with 10 % noise."""
-        size, dummy, percent = text.partition("@")
+        """From `64/8`, `64/8@10` with 10 % noise, or `warm:32/8`."""
+        kind, dummy, size = text.rpartition(":")
+        size, dummy, percent = size.partition("@")
         evaluations, parameters = map(int, size.split("/"))
-        return cls(evaluations, parameters, float(percent or 3) / 100)
+        return cls(evaluations, parameters, float(percent or 3) / 100, kind or "plain")
 
     def __str__(self) -> str:
+        kind = "" if self.kind == "plain" else f"{self.kind}:"
         percent = "" if self.sigma == 0.03 else f"@{self.sigma * 100:g}"
-        return f"{self.evaluations}/{self.parameters}{percent}"
+        return f"{kind}{self.evaluations}/{self.parameters}{percent}"
+
+    @property
+    def of_fleet(self) -> bool:
+        return self.kind in ("hosts", "loads")
 
 
 ALGORITHMS = {**OURS, **competitors.COMPETITORS}
@@ -68,7 +84,7 @@ _PACKAGES = {"tpe": "optuna", "gp": "optuna", "cmaes": "optuna", "smac": "smac",
 def version(algorithm: str) -> str:
     """Changes when the algorithm may: of ours with the code that learns, of the others with package and adapter."""
     if algorithm in OURS:
-        return _code(*sorted({*TRAINER.glob("learn*.py"), *TRAINER.glob("surrogate*.py"), *_LEARNER}))
+        return _code(*_with_imports(TRAINER / "learner.py"), Path(ours.__file__))
     package = next((name for prefix, name in _PACKAGES.items() if algorithm.startswith(prefix)), None)
     adapter = _code(Path(competitors.__file__))
     return f"{package} {importlib.metadata.version(package)} {adapter}" if package else adapter
@@ -76,32 +92,48 @@ def version(algorithm: str) -> str:
 
 @cache
 def recommendation_version() -> str:
-    return _code(TRAINER / "recommendation.py", *sorted(TRAINER.glob("surrogate*.py")))
+    return _code(*_with_imports(TRAINER / "recommendation.py"))
 
 
-_LEARNER = (TRAINER / "environment.py", TRAINER / "algorithms.py", Path(__file__).with_name("ours.py"))
+def _with_imports(path: Path) -> list[Path]:
+    """A module of the trainer and those beside it that it imports, and these import."""
+    found, waiting = set(), [path]
+    while waiting:
+        path = waiting.pop()
+        if path.exists() and path not in found:
+            found.add(path)
+            statements = ast.walk(ast.parse(path.read_text()))
+            nearby = [s for s in statements if isinstance(s, ast.ImportFrom) and s.level == 1 and s.module]
+            waiting += [path.with_name(f"{statement.module}.py") for statement in nearby]
+    return sorted(found)
 
 
 def _code(*paths: Path) -> str:
-    """A digest of the code, comments and the docstring of each file apart."""
+    """A digest of the code, comments and each file's own docstring apart."""
     digest = hashlib.sha256()
     for path in paths:
-        if path.exists():
-            tree = ast.parse(path.read_text())
-            digest.update("\n".join(ast.unparse(statement) for statement in tree.body[1:]).encode())
+        body = ast.parse(path.read_text()).body[1:]
+        digest.update("\n".join(ast.unparse(statement) for statement in body).encode())
     return digest.hexdigest()[:8]
 
 
 @cache
-def surface_of(cell: Cell, number: int) -> tuple[Surface, str]:
-    """The surface and a digest of what it is and how it is measured: rows of another one are not ours."""
-    surface = draw(number, cell.parameters)
+def hosts_of(cell: Cell, number: int) -> list[Host]:
+    if cell.of_fleet:
+        return fleet(number, cell.parameters, loads=(-0.5, 0.0, 0.5) if cell.kind == "loads" else (0.0,))
+    if cell.kind == "plain":
+        return alike(draw(number, cell.parameters))
+    return alike(related(number, cell.parameters)[1])
+
+
+@cache
+def digest(cell: Cell, number: int) -> str:
+    """Of what the surface is and how it is measured: rows of another one are not ours."""
+    bench = Bench(hosts_of(cell, number), Noise(cell.sigma), seed=number)
     points = np.random.default_rng(0).random((8, cell.parameters))
-    bench = Bench(alike(surface), Noise(cell.sigma), seed=number)
-    measured = [e.measurement.metric for e in bench([surface.space.decode(point) for point in points])]
-    return surface, hashlib.sha256(
-        repr((surface.default, surface.best, surface.optimum, measured)).encode()
-    ).hexdigest()[:8]
+    measured = [e.measurement.metric for e in bench([bench.space.decode(point) for point in points])]
+    surface = bench.surface
+    return hashlib.sha256(repr((surface.default, surface.best, surface.optimum, measured)).encode()).hexdigest()[:8]
 
 
 def key(row: Row) -> tuple[str, ...]:
@@ -110,8 +142,11 @@ def key(row: Row) -> tuple[str, ...]:
 
 def search(algorithm: str, cell: Cell, number: int) -> Row:
     """Run `algorithm` on surface `number`; its noise, and its own random choices, are of the same seed."""
-    surface, digest = surface_of(cell, number)
-    bench = Timed(alike(surface), Noise(cell.sigma), seed=number)
+    bench = Timed(hosts_of(cell, number), Noise(cell.sigma), seed=number)
+    if cell.kind == "warm":
+        earlier = Bench(alike(related(number, cell.parameters)[0]), Noise(cell.sigma), seed=number)
+        ALGORITHMS[algorithm](earlier, 64, number)
+        bench.history = earlier.evaluations
     began, cpu = time.perf_counter(), time.process_time()
     ALGORITHMS[algorithm](bench, cell.evaluations, number)
     seconds = time.perf_counter() - began - bench.seconds
@@ -122,13 +157,14 @@ def search(algorithm: str, cell: Cell, number: int) -> Row:
         "version": version(algorithm),
         "cell": str(cell),
         "surface": number,
-        "digest": digest,
+        "digest": digest(cell, number),
         "seconds": round(seconds, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
         "failed": sum(evaluation.failed for evaluation in bench.evaluations),
+        "late": fmean(bench.shares[-cell.evaluations // 4 :]),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "tried": [
-            [list((e.job.values or {}).values()), e.measurement.metric and round(e.measurement.metric, 6)]
+            [e.host, list((e.job.values or {}).values()), e.measurement.metric and round(e.measurement.metric, 6)]
             for e in bench.evaluations
         ],
     }
@@ -148,34 +184,45 @@ class Timed(Bench):
 
 
 def judge(row: Row) -> Row:
-    """The share that the recommended candidate closes: the best of the race, and without the race."""
+    """The share that the recommended candidate closes: the best of the race, and without the race.
+
+    Hosts that differ get each what is best on it, the mean of their shares is taken, and there is no race.
+    """
     cell, number = Cell.parse(row["cell"]), int(row["surface"])
-    surface = surface_of(cell, number)[0]
-    candidates = recommend(surface.space, list(_evaluations(row, surface)), RACED)
-    winner = race(candidates, Bench(alike(surface), Noise(cell.sigma), seed=1_000_000 + number))
-    first = candidates[0] if candidates else None
-    return {
-        **{name: value for name, value in row.items() if name != "tried"},
-        "recommendation": recommendation_version(),
-        "share": surface.share(winner),
-        "unraced": surface.share(first),
-    }
+    hosts = hosts_of(cell, number)
+    evaluations = list(_evaluations(row, hosts[0]))
+    if cell.of_fleet:
+        share = unraced = fmean(_share_of(host, [e for e in evaluations if e.host == host.name]) for host in hosts)
+    else:
+        surface = next(iter(hosts[0].surfaces.values()))
+        candidates = recommend(surface.space, evaluations, RACED)
+        winner = _raced(candidates, Bench(hosts, Noise(cell.sigma), seed=1_000_000 + number))
+        share, unraced = surface.share(winner), surface.share(candidates[0] if candidates else None)
+    about = {name: value for name, value in row.items() if name != "tried"}
+    return {**about, "recommendation": recommendation_version(), "share": share, "unraced": unraced}
 
 
-def race(candidates: Sequence[Candidate], bench: Bench) -> Candidate | None:
-    """The one with the best mean of fresh measurements, which are not part of the budget; those that fail are out."""
-    means = []
-    for candidate in candidates:
-        performances = [bench.measure(candidate, "race").score.performance for dummy in range(RACE_ROUNDS)]
-        means.append(-np.inf if None in performances else fmean(p for p in performances if p is not None))
-    return candidates[int(np.argmax(means))] if means and max(means) > -np.inf else None
+def _share_of(host: Host, evaluations: Sequence[Evaluation]) -> float:
+    """The mean over the host's loads."""
+    space = next(iter(host.surfaces.values())).space
+    first = next(iter(recommend(space, evaluations, 1)), None)
+    return fmean(surface.share(first) for surface in host.surfaces.values())
 
 
-def _evaluations(row: Row, surface: Surface) -> Iterator[Evaluation]:
+def _raced(candidates: Sequence[Candidate], bench: Bench) -> Candidate | None:
+    """By the trainer's own race, whose measurements are fresh and not part of the budget."""
+    if not candidates:
+        return None
+    measure = lambda jobs: [bench.measure(job.values, job.phase, job.host) for job in jobs]  # noqa: E731
+    return race(candidates, [host.name for host in bench.hosts], measure, seed=bench.seed)[0]
+
+
+def _evaluations(row: Row, first: Host) -> Iterator[Evaluation]:
     """As they were, from the row."""
-    for number, (values, metric) in enumerate(row["tried"], start=1):
-        asked = dict(zip(surface.space.parameters, values, strict=True))
-        yield evaluated(number, Job("train", asked, "bench1"), asked, metric, {})
+    parameters = next(iter(first.surfaces.values())).space.parameters
+    for number, (host, values, metric) in enumerate(row["tried"], start=1):
+        asked = dict(zip(parameters, values, strict=True))
+        yield evaluated(number, Job("train", asked, host), asked, metric, {})
 
 
 def read(path: Path) -> Iterator[Row]:

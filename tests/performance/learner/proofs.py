@@ -1,0 +1,116 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""How often the proof errs: whole simulated studies in which nothing matters (A/A), and gains that are really there.
+
+An A/A study is trained on noise alone: random candidates of eight parameters on 1, 2 or 4 hosts, recommended, raced and
+proved by the trainer's own code. Its noise is drawn: 0.5 to 10 %, three times more or less of it from one end of the
+space to the other, drift of up to twice the noise over 100 evaluations, one measurement of fifty an outlier. What it
+must not end in is `improved`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.race import race
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.verification import prove
+from scipy import stats
+
+from . import tables
+from .measuring import Bench, Host, Noise
+from .shapes import Effect
+from .surfaces import Surface
+
+TRAINING = 40
+HOSTS = (1, 2, 4)
+Row = dict[str, Any]
+
+
+def study(pairs: int) -> Study:
+    kinds: list[dict[str, Any]] = [
+        *({"param": f"net.synthetic.log{at}", "min": 16, "max": 65536, "log": True} for at in range(3)),
+        *({"param": f"net.synthetic.linear{at}", "min": 0, "max": 100} for at in range(2)),
+        *({"param": f"net.synthetic.choice{at}", "choices": ["reno", "cubic", "bbr"]} for at in range(2)),
+        {"param": "net.synthetic.bool", "type": "bool"},
+    ]
+    return Study.model_validate(
+        {
+            "workload_name": "aa",
+            "reward_metric": "throughput",
+            "benchmark_command": "true",
+            "action_space": kinds,
+            "training_config": {"total_timesteps": TRAINING},
+            "verification": {"pairs": pairs},
+        }
+    )
+
+
+def level(space: Any, gain: float) -> Surface:
+    """Every candidate but the default is as good as any other: better by `gain`, a log ratio."""
+    default = space.decode(np.full(space.size, 0.3))
+    at = space.encode(default)
+    effect = Effect("level", gain, tuple(range(space.size)), lambda x: (x != at).any(axis=1).astype(float))
+    return Surface("level", space, default, [effect], [], None, np.zeros(space.size), optimum=gain or 1.0)
+
+
+def aa_study(seed: int) -> Row:
+    """One whole A/A study."""
+    random = np.random.default_rng([seed, 5])
+    sigma = math.exp(random.uniform(math.log(0.005), math.log(0.1)))
+    noise = Noise(sigma, uneven=random.uniform(0, 1), drift=random.uniform(0, 2) * sigma, tails=0.02)
+    wanted = study(pairs=40)
+    surface = level(wanted.space, 0.0)
+    names, bench = _bench(surface, HOSTS[seed % len(HOSTS)], noise, seed)
+    bench([wanted.space.decode(random.random(wanted.space.size)) for dummy in range(TRAINING)])
+    candidates = recommend(wanted.space, bench.evaluations, wanted.verification.candidates)
+    winner = race(candidates, names, _measure(bench), seed=seed)[0]
+    if winner is None:
+        raise RuntimeError("no winner, though nothing fails here")
+    proof = prove(winner, names, _measure(bench), wanted, seed=seed)
+    return {"kind": "aa", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.pairs)}
+
+
+def gain_study(seed: int, gain: float = 0.05, sigma: float = 0.03) -> Row:
+    """A candidate that is really better, proved within 40 pairs."""
+    wanted = study(pairs=40)
+    surface = level(wanted.space, math.log1p(gain))
+    names, bench = _bench(surface, HOSTS[seed % len(HOSTS)], Noise(sigma), seed)
+    proof = prove(wanted.space.decode(np.full(wanted.space.size, 0.7)), names, _measure(bench), wanted, seed=seed)
+    return {"kind": "gain", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.pairs)}
+
+
+def _bench(surface: Surface, hosts: int, noise: Noise, seed: int) -> tuple[list[str], Bench]:
+    fleet = [Host(f"bench{at + 1}", {0.0: surface}, kind=0.0) for at in range(hosts)]
+    return [host.name for host in fleet], Bench(fleet, noise, seed)
+
+
+def _measure(bench: Bench) -> Callable[[Sequence[Job]], list[Evaluation]]:
+    return lambda jobs: [bench.measure(job.values, job.phase, job.host) for job in jobs]
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = []
+    for kind, words in (("aa", "nothing matters"), ("gain", "5 % better, 3 % noise")):
+        for hosts in (None, *HOSTS):
+            own = [row for row in rows if row["kind"] == kind and hosts in (None, row["hosts"])]
+            if own:
+                found = sum(row["improved"] for row in own)
+                interval = stats.binomtest(found, len(own)).proportion_ci()
+                pairs = [row["pairs"] for row in own]
+                lines.append(
+                    [
+                        words,
+                        "all" if hosts is None else str(hosts),
+                        str(len(own)),
+                        f"{found / len(own):.1%} ({interval.low:.1%} to {interval.high:.1%})",
+                        f"{np.median(pairs):.0f} (at most {max(pairs)})",
+                    ]
+                )
+    return tables.markdown(["simulated studies", "hosts", "studies", "`improved` (95 %)", "pairs, median"], lines)
