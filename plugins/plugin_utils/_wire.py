@@ -8,14 +8,16 @@ Every message is one JSON object on one line with a `kind`. A worker sends
     hello        host                                it is there, and getting ready
     ready        host, facts                         it can evaluate; `facts` is what `sysctl_info` said
     measurement  job, measurement                    the answer to a job
-    farewell     reason                              it leaves before the end
+    restored     ending                              its host has its own values back: the answer to `restore`
+    farewell     reason, stopped, ending             it leaves; `ending` says what its host has now, where that is known
 
 and the trainer answers
 
-    job          job, phase, values, number, of      evaluate these values
+    job          phase, values, bound                evaluate these values; `bound`: see _trainer/futility.py
     progress     (see _trainer/record.py)            how the last evaluation looks from the whole study
     notice       text                                one line for the user
     refused      reason                              this host may not take part
+    restore                                          end the benchmark, and put the host's own values back now
     end          result                              the study is over
 """
 

@@ -18,6 +18,7 @@ from .._study.parameters import kernel_text
 from .._study.study import Study
 from .._wire import Disconnected, Line
 from .evaluation import Evaluation, Job, Measurement, Score
+from .futility import Futility
 from .host import Host, Ticket, differing_values, shared
 from .past import Past
 from .reward import with_all_objectives
@@ -65,6 +66,9 @@ class Fleet:
         self._notices: list[str] = []
         self._result: dict[str, Any] | None = None
         self._number = self._past.number
+        self._futility = Futility(study)
+        for evaluation in self._past.evaluations:
+            self._futility.see(evaluation)
         self._last_lost = ""
         self.hosts: dict[str, Host] = {}
 
@@ -256,7 +260,9 @@ class Fleet:
         with self._changed:
             self._running[name] = ticket
             self._tell(name, f"{ticket.job.phase} {self._number + len(self._running)}")
-        line.send("job", phase=ticket.job.phase, values=dict(ticket.job.values or self.hosts[name].baseline_values))
+            host = self.hosts[name]
+            bound = self._futility.bound(host, ticket.job)
+        line.send("job", phase=ticket.job.phase, values=dict(ticket.job.values or host.baseline_values), bound=bound)
 
     def _settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
         progress: dict[str, Any] = {}
@@ -269,6 +275,7 @@ class Fleet:
             score = host.compare(self._study, measurement)
             self._number += 1
             evaluation = Evaluation(self._number, ticket.job, name, measurement, score, host.done)
+            evaluation = self._futility.see(evaluation)
             with self._recorded():
                 progress = self._on_evaluation(evaluation)
                 while host.news:

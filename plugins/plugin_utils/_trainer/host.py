@@ -99,6 +99,8 @@ class Host:
         if not self.drift.known or not evaluation.place:
             return evaluation
         score = self._compared(study, evaluation.measurement, self.drift.then(evaluation.place))
+        if evaluation.measurement.ended_early:  # what is uncertain of it does not go away
+            score = replace(score, noise=max(score.noise or 0.0, evaluation.score.noise or 0.0))
         return replace(evaluation, score=score)
 
     def _compared(self, study: Study, measurement: Measurement, baseline: Estimate | None) -> Score:

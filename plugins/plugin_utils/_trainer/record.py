@@ -144,4 +144,5 @@ class Record:
             "best": math.expm1(max(performances)) * 100 if performances else None,
             "left": max(self.planned - done, 0) * pace,
             "error": evaluation.measurement.error,
+            "ended_early": evaluation.measurement.ended_early,
         }

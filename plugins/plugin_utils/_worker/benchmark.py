@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .transport import Completed, Lost, Process, TimedOut, Transport, follow, output_of
+from .bound import Bound
+from .transport import CUT_SHORT, Completed, Lost, Process, TimedOut, Transport, follow, output_of
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
@@ -86,12 +87,16 @@ class Output:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """metric: the result. streamed: what was printed of it before. seconds: how long the benchmark itself ran."""
+    """metric: the result. streamed: what was printed of it before. seconds: how long the benchmark itself ran.
+
+    ended_early: it was ended beyond its bound, and the metric is an estimate.
+    """
 
     metric: float
     streamed: list[float]
     metrics: dict[str, float]
     seconds: float
+    ended_early: bool = False
 
 
 class Benchmark:
@@ -135,10 +140,19 @@ class Benchmark:
             self._keeper.close()
             self._keeper = None
 
-    def run(self, command: str, metric: str, stop: Callable[[], bool] = lambda: False) -> BenchmarkResult:
-        """Run the benchmark once; as soon as `stop()` is true, kill it. Raises BenchmarkFailed or Lost."""
+    def run(
+        self, command: str, metric: str, stop: Callable[[], bool] = lambda: False, bound: Bound | None = None
+    ) -> BenchmarkResult:
+        """Run the benchmark once; as soon as `stop()` is true, or the bound out of reach, kill it.
+
+        Raises BenchmarkFailed or Lost.
+        """
         output = Output(metric)
-        seconds = self._follow(command, output, stop)
+        completed = self._follow(command, output, stop, bound)
+        if completed.code == CUT_SHORT and bound and bound.estimate is not None:
+            return BenchmarkResult(
+                bound.estimate, _finite(output.streamed), output.metrics, completed.seconds, ended_early=True
+            )
         if output.unreadable or not output.streamed:
             raise BenchmarkFailed(
                 f"printed `{metric}: {output.unreadable[:40]}`, which is no number"
@@ -148,7 +162,7 @@ class Benchmark:
         *streamed, result = output.streamed
         if not math.isfinite(result):
             raise BenchmarkFailed(f"printed `{metric}: {result}`, which is no number to compare")
-        return BenchmarkResult(result, [value for value in streamed if math.isfinite(value)], output.metrics, seconds)
+        return BenchmarkResult(result, _finite(streamed), output.metrics, completed.seconds)
 
     def run_once(self, command: str) -> None:
         """Run a setup or teardown command; a daemon that it starts may stay. Raises BenchmarkFailed or Lost."""
@@ -174,33 +188,44 @@ class Benchmark:
         return _ending(completed, output.last_line) if completed.code else None
 
     def _follow(
-        self, command: str, output: Output, stop: Callable[[], bool] = lambda: False, mark: str = _MARK
-    ) -> float:
+        self,
+        command: str,
+        output: Output,
+        stop: Callable[[], bool] = lambda: False,
+        bound: Bound | None = None,
+        mark: str = _MARK,
+    ) -> Completed:
         script = self._script(shlex.split(command), mark)
         process = self._transport.start(["sh", "-c", script], stdin=self._environment)
         finished = False
+
+        def over() -> bool:
+            return stop() or (bound is not None and bound.is_out_of_reach(output.streamed))
+
         try:
             completed = follow(
                 process,
                 output.take,
                 limit=self._timeout + _GRACE,
-                until=lambda: output.group is not None and stop(),
+                until=lambda: output.group is not None and over(),
                 patience=0.1,
             )
-            finished = not stop()
+            finished = not stop() and completed.code != CUT_SHORT
         except TimedOut:
             raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s") from None
         finally:
             if not finished:
                 self._kill(output.group)
             process.close()
-        if not finished:
+        if stop():
             raise BenchmarkFailed("was ended")
+        if not finished:
+            return completed
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
             raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s")
         if completed.code != 0:
             raise BenchmarkFailed(_ending(completed, output.last_line))
-        return completed.seconds
+        return completed
 
     def _script(self, words: list[str], mark: str = _MARK) -> str:
         """The command in a session of its own, whose process group ends with it or at its time limit.
@@ -230,6 +255,10 @@ exit $code
             output_of(self._transport, ["sh", "-c", f"kill -s KILL -- -{group}"], limit=5.0)
         except (Lost, TimedOut, OSError):
             pass  # gone already, or out of reach: then the host's own time limit ends it
+
+
+def _finite(values: Sequence[float]) -> list[float]:
+    return [value for value in values if math.isfinite(value)]
 
 
 def _ending(completed: Completed, last_line: str) -> str:

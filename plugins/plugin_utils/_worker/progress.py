@@ -15,7 +15,8 @@ def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
         outcome = f"failed: {progress['error']}"
     else:
         change = "" if progress["change"] is None else f" ({progress['change']:+.1f} %)"
-        outcome = f"{progress['metric']:.6g} {metric}{change}"
+        early = ", ended early" if progress.get("ended_early") else ""
+        outcome = f"{progress['metric']:.6g} {metric}{change}{early}"
     best = "" if progress["best"] is None else f", best {progress['best']:+.1f} %"
     return f"{place}: {outcome}{best}, {duration(progress['left'])} left"
 

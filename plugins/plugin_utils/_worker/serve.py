@@ -13,6 +13,7 @@ from typing import Any
 from .._study.study import Study
 from .._wire import Line, Message
 from .benchmark import Benchmark, BenchmarkFailed
+from .bound import Bound
 from .guard import Watch
 from .interrupt import Interrupts
 from .progress import progress_line
@@ -34,7 +35,7 @@ class Workplace:
     """All that a worker needs of its host.
 
     apply: puts values on the host and returns those that the kernel kept; raises ApplyFailed.
-    restore: puts the host's own values back, verified. transport: to the host itself, which is watched through it.
+    restore: puts the host's own values back; returns one clause on what was verified. transport: to the host itself, which is watched through it.
     benchmark runs there or on another host; `connect_seconds` is what it took to get there.
     disturbance: why an evaluation with the values that were kept does not count, or None.
     """
@@ -42,7 +43,7 @@ class Workplace:
     host: str
     study: Study
     apply: Callable[[Mapping[str, Any]], dict[str, str]]
-    restore: Callable[[], object]
+    restore: Callable[[], str]
     transport: Transport
     benchmark: Benchmark
     connect_seconds: float
@@ -73,12 +74,18 @@ def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callab
                 show(progress_line(workplace.host, workplace.study.reward_metric, message))
             case "refused":
                 raise Refused(message["reason"])
+            case "restore":
+                ending = workplace.restore()
+                show(f"{workplace.host}: {ending}")
+                line.send("restored", ending=ending)
             case "end":
                 result: dict[str, Any] = message["result"]
                 return result
             case "job":
                 extra["wait"] = time.monotonic() - waiting_since
-                measurement = evaluate(workplace, message, interrupts, tell_once)
+                measurement = evaluate(workplace, message, interrupts, tell_once, line.has_news)
+                if line.has_news():
+                    continue  # the job is off, and what the trainer says or that it is gone comes first
                 measurement["seconds"] |= {name: round(seconds, 4) for name, seconds in extra.items()}
                 extra = {}
                 line.send("measurement", measurement=measurement)
@@ -86,11 +93,15 @@ def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callab
 
 
 def evaluate(
-    workplace: Workplace, job: Message, interrupts: Interrupts, show: Callable[[str], None] = lambda text: None
+    workplace: Workplace,
+    job: Message,
+    interrupts: Interrupts,
+    show: Callable[[str], None] = lambda text: None,
+    called_off: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """One evaluation, as the content of a Measurement. A candidate that fails is a measurement, a lost host is not.
 
-    show: is told what cannot be watched.
+    show: is told what cannot be watched. called_off: as soon as it is true, the benchmark is ended.
     """
     seconds: dict[str, float] = {"apply": 0.0}
     began = time.monotonic()
@@ -104,7 +115,8 @@ def evaluate(
         seconds["apply"] = round(applied - began, 4)
         with interrupts.allowed():
             watch.begin()
-            outcome = _run(workplace, watch, actual, seconds)
+            bound = Bound(job["bound"]) if job.get("bound") else None
+            outcome = _run(workplace, lambda: watch.must_end() or called_off(), bound, actual, seconds)
             watch.end()
     finally:
         watch.end()
@@ -129,14 +141,25 @@ def _watch(workplace: Workplace) -> Watch:
     return Watch(guard, workplace.transport, health)
 
 
-def _run(workplace: Workplace, watch: Watch, actual: Mapping[str, str], seconds: dict[str, float]) -> dict[str, Any]:
+def _run(
+    workplace: Workplace,
+    must_end: Callable[[], bool],
+    bound: Bound | None,
+    actual: Mapping[str, str],
+    seconds: dict[str, float],
+) -> dict[str, Any]:
     """What came of the benchmark: a metric or an error."""
     study = workplace.study
     try:
-        outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric, watch.must_end)
+        outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric, must_end, bound)
     except BenchmarkFailed as error:
         return {"error": f"the benchmark {error}"}
     seconds["benchmark"] = round(outcome.seconds, 4)
     if disturbance := workplace.disturbance(actual):
         return {"error": disturbance}
-    return {"metric": outcome.metric, "streamed": outcome.streamed, "metrics": outcome.metrics}
+    return {
+        "metric": outcome.metric,
+        "streamed": outcome.streamed,
+        "metrics": outcome.metrics,
+        "ended_early": outcome.ended_early,
+    }

@@ -12,6 +12,8 @@ from typing import Protocol
 
 _LONGEST_LINE = 65_536
 _ERROR_TAIL = 4_096
+# No exit code of any command.
+CUT_SHORT = -1000
 
 
 class Lost(Exception):
@@ -24,7 +26,10 @@ class TimedOut(Exception):
 
 @dataclass(frozen=True)
 class Completed:
-    """How a command ended. `errors` is the end of what it wrote to standard error."""
+    """How a command ended; `code` is CUT_SHORT if its end was not awaited.
+
+    errors: the end of what it wrote to standard error.
+    """
 
     code: int
     errors: str
@@ -84,7 +89,7 @@ def follow(
             if pending:
                 on_line(pending.decode(errors="replace"))
             seconds = time.monotonic() - started
-            return Completed(-1 if code is None else code, errors.decode(errors="replace").strip(), seconds)
+            return Completed(CUT_SHORT if code is None else code, errors.decode(errors="replace").strip(), seconds)
         if time.monotonic() - started > limit:
             raise TimedOut(f"did not end within {limit:g} s")
 
