@@ -161,7 +161,7 @@ def _difference(own: str, new: str) -> str:
         return "unchanged"
     before, after = _numbers(own), _numbers(new)
     if before is None or after is None or len(before) != len(after):
-        return "other"
+        return "changed"
     parts = [_ratio(b, a) for b, a in zip(before, after, strict=True)]
     return ", ".join("=" if part == "unchanged" else part for part in parts)
 
@@ -175,7 +175,7 @@ def _ratio(before: float, after: float) -> str:
     if 0.5 < ratio < 2:
         return per_cent((ratio - 1) * 100)
     times = "\N{MULTIPLICATION SIGN}" if ratio >= 2 else "\N{DIVISION SIGN}"
-    return f"{times}{number(max(ratio, 1 / ratio))}"
+    return f"{times}{max(ratio, 1 / ratio):,.3g}"
 
 
 def _numbers(text: str) -> list[float] | None:

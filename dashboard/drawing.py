@@ -66,7 +66,7 @@ def picture(traces: Sequence[Trace], layout: Mapping[str, Any], summary: str, to
 def frame(layout: Mapping[str, Any]) -> dict[str, Any]:
     """The frame of every picture; colours of text and lines are the page's."""
     common = {
-        "margin": {"l": 64, "r": 16, "t": 16, "b": 48},
+        "margin": {"l": 64, "r": 16, "t": 16, "b": 60},
         "height": 380,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
         "hovermode": "closest",
@@ -85,7 +85,7 @@ def marks(
 ) -> Trace:
     """Points as marks, at most LIMIT of them; what is at an x in `keep` stays."""
     shown = thin(points, keep=keep)
-    marker: dict[str, Any] = {"color": colour, "symbol": symbol, "size": 7, "opacity": 0.85}
+    marker: dict[str, Any] = {"color": colour, "symbol": symbol, "size": 7 if len(shown) < 300 else 4, "opacity": 0.85}
     if symbol.endswith("-thin"):
         marker |= {"line": {"color": colour, "width": 2}, "opacity": 1}
     return {
@@ -103,9 +103,17 @@ def marks(
 
 
 def line(
-    name: str, x: Sequence[Any], y: Sequence[Any], colour: str, *, dash: str = "solid", width: float = 2, **more: Any
+    name: str,
+    x: Sequence[Any],
+    y: Sequence[Any],
+    colour: str,
+    *,
+    dash: str = "solid",
+    width: float = 2,
+    shape: str = "linear",
+    **more: Any,
 ) -> Trace:
-    look = {"color": colour, "dash": dash, "width": width}
+    look = {"color": colour, "dash": dash, "width": width, "shape": shape}
     return {"type": "scatter", "mode": "lines", "name": name, "x": list(x), "y": list(y), "line": look, **more}
 
 

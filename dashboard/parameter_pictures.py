@@ -74,6 +74,9 @@ def parameters(data: StudyData) -> Picture:
         layout[f"xaxis{suffix}"] = axis(
             a.label, type="category" if a.choices else "log" if a.log else "linear", nticks=4
         )
+        if a.choices:
+            order = {"categoryorder": "array", "categoryarray": [plain(choice, 24) for choice in a.choices]}
+            layout[f"xaxis{suffix}"] |= order
         layout[f"yaxis{suffix}"] = {
             "zeroline": False,
             "ticksuffix": " %",
@@ -130,7 +133,7 @@ def parallel(data: StudyData) -> Picture:
         "xaxis": {
             "tickvals": list(range(len(found))),
             "ticktext": [plain(_short(a.label), 26) for a in found],
-            "tickangle": -30,
+            "tickangle": 20,
             "automargin": True,
             "zeroline": False,
             "range": [-0.3, len(found) - 0.7],
@@ -138,6 +141,7 @@ def parallel(data: StudyData) -> Picture:
         "yaxis": {"visible": False, "range": [-0.12, 1.12], "zeroline": False},
         "annotations": ends,
         "height": 460,
+        "margin": {"l": 48, "r": 96, "t": 16, "b": 60},
     }
     words = (
         "Each line is a candidate, each upright axis what it set, from the least to the largest value; "
@@ -168,9 +172,7 @@ def importance(data: StudyData) -> Picture:
         "hovertemplate": "%{y}: %{x:.1f} %<extra></extra>",
     }
     layout = {
-        "xaxis": axis(
-            "of the variation of performance explained alone, %", range=[0, 112], tickvals=[0, 25, 50, 75, 100]
-        ),
+        "xaxis": axis("variation explained alone, %", range=[0, 112], tickvals=[0, 25, 50, 75, 100]),
         "yaxis": {"automargin": True, "type": "category"},
         "height": 130 + 26 * len(ranked),
         "showlegend": False,

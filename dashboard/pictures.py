@@ -35,6 +35,7 @@ from .queries import Evaluation, StudyData
 from .words import count, number, per_cent
 
 _EPISODE = 10  # evaluations, where the study does not say
+_FEW = 100  # episodes, of which each can be shown with its spread
 
 
 def learning_curve(data: StudyData) -> Picture:
@@ -48,13 +49,13 @@ def learning_curve(data: StudyData) -> Picture:
     changes = [change for dummy, change in trained]
     words = [f"{count(len(data.evaluations), 'evaluation')} so far."]
     if trained:
-        window = max(5, len(trained) // 25)
+        window = min(max(5, len(trained) // 12), 100)
         smooth = evenly(list(zip((n for n, dummy in trained), rolling_mean(changes, window), strict=True)), 500)
         traces.append(
             line(f"mean of the last {window} in training", *zip(*smooth, strict=True), colour=ORANGE, width=3)
         )
         best = _best_so_far(trained)
-        traces.append(line("best so far", *zip(*best, strict=True), colour=GREEN, dash="dash", line_shape="hv"))
+        traces.append(line("best so far", *zip(*best, strict=True), colour=GREEN, dash="dash", shape="hv"))
         words.append(
             f"Training began at {per_cent(changes[0])} against the baseline, its last {min(window, len(changes))} "
             f"evaluations had a mean of {per_cent(smooth[-1][1])}; the best single one, number {best[-2][0]}, "
@@ -62,7 +63,8 @@ def learning_curve(data: StudyData) -> Picture:
         )
     failures = _failures(data)
     if failures:
-        floor = min(min(trace["y"]) for trace in traces)
+        low, high = (of(of(trace["y"]) for trace in traces) for of in (min, max))
+        floor = low - 0.06 * (high - low)
         points = [(e.number, floor, _about(e)) for e in failures]
         traces.append(marks("failed", points, *FAILED))
         words.append(f"{number(len(failures))} failed; they stand at the lower edge.")
@@ -87,7 +89,7 @@ def stability(data: StudyData) -> Picture:
     words = ["To the right is steadier, higher up is faster."]
     if front:
         traces.insert(
-            0, line("unbeaten in both", *zip(*front, strict=True), colour=INK, dash="dot", width=1.5, line_shape="vh")
+            0, line("unbeaten in both", *zip(*front, strict=True), colour=INK, dash="dot", width=1.5, shape="vh")
         )
         words.append(f"{count(len(front), 'candidate')} of training and race unbeaten in both.")
     failures = _failures(data)
@@ -127,14 +129,20 @@ def episodes(data: StudyData) -> Picture:
         "thickness": 1,
         "width": 0,
     }
-    trace = line("mean reward", [place + 1 for place in places], [mean for dummy, mean in shown], BLUE)
+    numbers = [place + 1 for place in places]
+    trace = line("mean reward", numbers, [mean for dummy, mean in shown], BLUE)
     trace |= {"mode": "lines+markers", "marker": {"symbol": "circle", "size": 7, "color": BLUE}, "meta": "points"}
-    if len(places) <= 200:
+    traces = [trace]
+    if len(parts) <= _FEW:
         trace["error_y"] = spread
+    else:
+        trace |= {"mode": "markers", "marker": {"symbol": "circle", "size": 4, "color": BLUE, "opacity": 0.6}}
+        smooth = rolling_mean(means, 20)
+        traces.append(line("mean of the last 20", numbers, [smooth[place] for place in places], ORANGE, width=3))
     layout = {
         "xaxis": axis(f"episode of {size} evaluations", rangemode="tozero"),
         "yaxis": axis("mean reward"),
-        "showlegend": False,
+        "showlegend": len(traces) > 1,
     }
     unfinished = f"; the last one has {len(parts[-1])} of {size} so far" if len(parts[-1]) < size else ""
     words = (
@@ -143,7 +151,7 @@ def episodes(data: StudyData) -> Picture:
     )
     if "error_y" in trace:
         words += " Thin lines reach from the least to the largest reward."
-    return picture([trace], layout, words, len(parts))
+    return picture(traces, layout, words, len(parts))
 
 
 def drift(data: StudyData) -> Picture:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from jinja2 import Undefined
 from markupsafe import Markup
 
 NOTHING = "\N{EN DASH}"
+SPACE = "\N{NO-BREAK SPACE}"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PHASES = {
     "baseline": "measuring the baseline",
     "control": "measuring the baseline again",
@@ -33,17 +36,19 @@ VERDICTS = {
 def number(value: Any) -> str:
     """Four significant digits, thousands apart, and no exponent where people would not write one."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return NOTHING if value is None or isinstance(value, float) else str(value)
+        return NOTHING if value is None or isinstance(value, float | Undefined) else str(value)
     size = abs(value)
     if (value == int(value) or size >= 1000) and size < 1e15:
         return _minus(f"{value:,.0f}")
-    return _minus(f"{value:.4g}")
+    mantissa, dummy, exponent = f"{value:.4g}".partition("e")
+    power = f"{SPACE}\N{MULTIPLICATION SIGN}{SPACE}10{str(int(exponent)).translate(_RAISED)}" if exponent else ""
+    return _minus(mantissa + power)
 
 
 def per_cent(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NOTHING
-    return _minus(f"{value:+,.1f} %" if abs(value) < 1000 else f"{value:+,.0f} %")
+    return _minus(f"{value:+,.1f}{SPACE}%" if abs(value) < 1000 else f"{value:+,.0f}{SPACE}%")
 
 
 def duration(seconds: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import "./page.js";
 import { fetchPicture, picture } from "./pictures.js";
-import { number } from "./words.js";
+import { perCent } from "./words.js";
 
 const LOOKS = [["#0072B2", "solid"], ["#E69F00", "dash"], ["#009E73", "dot"], ["#CC79A7", "dashdot"], ["#56B4E9", "longdash"], ["#D55E00", "solid"]];
 
@@ -17,10 +17,10 @@ async function bestSoFar() {
     const trace = curve.figure.data.find((one) => one.name === "best so far");
     if (!trace) return;
     const [color, dash] = LOOKS[place];
-    data.push({ ...trace, name: escaped(names[place]), line: { color, dash, width: 2.5 } });
+    data.push({ ...trace, name: escaped(names[place]), line: { ...trace.line, color, dash, width: 2.5 } });
   });
   const layout = { ...(curves[0]?.figure.layout ?? {}), showlegend: true };
-  const ends = data.map((trace) => `${literal(trace.name)} ${number(trace.y.at(-1))} %`);
+  const ends = data.map((trace) => `${literal(trace.name)} ${perCent(trace.y.at(-1))}`);
   const summary = data.length ? `Best single evaluation of training against the baseline: ${ends.join("; ")}.` : "None of them has measured a candidate yet.";
   return { figure: { data, layout }, summary, shown: 0, total: 0 };
 }

@@ -2,9 +2,15 @@
 
 const root = document.documentElement;
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const printing = matchMedia("print");
 const listeners = new Set();
 
-export const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches);
+/** Paper is light, whatever the screen is. */
+export function isDark() {
+  if (printing.matches) return false;
+  return root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches;
+}
+
 export const onTheme = (listener) => listeners.add(listener);
 
 function showTheme() {
@@ -20,6 +26,7 @@ document.getElementById("theme")?.addEventListener("click", () => {
   showTheme();
 });
 systemDark.addEventListener("change", showTheme);
+printing.addEventListener("change", showTheme);
 showTheme();
 
 export function localTimes(within = document) {

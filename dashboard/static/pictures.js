@@ -78,6 +78,7 @@ class Picture {
     const plotly = await load();
     const { data, layout } = themed(figure, this.canvas.clientWidth < NARROW, this.range);
     if (!this.drawn) this.canvas.replaceChildren();
+    this.canvas.style.height = `${layout.height}px`;
     await plotly.react(this.canvas, data, layout, CONFIG);
     if (!this.drawn) this.listen();
     this.drawn = true;
@@ -153,11 +154,17 @@ function themed(figure, isNarrow, range) {
     const { grid } = layout;
     if (grid && grid.columns > 1) {
       const count = Object.keys(layout).filter((key) => /^xaxis\d*$/.test(key)).length;
-      layout.height = Math.max(Math.min(220, layout.height), layout.height / grid.rows) * count;
+      layout.height = Math.max(230, (layout.height - 60) / grid.rows) * count;
       layout.grid = { ...grid, columns: 1, rows: count };
     }
-    layout.margin = { ...layout.margin, l: 44, r: 8 };
+    layout.margin = { ...layout.margin, l: 44, r: 12 };
     layout.dragmode = false; // a finger scrolls the page
+    if (layout.showlegend !== false && layout.legend) {
+      const named = data.filter((trace) => trace.showlegend !== false);
+      const lines = named.some((trace) => trace.name?.length > 12) ? named.length : Math.ceil(named.length / 2);
+      layout.legend = { ...layout.legend, y: -60 / layout.height - 0.06, yanchor: "top", x: 0, font: { size: 11 } };
+      layout.height += 20 * lines;
+    }
   }
   layout.uirevision = JSON.stringify(range ?? null);
   return { data, layout };

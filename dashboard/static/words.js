@@ -1,6 +1,7 @@
 /* Figures and times as people read them; the same as words.py says on the server. */
 
 const NOTHING = "–";
+const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const minus = (text) => text.replace(/^-/, "−");
 
 export function number(value) {
@@ -12,14 +13,18 @@ export function number(value) {
     return minus(value.toLocaleString("en", { maximumFractionDigits: 0 }));
   }
   const rounded = Number(value.toPrecision(4));
-  return minus(Math.abs(rounded) < 1e-4 || Math.abs(rounded) >= 1e15 ? rounded.toExponential() : String(rounded));
+  if (rounded !== 0 && (Math.abs(rounded) < 1e-4 || size >= 1e15)) {
+    const [mantissa, exponent] = rounded.toExponential().split("e");
+    return minus(`${mantissa}\u00a0×\u00a010${[...String(Number(exponent))].map((sign) => RAISED[sign]).join("")}`);
+  }
+  return minus(String(rounded));
 }
 
 export function perCent(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return NOTHING;
   const digits = Math.abs(value) < 1000 ? 1 : 0;
   const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return `${value < 0 ? "−" : "+"}${text} %`;
+  return `${value < 0 ? "−" : "+"}${text}\u00a0%`;
 }
 
 export function duration(seconds) {
