@@ -12,7 +12,7 @@ from typing import IO
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database import StoreError, cause, shown
+from .database import StoreError, cause, name_of
 
 _STUDIES = 0x73747564  # "stud": the first of the two numbers of an advisory lock, the other being the study's
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
@@ -42,7 +42,7 @@ def claim(engine: Engine, study_id: int) -> Claim | None:
         if engine.dialect.name == "sqlite" and file and not file.startswith((":memory:", "file:")):
             return _claim_in_file(f"{file}.lock", study_id)
     except SQLAlchemyError as error:
-        raise StoreError(f"the store {shown(engine.url)} cannot be used: {cause(error)}") from None
+        raise StoreError(f"the store {name_of(engine)} cannot be used: {cause(error)}") from None
     except OSError as error:
         raise StoreError(f"{error.filename} cannot be written: {error.strerror}") from None
     return Claim(None)

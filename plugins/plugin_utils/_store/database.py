@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from .tables import Base, EventRow
+from .url import shown
 
 # An idle connection whose server has gone is noticed within half a minute, as one that is being used.
 _POSTGRESQL = {
@@ -23,7 +24,6 @@ _POSTGRESQL = {
     "application_name": "autotune",
 }
 _PREPARING = 0x6175746F  # "auto": whoever completes a database's tables holds the advisory lock of this number
-_SECRETS = {"password", "sslpassword"}
 
 
 class StoreError(Exception):
@@ -109,14 +109,9 @@ def _prepare_sqlite(connection: Any, dummy: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def shown(url: str | URL) -> str:
-    """The URL without its password, wherever in it that is."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        return str(url).split("://")[0] + "://…" if "://" in str(url) else str(url)
-    secrets = {name: "***" for name in parsed.query if name in _SECRETS}
-    return parsed.update_query_dict(secrets).render_as_string(hide_password=True)
+def name_of(engine: Engine) -> str:
+    """The URL for messages."""
+    return shown(engine.url.render_as_string(hide_password=False))
 
 
 def cause(error: SQLAlchemyError) -> str:

@@ -15,10 +15,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from .database import StoreError as StoreError  # whoever needs the store needs these three with it
-from .database import cause, is_passing
+from .database import cause, is_passing, name_of
 from .database import open_store as open_store
-from .database import shown as shown
 from .tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
+from .url import shown as shown
 
 T = TypeVar("T")
 
@@ -168,8 +168,9 @@ def _write(engine: Engine, change: Callable[[Session], T]) -> T:
             if again and isinstance(error, IntegrityError):
                 raise _WrittenBefore from None
             if not is_passing(error, engine) or time.monotonic() > limit:
-                url = shown(engine.url)
-                raise StoreError(f"the store {url} takes no more: {cause(error)}; what it has is safe") from None
+                raise StoreError(
+                    f"the store {name_of(engine)} takes no more: {cause(error)}; what it has is safe"
+                ) from None
             again = True
             time.sleep(0.5)
 

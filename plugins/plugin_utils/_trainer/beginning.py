@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from .._store import store as in_store
 from .._store.claim import Claim, claim
-from .._store.store import StoreError, StudyRecord
+from .._store.store import StudyRecord
 from .._store.tables import StudyRow
 from .._study.sameness import differences
 from .._study.study import Study
@@ -57,7 +57,7 @@ def begin_new(
 def resume(
     engine: Engine, study: Study, content: dict[str, Any], files: dict[str, str], wanted: int | bool, seed: int | None
 ) -> Beginning:
-    """The study of that number goes on, or (True) the latest of the workload that can. Raises CannotBegin and StoreError."""
+    """The study of that ID goes on, or (True) the latest of the workload that can. Raises CannotBegin, StoreError."""
     row = _find(engine, study.workload_name, wanted)
     held = claim(engine, row.id)
     if held is None:

@@ -143,9 +143,11 @@ def test_sqlite_keeps_what_it_acknowledged_and_lets_others_read(engine: Engine) 
     [
         ("postgresql://tuner:s3cret@db.example/studies", "postgresql://tuner:***@db.example/studies"),
         ("sqlite:////tmp/store.sqlite", "sqlite:////tmp/store.sqlite"),
-        ("postgresql://tuner:s3cret@db.example:port/studies", "postgresql://…"),
+        ("postgresql://tuner:s3cret@db.example:port/studies", "postgresql://tuner:***@db.example:port/studies"),
+        ("postgresql://tuner:s3/c:r@t@db.example/studies", "postgresql://tuner:***@db.example/studies"),
+        ("sqlite:////home/a:b@c/store.sqlite", "sqlite:////home/a:b@c/store.sqlite"),
         ("s3cret", "s3cret"),
-        ("postgresql://db/studies?user=tuner&password=s3cret", "postgresql://db/studies?password=%2A%2A%2A&user=tuner"),
+        ("postgresql://db/studies?user=tuner&password=s3cret", "postgresql://db/studies?user=tuner&password=***"),
     ],
 )
 def test_a_password_is_never_shown(url: str, visible: str) -> None:
@@ -158,7 +160,7 @@ def test_a_password_is_never_shown(url: str, visible: str) -> None:
         ("nonsense", "the store 'nonsense' is no SQLAlchemy URL"),
         ("nosuch://tuner:s3cret@host/db", "the store 'nosuch://tuner:***@host/db' is no SQLAlchemy URL"),
         ("mysql+oursql2://tuner:s3cret@host/db", "the store 'mysql+oursql2://tuner:***@host/db' is no SQLAlchemy URL"),
-        ("postgresql://tuner:s3cret@host:port/db", "the store 'postgresql://…' is no SQLAlchemy URL"),
+        ("postgresql://tuner:s3cret@host:port/db", "the store 'postgresql://tuner:***@host:port/db' is no SQLAlchemy URL"),
         ("sqlite:////proc/none/store.sqlite", "the store's folder cannot be made"),
         ("sqlite:////dev/null/store.sqlite", "the store's folder cannot be made"),
         ("sqlite:////tmp", "the store sqlite:////tmp cannot be written: unable to open database file"),
