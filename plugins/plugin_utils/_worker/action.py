@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
+from .._store.url import shown
 from .._study.file import StudyError, StudyFile, read_study
 from .._study.presets import KnownHost
 from .._wire import Disconnected, Line
@@ -43,7 +44,7 @@ def take_part(
     for notice in study.notices if part.host == hosts[0] else ():
         part.show(f"note: {notice}")
     if action._task.check_mode:
-        return _rehearse(part, arguments, study, interrupts)
+        return _rehearse(part, arguments, study, interrupts, len(hosts))
     if part.host == hosts[0]:
         _announce(part, study, hosts, arguments)
     shown = Path(arguments["output"]) / study.study.workload_name
@@ -84,8 +85,12 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
     except (TimedOut, OSError) as failure:
         farewell = f"{part.host}: {failure}"
     finally:
-        _say(line, farewell, stopped)
+        if result is None:
+            # First of all, so that the job goes to another host while this one is being cleaned up.
+            _say(line, farewell, stopped)
         ending, reached = _leave(part, stopped)
+        if result is not None:
+            _say(line, farewell, False, ending)
     if lost or not reached:
         raise AnsibleConnectionFailure(f"{farewell}; {ending}")
     if stopped:
@@ -95,10 +100,9 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
     return result
 
 
-def _say(line: Line, farewell: str, stopped: bool) -> None:
-    """First of all, so that the job goes to another host while this one is being cleaned up."""
+def _say(line: Line, farewell: str, stopped: bool, ending: str | None = None) -> None:
     try:
-        line.send("farewell", reason=farewell, stopped=stopped)
+        line.send("farewell", reason=farewell, stopped=stopped, ending=ending)
     except Disconnected:
         pass
     line.close()
@@ -129,11 +133,13 @@ def _last_word(part: Part, text: str) -> None:
         return
 
 
-def _rehearse(part: Part, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts) -> dict[str, Any]:
+def _rehearse(
+    part: Part, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts, hosts: int
+) -> dict[str, Any]:
     try:
         with interrupts.allowed():
             facts, workplace = part.prepare()
-            rehearse(workplace, facts, run_benchmark=arguments["dry_run"], show=part.show)
+            rehearse(workplace, facts, run_benchmark=arguments["dry_run"], show=part.show, hosts=hosts)
     except Lost as loss:
         raise AnsibleConnectionFailure(str(loss)) from None
     except (ApplyFailed, BenchmarkFailed, Interrupted, OSError, TimedOut) as failure:
@@ -148,7 +154,7 @@ def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[st
     part.show(
         f"study {own.workload_name}: {own.training_config.total_timesteps} training evaluations of "
         f"{len(own.action_space)} parameters on {count} host{'s' if count > 1 else ''}, then "
-        f"{own.verification.pairs} pairs a host to prove the best; store {_store_url(arguments)}"
+        f"{own.verification.pairs} pairs a host to prove the best; store {shown(_store_url(arguments))}"
     )
     part.show("Ctrl-C stops the run and puts every host's own values back")
     forks = int(context.CLIARGS["forks"])
@@ -174,7 +180,21 @@ def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments:
         "seed": arguments["seed"],
         "playbook_pid": os.getppid(),
         "versions": {"ansible-core": ansible_version},
+        "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for path, name in study.files},
+        "resume": _wanted(arguments["resume"]),
     }
+
+
+def _wanted(resume: str) -> int | bool:
+    """Which study is to go on: its ID, True for the latest that can, False for none."""
+    text = resume.strip().lower()
+    if text.isdecimal() and int(text):
+        return int(text)
+    if text in ("true", "yes", "latest"):
+        return True
+    if text in ("false", "no", ""):
+        return False
+    raise PartFailed(f"resume is {resume!r}; say true for the latest study that was interrupted, or the ID of one")
 
 
 def _without_secrets(study: dict[str, Any]) -> dict[str, Any]:

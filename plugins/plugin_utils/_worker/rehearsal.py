@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,14 @@ from .progress import duration
 from .serve import Workplace
 
 
-def rehearse(workplace: Workplace, facts: dict[str, Any], *, run_benchmark: bool, show: Callable[[str], None]) -> None:
-    """Show what would be tried, ask the host whether it would take it, and run the benchmark once on its own values.
+def rehearse(
+    workplace: Workplace, facts: dict[str, Any], *, run_benchmark: bool, show: Callable[[str], None], hosts: int = 1
+) -> None:
+    """Show what would be tried, ask the host whether it would take it, and run the benchmark on the host's own values,
+    as often as the study's baseline does.
 
-    `workplace.apply` must be in check mode. Raises what it raises, and BenchmarkFailed and Lost.
+    hosts: how many the study has. `workplace.apply` must be in check mode. Raises what it raises, and BenchmarkFailed
+    and Lost.
     """
     study, host, space = workplace.study, workplace.host, workplace.study.space
     show(f"dry run on {host}: connected, {len(space.parameters)} parameters there and writable; nothing will be set")
@@ -31,13 +36,35 @@ def rehearse(workplace: Workplace, facts: dict[str, Any], *, run_benchmark: bool
         workplace.apply(candidate)
     show(f"  {host} would take both ends of every range")
     if run_benchmark:
+        _try_benchmark(workplace, hosts, show)
+
+
+def _try_benchmark(workplace: Workplace, hosts: int, show: Callable[[str], None]) -> None:
+    # Only here, for it takes a second; nothing of the trainer's that needs torch, which cannot be had in Ansible.
+    from .._trainer.evaluation import Measurement
+    from .._trainer.noise import foresee
+    from .._trainer.reward import figure, with_all_objectives
+
+    study, found, seconds = workplace.study, [], []
+    for dummy in range(study.baseline_evaluations):
         outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
-        if command := study.guard.health_command:
-            if problem := workplace.benchmark.check(command, study.guard.health_timeout):
-                raise BenchmarkFailed(f"the health command {problem}, with the host's own values")
-            show("  the health command says that all is well")
-        count = study.evaluations_on(1)
-        show(
-            f"  the benchmark works: {outcome.metric:.6g} {study.reward_metric} in {outcome.seconds:.1f} s; "
-            f"on this host alone {count} evaluations would take about {duration(count * (outcome.seconds + 0.5))}"
-        )
+        measured = Measurement.from_message({"metric": outcome.metric, "metrics": outcome.metrics})
+        measured = with_all_objectives(study, measured)
+        if measured.error:
+            raise BenchmarkFailed(measured.error)
+        found.append(measured)
+        seconds.append(outcome.seconds)
+    if command := study.guard.health_command:
+        if problem := workplace.benchmark.check(command, study.guard.health_timeout):
+            raise BenchmarkFailed(f"the health command {problem}, with the host's own values")
+        show("  the health command says that all is well")
+    count, each = study.evaluations_on(1), fmean(seconds)
+    metrics = ", ".join(f"{measured.metric:.6g}" for measured in found)
+    show(
+        f"  the benchmark works: {metrics} {study.reward_metric} in {each:.1f} s each; "
+        f"on this host alone {count} evaluations would take about {duration(count * (each + 0.5))}"
+    )
+    figures = [figure(study, measured) or 0.0 for measured in found]
+    forecast = foresee(study, {workplace.host: figures}, hosts, each)
+    for line in forecast.lines if forecast else ():
+        show(f"  {line}")

@@ -27,6 +27,10 @@ PROGRESS: dict[str, Any] = {
             "12/87 lab1 baseline: 1.23457e+08 throughput, 3 min left",
         ),
         (
+            {"ended_early": True, "change": -60.0},
+            "12/87 lab1 train: 94.3 throughput (-60.0 %), ended early, best +250.1 %, 3 min left",
+        ),
+        (
             {"error": "the benchmark ran into its time limit of 5 s", "metric": None, "change": None},
             "12/87 lab1 train: failed: the benchmark ran into its time limit of 5 s, best +250.1 %, 3 min left",
         ),

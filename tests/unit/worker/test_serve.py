@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Measurement
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.guard import Watch
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.rehearsal import rehearse
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import (
@@ -144,15 +145,49 @@ FACTS = {"values": {"vm.swappiness": "60"}}
 
 
 def test_a_dry_run_shows_what_it_would_do(host: Any, new_workplace: NewWorkplace, shown: list[str]) -> None:
-    rehearse(new_workplace(), FACTS, run_benchmark=True, show=shown.append)
+    workplace = new_workplace()
+    rehearse(workplace, FACTS, run_benchmark=True, show=shown.append)
     assert shown[:3] == [
         "dry run on h1: connected, 1 parameters there and writable; nothing will be set",
         "  would try vm.swappiness: now 60, from 0 to 100",
         "  h1 would take both ends of every range",
     ]
-    assert shown[3].startswith("  the benchmark works: 94.5 throughput in ")
-    assert "on this host alone 69 evaluations would take about " in shown[3]
+    assert shown[3].startswith("  the benchmark works: 94.5, 94.5, 94.5 throughput in ")
+    assert f"on this host alone {workplace.study.evaluations_on(1)} evaluations would take about " in shown[3]
+    assert shown[4] == "  noise of the baseline from one run to the next: none seen"
+    assert shown[5].startswith("  40 pairs on 1 host find a gain of ")
     assert host.applied == [{"vm.swappiness": 0}, {"vm.swappiness": 100}]
+
+
+def test_a_dry_run_says_what_the_noise_lets_through(new_workplace: NewWorkplace, shown: list[str]) -> None:
+    noisy = "sh -c 'echo x >> runs; echo throughput: $((50 + 40 * ($(wc -l < runs) % 2)))'"
+    rehearse(new_workplace(noisy), FACTS, run_benchmark=True, show=shown.append, hosts=4)
+    assert "90, 50, 90 throughput" in shown[3]
+    assert shown[5].startswith("  40 pairs on 4 hosts find a gain of ")
+    assert "verification.min_improvement" in shown[6]
+
+
+def test_a_dry_run_misses_an_objective(new_workplace: NewWorkplace, shown: list[str]) -> None:
+    workplace = new_workplace(objectives=[{"metric": "p99", "direction": "minimise"}])
+    with pytest.raises(BenchmarkFailed, match="printed no line `p99: NUMBER`, which the study's objectives name"):
+        rehearse(workplace, FACTS, run_benchmark=True, show=shown.append)
+
+
+def test_a_run_that_will_not_matter_is_ended_early(new_workplace: NewWorkplace) -> None:
+    streaming = "sh -c 'for at in 1 2 3; do echo throughput: 50; done; sleep 19; echo throughput: 500'"
+    bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
+    measurement = evaluate(new_workplace(streaming), {**JOB, "bound": bound}, NEVER)
+    assert (measurement["metric"], measurement["ended_early"]) == (pytest.approx(55.0), True)
+    assert measurement["streamed"] == [50.0, 50.0, 50.0]
+    assert measurement["seconds"]["benchmark"] < 15
+    assert Measurement.from_message(measurement).ended_early
+
+
+def test_a_run_within_its_bound_is_measured_to_its_end(new_workplace: NewWorkplace) -> None:
+    streaming = "sh -c 'for at in 1 2 3; do echo throughput: 85; done; echo throughput: 90'"
+    bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
+    measurement = evaluate(new_workplace(streaming), {**JOB, "bound": bound}, NEVER)
+    assert (measurement["metric"], measurement["ended_early"]) == (90.0, False)
 
 
 def test_check_mode_leaves_the_benchmark_alone(new_workplace: NewWorkplace, shown: list[str]) -> None:
