@@ -12,6 +12,7 @@ import argparse
 import os
 import secrets
 import signal
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,12 @@ from ansible_collections.autotune.kernel.dashboard.app import create_app
 from ansible_collections.autotune.kernel.dashboard.running import PidFile, Taken
 from ansible_collections.autotune.kernel.dashboard.server import CannotListen, listen, server_of
 from ansible_collections.autotune.kernel.dashboard.settings import PORT, Settings
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store, shown
+
+_STORE = (
+    "SQLAlchemy URL of the store, or the path of a SQLite file; with a password in it, rather set AUTOTUNE_STORE, "
+    "for others can read a command line"
+)
 
 
 def main() -> None:
@@ -35,12 +41,14 @@ def main() -> None:
     arguments = _arguments()
     try:
         settings = _settings(arguments)
+        if arguments.new_store:
+            open_store(arguments.store).dispose()
         listening = listen(settings)
         settings = replace(settings, port=listening.getsockname()[1])
         server = server_of(create_app(arguments.store, settings), settings, listening)
         kept = PidFile(arguments.pid_file) if arguments.pid_file else None
         if kept:
-            kept.write(_address(settings), arguments.store)
+            kept.write(_address(settings), shown(arguments.store))
     except (StoreError, CannotListen, Taken, OSError) as error:
         _give_up(str(error))
     print(f"autotune: the page is at {_address(settings)}{_entrance(settings)}", flush=True)
@@ -62,7 +70,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("autotune-dashboard", description="The page for the studies in a store.")
     add = parser.add_argument
-    add("--store", required=True, metavar="URL", help="SQLAlchemy URL of the store; a path stands for a SQLite file")
+    add("--store", metavar="URL", default=os.environ.get("AUTOTUNE_STORE"), help=_STORE)
+    add("--new-store", action="store_true", help="make the store if it is not there yet")
     add(
         "--host",
         default="127.0.0.1",
@@ -92,6 +101,8 @@ def _arguments() -> argparse.Namespace:
     )
     add("--pid-file", type=Path, metavar="FILE", help="where to leave the process id and the address")
     parsed = parser.parse_args()
+    if not parsed.store:
+        parser.error("say which store to show: --store sqlite:///learned/autotune.sqlite")
     if "://" not in parsed.store:
         parsed.store = f"sqlite:///{Path(parsed.store).absolute()}"
     if not 1 <= parsed.max_streams <= 1000:
@@ -134,7 +145,8 @@ def _token(file: Path | None) -> str:
 
 
 def _address(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    name = socket.gethostname() if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared)
+    host = f"[{name}]" if ":" in name else name
     return f"http://{host}:{settings.port}{settings.prefix or ''}/"
 
 

@@ -18,7 +18,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluatio
     Score,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Fleet
-from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Line
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.past import Past
+from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 
 PATIENCE = 30.0  # seconds until a test that waits for ever is one that fails
 
@@ -102,21 +103,27 @@ class Worker:
             if message["kind"] == "job":
                 self.line.send("measurement", measurement=measure(message))
             elif message["kind"] in ("end", "refused"):
+                self.leave("the study is over", ending="its own values are back, verified")
                 return message
 
-    def leave(self, reason: str = "it had to go", *, stopped: bool = False) -> None:
-        self.line.send("farewell", reason=reason, stopped=stopped)
+    def leave(self, reason: str = "it had to go", *, stopped: bool = False, ending: str | None = None) -> None:
+        try:
+            self.line.send("farewell", reason=reason, stopped=stopped, ending=ending)
+        except Disconnected:
+            pass  # a refused worker is not listened to
         self.line.close()
 
 
 class Room:
     """A fleet, what it reported, and workers for it."""
 
-    def __init__(self, study: Study, expected: list[str], pool: ThreadPoolExecutor) -> None:
+    def __init__(self, study: Study, expected: list[str], pool: ThreadPoolExecutor, past: Past | None = None) -> None:
         self.arrived: list[str] = []
         self.lost: list[tuple[str, str]] = []
         self.evaluations: list[Evaluation] = []
         self.news: list[tuple[str, str]] = []
+        self.doing: list[tuple[str, str | None]] = []
+        self.endings: list[tuple[str, str]] = []
         self.fails: dict[str, Exception] = {}
         self._workers: list[Worker] = []
         self._pool = pool
@@ -127,6 +134,9 @@ class Room:
             on_lost=self._on_lost,
             on_evaluation=self._on_evaluation,
             on_news=lambda name, text: self.news.append((name, text)),
+            past=past,
+            on_doing=lambda name, doing: self.doing.append((name, doing)),
+            on_ending=lambda name, text: self.endings.append((name, text)),
         )
 
     def worker(self, name: str) -> Worker:
@@ -178,8 +188,8 @@ def new_room(new_study: Callable[..., Study]) -> Iterator[Callable[..., Room]]:
     rooms: list[Room] = []
     pool = ThreadPoolExecutor(16)
 
-    def make(*expected: str, **fields: Any) -> Room:
-        rooms.append(Room(new_study(**fields), list(expected), pool))
+    def make(*expected: str, past: Past | None = None, **fields: Any) -> Room:
+        rooms.append(Room(new_study(**fields), list(expected), pool, past))
         return rooms[-1]
 
     yield make

@@ -92,3 +92,54 @@ def test_a_store_that_fails_ends_the_study_and_not_a_host(callback: str, new_roo
     # Whoever is there still hears it.
     listener = second.hello().ready() if callback == "on_lost" else first
     assert listener.receive("end")["result"] == {"verdict": "failed"}
+
+
+def test_end_hears_what_every_host_has_now(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.working("h1", lambda job: {"metric": 100.0})
+    room.wait_for_baselines().result(PATIENCE)
+    room.fleet.end({"verdict": "improved"}, patience=PATIENCE)
+    assert room.endings == [("h1", "its own values are back, verified")]
+    assert room.doing[-1] == ("h1", None)
+    worker.result(PATIENCE)
+
+
+def test_restore_reaches_a_worker_in_the_middle_of_its_benchmark_and_one_that_waits(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    busy, idle = room.worker("h1").baseline(), room.worker("h2").baseline()
+    measuring = room.measure(Job("verify", None, "h1", 1))
+    busy.receive("job")
+    room.fleet.restore("stopped on its page, from 127.0.0.1")
+    with pytest.raises(Ended, match="stopped on its page, from 127.0.0.1") as caught:
+        measuring.result(PATIENCE)
+    assert caught.value.stopped
+    for worker in (busy, idle):
+        worker.receive("restore")
+        worker.line.send("restored", ending="its own values are back, verified")
+    room.until(lambda: len(room.endings) == 2)
+    room.fleet.end({"verdict": "stopped"}, patience=0)
+    assert [worker.receive("end")["result"] for worker in (busy, idle)] == [{"verdict": "stopped"}] * 2
+
+
+def test_what_comes_after_the_end_does_not_count(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").baseline()
+    room.measure(candidate(1))
+    worker.receive("job")
+    room.fleet.stop("stopped on its page, from 127.0.0.1")
+    room.fleet.end({"verdict": "stopped"}, patience=0)
+    worker.line.send("measurement", measurement={"metric": 100.0})
+    assert worker.receive("end")["result"] == {"verdict": "stopped"}
+    assert len(room.evaluations) == 2  # the baseline
+
+
+def test_says_what_a_host_is_doing(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").baseline()
+    room.measure(candidate(1))
+    worker.receive("job")
+    room.until(lambda: room.doing[-1] == ("h1", "train 3"))
+    worker.answer()
+    room.until(lambda: room.doing[-1] == ("h1", "waits"))
+    worker.leave()
+    room.until(lambda: room.doing[-1] == ("h1", None))

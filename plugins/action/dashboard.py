@@ -1,0 +1,75 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Starts and stops the page of a store; its documentation is in plugins/modules/dashboard.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+
+display = Display()
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+    "store": {"type": "str"},
+    "output": {"type": "path", "default": "learned"},
+    "host": {"type": "str", "default": "127.0.0.1"},
+    "port": {"type": "int", "default": 8470},
+    "host_names": {"type": "list", "elements": "str", "default": []},
+    "behind_proxy": {"type": "str"},
+    "new_store": {"type": "bool", "default": False},
+    "required": {"type": "bool", "default": True},
+}
+
+
+class ActionModule(ActionBase):
+    """The page for a store, as a service would be: there, or not there."""
+
+    _supports_check_mode = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = self.validate_argument_spec(ARGUMENTS)[1]
+        folder = Path(arguments["output"]).absolute()
+        try:
+            return result | (_stop(folder) if arguments["state"] == "stopped" else _start(folder, arguments))
+        except _page.PageFailed as failure:
+            if arguments["required"]:
+                raise AnsibleActionFail(str(failure)) from None
+            display.warning(f"{failure}. The run goes on without it.")
+            return result | {"changed": False}
+
+
+def _start(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    store = arguments["store"] or f"sqlite:///{folder / 'autotune.sqlite'}"
+    page, started = _page.start(folder, store, _options(folder, arguments))
+    token = folder / "dashboard.token"
+    entrance = f"?token={token.read_text().strip()}" if "--token-file" in _options(folder, arguments) else ""
+    display.display(f"[autotune] {'the page' if started else 'the page is there already'}: {page.address}{entrance}")
+    display.display(f"[autotune] the page stays when the run has ended; to stop it: kill {page.pid}")
+    return {"changed": started, "url": page.address, "pid": page.pid}
+
+
+def _stop(folder: Path) -> dict[str, Any]:
+    page = _page.stop(folder)
+    return {"changed": page is not None, "pid": page.pid if page else None}
+
+
+def _options(folder: Path, arguments: dict[str, Any]) -> list[str]:
+    options = ["--host", arguments["host"], "--port", str(arguments["port"])]
+    for name in arguments["host_names"]:
+        options += ["--host-name", name]
+    if arguments["behind_proxy"] is not None:
+        options += ["--behind-proxy", arguments["behind_proxy"]]
+    if arguments["new_store"]:
+        options.append("--new-store")
+    if arguments["behind_proxy"] is not None or arguments["host"] not in ("127.0.0.1", "::1", "localhost"):
+        options += ["--token-file", str(folder / "dashboard.token")]
+    return options

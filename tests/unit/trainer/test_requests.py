@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import ask
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, events, open_store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.requests import heed_requests
+
+
+class Fleet:
+    """What was done to it."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+
+    def stop(self, reason: str) -> None:
+        self.calls.append(("stop", reason))
+
+    def restore(self, reason: str) -> None:
+        self.calls.append(("restore", reason))
+
+    def notify(self, text: str) -> None:
+        self.calls.append(("notify", text))
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("stop", "stop the run"), ("restore", "restore all hosts now")])
+def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(kind, wanted, tmp_path: Path) -> None:
+    engine = open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    other = StudyRecord.begin(engine, workload_name="other", study={"workload_name": "other"}, seed=1)
+    own = StudyRecord.begin(engine, workload_name="own", study={"workload_name": "own"}, seed=1)
+    fleet, told = Fleet(), Fleet()
+    heed_requests(engine, own.study_id, fleet, own.add_event)  # type: ignore[arg-type]
+    heed_requests(engine, other.study_id, told, other.add_event)  # type: ignore[arg-type]
+    ask(engine, own.study_id, kind, "192.0.2.7")
+    limit = time.monotonic() + 10
+    while not events(engine, own.study_id) and time.monotonic() < limit:
+        time.sleep(0.05)
+    time.sleep(1.2)  # another look, which finds nothing more to do
+    assert fleet.calls == [
+        (kind, "stopped on its page, from 192.0.2.7"),
+        ("notify", f"192.0.2.7 asked on the page to {wanted}"),
+    ]
+    assert [event.text for event in events(engine, own.study_id)] == [f"192.0.2.7 asked on this page to {wanted}"]
+    assert told.calls == []
