@@ -70,12 +70,13 @@ class Best(_Part):
 
 
 class HostResult(_Part):
-    """One host's part; `improvement` in per cent, positive is better."""
+    """One host's part; `improvement` and its interval in per cent, positive is better."""
 
     baseline_values: dict[Parameter, str]
     baseline_metric: float | None
     best_metric: float | None = None
     improvement: float | None = None
+    interval: tuple[float, float] | None = None
     pairs: int = 0
     evaluations: int = 0
     failures: int = 0
@@ -83,13 +84,52 @@ class HostResult(_Part):
 
 
 class Pair(_Part):
-    """Evidence: the baseline and the candidate, measured one after the other on one host."""
+    """Evidence: the baseline and the candidate, measured one after the other on one host.
+
+    change: what it says, over all objectives, in per cent, above 0 is better; guards: the same of each guard metric.
+    """
 
     host: str
     pair: int
     first: Literal["baseline", "candidate"]
     baseline: float
     candidate: float
+    change: float | None = None
+    guards: dict[str, float] = {}
+
+
+class Look(_Part):
+    """What the sequential proof saw after so many pairs (see _trainer/sequential.py)."""
+
+    pairs: int
+    gain: float
+    interval: tuple[float, float]
+    score: float
+    proved_at: float
+    hopeless_at: float
+
+
+class GuardMetric(_Part):
+    """Whether a metric was shown not to have worsened by more than it may; above 0 is better."""
+
+    metric: str
+    direction: Literal["maximise", "minimise"]
+    may_worsen: float
+    change: float | None
+    interval: tuple[float, float] | None
+    holds: bool
+
+
+class Racer(_Part):
+    """How a candidate came off in the race (see _trainer/race.py); changes against the baseline."""
+
+    values: dict[Parameter, Value]
+    worth: float | None
+    by_host: dict[str, float]
+    evaluations: int
+    unstable: bool = False
+    failed: bool = False
+    left_after: int | None = None
 
 
 class Change(_Part):
@@ -120,7 +160,11 @@ class Result(_Part):
     baseline: Baseline | None = None
     best: Best | None = None
     per_host: dict[str, HostResult] = {}
+    bootstrap: tuple[float, float] | None = None
     evidence: tuple[Pair, ...] = ()
+    looks: tuple[Look, ...] = ()
+    guard_metrics: tuple[GuardMetric, ...] = ()
+    race: tuple[Racer, ...] = ()
     evaluations: dict[str, int] = {}
     seconds: dict[str, float] = {}
     parameters: tuple[Change, ...] = ()

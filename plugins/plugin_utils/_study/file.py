@@ -23,13 +23,15 @@ from .guard import Caution, Guard
 from .objectives import EarlyStopping, Objective
 from .parameters import BoolParameter, ChoiceParameter, Element, IntParameter, VectorParameter
 from .presets import KnownHost, safe_on_all
-from .study import RewardWeights, StateMetric, Study, TrainingConfig, Verification, script_of
+from .study import RewardWeights, StateMetric, Study, TrainingConfig, script_of
+from .verification import GuardMetric, Verification
 
 _LARGEST = 1_000_000
 _MODELS: tuple[type[BaseModel], ...] = (
     Study,
     TrainingConfig,
     Verification,
+    GuardMetric,
     RewardWeights,
     Guard,
     Caution,

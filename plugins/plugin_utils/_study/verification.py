@@ -36,3 +36,8 @@ class GuardMetric(Strict):
     metric: MetricName
     direction: Direction
     may_worsen: float = Field(gt=0, le=100)
+
+
+def race_rounds(hosts: int) -> int:
+    """How often each candidate of the race is measured on every host at most: six times in all, and twice a host."""
+    return max(6 // hosts, 2)

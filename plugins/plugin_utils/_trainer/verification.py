@@ -1,152 +1,277 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The proof: a race among the best candidates, then the winner against the baseline in interleaved pairs."""
+"""The proof: the candidate against the baseline in interleaved pairs, until it is decided.
+
+The order within a pair is drawn, and turned round in the host's next pair: so drift that goes one way cancels within
+two pairs (ABBA, BAAB) and only makes the test more cautious. A paired t test on the log ratios is looked at again and
+again (sequential.py), hosts are strata (evidence.py). What is decided at a look:
+
+| | when |
+|---|---|
+| no | the candidate failed; a host, a guard metric or the whole got significantly worse |
+| yes | the gain is significant and at least `min_improvement`, the bootstrap interval agrees, all guard metrics hold |
+| no | a gain that matters is excluded, or has become so unlikely that going on would be a waste |
+
+Every host is watched with the error shared out among all of them (Bonferroni), and an early yes takes that each looks
+better by itself: what is huge on one host must not hide for long what is a loss on another. Guard metrics must all be
+shown not to have worsened by more than they may, and so need no correction.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.stats import norm
 
-from .._study.parameters import kernel_text
-from .._study.space import Candidate, Value
-from .._study.study import RACE_ROUNDS
-from .evaluation import Evaluation, Job
-from .reward import log_ratio
+from .._study.space import Value
+from .._study.study import Study
+from .._study.verification import GuardMetric
+from .evaluation import Evaluation, Job, Measurement, Phase
+from .evidence import Estimate, Pair, bootstrapped, by_host, of_host, over_hosts, percents
+from .reward import LARGEST_LOG_RATIO, figure, log_ratio, percent
+from .sequential import Boundary, boundaries, p_value, planned_looks, shares_of
 
 Measure = Callable[[Sequence[Job]], list[Evaluation]]
+_FEWEST = 4  # pairs to judge by
+# The chance that a host looks better by luck.
+_DOUBT = 0.1
 
 
 @dataclass(frozen=True)
-class Pair:
-    """The baseline and the candidate, one after the other on the same host."""
+class Look:
+    """What was seen after so many pairs. gain and interval (repeated confidence interval) are in per cent."""
 
-    host: str
-    pair: int
-    first: Literal["baseline", "candidate"]
-    baseline: float
-    candidate: float
+    pairs: int
+    gain: float
+    interval: tuple[float, float]
+    score: float
+    proved_at: float
+    hopeless_at: float
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What became of a guard metric, in per cent, above 0 is better; None where it is not known."""
+
+    metric: str
+    direction: Literal["maximise", "minimise"]
+    may_worsen: float
+    change: float | None
+    interval: tuple[float, float] | None
+    holds: bool
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What the pairs say. improvement and interval are in per cent, above 0 is better; p_value is two-sided."""
+    """What the pairs say. All changes are in per cent, above 0 is better.
+
+    interval: the last look's repeated confidence interval, which holds however the test stopped. bootstrap: BCa at the
+    study's confidence, as if the number of pairs had been fixed. p_value: two-sided, stage-wise. hosts: the change and
+    its interval on each. tuned: the candidate's evaluations. Without enough pairs there is only a reason.
+    """
 
     improved: bool
     reason: str
-    improvement: float
-    interval: tuple[float, float]
-    p_value: float
+    pairs: Sequence[Pair] = ()
+    tuned: Sequence[Evaluation] = ()
+    improvement: float | None = None
+    interval: tuple[float, float] | None = None
+    bootstrap: tuple[float, float] | None = None
+    p_value: float | None = None
+    looks: Sequence[Look] = ()
+    guards: Sequence[Guarded] = ()
+    hosts: Mapping[str, tuple[float, tuple[float, float]]] | None = None
 
 
-def best_candidates(trained: Sequence[Evaluation], count: int) -> list[Candidate]:
-    """The candidates with the best mean reward among those that never failed, best first, no two alike."""
-    rewards: dict[tuple[str, ...], list[Evaluation]] = {}
-    for evaluation in trained:
-        key = tuple(kernel_text(value) for value in (evaluation.job.values or {}).values())
-        rewards.setdefault(key, []).append(evaluation)
-    sound = [group for group in rewards.values() if not any(evaluation.failed for evaluation in group)]
-    sound.sort(key=lambda group: fmean(evaluation.score.reward for evaluation in group), reverse=True)
-    return [dict(group[0].job.values or {}) for group in sound[:count]]
+def prove(
+    candidate: Mapping[str, Value],
+    hosts: Sequence[str],
+    measure: Measure,
+    study: Study,
+    *,
+    seed: int,
+    phase: Phase = "verify",
+    rounds: int | None = None,
+) -> Proof:
+    """Measure pairs on every host until the candidate is known to be better, or not.
 
-
-def race(candidates: Sequence[Candidate], measure: Measure) -> Candidate | None:
-    """The candidate with the best mean performance in fresh evaluations; None if every one of them failed.
-
-    Fresh ones, because the best of many noisy training results is mostly the luckiest.
+    rounds: pairs of each host at most, otherwise what the study says. What is asked for depends only on the arguments
+    and on what was measured. Hosts that go away meanwhile are done without.
     """
-    if len(candidates) == 1:
-        return candidates[0]
-    raced = measure([Job("race", candidate) for dummy in range(RACE_ROUNDS) for candidate in candidates])
-    means = []
-    for at, candidate in enumerate(candidates):
-        own = [evaluation.score.performance for evaluation in raced[at :: len(candidates)]]
-        if None not in own:
-            means.append((fmean(value for value in own if value is not None), at, candidate))
-    return max(means)[2] if means else None
+    rounds = rounds or study.verification.rounds(len(hosts))
+    looks = planned_looks(rounds, len(hosts))
+    test = _Test(study, tuple(at / rounds for at in looks), rounds * len(hosts), seed)
+    orders = _orders(hosts, rounds, seed)
+    pairs: list[Pair] = []
+    tuned: list[Evaluation] = []
+    present, done = list(hosts), 0
+    for at in looks:
+        jobs = [
+            Job(phase, values, host, number + 1)
+            for number in range(done, at)
+            for host in present
+            for values in ((None, candidate) if orders[host][number] else (candidate, None))
+        ]
+        evaluations = measure(jobs)
+        done = at
+        pairs += _pairs_of(study, evaluations)
+        tuned += [evaluation for evaluation in evaluations if evaluation.job.values is not None]
+        present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
+        last = at == rounds or not present
+        proof = test.look(pairs, tuned, last=last)
+        if proof:
+            return proof
+    raise AssertionError("the last look decides")
 
 
-def run_pairs(
-    candidate: Candidate, hosts: Sequence[str], count: int, measure: Measure, generator: np.random.Generator
-) -> tuple[list[Pair], list[Evaluation]]:
-    """`count` pairs on every host, in random order within each pair so that drift favours neither side.
+def _orders(hosts: Sequence[str], rounds: int, seed: int) -> dict[str, list[bool]]:
+    """For every pair of every host, whether the baseline comes first."""
+    generator = np.random.default_rng(seed)
+    drawn = {host: generator.random(-(-rounds // 2)) < 0.5 for host in hosts}
+    return {host: [bool(first) for draw in draws for first in (draw, not draw)] for host, draws in drawn.items()}
 
-    Returns the pairs of which both sides succeeded, and the candidate's evaluations.
-    """
-    jobs = []
-    for number in range(1, count + 1):
-        for host in hosts:
-            sides: list[Mapping[str, Value] | None] = [None, candidate]
-            if generator.random() < 0.5:
-                sides.reverse()
-            jobs += [Job("verify", values, host, number) for values in sides]
-    evaluations = measure(jobs)
+
+def _pairs_of(study: Study, evaluations: Sequence[Evaluation]) -> list[Pair]:
+    """The pairs of which both sides succeeded."""
     pairs = []
     for one, other in zip(evaluations[::2], evaluations[1::2], strict=True):
         first: Literal["baseline", "candidate"] = "baseline" if one.job.values is None else "candidate"
         own, tuned = (one, other) if first == "baseline" else (other, one)
-        if own.measurement.metric is not None and tuned.measurement.metric is not None:
-            pairs.append(Pair(one.host, one.job.pair or 0, first, own.measurement.metric, tuned.measurement.metric))
-    return pairs, [evaluation for evaluation in evaluations if evaluation.job.values is not None]
+        before, after = figure(study, own.measurement), figure(study, tuned.measurement)
+        if before is None or after is None or own.measurement.metric is None or tuned.measurement.metric is None:
+            continue
+        guards = {
+            guard.metric: ratio
+            for guard in study.guard_metrics
+            if (ratio := _guard_ratio(guard, own.measurement, tuned.measurement)) is not None
+        }
+        metrics = own.measurement.metric, tuned.measurement.metric
+        pairs.append(Pair(one.host, one.job.pair or 0, first, *metrics, after - before, guards))
+    return pairs
 
 
-def judge(
-    pairs: Sequence[Pair],
-    direction: Literal["maximise", "minimise"],
-    *,
-    confidence: float,
-    min_improvement: float,
-    seed: int,
-) -> Proof | None:
-    """Is the candidate better than the baseline? None where fewer than four pairs leave nothing to judge by.
-
-    Improved means: a paired t test on the log ratios rejects equality, the bootstrap interval (BCa) lies above zero,
-    the gain is at least `min_improvement` per cent, and no single host got significantly worse.
-    """
-    ratios = np.array([log_ratio(pair.candidate, pair.baseline, direction) for pair in pairs])
-    if len(ratios) < 4:
+def _guard_ratio(guard: GuardMetric, own: Measurement, tuned: Measurement) -> float | None:
+    """As a log ratio; a metric may be 0, as a number of errors is when all is well."""
+    before, after = own.metrics.get(guard.metric), tuned.metrics.get(guard.metric)
+    if before is None or after is None or before < 0 or after < 0:
         return None
-    p_value = _p_value(ratios)
-    low, high = _interval(ratios, confidence, seed)
-    gain = _percent(float(ratios.mean()))
-    worse = _significantly_worse(pairs, ratios, confidence)
-    if worse:
-        verdict = False, f"{', '.join(worse)} got significantly worse"
-    elif p_value > 1 - confidence or low <= 0:
-        verdict = False, f"the difference is within the noise (p = {p_value:.3g})"
-    elif gain < min_improvement:
-        verdict = False, f"the gain of {gain:.2g} % is below the {min_improvement:g} % that matter"
-    else:
-        verdict = True, f"better in {int((ratios > 0).sum())} of {len(ratios)} pairs (p = {p_value:.2g})"
-    return Proof(*verdict, improvement=gain, interval=(_percent(low), _percent(high)), p_value=p_value)
+    if before > 0 and after > 0:
+        return log_ratio(after, before, guard.direction)
+    better = (after > before) == (guard.direction == "maximise")
+    return 0.0 if before == after else LARGEST_LOG_RATIO if better else -LARGEST_LOG_RATIO
 
 
-def _significantly_worse(pairs: Sequence[Pair], ratios: np.ndarray, confidence: float) -> list[str]:
-    hosts = sorted({pair.host for pair in pairs})
-    own = {host: ratios[[pair.host == host for pair in pairs]] for host in hosts}
-    return [host for host, values in own.items() if values.mean() < 0 and _p_value(values) <= 1 - confidence]
+class _Test:
+    """The test, look by look. planned: the shares of all pairs at which looks were planned; most: all pairs."""
+
+    def __init__(self, study: Study, planned: tuple[float, ...], most: int, seed: int) -> None:
+        self._study, self._rules = study, study.verification
+        self._planned, self._most, self._seed = planned, most, seed
+        self._counts: list[int] = []
+        self._looks: list[Look] = []
+
+    def look(self, pairs: Sequence[Pair], tuned: Sequence[Evaluation], *, last: bool) -> Proof | None:
+        """The proof if it is decided by now, as it has to be at the last look."""
+        failure = _failure(tuned)
+        ratios = by_host(pairs)
+        estimate = over_hosts(ratios)
+        if estimate is None or len(pairs) < _FEWEST or (self._counts and len(pairs) <= self._counts[-1] and not last):
+            if failure or last:
+                why = f" ({failure})" if failure else ""
+                reason = f"only {len(pairs)} pairs succeeded, too few to judge by{why}"
+                return Proof(False, reason, tuple(pairs), tuple(tuned))
+            return None
+        if self._counts and len(pairs) == self._counts[-1]:
+            self._counts.pop()  # the last look, and nothing has come since the one before
+            self._looks.pop()
+        self._counts.append(len(pairs))
+        shares = shares_of(self._counts, self._most, last=last)
+        error = 1 - self._rules.confidence
+        boundary = boundaries(shares, self._planned, error, self._rules.power)[-1]
+        host_bound = boundaries(shares, self._planned, error / len(ratios), self._rules.power)[-1].proved
+        gain, interval = percent(estimate.mean), percents(estimate.interval(boundary.proved))
+        score = max(min(estimate.score(), 99.0), -99.0)
+        self._looks.append(Look(len(pairs), gain, interval, score, boundary.proved, boundary.hopeless))
+        verdict = self._decided(pairs, estimate, boundary, host_bound, last=last)
+        if failure:
+            times = sum(evaluation.failed and evaluation.took_place for evaluation in tuned)
+            verdict = False, f"the best candidate failed {times} times while it was verified: {failure}"
+        if verdict is None:
+            return None
+        each = {host: of_host(host, ratios) for host in ratios}
+        return Proof(
+            *verdict,
+            pairs=tuple(pairs),
+            tuned=tuple(tuned),
+            improvement=gain,
+            interval=interval,
+            bootstrap=percents(bootstrapped(ratios, self._rules.confidence, self._seed)),
+            p_value=p_value(shares, score, error),
+            looks=tuple(self._looks),
+            guards=tuple(self._guarded(guard, pairs, boundary) for guard in self._study.guard_metrics),
+            hosts={host: (percent(own.mean), percents(own.interval(host_bound))) for host, own in each.items()},
+        )
+
+    def _decided(
+        self, pairs: Sequence[Pair], estimate: Estimate, boundary: Boundary, host_bound: float, *, last: bool
+    ) -> tuple[bool, str] | None:
+        score, gain, least = estimate.score(), percent(estimate.mean), self._rules.min_improvement
+        guards = {guard: over_hosts(by_host(pairs, guard.metric)) for guard in self._study.guard_metrics}
+        worse = _worse_hosts(by_host(pairs), 0.0, host_bound)
+        if worse:
+            return False, f"{', '.join(worse)} got significantly worse"
+        if score <= -boundary.proved:
+            return False, f"the best candidate is worse than the baseline, by {-gain:.2g} %"
+        for guard, own in guards.items():
+            allowed = -math.log1p(guard.may_worsen / 100)
+            if own and own.score(allowed) <= -boundary.proved:
+                return False, f"{guard.metric} got worse by more than {guard.may_worsen:g} %"
+            if worse := _worse_hosts(by_host(pairs, guard.metric), allowed, host_bound):
+                return False, f"{guard.metric} got worse by more than {guard.may_worsen:g} % on {', '.join(worse)}"
+        proved = score >= boundary.proved and self._bootstrap_agrees(pairs)
+        open_guards = [guard for guard in self._study.guard_metrics if not self._guarded(guard, pairs, boundary).holds]
+        if proved and gain >= least and not open_guards and (last or self._every_host_looks_better(pairs)):
+            better = sum(pair.ratio > 0 for pair in pairs)
+            return True, f"better in {better} of {len(pairs)} pairs"
+        if percent(estimate.interval(boundary.proved)[1]) < least or (last and proved and gain < least):
+            return False, f"the gain of {gain:.2g} % is below the {least:g} % that matter"
+        if last and not proved:
+            return False, f"the difference of {gain:+.2g} % is within the noise"
+        if score < boundary.hopeless:
+            return False, f"a gain that could still be proved has become unlikely ({gain:+.2g} % so far)"
+        for guard in open_guards:
+            own = guards[guard]
+            if last or (own and own.score(-math.log1p(guard.may_worsen / 100)) < boundary.hopeless):
+                return False, f"{guard.metric} may have got worse by more than {guard.may_worsen:g} %"
+        return None
+
+    def _every_host_looks_better(self, pairs: Sequence[Pair]) -> bool:
+        """In the reward metric, and in every guard metric than it may become."""
+        guards = [(guard.metric, -math.log1p(guard.may_worsen / 100)) for guard in self._study.guard_metrics]
+        found = [(by_host(pairs, metric), than) for metric, than in [(None, 0.0), *guards]]
+        return all(of_host(host, ratios).score(than) >= norm.isf(_DOUBT) for ratios, than in found for host in ratios)
+
+    def _bootstrap_agrees(self, pairs: Sequence[Pair]) -> bool:
+        return bootstrapped(by_host(pairs), self._rules.confidence, self._seed)[0] > 0
+
+    def _guarded(self, guard: GuardMetric, pairs: Sequence[Pair], boundary: Boundary) -> Guarded:
+        estimate = over_hosts(by_host(pairs, guard.metric))
+        if estimate is None:
+            return Guarded(**dict(guard), change=None, interval=None, holds=False)
+        holds = estimate.score(-math.log1p(guard.may_worsen / 100)) >= boundary.proved
+        interval = percents(estimate.interval(boundary.proved))
+        return Guarded(**dict(guard), change=percent(estimate.mean), interval=interval, holds=holds)
 
 
-def _p_value(ratios: np.ndarray) -> float:
-    if len(ratios) < 2:
-        return 1.0
-    if np.ptp(ratios) == 0:  # a benchmark without noise: the t statistic is 0/0 or infinite
-        return 1.0 if ratios[0] == 0 else 0.0
-    return float(stats.ttest_1samp(ratios, 0.0).pvalue)
+def _failure(tuned: Sequence[Evaluation]) -> str | None:
+    """Why the candidate failed, if it did. That a host went away is not its fault."""
+    return next((e.measurement.error for e in tuned if e.failed and e.took_place), None)
 
 
-def _interval(ratios: np.ndarray, confidence: float, seed: int) -> tuple[float, float]:
-    if np.ptp(ratios) == 0:
-        return float(ratios[0]), float(ratios[0])
-    found = stats.bootstrap((ratios,), np.mean, confidence_level=confidence, n_resamples=9999, rng=seed, method="BCa")
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
-def _percent(ratio: float) -> float:
-    return math.expm1(ratio) * 100
+def _worse_hosts(ratios: Mapping[str, Sequence[float]], than: float, bound: float) -> list[str]:
+    return [host for host in ratios if of_host(host, ratios).score(than) <= -bound]
