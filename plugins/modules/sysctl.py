@@ -136,6 +136,11 @@ EXAMPLES = r"""
     persist: 90-database
   check_mode: true
   diff: true
+# --- before: kernel
+# +++ after: kernel
+# @@ -1 +1 @@
+# -vm.swappiness = 60
+# +vm.swappiness = 10
 
 - name: Set values to stay, across boots too
   autotune.kernel.sysctl:
@@ -184,6 +189,11 @@ after:
   returned: success
   type: dict
   sample: {"vm.swappiness": "10"}
+diff:
+  description: The values before and after, and with O(persist) the drop-in, as C(--diff) shows them.
+  returned: success
+  type: list
+  elements: dict
 changed_keys:
   description: The parameters whose value is another one than before.
   returned: success

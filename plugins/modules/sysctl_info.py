@@ -55,6 +55,16 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: host.managed_by | length == 0
     fail_msg: "{{ inventory_hostname }} is managed by {{ host.managed_by | join(' and ') }}"
+
+- name: Make sure that nothing is on loan, and that the last loan was paid back
+  ansible.builtin.assert:
+    that:
+      - host.lease is none
+      - host.verdict is none or host.verdict.verified
+
+- name: Look at all that matters for performance here, with kinds and safe values
+  autotune.kernel.sysctl_info:
+    catalogue: true
 """
 
 RETURN = r"""
@@ -117,6 +127,9 @@ parameters:
     writable:
       description: Whether this user can write it here.
       type: bool
+    why_not_writable:
+      description: What keeps this user from writing it, null if nothing does.
+      type: str
     value:
       description: The value with single spaces between its elements, null if it cannot be read or is a secret.
       type: str
@@ -146,6 +159,7 @@ parameters:
       exists: true
       readable: true
       writable: true
+      why_not_writable: null
       value: "60"
       denied: false
       namespaced: false
