@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -20,6 +21,21 @@ from hypothesis import HealthCheck, settings
 # A busy machine makes no test fail: examples may take as long as they take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _beside_others(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests run side by side (`./dev test`). One marked `alone` waits until it has the machine to itself.
+
+    It waits at the turnstile, so that nobody begins before it who came later.
+    """
+    place = f"{tempfile.gettempdir()}/autotune-tests-{os.getuid()}"
+    with open(f"{place}-turnstile", "w") as turnstile, open(f"{place}-machine", "w") as machine:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(machine, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        yield
+        fcntl.flock(machine, fcntl.LOCK_UN)  # and not only closed: what a test forked may have it open as well
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.alone  # it measures milliseconds and Mbit/s
 Lab = Any  # conftest.Lab, which pytest keeps to itself
 
 # iperf3 gives up when the datagram that opens its UDP test is lost; these two do not mind.

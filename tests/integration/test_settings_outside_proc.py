@@ -28,7 +28,10 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
 ROOT = Path(__file__).resolve().parents[2]
 HUGE_PAGES = "transparent_hugepage"
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="writing kernel settings takes root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="writing kernel settings takes root"),
+    pytest.mark.alone,  # test_catalogue.py writes the same
+]
 
 
 @pytest.fixture(autouse=True)

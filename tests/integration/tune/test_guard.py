@@ -122,6 +122,7 @@ def run_out_of_memory() -> float:
     return killed
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kept", ["oom_kills", "its log alone"])
 def test_memory_that_runs_out_ends_the_evaluation_within_a_second(
     lab: Any, measure: Callable[..., dict[str, Any]], kept: str, monkeypatch: pytest.MonkeyPatch
@@ -149,6 +150,7 @@ def test_memory_that_runs_out_ends_the_evaluation_within_a_second(
     assert times["ended"] - times["killed"] < 1.0
 
 
+@pytest.mark.alone
 def test_a_kill_in_the_last_moment_counts(lab: Any, measure: Callable[..., dict[str, Any]]) -> None:
     """The benchmark itself is the victim, and is gone before anybody looks."""
     mount = "mkdir -p /tmp/groups; mount -t cgroup -o memory none /tmp/groups 2>/dev/null"
@@ -165,6 +167,7 @@ def test_a_kill_in_the_last_moment_counts(lab: Any, measure: Callable[..., dict[
     assert "1 OOM kill on the host, of python3" in measurement["error"]
 
 
+@pytest.mark.alone
 def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[..., dict[str, Any]]) -> None:
     """Files read again and again by a process that may cache next to nothing of them: it waits for its own memory."""
     if not Path("/proc/pressure/memory").exists():
@@ -194,6 +197,7 @@ def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[...,
     assert lab.sysctl("lab1", "net.ipv4.tcp_fin_timeout") == "60"
 
 
+@pytest.mark.alone
 def test_what_a_program_writes_into_the_kernel_log_is_not_the_kernels_word(
     measure: Callable[..., dict[str, Any]],
 ) -> None:
