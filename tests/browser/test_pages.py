@@ -1,0 +1,182 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every page: for every eye, on every screen, with and without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from .conftest import draw_all
+
+KINDS = (
+    "all studies",
+    "none found",
+    "improved",
+    "not proved",
+    "running",
+    "fresh",
+    "evaluations",
+    "evaluation",
+    "compare",
+    "error",
+)
+OpenPage = Callable[..., Page]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_suits_every_eye_and_every_screen(site: Any, open_page: OpenPage, kind: str) -> None:
+    page = open_page(site.pages[kind], color_scheme="light")
+    draw_all(page)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page, options={"resultTypes": ["violations"]})
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+    page.set_viewport_size({"width": 360, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_can_be_read_without_javascript(site: Any, open_page: OpenPage, kind: str) -> None:
+    page = open_page(site.pages[kind], java_script_enabled=False)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator(".js-only").locator("visible=true")).to_have_count(0)
+    if kind == "improved":
+        expect(page.locator("#verdict")).to_contain_text("Improved: throughput_mbit_per_second +58.0\u00a0%")
+        expect(page.locator(".now")).to_contain_text("200 of 200 evaluations")
+        expect(page.locator("#best")).to_contain_text("net.ipv4.tcp_congestion_control")
+        expect(page.locator("#failures")).to_contain_text("killed for want of memory")
+        expect(page.locator("#log")).to_contain_text("trust region")
+
+
+def test_a_winner_is_named_only_once_it_is_proved(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["running"])
+    expect(page.locator("#verdict")).to_contain_text("not yet significant")
+    expect(page.locator("#best")).to_contain_text("Not yet significant")
+    page.goto(site.pages["not proved"])
+    expect(page.locator("#verdict")).to_contain_text("keep them")
+    expect(page.locator("#best")).to_contain_text("Not proved to be better")
+    expect(page.get_by_text("Improved", exact=True)).to_have_count(0)
+
+
+def test_every_picture_has_words_and_a_table(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["improved"])
+    draw_all(page)
+    figures = page.locator("figure[data-picture]")
+    assert figures.count() == 9
+    for figure in figures.all():
+        assert len(figure.locator(".summary").inner_text()) > 20
+        figure.locator("summary").click()
+        assert figure.locator("tbody tr").count() > 1
+    curve = page.locator("figure[data-picture=learning_curve]")
+    expect(curve.locator("tbody tr", has_text="evaluation 17, train")).to_have_count(1)
+
+
+def test_pictures_wait_until_they_are_in_sight(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["improved"], viewport={"width": 1280, "height": 500})
+    expect(page.locator("#verdict")).to_be_visible()
+    page.wait_for_load_state("load")
+    assert page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('/pictures/')).length") <= 1
+    page.locator("figure[data-picture=drift]").scroll_into_view_if_needed()
+    page.locator("figure[data-picture=drift] .main-svg").first.wait_for(state="attached")
+
+
+def test_a_picture_that_fails_says_so_and_leaves_the_others_alone(site: Any, open_page: OpenPage) -> None:
+    page = open_page(f"{site.url}/")
+    page.route("**/pictures/learning_curve", lambda route: route.fulfill(status=500, body="no"))
+    page.goto(site.pages["improved"])
+    draw_all_but = page.locator("figure[data-picture=learning_curve]")
+    draw_all_but.scroll_into_view_if_needed()
+    expect(draw_all_but).to_contain_text("could not be drawn: the server answers 500")
+    page.unroute("**/pictures/learning_curve")
+    draw_all_but.get_by_role("button", name="Try again").click()
+    draw_all_but.locator(".main-svg").first.wait_for(state="attached")
+
+
+def test_the_theme_is_remembered(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["all studies"], color_scheme="light")
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(colour)
+    page.get_by_role("button", name="Dark colours").click()
+    dark = page.evaluate(colour)
+    assert dark != light
+    page.goto(site.pages["evaluations"])
+    assert page.evaluate(colour) == dark
+    page.get_by_role("button", name="Light colours").click()
+    assert page.evaluate(colour) == light
+
+
+def test_paper_is_light(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["improved"], color_scheme="dark")
+    draw_all(page)
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    expect(page.locator("header.head")).to_be_hidden()
+    tick = page.locator("figure[data-picture=learning_curve] .xtick text").first
+    expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
+
+
+def test_evaluations_are_sorted_filtered_and_opened(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["evaluations"])
+    page.get_by_label("Outcome").select_option("failed")
+    page.get_by_role("button", name="Show", exact=True).click()
+    rows = page.locator("tbody tr")
+    expect(rows.first).to_contain_text("failed:")
+    assert rows.count() == rows.filter(has_text="failed:").count()
+    page.get_by_role("link", name="Show all").click()
+    page.get_by_role("link", name="change", exact=True).click()
+    changes = [float(text.replace("−", "-").replace(",", "").split()[0]) for text in
+               page.locator("tbody td:nth-child(5)").all_inner_texts() if text != "–"]
+    assert changes == sorted(changes, reverse=True)
+    page.locator("tbody a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Evaluation \d+"))
+    expect(page.get_by_role("heading", name="Observations")).to_be_visible()
+
+
+def test_studies_are_found_and_compared(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["all studies"])
+    page.get_by_label("Name or number").fill("memory")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Show all").click()
+    compare = page.get_by_role("button", name="Compare the selected studies")
+    expect(compare).to_be_disabled()
+    for number in (site.improved, site.unproved):
+        page.get_by_label(f"compare study {number},").check()
+    compare.click()
+    expect(page.locator("table").first).to_contain_text("none proved")
+    page.locator("#picture-compared .main-svg").first.wait_for(state="attached")
+    expect(page.locator("#picture-compared .legendtext")).to_have_count(2)
+
+
+def test_the_best_configuration_can_be_copied(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["improved"], permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy as YAML").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert '"net.core.somaxconn": 16384\n' in page.evaluate("navigator.clipboard.readText()")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download YAML").click()
+    assert download.value.suggested_filename == f"wan-{site.improved}.yml"
+
+
+def test_the_keyboard_is_enough(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["running"])
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    stop = page.get_by_role("button", name="Stop the run…")
+    for dummy in range(6):
+        page.keyboard.press("Tab")
+        if stop.evaluate("button => button === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Stop the run?")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(stop).to_be_focused()
