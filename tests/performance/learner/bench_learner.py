@@ -3,11 +3,12 @@
 
 """How good is the learner? All algorithms on the same surfaces, under the same noise: `./dev bench-learner [--full]`.
 
-For trying something out, on surfaces that the table is not made of:
+For trying something out, on surfaces that the tables are not made of:
 
     python tests/performance/learner/bench_learner.py --cell 64/8 --algorithms ppo,tpe,gp --surfaces 8
 
-What was searched once is kept under build/bench-learner and not searched again, unless the code that proposes changed.
+What was searched once is kept under build/bench-learner and not searched again, unless the code that proposes changed:
+an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -18,156 +19,153 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "playbooks/collections"))
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before NumPy and torch come in, here and below
-from ansible_collections.autotune.kernel.tests.performance.learner import searches, tables  # noqa: E402
-from ansible_collections.autotune.kernel.tests.performance.learner.searches import ALGORITHMS, Cell, Row  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.learner import proofs, report, searches  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.learner.searches import ALGORITHMS, Cell  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.learner.work import Row, Task, append, read, run  # noqa: E402
 
 FOLDER = ROOT / "build/bench-learner"
-CELLS = ["64/8", "32/4", "200/8", "200/16", "64/8@1", "64/8@10"]
-RIVALS = ["random", "tpe", "cmaes", "gp", "smac-forest", "ppo-plain"]
-# The table's surfaces are others than those which the learner was developed on.
-DEVELOPMENT, TABLE = 0, 100
+# The tables' surfaces are others than those which the learner was developed on.
+DEVELOPMENT, TABLES = 0, 100
+RIVALS = ["random", "ppo-plain", "tpe", "cmaes", "gp", "smac-forest"]
+IDEAS = [name for name in searches.OURS if name != report.OWN]
+CELLS = ["32/4", "64/8", "64/8@1", "64/8@10", "200/8", "200/16"]
+COLD, WARM = ["cold:32/8", "cold:64/8"], "warm:32/8"
+FLEETS = [*report.FLEETS]
+STUDIES, TOGETHER = 300, 10  # simulated ones, and how many of them a task
 
 
-class Task(NamedTuple):
-    algorithm: str
+class Part(NamedTuple):
+    """Algorithms in a cell, on so many surfaces by default and with --full."""
+
     cell: str
-    surface: int
+    algorithms: Sequence[str]
+    surfaces: int
+    full: int = 24
+
+
+PARTS = [
+    Part("32/4", [report.OWN, *RIVALS], 10),
+    Part("64/8", [report.OWN, *RIVALS], 10),
+    Part("200/8", [report.OWN, *(name for name in RIVALS if name != "gp")], 5),
+    Part("64/8", IDEAS, 5),
+    *(Part(cell, [report.OWN], 5) for cell in (*COLD, WARM)),
+    *(Part(cell, [report.OWN, "without policy", "gp", "tpe", "random"], 0) for cell in FLEETS),
+    *(Part(cell, [report.OWN, *RIVALS], 0) for cell in ("64/8@1", "64/8@10", "200/8", "200/16")),
+    Part("200/8", IDEAS, 0),
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cell", action="append", help=f"evaluations/parameters[@noise per cent], among {CELLS}")
+    parser.add_argument("--full", action="store_true", help="all cells on 24 surfaces: many hours")
+    parser.add_argument("--minutes", type=float, help="begin nothing that would end later (28, with --full no limit)")
+    parser.add_argument("--proofs", action="store_true", help="the simulated studies alone")
+    parser.add_argument("--cell", action="append", help=f"evaluations/parameters[@noise per cent], such as {CELLS}")
     parser.add_argument("--algorithms", help=f"comma-separated, among {', '.join(ALGORITHMS)}")
     parser.add_argument("--surfaces", type=int, default=24, help="surfaces a cell (%(default)s)")
     parser.add_argument("--first", type=int, default=DEVELOPMENT, help="the first surface's seed (%(default)s)")
-    parser.add_argument("--minutes", type=float, help="begin nothing that would end later than this")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    cells = arguments.cell or CELLS[:1]
-    algorithms = arguments.algorithms.split(",") if arguments.algorithms else [*searches.OURS, *RIVALS]
-    unknown = [name for name in algorithms if name not in ALGORITHMS]
-    if unknown:
-        parser.error(f"no such algorithm: {', '.join(unknown)}; there are {', '.join(ALGORITHMS)}")
-    numbers = range(arguments.first, arguments.first + arguments.surfaces)
-    # Surface by surface, so that an early end leaves every algorithm with the same ones.
-    tasks = [Task(name, cell, number) for number in numbers for cell in cells for name in algorithms]
-    rows = run(tasks, processes=arguments.processes, minutes=arguments.minutes)
-    for cell in cells:
-        print(f"\n{title(Cell.parse(cell))}\n\n{table([row for row in rows if row['cell'] == cell], algorithms)}")
+    minutes = arguments.minutes or (None if arguments.full or arguments.cell else 28.0)
+    until = time.monotonic() + minutes * 60 if minutes else None
+    if arguments.proofs:
+        print(proofs.table(simulated(arguments.processes, until)))
+    elif arguments.cell:
+        names = arguments.algorithms.split(",") if arguments.algorithms else [report.OWN, *RIVALS]
+        if unknown := [name for name in names if name not in ALGORITHMS]:
+            parser.error(f"no such algorithm: {', '.join(unknown)}; there are {', '.join(ALGORITHMS)}")
+        numbers = range(arguments.first, arguments.first + arguments.surfaces)
+        wanted = [(name, cell, number) for number in numbers for cell in arguments.cell for name in names]
+        rows = searched(wanted, arguments.processes, until)
+        for cell in arguments.cell:
+            print(f"\n**{cell}**\n\n{report.detailed(rows, cell, names)}")
+    else:
+        print(everything(full=arguments.full, processes=arguments.processes, until=until))
 
 
-def run(tasks: Sequence[Task], *, processes: int, minutes: float | None = None) -> list[Row]:
-    """The judged rows of all tasks, from the file or anew."""
-    searched = {searches.key(row): row for row in searches.read(FOLDER / "searches.jsonl")}
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for row in searched.values():
-        seconds[row["algorithm"], row["cell"]].append(row["cpu_seconds"])
-    judged = {(*searches.key(row), row["recommendation"]): row for row in searches.read(FOLDER / "judged.jsonl")}
-    began, found = time.monotonic(), []
-    waiting = list(tasks)
-    running: dict[Future[Row], Task] = {}
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                task = waiting.pop(0)
-                known = _key(task)
-                if row := judged.get((*known, searches.recommendation_version())):
-                    found.append(row)
-                    continue
-                expected = median(seconds[task.algorithm, task.cell] or [0.0])
-                if minutes and known not in searched and time.monotonic() - began + expected > minutes * 60:
-                    continue
-                running[pool.submit(_work, task, searched.get(known))] = task
-            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
-                task = running.pop(future)
-                row = future.result()
-                seconds[task.algorithm, task.cell].append(row["cpu_seconds"])
-                found.append(row)
-                left = sum(median(seconds[t.algorithm, t.cell] or [0.0]) for t in waiting if _key(t) not in searched)
-                _progress(len(found), len(tasks), task, row, left / processes)
-    return found
+def everything(*, full: bool, processes: int, until: float | None) -> str:
+    """The tables of the README."""
+    studies = proofs.table(simulated(processes, until))
+    plan = [(part, part.full if full else part.surfaces) for part in PARTS]
+    # Surface by surface, so that an early end leaves all algorithms with nearly the same ones.
+    wanted = [
+        (name, part.cell, TABLES + at)
+        for at in range(max(count for dummy, count in plan))
+        for part, count in plan
+        if at < count
+        for name in part.algorithms
+    ]
+    rows = searched(list(dict.fromkeys(wanted)), processes, until)
+    cells = [cell for cell in CELLS if any(row["cell"] == cell for row in rows)]
+    fleets = [cell for cell in FLEETS if any(row["cell"] == cell for row in rows)]
+    compared, with_ideas = [report.OWN, *RIVALS], [cell for cell in ("64/8", "200/8") if cell in cells]
+    sections = {
+        "Share of the gap between default and optimum that is closed: median (lower quartile), surfaces": report.shares(
+            rows, cells, compared
+        ),
+        "Median of the paired differences; below 0, ours is better": report.differences(rows, cells, compared),
+        "What each idea is worth: without it": report.differences(rows, with_ideas, [report.OWN, *IDEAS]),
+        "Warm start": report.warm(rows, COLD, WARM),
+        **{f"{report.FLEETS[cell]}, {report.words(cell)}": report.detailed(rows, cell, ALGORITHMS) for cell in fleets},
+        "CPU seconds of the algorithm itself, a search": report.seconds(rows, cells, compared),
+        "The proof": studies,
+    }
+    return "\n\n".join([*(f"**{title}**\n\n{table}" for title, table in sections.items()), report.cost(rows, "200/8")])
 
 
-def _work(task: Task, searched: Row | None) -> Row:
-    """In a process of its own: search, unless that was done before, and judge. Kept at once."""
-    if searched is None:
-        searched = searches.search(task.algorithm, Cell.parse(task.cell), task.surface)
-        searches.append(FOLDER / "searches.jsonl", searched)
-    row = searches.judge(searched)
-    searches.append(FOLDER / "judged.jsonl", row)
+def searched(wanted: Sequence[tuple[str, str, int]], processes: int, until: float | None) -> list[Row]:
+    """The judged rows of (algorithm, cell, surface), from the files or anew."""
+    known = {searches.key(row): row for row in read(FOLDER / "searches.jsonl")}
+    judged = {(*searches.key(row), row["recommendation"]): row for row in read(FOLDER / "judged.jsonl")}
+    costs: dict[str, list[float]] = defaultdict(list)
+    for row in known.values():
+        costs[f"{row['algorithm']} {row['cell']}"].append(row["cpu_seconds"])
+    found, tasks = [], []
+    for name, cell, number in wanted:
+        key = (name, searches.version(name), cell, str(number), searches.digest(Cell.parse(cell), number))
+        if row := judged.get((*key, searches.recommendation_version())):
+            found.append(row)
+        else:
+            kind = f"judging {name} {cell}" if key in known else f"{name} {cell}"
+            tasks.append(Task(kind, _search, (known.get(key), name, cell, number)))
+    return found + run(tasks, processes=processes, until=until, costs=costs)
+
+
+def _search(known: Row | None, name: str, cell: str, number: int) -> Row:
+    if known is None:
+        known = searches.search(name, Cell.parse(cell), number)
+        append(FOLDER / "searches.jsonl", known)
+    row = searches.judge(known)
+    append(FOLDER / "judged.jsonl", row)
     return row
 
 
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _key(task: Task) -> tuple[str, ...]:
-    digest = searches.digest(Cell.parse(task.cell), task.surface)
-    return (task.algorithm, searches.version(task.algorithm), task.cell, str(task.surface), digest)
-
-
-def _progress(done: int, of: int, task: Task, row: Row, left: float) -> None:
-    print(
-        f"bench-learner: {done}/{of}, {left / 60:.0f} min left; {task.algorithm} {task.cell} surface {task.surface}: "
-        f"{row['share']:.2f} in {row['cpu_seconds']:.0f} s",
-        file=sys.stderr,
-        flush=True,
-    )
-
-
-def title(cell: Cell) -> str:
-    return f"**{cell.evaluations} evaluations of {cell.parameters} parameters, {cell.sigma:.0%} noise**"
-
-
-def table(rows: Sequence[Row], algorithms: Sequence[str]) -> str:
-    """One cell: each algorithm's shares, and how it differs from ours on the surfaces that both were on."""
-    shares: dict[str, dict[int, float]] = defaultdict(dict)
-    for row in rows:
-        shares[row["algorithm"]][row["surface"]] = row["share"]
-    lines = []
-    for name in algorithms:
-        own = [row for row in rows if row["algorithm"] == name]
-        if not own:
-            continue
-        values = [row["share"] for row in own]
-        gap = tables.difference(shares["ppo"], shares[name]) if name != "ppo" else None
-        lines.append(
-            [
-                name,
-                tables.rounded(median(values)),
-                tables.rounded(tables.quartile(values)),
-                tables.rounded(min(values)),
-                f"{gap.median:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}), {gap.surfaces}" if gap else "",
-                f"{median(row['unraced'] for row in own):.2f}",
-                f"{median(row['failed'] for row in own):.0f}",
-                f"{median(row['cpu_seconds'] for row in own):.1f}",
-                str(len(own)),
-            ]
-        )
-    head = [
-        "algorithm",
-        "median",
-        "lower quartile",
-        "least",
-        "minus ours (95 %), surfaces",
-        "without race",
-        "failed",
-        "seconds",
-        "surfaces",
+def simulated(processes: int, until: float | None) -> list[Row]:
+    """The rows of all simulated studies, from the file or anew."""
+    path, version = FOLDER / "proofs.jsonl", proofs.version()
+    groups = {(row["kind"], row["first"]): row for row in read(path) if row["version"] == version}
+    wanted = [(kind, first) for first in range(0, STUDIES, TOGETHER) for kind in proofs.KINDS]
+    tasks = [Task(f"{kind} studies", _prove, each) for each in wanted if each not in groups for kind in each[:1]]
+    costs = {f"{kind} studies": [15.0] for kind in proofs.KINDS}
+    found = [groups[each] for each in wanted if each in groups]
+    return [
+        study for row in found + run(tasks, processes=processes, until=until, costs=costs) for study in row["studies"]
     ]
-    return tables.markdown(head, lines)
+
+
+def _prove(kind: str, first: int) -> Row:
+    began = time.process_time()
+    studies = [proofs.KINDS[kind](seed) for seed in range(first, first + TOGETHER)]
+    row = {"kind": kind, "first": first, "version": proofs.version(), "studies": studies}
+    row["cpu_seconds"] = round(time.process_time() - began, 2)
+    append(FOLDER / "proofs.jsonl", row)
+    return row
 
 
 if __name__ == "__main__":

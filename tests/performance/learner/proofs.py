@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,13 @@ from scipy import stats
 
 from . import tables
 from .measuring import Bench, Host, Noise
+from .searches import TRAINER, code, with_imports
 from .shapes import Effect
 from .surfaces import Surface
+from .work import Row
 
 TRAINING = 40
 HOSTS = (1, 2, 4)
-Row = dict[str, Any]
 
 
 def study(pairs: int) -> Study:
@@ -84,6 +86,21 @@ def gain_study(seed: int, gain: float = 0.05, sigma: float = 0.03) -> Row:
     names, bench = _bench(surface, HOSTS[seed % len(HOSTS)], Noise(sigma), seed)
     proof = prove(wanted.space.decode(np.full(wanted.space.size, 0.7)), names, _measure(bench), wanted, seed=seed)
     return {"kind": "gain", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.pairs)}
+
+
+KINDS = {"aa": aa_study, "gain": gain_study}
+
+
+@cache
+def version() -> str:
+    """Changes when what recommends, races and proves may do otherwise."""
+    return code(
+        *(
+            found
+            for name in ("recommendation", "race", "verification")
+            for found in with_imports(TRAINER / f"{name}.py")
+        )
+    )
 
 
 def _bench(surface: Surface, hosts: int, noise: Noise, seed: int) -> tuple[list[str], Bench]:

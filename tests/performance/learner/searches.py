@@ -12,8 +12,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
-import json
-import os
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -34,10 +32,10 @@ from . import competitors, ours
 from .measuring import Bench, Host, Noise, alike, evaluated, fleet
 from .ours import OURS
 from .surfaces import draw, related
+from .work import Row
 
 RACED = 3
 TRAINER = Path(next(iter(_trainer.__path__)))
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -84,18 +82,18 @@ _PACKAGES = {"tpe": "optuna", "gp": "optuna", "cmaes": "optuna", "smac": "smac",
 def version(algorithm: str) -> str:
     """Changes when the algorithm may: of ours with the code that learns, of the others with package and adapter."""
     if algorithm in OURS:
-        return _code(*_with_imports(TRAINER / "learner.py"), Path(ours.__file__))
+        return code(*with_imports(TRAINER / "learner.py"), Path(ours.__file__))
     package = next((name for prefix, name in _PACKAGES.items() if algorithm.startswith(prefix)), None)
-    adapter = _code(Path(competitors.__file__))
+    adapter = code(Path(competitors.__file__))
     return f"{package} {importlib.metadata.version(package)} {adapter}" if package else adapter
 
 
 @cache
 def recommendation_version() -> str:
-    return _code(*_with_imports(TRAINER / "recommendation.py"))
+    return code(*with_imports(TRAINER / "recommendation.py"))
 
 
-def _with_imports(path: Path) -> list[Path]:
+def with_imports(path: Path) -> list[Path]:
     """A module of the trainer and those beside it that it imports, and these import."""
     found, waiting = set(), [path]
     while waiting:
@@ -108,7 +106,7 @@ def _with_imports(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _code(*paths: Path) -> str:
+def code(*paths: Path) -> str:
     """A digest of the code, comments and each file's own docstring apart."""
     digest = hashlib.sha256()
     for path in paths:
@@ -223,23 +221,3 @@ def _evaluations(row: Row, first: Host) -> Iterator[Evaluation]:
     for number, (host, values, metric) in enumerate(row["tried"], start=1):
         asked = dict(zip(parameters, values, strict=True))
         yield evaluated(number, Job("train", asked, host), asked, metric, {})
-
-
-def read(path: Path) -> Iterator[Row]:
-    """The rows of a file; a line that was cut off when its writer ended is not one."""
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
-
-
-def append(path: Path, row: Row) -> None:
-    """In one write, so that two processes can share the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(file, (json.dumps(row) + "\n").encode())
-    finally:
-        os.close(file)
