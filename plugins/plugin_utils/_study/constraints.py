@@ -10,6 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 # One number of a candidate: a parameter, and for a vector which of its elements.
 Place = tuple[str, int]
 
@@ -124,6 +127,36 @@ def repair(
             limit = constraint.sides(repaired)[1]
             repaired[constraint.smaller] = narrowed[constraint.smaller].at_most(limit, below=constraint.strict)
     return repaired
+
+
+def repair_all(
+    numbers: Mapping[Place, NDArray[np.float64]],
+    constraints: Sequence[Constraint],
+    narrowed: Mapping[Place, Bounds],
+) -> dict[Place, NDArray[np.float64]]:
+    """repair() for many candidates at once: of every place the numbers of all, shape (n,)."""
+    repaired = {place: np.clip(each, narrowed[place].low, narrowed[place].high) for place, each in numbers.items()}
+    # As in repair(): they only shrink, and the narrowed lows satisfy every constraint together.
+    while True:
+        changed = False
+        for constraint in constraints:
+            smaller, larger = (
+                repaired[side] if isinstance(side, tuple) else side for side in (constraint.smaller, constraint.larger)
+            )
+            broken = np.asarray(smaller >= larger if constraint.strict else smaller > larger)
+            if not broken.any():
+                continue
+            if not isinstance(constraint.smaller, tuple):
+                raise ValueError(f"the ranges leave no value for which `{constraint.text}` holds")
+            bounds, limit = narrowed[constraint.smaller], np.broadcast_to(larger, broken.shape)
+            steps = np.floor((np.minimum(limit, bounds.high) - bounds.low) / bounds.step)
+            value = bounds.low + steps * bounds.step
+            if constraint.strict:
+                value = np.where(value >= limit, value - bounds.step, value)
+            repaired[constraint.smaller] = np.where(broken, value, smaller)
+            changed = True
+        if not changed:
+            return repaired
 
 
 def _side(text: str) -> Place | float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, repair
+from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, repair, repair_all
 
 Value = int | float | str
 Candidate = dict[str, Value]
@@ -59,6 +59,26 @@ class Axis:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
+    def decode_all(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """decode() for many."""
+        units = np.clip(units, 0.0, 1.0)
+        if self.choices:
+            return np.minimum(np.floor(units * len(self.choices)), len(self.choices) - 1)
+        if self.log:
+            values = np.exp(math.log(self.low) + units * (math.log(self.high) - math.log(self.low)))
+        else:
+            values = self.low + units * (self.high - self.low)
+        return np.clip(self.low + np.round((values - self.low) / self.step) * self.step, self.low, self.high)
+
+    def encode_all(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """encode() for many."""
+        if self.choices:
+            return (values + 0.5) / len(self.choices)
+        values = np.clip(values, self.low, self.high)
+        if self.log:
+            return np.log(values / self.low) / math.log(self.high / self.low)
+        return (values - self.low) / (self.high - self.low)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -102,6 +122,14 @@ class SearchSpace:
 
     def encode(self, values: Mapping[str, Value]) -> Point:
         return np.array([axis.encode(self._number(axis, values)) for axis in self.axes])
+
+    def settle(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """encode(decode(point)) for many points at once, shape (n, size): where their candidates really lie."""
+        numbers = {axis.place: axis.decode_all(points[:, at]) for at, axis in enumerate(self.axes)}
+        for layout in self.layouts:
+            numbers |= {(layout.parameter, at): np.full(len(points), number) for at, number in layout.fixed.items()}
+        numbers = repair_all(numbers, self.constraints, self._bounds)
+        return np.column_stack([axis.encode_all(numbers[axis.place]) for axis in self.axes])
 
     def lacks(self, values: Mapping[str, Value]) -> list[str]:
         """The parameters whose value in `values` no candidate can have."""

@@ -26,6 +26,7 @@ from .verification import GuardMetric, Verification
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 # Every candidate of the race is evaluated this often.
 RACE_ROUNDS = 2
+AlgorithmName = Literal["ppo", "random", "tpe", "gp", "cmaes"]
 _INTERPRETERS = ("python", "python3", "sh", "bash", "perl", "ruby", "node")
 
 
@@ -42,7 +43,9 @@ class StateMetric(Strict):
 
 
 class TrainingConfig(Strict):
-    """How long and how to learn; what is left out is derived from the budget (see _trainer/learner.py).
+    """How long and how to learn; what is left out is as in _trainer/policy.py.
+
+    n_steps to clip_range are of PPO: n_steps imagined evaluations make one update of the policy.
 
     total_timesteps is the number of training evaluations; benchmark_timeout is in seconds.
     """
@@ -92,6 +95,7 @@ class Study(Strict):
     run_on: str | None = None
     setup: str | None = None
     teardown: str | None = None
+    algorithm: AlgorithmName = "ppo"
     training_config: TrainingConfig = TrainingConfig()
     verification: Verification = Verification()
     guard_metrics: list[GuardMetric] = []

@@ -19,12 +19,11 @@ import numpy as np
 
 from .._study.guard import Caution
 from .._study.space import Candidate, Point, SearchSpace, Value
+from .asking import Evaluator
 from .evaluation import Evaluation
 
 _ROUNDING = 1e-9
 _HALVINGS = 20
-
-Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
 
 
 class TrustRegion:
@@ -92,20 +91,24 @@ class TrustRegion:
         self._pace = min(1.5 * self._pace, self._step)
 
 
-def cautiously(region: TrustRegion, evaluate: Evaluate, together: Callable[[], int]) -> Evaluate:
-    """`evaluate`, but within the region and so many at a time, so that harm is known before more of it is done."""
+class Cautiously:
+    """An evaluator's candidates within the region, and so many at a time, so that harm is known before more is done."""
 
-    def evaluate_within(candidates: Sequence[Candidate]) -> list[Evaluation]:
-        found: list[Evaluation] = []
-        while len(found) < len(candidates):
-            at_once = candidates[len(found) : len(found) + max(together(), 1)]
-            evaluations = evaluate([region.draw_in(candidate) for candidate in at_once])
-            for evaluation in evaluations:
-                region.learn(evaluation)
-            found += evaluations
-        return found
+    def __init__(self, region: TrustRegion, evaluator: Evaluator, together: Callable[[], int]) -> None:
+        self._region, self._evaluator, self._together = region, evaluator, together
 
-    return evaluate_within
+    @property
+    def slots(self) -> int:
+        return max(self._together(), 1)
+
+    def submit(self, candidates: Sequence[Candidate]) -> None:
+        self._evaluator.submit([self._region.draw_in(candidate) for candidate in candidates])
+
+    def collect(self) -> list[Evaluation]:
+        evaluations = self._evaluator.collect()
+        for evaluation in evaluations:
+            self._region.learn(evaluation)
+        return evaluations
 
 
 def _nearest(point: Point, others: Sequence[Point]) -> float:

@@ -11,7 +11,6 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from .._study.metrics import SYSTEM_METRICS
 from .._study.space import Candidate, Point, SearchSpace, Value
@@ -22,6 +21,31 @@ Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
 Observation = NDArray[np.float32]
 
 
+# Features are logarithms, or 0 and 1: less than a fifth more memory does not make another host.
+_DIFFERENT = 0.2
+
+
+class Contexts:
+    """What tells the hosts apart, in [0, 1]: features by host, but for those much alike everywhere.
+
+    A host that came later, of which nothing is known, lies in the middle.
+    """
+
+    def __init__(self, features: Mapping[str, Sequence[float]]) -> None:
+        self._names = list(features)
+        table = np.array([features[name] for name in self._names] or [[]], dtype=float)
+        differing = np.ptp(table, axis=0) > _DIFFERENT
+        low, span = table.min(axis=0), np.ptp(table, axis=0)
+        self.size = int(differing.sum())
+        known = (table[:, differing] - low[differing]) / span[differing] if self.size else np.zeros((1, 0))
+        self.known = len(known)
+        self.rows = np.vstack([known, np.full((1, self.size), 0.5)])
+
+    def number(self, host: str) -> int:
+        """Its row in `rows`."""
+        return self._names.index(host) if self.size and host in self._names else self.known
+
+
 class Observer:
     """Turns what is known after an evaluation into an observation.
 
@@ -30,31 +54,41 @@ class Observer:
     | values | (space.size,) | [0, 1] | where the values that the kernel kept lie in the search space |
     | performance | (1,) | [-1, 1] | log ratio to the baseline; -1 is e^2 times worse, or failed |
     | metrics | (len(metrics),) | [0, 1] | the state_space metrics, normalised |
+    | host | (hosts.size,) | [0, 1] | what tells the hosts apart |
     """
 
-    def __init__(self, space: SearchSpace, metrics: Sequence[str]) -> None:
-        self._space, self._metrics = space, metrics
-        low = np.concatenate([np.zeros(space.size), [-1.0], np.zeros(len(metrics))])
+    def __init__(self, space: SearchSpace, metrics: Sequence[str], hosts: Contexts | None = None) -> None:
+        self._space, self._metrics, self._hosts = space, metrics, hosts or Contexts({})
+        low = np.concatenate([np.zeros(space.size), [-1.0], np.zeros(len(metrics) + self._hosts.size)])
         self.box = gymnasium.spaces.Box(low.astype(np.float32), 1.0, (len(low),), np.float32)
 
-    def at_baseline(self, values: Mapping[str, Value], observations: Mapping[str, float]) -> Observation:
+    def at_baseline(
+        self, values: Mapping[str, Value], observations: Mapping[str, float], host: str = ""
+    ) -> Observation:
         """The observation of a host that stands on its own values."""
-        return self._observation(values, 0.0, observations)
+        return self._observation(values, 0.0, observations, host)
 
     def after(self, evaluation: Evaluation) -> Observation:
         performance = evaluation.score.performance
         measurement = evaluation.measurement
         values = {**(evaluation.job.values or {}), **measurement.actual}
-        return self._observation(
-            values, -LARGEST_LOG_RATIO if performance is None else performance, measurement.observations
-        )
+        known = -LARGEST_LOG_RATIO if performance is None else performance
+        return self._observation(values, known, measurement.observations, evaluation.host)
+
+    def imagined(self, before: Observation, points: NDArray[np.float64], performances: NDArray[Any]) -> Observation:
+        """After evaluations that did not take place, shape (n, ...): the metrics and the host are as before."""
+        found = before.copy()
+        found[:, : self._space.size] = points
+        found[:, self._space.size] = np.clip(performances / LARGEST_LOG_RATIO, -1.0, 1.0)
+        return found
 
     def _observation(
-        self, values: Mapping[str, Value], performance: float, sampled: Mapping[str, float]
+        self, values: Mapping[str, Value], performance: float, sampled: Mapping[str, float], host: str
     ) -> Observation:
         metrics = [SYSTEM_METRICS[name].normalised(sampled.get(name, 0.0)) for name in self._metrics]
         bounded = np.clip(performance / LARGEST_LOG_RATIO, -1.0, 1.0)
-        return np.concatenate([self._space.encode(values), [bounded], metrics]).astype(np.float32)
+        parts = [self._space.encode(values), [bounded], metrics, self._hosts.rows[self._hosts.number(host)]]
+        return np.concatenate(parts).astype(np.float32)
 
 
 def to_point(action: NDArray[Any]) -> Point:
@@ -101,61 +135,3 @@ class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._steps += 1
         truncated = self._steps >= self._max_steps
         return self._observer.after(evaluation), evaluation.score.reward, False, truncated, {"evaluation": evaluation}
-
-
-class FleetEnv(VecEnv):
-    """The same for a fleet: `slots` evaluations a step.
-
-    A slot is no host: hosts pull evaluations as they become idle, so that a slow one holds up nobody
-    (64 evaluations on four unequal hosts took 38 s in this way, and 69 s with a slot a host).
-    """
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        metrics: Sequence[str],
-        evaluate: Evaluate,
-        start: Observation,
-        max_steps: int,
-        slots: int,
-    ) -> None:
-        self._space, self._evaluate, self._start, self._max_steps = space, evaluate, start, max_steps
-        self._observer = Observer(space, metrics)
-        self._steps = np.zeros(slots, dtype=int)
-        self._actions: NDArray[Any] = np.zeros((slots, space.size))
-        super().__init__(slots, self._observer.box, gymnasium.spaces.Box(-1.0, 1.0, (space.size,), np.float32))
-
-    def reset(self) -> Any:
-        self._steps[:] = 0
-        return np.tile(self._start, (self.num_envs, 1))
-
-    def step_async(self, actions: NDArray[Any]) -> None:
-        self._actions = actions
-
-    def step_wait(self) -> Any:
-        evaluations = self._evaluate([self._space.decode(to_point(action)) for action in self._actions])
-        observations = np.stack([self._observer.after(evaluation) for evaluation in evaluations])
-        self._steps += 1
-        dones = self._steps >= self._max_steps
-        infos: list[dict[str, Any]] = [{"evaluation": evaluation} for evaluation in evaluations]
-        for slot in np.flatnonzero(dones):
-            infos[slot] |= {"terminal_observation": observations[slot].copy(), "TimeLimit.truncated": True}
-            observations[slot] = self._start
-        self._steps[dones] = 0
-        rewards = np.array([evaluation.score.reward for evaluation in evaluations], dtype=np.float32)
-        return observations, rewards, dones, infos
-
-    def close(self) -> None:
-        """Nothing to close: the fleet belongs to the run."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self, attr_name, None)] * len(list(self._get_indices(indices)))
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        raise NotImplementedError("slots have no attributes of their own")
-
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        raise NotImplementedError("slots have no methods of their own")
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        return [False] * len(list(self._get_indices(indices)))

@@ -79,6 +79,12 @@ class Fleet:
 
         A job that only one host could do, and which that host took with it, comes back as a failed evaluation.
         """
+        tickets = self.hand_out(jobs)
+        self._wait_until(lambda: all(ticket.evaluation for ticket in tickets))
+        return [ticket.evaluation for ticket in tickets if ticket.evaluation]
+
+    def hand_out(self, jobs: Sequence[Job]) -> list[Ticket]:
+        """The same without waiting: the tickets will have their evaluations."""
         tickets = [Ticket(job) for job in jobs]
         with self._changed:
             for ticket in tickets:
@@ -91,10 +97,17 @@ class Fleet:
                 else:
                     self._fail(ticket, ticket.job.host, "the host is gone")
             self._changed.notify_all()
-            while not all(ticket.evaluation for ticket in tickets):
+        return tickets
+
+    def wait_for_any(self, tickets: Sequence[Ticket]) -> None:
+        """Until at least one of these has its evaluation."""
+        self._wait_until(lambda: any(ticket.evaluation for ticket in tickets))
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        with self._changed:
+            while not condition():
                 self._raise_if_ended()
                 self._changed.wait(1.0)
-        return [ticket.evaluation for ticket in tickets if ticket.evaluation]
 
     def wait_for_baselines(self) -> None:
         """Until every host that is connected now has measured its baseline, and there is at least one."""

@@ -3,114 +3,155 @@
 
 """The learner: which candidates to evaluate, given what came of those before.
 
-`search` is the whole interface: a search space and a function that evaluates candidates, from anywhere. Nothing here
-knows of hosts, sockets or Ansible, so that another learner can take its place.
+`search` is the whole interface: a search space and something that evaluates candidates, from anywhere. Nothing here
+knows of hosts, sockets or Ansible, and only `algorithm="ppo"` needs torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-import torch
-import torch._dynamo  # the first optimizer would import it, and the hosts would wait for that
-from stable_baselines3 import PPO
-
-from .._study.space import SearchSpace
+from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
-from .environment import Evaluate, FleetEnv, Observation, to_point
+from .algorithms import AlgorithmName, new_algorithm
+from .asking import Algorithm, Evaluator, remove_like
+from .evaluation import Evaluation
+from .ideas import Ideas
+from .snapshot import Snapshot
 
-_SMALLEST_ROLLOUT, _LARGEST_ROLLOUT = 4, 64
-
-
-@dataclass(frozen=True)
-class PPOSettings:
-    """PPO's hyperparameters for one budget. `rollout` is evaluations an update, `updates` how many of these fit."""
-
-    rollout: int
-    updates: int
-    batch_size: int
-    n_epochs: int
-    learning_rate: float
-    gamma: float
-    gae_lambda: float
-    ent_coef: float
-    clip_range: float
-
-
-def derive(config: TrainingConfig) -> PPOSettings:
-    """What the budget suggests, where the study's training_config does not say.
-
-    About six updates: fewer learn nothing, and more would each rest on a handful of noisy rewards. gamma is 0 because a
-    candidate's reward depends on that candidate alone; discounting later rewards to nothing takes their noise away.
-    """
-    budget = config.total_timesteps
-    # Even, so that two batches make a rollout.
-    rollout = config.n_steps or min(max(budget // 6 // 2 * 2, _SMALLEST_ROLLOUT), _LARGEST_ROLLOUT)
-    return PPOSettings(
-        rollout=rollout,
-        updates=budget // rollout,
-        batch_size=min(config.batch_size or (rollout + 1) // 2, rollout),
-        n_epochs=config.n_epochs or 10,
-        learning_rate=config.learning_rate or 3e-3,
-        gamma=config.gamma if config.gamma is not None else 0.0,
-        gae_lambda=config.gae_lambda if config.gae_lambda is not None else 0.95,
-        ent_coef=config.ent_coef or 0.0,
-        clip_range=config.clip_range or 0.2,
-    )
-
-
-def advice(config: TrainingConfig) -> str | None:
-    """What the user should know of the budget before time is spent on it."""
-    settings = derive(config)
-    if settings.updates == 0:
-        return (
-            f"total_timesteps {config.total_timesteps} is less than one rollout (n_steps {settings.rollout}): the "
-            f"policy is never updated, so this is a random search; raise total_timesteps, or leave n_steps out"
-        )
-    return None
+Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
+OnRound = Callable[[Snapshot, int], None]
 
 
 def search(
     space: SearchSpace,
-    evaluate: Evaluate,
-    config: TrainingConfig,
+    evaluator: Evaluator | Evaluate,
     *,
+    budget: int,
     seed: int,
-    metrics: list[str],
-    start: Observation,
-    tell: Callable[[str], None],
+    algorithm: AlgorithmName = "ppo",
+    config: TrainingConfig | None = None,
+    own: Mapping[str, Value] | None = None,
+    starts: Sequence[Candidate] = (),
+    metrics: Sequence[str] = (),
+    contexts: Mapping[str, Sequence[float]] | None = None,
+    known: Sequence[Evaluation] = (),
+    news: Callable[[], Sequence[Evaluation]] = list,
+    history: Sequence[Evaluation] = (),
+    snapshot: Snapshot | None = None,
+    on_round: OnRound | None = None,
+    ideas: Ideas | None = None,
 ) -> None:
-    """Spend exactly `config.total_timesteps` evaluations on learning; `evaluate` keeps what it saw.
+    """Spend `budget` evaluations on finding what is best; the evaluator keeps what it saw (see `recommend`).
 
-    start: the observation of the baseline. tell: shows one line to the user. The same seed and measurements give the
-    same candidates. An exception from `evaluate` passes through.
+    evaluator: a function from candidates to their evaluations, or an Evaluator, which works while this thinks.
+    own: the values that the host has, if nothing is changed. starts: candidates that somebody recommends; they are
+    tried first. metrics: which of an evaluation's observations count. contexts: by host, numbers that tell it from
+    others, such as its memory.
+    known: evaluations of the baseline and of earlier studies; they are learned from and do not count.
+    news: asked again and again for evaluations which others have made meanwhile; these do not count either.
+    history: this run's own evaluations before it was interrupted, in their order; they do count. snapshot: one of those
+    that on_round(snapshot, number of own evaluations seen) was given then; it spares the learner thinking all again.
+    The same seed and measurements in the same order give the same candidates, interrupted or not. An exception from the
+    evaluator passes through.
+
+    Searching a function, without hosts and without Ansible:
+
+    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace
+    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation
+    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
+    >>> space = SearchSpace([Axis("x", 0, 0, 1000)], [Layout("x", {}, 1, False)], [])
+    >>> seen = []
+    >>> def evaluate(candidates):  # higher is better; None would be a failure
+    ...     found = [Evaluation.of(candidate, -((candidate["x"] - 700) / 1000) ** 2) for candidate in candidates]
+    ...     seen.extend(found)
+    ...     return found
+    >>> search(space, evaluate, budget=16, seed=1)
+    >>> abs(recommend(space, seen, 1)[0]["x"] - 700) < 50
+    True
     """
-    torch.set_num_threads(1)  # the policy is tiny, and the benchmark may run on this very machine
-    settings = derive(config)
-    if note := advice(config):
-        tell(note)
-    fleet = FleetEnv(space, metrics, evaluate, start, config.max_steps_per_episode, settings.rollout)
-    model = PPO(
-        "MlpPolicy",
-        fleet,
-        n_steps=1,
-        batch_size=settings.batch_size,
-        n_epochs=settings.n_epochs,
-        learning_rate=settings.learning_rate,
-        gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
-        ent_coef=settings.ent_coef,
-        clip_range=settings.clip_range,
-        policy_kwargs={"net_arch": [32, 32]},
+    learner = new_algorithm(
+        algorithm,
+        space,
+        budget=budget,
         seed=seed,
-        device="cpu",
-        verbose=int(config.verbose),
+        config=config or TrainingConfig(),
+        own=own,
+        starts=starts,
+        metrics=metrics,
+        contexts=contexts or {},
+        known=known,
+        ideas=ideas or Ideas(),
     )
-    if settings.updates:
-        model.learn(settings.updates * settings.rollout)
-    left = config.total_timesteps - settings.updates * settings.rollout
-    if left:
-        actions, dummy = model.predict(np.tile(start, (left, 1)), deterministic=False)
-        evaluate([space.decode(to_point(action)) for action in actions])
+    hosts: Evaluator = OneByOne(evaluator) if callable(evaluator) else evaluator
+    _Run(learner, hosts, budget, news, on_round).go(history, snapshot)
+
+
+class _Run:
+    """The loop: for every evaluation that ends, one candidate, so that nothing hangs on how many end at a time."""
+
+    def __init__(
+        self,
+        learner: Algorithm,
+        hosts: Evaluator,
+        budget: int,
+        news: Callable[[], Sequence[Evaluation]],
+        on_round: OnRound | None,
+    ) -> None:
+        self._learner, self._hosts, self._budget = learner, hosts, budget
+        self._news, self._on_round = news, on_round
+        self._told = 0
+        self._waiting: list[Candidate] = []  # asked, and not yet submitted
+
+    def go(self, history: Sequence[Evaluation], snapshot: Snapshot | None) -> None:
+        if snapshot:
+            self._told = int(snapshot.state["seen"])
+            self._learner.restore(snapshot, history[: self._told])
+            self._waiting = list(self._learner.pending)
+        self._fill()
+        for evaluation in history[self._told :]:  # as it was, but nothing is evaluated
+            remove_like(evaluation, self._waiting)
+            self._tell(evaluation)
+        self._submit()
+        while self._told < self._budget:
+            ended = self._hosts.collect()
+            for evaluation in self._news():
+                self._learner.hear(evaluation)
+            for evaluation in ended:
+                self._tell(evaluation)
+                self._submit()
+
+    def _tell(self, evaluation: Evaluation) -> None:
+        rounds = self._learner.rounds
+        self._learner.tell(evaluation)
+        self._told += 1
+        self._fill()
+        if self._on_round and self._learner.rounds > rounds:
+            found = self._learner.snapshot()
+            self._on_round(Snapshot(found.tensors, {**found.state, "seen": self._told}), self._told)
+
+    def _fill(self) -> None:
+        while len(self._learner.pending) < min(self._hosts.slots, self._budget - self._told):
+            self._waiting.append(self._learner.ask())
+
+    def _submit(self) -> None:
+        if self._waiting:
+            self._hosts.submit(self._waiting)
+            self._waiting = []
+
+
+class OneByOne:
+    """A plain function as an Evaluator."""
+
+    slots = 1
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._evaluate = evaluate
+        self._submitted: list[Candidate] = []
+
+    def submit(self, candidates: Sequence[Candidate]) -> None:
+        self._submitted += candidates
+
+    def collect(self) -> list[Evaluation]:
+        submitted, self._submitted = self._submitted, []
+        return self._evaluate(submitted)

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Caution
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.caution import TrustRegion, cautiously
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.environment import Observer
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.caution import Cautiously, TrustRegion
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Score,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.learner import search
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.learner import OneByOne, search
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,13 +71,7 @@ class Explored:
             return found
 
         search(
-            self.space,
-            cautiously(self.region, evaluate, lambda: together),
-            TrainingConfig(total_timesteps=budget),
-            seed=1,
-            metrics=[],
-            start=Observer(self.space, []).at_baseline(OWN, {}),
-            tell=lambda text: None,
+            self.space, Cautiously(self.region, OneByOne(evaluate), lambda: together), budget=budget, seed=1, own=OWN
         )
 
     @property
@@ -122,9 +115,7 @@ def test_on_a_narrow_ridge_it_rarely_falls_where_a_free_search_does_all_the_time
         fallen += sum(each.score.performance is None for each in found)
         return found
 
-    observation = Observer(study.space, []).at_baseline(OWN, {})
-    config = TrainingConfig(total_timesteps=60)
-    search(study.space, evaluate, config, seed=1, metrics=[], start=observation, tell=lambda text: None)
+    search(study.space, evaluate, budget=60, seed=1)
     assert fallen > 50
     assert explored.failures < 20
 

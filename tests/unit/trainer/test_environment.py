@@ -11,7 +11,7 @@ import pytest
 import stable_baselines3.common.env_checker
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.environment import (
-    FleetEnv,
+    Contexts,
     Observer,
     OSTuningEnv,
     to_point,
@@ -22,7 +22,6 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluatio
     Measurement,
     Score,
 )
-from stable_baselines3 import PPO
 
 METRICS = ["cpu_usage", "load_1m"]
 
@@ -58,11 +57,6 @@ def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:
 def start(study: Study) -> np.ndarray:
     own = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
     return Observer(study.space, METRICS).at_baseline(own, {"cpu_usage": 50.0})
-
-
-@pytest.fixture
-def fleet(study: Study, start: np.ndarray) -> FleetEnv:
-    return FleetEnv(study.space, METRICS, evaluate, start, max_steps=2, slots=3)
 
 
 def test_gymnasium_and_stable_baselines_find_nothing_wrong(study: Study, start: np.ndarray) -> None:
@@ -113,24 +107,16 @@ def test_an_action_beyond_its_bounds_is_the_nearer_end(action: float, point: flo
     assert to_point(np.array([action], dtype=np.float32)) == pytest.approx([point])
 
 
-def test_a_fleet_ends_episodes_as_stable_baselines_expects(fleet: FleetEnv, start: np.ndarray) -> None:
-    assert (fleet.reset() == np.tile(start, (3, 1))).all()
-    actions = np.array([[-1.0, -1.0], [0.0, 1.0], [1.0, 1.0]])
-    observations, rewards, dones, infos = fleet.step(actions)
-    assert observations[:, 0] == pytest.approx([0.0, 0.5, 1.0])
-    assert rewards == pytest.approx([0.0, 0.5, 1.0])
-    assert not dones.any()
-    assert not any("terminal_observation" in info for info in infos)
-    observations, rewards, dones, infos = fleet.step(actions)
-    assert dones.all()
-    assert (observations == start).all()
-    for slot, info in enumerate(infos):
-        assert info["TimeLimit.truncated"]
-        assert info["terminal_observation"][0] == pytest.approx([0.0, 0.5, 1.0][slot])
-    assert not fleet.step(actions)[2].any()
+def test_the_observation_tells_hosts_apart_that_differ(study: Study) -> None:
+    contexts = Contexts({"small": [0.0, 1.0, 3.0], "middle": [1.0, 1.1, 3.0], "large": [4.0, 1.0, 3.0]})
+    observer = Observer(study.space, [], contexts)
+    own = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
+    # A tenth more of something is no difference: one feature is left.
+    assert [observer.at_baseline(own, {}, host)[-1] for host in ("small", "middle", "large")] == [0.0, 0.25, 1.0]
+    assert observer.at_baseline(own, {}, "came later")[-1] == 0.5
+    assert observer.box.contains(observer.at_baseline(own, {}, "large"))
 
 
-def test_stable_baselines_learns_on_a_fleet(fleet: FleetEnv) -> None:
-    model = PPO("MlpPolicy", fleet, n_steps=2, batch_size=3, n_epochs=1, device="cpu", seed=1)
-    model.learn(12)
-    assert model.num_timesteps == 12
+def test_hosts_that_are_alike_are_not_told_apart(study: Study) -> None:
+    assert Contexts({"h1": [1.0, 2.0], "h2": [1.0, 2.1]}).size == 0
+    assert Contexts({}).size == 0

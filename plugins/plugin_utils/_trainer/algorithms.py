@@ -1,0 +1,103 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The algorithms that a study can name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import get_args
+
+import numpy as np
+
+from .._study.space import Candidate, SearchSpace, Value
+from .._study.study import AlgorithmName, TrainingConfig
+from .asking import Algorithm, remove_like
+from .design import first_batch
+from .evaluation import Evaluation
+from .ideas import Ideas
+from .snapshot import Snapshot
+
+
+def missing(name: str) -> str | None:
+    """What the user has to do before this algorithm can be used; None if nothing."""
+    if name not in ("tpe", "gp", "cmaes"):
+        return None
+    needed = ["optuna", *(["cmaes"] if name == "cmaes" else [])]
+    lacking = [package for package in needed if find_spec(package) is None]
+    if not lacking:
+        return None
+    return f"algorithm: {name} needs {' and '.join(lacking)}; pip install 'autotune-kernel[algorithms]'"
+
+
+def new_algorithm(
+    name: AlgorithmName,
+    space: SearchSpace,
+    *,
+    budget: int,
+    seed: int,
+    config: TrainingConfig,
+    own: Mapping[str, Value] | None,
+    starts: Sequence[Candidate],
+    metrics: Sequence[str],
+    contexts: Mapping[str, Sequence[float]],
+    known: Sequence[Evaluation],
+    ideas: Ideas,
+) -> Algorithm:
+    """Raises ValueError with what to do, if there is no such algorithm or it lacks a package."""
+    if name not in get_args(AlgorithmName):
+        raise ValueError(f"'{name}' is no algorithm; there are {', '.join(get_args(AlgorithmName))}")
+    if lacking := missing(name):
+        raise ValueError(lacking)
+    if name == "random":
+        return RandomSearch(space, seed)
+    if name == "ppo":
+        from .model_based import ModelBased  # torch comes with it
+
+        return ModelBased(
+            space,
+            budget=budget,
+            seed=seed,
+            config=config,
+            design=first_batch(space, budget, starts, seed),
+            own=own,
+            metrics=metrics,
+            contexts=contexts,
+            known=known,
+            ideas=ideas,
+        )
+    from .optuna_search import OptunaSearch  # an optional extra
+
+    optuna = OptunaSearch(name, space, seed)
+    for evaluation in known:
+        optuna.hear(evaluation)
+    return optuna
+
+
+class RandomSearch:
+    """Uniform over the unit cube."""
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self._space, self._seed = space, seed
+        self._asked = self.rounds = 0
+        self.pending: list[Candidate] = []
+
+    def ask(self) -> Candidate:
+        generator = np.random.default_rng([self._seed, self._asked])
+        self._asked += 1
+        candidate = self._space.decode(generator.random(self._space.size))
+        self.pending.append(candidate)
+        return candidate
+
+    def tell(self, evaluation: Evaluation) -> None:
+        remove_like(evaluation, self.pending)
+
+    def hear(self, evaluation: Evaluation) -> None:
+        """Nothing is learned."""
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot({}, {"asked": self._asked, "pending": self.pending})
+
+    def restore(self, snapshot: Snapshot, evaluations: Sequence[Evaluation]) -> None:
+        self._asked, self.pending = snapshot.state["asked"], list(snapshot.state["pending"])

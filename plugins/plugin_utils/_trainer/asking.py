@@ -1,0 +1,69 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What every algorithm can be asked and told; nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from .._study.parameters import kernel_text
+from .._study.space import Candidate
+from .evaluation import Evaluation
+from .snapshot import Snapshot
+
+
+class Algorithm(Protocol):
+    """ask() for a candidate, tell() what came of one; in any order, as many at once as there are hosts.
+
+    The same seed and the same tells in the same order give the same candidates. pending: what was asked and not told.
+    rounds: grows whenever there is something new in snapshot(). restore() takes it to where it was when it had been
+    told these evaluations.
+    """
+
+    pending: list[Candidate]
+    rounds: int
+
+    def ask(self) -> Candidate: ...
+
+    def tell(self, evaluation: Evaluation) -> None: ...
+
+    def hear(self, evaluation: Evaluation) -> None:
+        """Of an evaluation that it did not ask for."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def restore(self, snapshot: Snapshot, evaluations: Sequence[Evaluation]) -> None: ...
+
+
+class Evaluator(Protocol):
+    """Evaluates while the learner thinks.
+
+    slots: how many candidates it wants to have, at work or waiting for a host that becomes idle.
+    submit() takes candidates and returns at once; collect() returns the evaluations that have ended since, in the order
+    in which they ended, and blocks until there is one.
+    """
+
+    @property
+    def slots(self) -> int: ...
+
+    def submit(self, candidates: Sequence[Candidate]) -> None: ...
+
+    def collect(self) -> list[Evaluation]: ...
+
+
+def remove_like(evaluation: Evaluation, candidates: list[Candidate]) -> Candidate | None:
+    """Take out and return the candidate that this was an evaluation of.
+
+    That is the oldest if none has its values: cautious exploration evaluates something nearer than what was asked.
+    """
+    if not candidates:
+        return None
+    wanted = _key(evaluation.job.values or {})
+    at = next((at for at, candidate in enumerate(candidates) if _key(candidate) == wanted), 0)
+    return candidates.pop(at)
+
+
+def _key(candidate: object) -> object:
+    return {name: kernel_text(value) for name, value in dict(candidate).items()}  # type: ignore[call-overload]

@@ -1,0 +1,26 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What the learner is made of, each of which can be left out to see what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ideas:
+    """All true is the product; `./dev bench-learner` leaves one out at a time.
+
+    policy: PPO's proposals are in the pool. surrogate: it screens the pool; without it the policy is on its own.
+    effects: a sum over single parameters in the kernel; without it BoTorch's own kernel. compression: rewards below
+    the median on a logarithmic scale. feasibility: a model of where evaluations fail. finish: the last evaluations go
+    to what the surrogate takes for the best.
+    """
+
+    policy: bool = True
+    surrogate: bool = True
+    effects: bool = True
+    compression: bool = True
+    feasibility: bool = True
+    finish: bool = True

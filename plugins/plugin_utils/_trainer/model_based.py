@@ -1,0 +1,248 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Model-based PPO in the manner of DyNA-PPO (Angermueller et al., ICLR 2020), for few and noisy evaluations.
+
+In rounds: the surrogate is fitted to all evaluations; PPO learns from those that are new, and then for thousands of
+steps in the surrogate environment. Between rounds, for every evaluation that ends one candidate is proposed: the
+policy's proposals, and what lies around the best candidates so far, are screened by the expected improvement over the
+best that the surrogate knows, times the chance that the evaluation does not fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .._study.space import Candidate, SearchSpace, Value
+from .._study.study import TrainingConfig
+from .asking import remove_like
+from .environment import Contexts, Observer
+from .evaluation import Evaluation
+from .ideas import Ideas
+from .policy import Policy
+from .proposals import around, pool
+from .snapshot import Snapshot
+from .surrogate import Expectation, Features, Surrogate, log_expected_improvement
+from .surrogate_env import SurrogateEnv
+
+Numbers = NDArray[np.float64]
+
+_ROLLOUT, _ROLLOUTS = 256, 12  # imagined evaluations an update of the policy, and updates a round
+_PROPOSALS = 256
+_LEADERS = 6
+_REFINEMENTS, _REFINED = 2, 12
+# Below this correlation of measurements with what the surrogate would have predicted, it is not asked.
+_USEFUL = 0.1
+# In units of the spread of the rewards: what a failure is to the policy, and of how much doubt it hopes the best.
+_FAILURE, _OPTIMISM = -3.0, 0.5
+_FINISH = 0.92  # the share of the budget after which
+_MOST_HOSTS = 8
+_GENERATION = 1_000_003  # seeds of different rounds and candidates must not meet
+
+
+class ModelBased:
+    """ask() for a candidate, tell() what came of one; in any order, as many at once as there are hosts.
+
+    The same seed and the same tells in the same order give the same candidates. design: the first batch.
+    own: the host's values. known: evaluations of before, which are learned from.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        budget: int,
+        seed: int,
+        config: TrainingConfig,
+        design: Sequence[Candidate],
+        own: Mapping[str, Value] | None,
+        metrics: Sequence[str],
+        contexts: Mapping[str, Sequence[float]],
+        known: Sequence[Evaluation],
+        ideas: Ideas,
+    ) -> None:
+        torch.set_num_threads(1)  # the models are small, and the benchmark may run on this very machine
+        self._space, self._budget, self._seed, self._ideas = space, budget, seed, ideas
+        self._own = None if own is None else space.encode(own)
+        self._hosts = Contexts(contexts)
+        self._observer = Observer(space, metrics, self._hosts)
+        self._features = Features(space)
+        self._surrogate = Surrogate(self._features.size + self._hosts.size, seed, ideas)
+        slots = config.n_steps or _ROLLOUT
+        self._environment = SurrogateEnv(space, self._observer, config.max_steps_per_episode, slots, seed)
+        self._policy = Policy(self._environment, config, seed)
+        self._design = list(design)
+        self._start = self._observer.at_baseline(own or {}, {})
+        self._evaluations: list[Evaluation] = []
+        self._points = np.zeros((0, space.size))
+        self._rewards, self._where = np.zeros(0), np.zeros(0, dtype=int)
+        self._asked = self._learned = self._fitted = 0
+        self._useful = True
+        self.rounds = 0
+        self.pending: list[Candidate] = []
+        for evaluation in known:
+            self.hear(evaluation)
+
+    def ask(self) -> Candidate:
+        at, self._asked = self._asked, self._asked + 1
+        if at < len(self._design):
+            candidate = dict(self._design[at])
+        elif np.isnan(self._rewards).sum() + 3 > len(self._rewards):  # too little to learn from, so far
+            candidate = self._space.decode(np.random.default_rng([self._seed, at]).random(self._space.size))
+        else:
+            if len(self._rewards) >= self._fitted + max(self._fitted // 12, 1):
+                self._learn()
+            candidate = self._space.decode(self._choose(at))
+        self.pending.append(candidate)
+        return candidate
+
+    def tell(self, evaluation: Evaluation) -> None:
+        remove_like(evaluation, self.pending)
+        self.hear(evaluation)
+
+    def hear(self, evaluation: Evaluation) -> None:
+        if not evaluation.took_place:
+            return
+        values = {**(evaluation.job.values or {}), **evaluation.measurement.actual}
+        reward = np.nan if evaluation.failed else evaluation.score.reward
+        self._evaluations.append(evaluation)
+        self._points = np.vstack([self._points, self._space.encode(values)])
+        self._rewards = np.append(self._rewards, reward)
+        self._where = np.append(self._where, self._hosts.number(evaluation.host))
+
+    # A round
+
+    def _learn(self) -> None:
+        self._surrogate.fit(self._seen(self._points, self._where), self._rewards)
+        self._surrogate.condition(self._seen(self._points, self._where), self._rewards, self._none)
+        self._useful = self._surrogate.quality() > _USEFUL
+        self.rounds += 1
+        self._fitted = len(self._rewards)
+        if self._ideas.policy:
+            self._practise()
+
+    def _practise(self) -> None:
+        """Let the policy learn from what was measured since the last round, and then from what can be imagined."""
+        worked = ~np.isnan(self._rewards)
+        centre, spread = self._rewards[worked].mean(), max(self._rewards[worked].std(), 1e-6)
+        seed = self._seed + _GENERATION * self.rounds
+        standard = np.clip(np.nan_to_num((self._rewards - centre) / spread, nan=_FAILURE), _FAILURE, 3.0)
+        before, after = self._observations()
+        new = slice(self._learned, None)
+        actions = (2 * self._points - 1).astype(np.float32)
+        self._policy.learn(before[new], actions[new], standard[new], seed)
+        self._learned = len(self._rewards)
+        if not self._useful:
+            return
+        performances = [e.score.performance for e in self._evaluations]
+        offset = np.mean([p - r for p, r in zip(performances, self._rewards, strict=True) if p is not None])
+
+        def imagine(points: Numbers, hosts: NDArray[np.int_]) -> tuple[Numbers, Numbers]:
+            expected = self._surrogate.expect(self._seen(points, hosts))
+            hoped = np.clip((expected.mean + _OPTIMISM * expected.std - centre) / spread, _FAILURE, 6.0)
+            return expected.works * hoped + (1 - expected.works) * _FAILURE, expected.mean + offset
+
+        self._environment.set(imagine, after, self._where, seed)
+        self._policy.imagine(_ROLLOUTS * self._environment.num_envs, seed)
+
+    def _observations(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Before and after each evaluation, on the host that did it."""
+        last: dict[str, NDArray[np.float32]] = {}
+        before, after = [], []
+        for evaluation in self._evaluations:
+            before.append(last.get(evaluation.host, self._start))
+            after.append(self._observer.after(evaluation))
+            last[evaluation.host] = after[-1]
+        return np.array(before), np.array(after)
+
+    # A candidate
+
+    def _choose(self, at: int) -> Numbers:
+        generator = np.random.default_rng([self._seed, at])
+        if not self._useful:
+            return generator.random(self._space.size) if at % 2 else self._proposed(at, 1)[0]
+        pending = self._space_points(self.pending)
+        self._surrogate.condition(self._seen(self._points, self._where), self._rewards, self._seen(pending))
+        tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
+        known = self._expect(tried)
+        best = float(known.mean.max())
+        leaders = tried[np.argsort(-known.mean)[:_LEADERS]]
+        proposed = (
+            self._proposed(at, _PROPOSALS) if self._ideas.policy else generator.random((_PROPOSALS, self._space.size))
+        )
+        points = pool(self._space, leaders, self._own, proposed, generator)
+        worth = self._worth(points, best, at)
+        for dummy in range(_REFINEMENTS):
+            finest = points[np.argsort(-worth)[:_REFINED]]
+            closer = self._space.settle(around(self._space, finest, _PROPOSALS, generator))
+            points = np.concatenate([finest, closer])
+            worth = self._worth(points, best, at)
+        found: Numbers = points[np.argmax(worth)]
+        return found
+
+    def _worth(self, points: Numbers, best: float, at: int) -> Numbers:
+        expected = self._expect(points)
+        works = np.log(np.maximum(expected.works, 1e-6))
+        if self._ideas.finish and at >= self._budget * _FINISH:
+            return expected.mean + works
+        return log_expected_improvement(expected.mean, expected.std, best) + works
+
+    def _expect(self, points: Numbers) -> Expectation:
+        """Of each point on the hosts as they are, on average."""
+        if not self._hosts.size:
+            return self._surrogate.expect(self._seen(points))
+        each = [
+            self._surrogate.expect(self._seen(points, np.full(len(points), host)))
+            for host in range(min(self._hosts.known, _MOST_HOSTS))
+        ]
+        return Expectation(
+            *(np.mean([getattr(one, part) for one in each], axis=0) for part in ("mean", "std", "works"))
+        )
+
+    def _proposed(self, at: int, count: int) -> Numbers:
+        """The policy's proposals for the hosts as they were last seen."""
+        last = {evaluation.host: evaluation for evaluation in self._evaluations}
+        observations = np.array([self._observer.after(evaluation) for evaluation in last.values()])
+        wanted = observations[np.arange(count) % len(observations)]
+        return self._policy.propose(wanted, self._seed + _GENERATION * at + 1)
+
+    def _seen(self, points: Numbers, hosts: NDArray[np.int_] | None = None) -> Numbers:
+        """What the surrogate sees of points on hosts; where no host is named, of one that lies in the middle."""
+        where = np.full(len(points), self._hosts.known) if hosts is None else hosts
+        return np.hstack([self._features(points), self._hosts.rows[where]])
+
+    def _space_points(self, candidates: Sequence[Candidate]) -> Numbers:
+        return np.array([self._space.encode(candidate) for candidate in candidates]).reshape(-1, self._space.size)
+
+    @property
+    def _none(self) -> Numbers:
+        return np.zeros((0, self._features.size + self._hosts.size))
+
+    # To go on later
+
+    def snapshot(self) -> Snapshot:
+        state = {
+            "asked": self._asked,
+            "learned": self._learned,
+            "fitted": self._fitted,
+            "rounds": self.rounds,
+            "useful": self._useful,
+            "pending": self.pending,
+        }
+        return Snapshot({**self._policy.tensors(), **self._surrogate.tensors()}, state)
+
+    def restore(self, snapshot: Snapshot, evaluations: Sequence[Evaluation]) -> None:
+        """To where it was after these evaluations of its own run."""
+        for evaluation in evaluations:
+            self.hear(evaluation)
+        self._policy.restore(snapshot.tensors)
+        self._surrogate.restore(snapshot.tensors)
+        state: dict[str, Any] = snapshot.state
+        self._asked, self._learned, self._fitted = state["asked"], state["learned"], state["fitted"]
+        self.rounds, self._useful = state["rounds"], state["useful"]
+        self.pending = [dict(candidate) for candidate in state["pending"]]

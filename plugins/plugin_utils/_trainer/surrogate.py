@@ -1,0 +1,139 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The surrogate: what the evaluations so far let expect of candidates that were not tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+from sklearn.ensemble import ExtraTreesClassifier
+
+from .._study.space import SearchSpace
+from .gaussian_process import GaussianProcess, Numbers
+from .ideas import Ideas
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TREES = 64
+_PREFIX = "surrogate."
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Of n points: the reward without noise (mean and standard deviation), and the chance of not failing."""
+
+    mean: Numbers
+    std: Numbers
+    works: Numbers
+
+
+class Features:
+    """What the surrogate sees of points: shape (n, space.size) becomes (n, size).
+
+    Of three choices or more each becomes a column of its own, for none lies between two others.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._axes = space.axes
+        self.size = sum(len(axis.choices) if len(axis.choices) > 2 else 1 for axis in space.axes)
+
+    def __call__(self, points: Numbers) -> Numbers:
+        return np.column_stack([self._of(len(axis.choices), points[:, at]) for at, axis in enumerate(self._axes)])
+
+    def _of(self, choices: int, column: Numbers) -> Numbers:
+        if not choices:
+            return column
+        position = np.clip(np.round(column * choices - 0.5), 0, choices - 1)
+        return position if choices == 2 else (position[:, None] == np.arange(choices)).astype(float)
+
+
+class Surrogate:
+    """A Gaussian process for the reward, and trees for where evaluations fail.
+
+    Failures say nothing of how good a candidate would be, and cliffs are sharp: so they do not go into the process,
+    which would smooth them over their neighbourhood, but into trees, which cut.
+    """
+
+    def __init__(self, features: int, seed: int, ideas: Ideas) -> None:
+        self.process = GaussianProcess(features, effects=ideas.effects)
+        self._seed, self._ideas = seed, ideas
+        self._forest: ExtraTreesClassifier | None = None
+
+    def fit(self, features: Numbers, rewards: Numbers) -> None:
+        """rewards are NaN where the evaluation failed; at least two are not."""
+        worked = ~np.isnan(rewards)
+        self.process.fit(features[worked], self._values(rewards[worked]))
+
+    def condition(self, features: Numbers, rewards: Numbers, pending: Numbers) -> None:
+        """The same data or more, hyperparameters as they are; what is pending is taken to come out as expected."""
+        worked = ~np.isnan(rewards)
+        known, values = features[worked], self._values(rewards[worked])
+        self.process.condition(known, values)
+        if len(pending):
+            expected, dummy = self.process.predict(pending)
+            self.process.condition(np.concatenate([known, pending]), np.concatenate([values, expected]))
+        self._forest = self._grown(features, worked)
+
+    def _grown(self, features: Numbers, worked: NDArray[np.bool_]) -> ExtraTreesClassifier | None:
+        if worked.all() or not self._ideas.feasibility:
+            return None
+        forest = ExtraTreesClassifier(_TREES, max_features=None, random_state=self._seed)
+        return forest.fit(features, worked)
+
+    def expect(self, features: Numbers) -> Expectation:
+        mean, std = self.process.predict(features)
+        return Expectation(mean, std, self._works(features))
+
+    def quality(self) -> float:
+        """The correlation of what was measured with what would have been predicted without it: 1 is perfect."""
+        left_out, values = self.process.left_out(), self.process.values
+        if np.ptp(values) == 0 or np.ptp(left_out) == 0:
+            return 0.0
+        return float(np.corrcoef(left_out, values)[0, 1])
+
+    def _works(self, features: Numbers) -> Numbers:
+        if self._forest is None:
+            return np.ones(len(features))
+        if len(self._forest.classes_) == 1:
+            return np.full(len(features), 0.5)
+        seen = features.astype(np.float32)
+        # Of each tree by itself: scikit-learn's own way checks and copies, and takes ten times as long.
+        votes = [tree.tree_.predict(seen)[:, 1] for tree in self._forest.estimators_]
+        return np.mean(votes, axis=0)  # type: ignore[no-any-return]
+
+    def _values(self, rewards: Numbers) -> Numbers:
+        return compressed(rewards) if self._ideas.compression else rewards
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {_PREFIX + name: value for name, value in self.process.hyperparameters.items()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
+        self.process.restore(own)
+
+
+def compressed(rewards: Numbers) -> Numbers:
+    """The lower half on a logarithmic scale: how bad bad ones are must not flatten what tells good ones apart."""
+    middle = float(np.median(rewards))
+    unit = max(float(np.quantile(rewards, 0.9)) - middle, 1e-9)
+    below = np.minimum(rewards - middle, 0.0)
+    return np.where(rewards < middle, middle - unit * np.log1p(-below / unit), rewards)
+
+
+def log_expected_improvement(mean: Numbers, std: Numbers, best: float) -> Numbers:
+    """Its logarithm tells points apart where the improvement itself is 0 to a computer (Ament et al., 2023)."""
+    z = (mean - best) / std
+    density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    far = np.minimum(z, -1.0)
+    ratio = 1 + far * np.sqrt(np.pi / 2) * special.erfcx(-far / np.sqrt(2))
+    tail = density + np.where(far < -1e3, -2 * np.log(-far), np.log(np.maximum(ratio, 1e-300)))
+    near = np.maximum(z, -1.0)
+    body = np.log(np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi) + near * special.ndtr(near))
+    found: Numbers = np.log(std) + np.where(z < -1, tail, body)
+    return found
