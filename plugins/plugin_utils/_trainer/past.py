@@ -20,7 +20,6 @@ from .._study.study import Study
 from .evaluation import Evaluation, Job, Measurement, Score
 from .host import Host
 
-_OF_ANY_HOST = ("train", "race")
 _AFTER_TRAINING = ("race", "verify", "ablate")
 
 
@@ -88,7 +87,7 @@ class Past:
 def evaluation_of(row: Any, host: str) -> Evaluation:
     """An evaluation as it was before it was a row of the store."""
     own = row.own_values if row.own_values is not None else row.phase in ("baseline", "control")
-    job = Job(row.phase, None if own else row.asked, None if row.phase in _OF_ANY_HOST else host, row.pair)
+    job = Job(row.phase, None if own else row.asked, None if row.phase == "train" else host, row.pair)
     measurement = Measurement(
         actual=row.actual,
         metric=row.metric,

@@ -1,0 +1,186 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a study takes over from others: values by name, performance against each host's own baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EvaluationRow, HostRow, StudyRow
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.earlier import (
+    earlier_studies,
+    in_space,
+    is_shared,
+    translated,
+)
+
+SWAPPINESS = {"param": "vm.swappiness", "min": 0, "max": 100}
+DIRTY = {"param": "vm.dirty_ratio", "min": 5, "max": 60}
+BACKGROUND = {"param": "vm.dirty_background_ratio", "min": 1, "max": 40}
+CONTROL = {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]}
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+NewStudy = Callable[..., Study]
+
+
+def row_of(of: Study, number: int = 1, **fields: Any) -> StudyRow:
+    content = of.model_dump(mode="json", exclude_none=True)
+    own = {"id": number, "workload_name": of.workload_name, "study": content, "seed": 1, "started": NOW}
+    return StudyRow(**{**own, **fields})
+
+
+def evaluation_row(asked: dict[str, Any], performance: float | None = 0.1, **fields: Any) -> EvaluationRow:
+    failed = performance is None
+    content = {
+        "host_id": 5,
+        "number": 1,
+        "phase": "train",
+        "own_values": False,
+        "asked": asked,
+        "actual": {name: str(value) for name, value in asked.items()},
+        "metric": None if failed else 50.0,
+        "streamed": [],
+        "metrics": {},
+        "performance": performance,
+        "reward": -2.0 if failed else performance,
+        "observations": {},
+        "strain": {},
+        "seconds": {},
+        "error": "out of memory" if failed else None,
+    }
+    return EvaluationRow(**{**content, **fields})
+
+
+HOSTS = [HostRow(id=5, name="h1", facts={}, baseline_values={})]
+
+
+def test_values_are_taken_over_by_name_and_performance_as_it_is(new_study: NewStudy) -> None:
+    old, new = new_study(action_space=[SWAPPINESS, DIRTY]), new_study(action_space=[DIRTY, CONTROL, SWAPPINESS])
+    rows = [evaluation_row({"vm.swappiness": 10, "vm.dirty_ratio": 30}, 0.25, noise=0.02)]
+    told: list[str] = []
+    (found,) = translated(new, row_of(old, 3), HOSTS, rows, {"net.ipv4.tcp_congestion_control": "reno"}, told.append)
+    assert found.job.values == {
+        "vm.dirty_ratio": 30,
+        "net.ipv4.tcp_congestion_control": "reno",
+        "vm.swappiness": 10,
+    }
+    assert (found.score.performance, found.score.reward, found.score.noise) == (0.25, 0.25, 0.02)
+    assert (found.host, found.took_place) == ("h1 of study 3", True)
+    assert told == ["learns from 1 evaluations of study 3 (small)"]
+
+
+def test_what_the_kernel_kept_counts_and_the_host_s_own_values_are_no_candidate(new_study: NewStudy) -> None:
+    study = new_study()
+    rows = [
+        evaluation_row({"vm.swappiness": 11}, actual={"vm.swappiness": "12"}),
+        evaluation_row({"vm.swappiness": "60"}, own_values=True, phase="verify"),
+        evaluation_row({"vm.swappiness": "60"}, own_values=None, phase="baseline"),
+        evaluation_row({"vm.swappiness": 90}, None, actual={}),
+    ]
+    kept, failed = translated(study, row_of(study), HOSTS, rows, {}, lambda text: None)
+    assert kept.job.values == {"vm.swappiness": 12}
+    assert (failed.job.values, failed.failed, failed.score.performance) == ({"vm.swappiness": 90}, True, None)
+
+
+def test_what_the_new_space_does_not_have_is_left_out_and_named(new_study: NewStudy) -> None:
+    old = new_study(action_space=[SWAPPINESS, CONTROL])
+    new = new_study(action_space=[{**SWAPPINESS, "max": 50}, {**CONTROL, "choices": ["bbr", "cubic"]}])
+    rows = [
+        evaluation_row({"vm.swappiness": swappiness, "net.ipv4.tcp_congestion_control": control})
+        for swappiness, control in [(50, "bbr"), (51, "bbr"), (90, "bbr"), (10, "reno")]
+    ]
+    told: list[str] = []
+    found = translated(new, row_of(old, 3), HOSTS, rows, {}, told.append)
+    assert [one.job.values for one in found] == [{"vm.swappiness": 50, "net.ipv4.tcp_congestion_control": "bbr"}]
+    assert told[0] == (
+        "of study 3, evaluations are left out whose values this search space does not have: "
+        "vm.swappiness (2 times), net.ipv4.tcp_congestion_control (1 times)"
+    )
+
+
+def test_the_reward_is_by_the_new_study_s_weights(new_study: NewStudy) -> None:
+    new = new_study(reward={"performance": 1.0, "stability": 3.0})
+    rows = [evaluation_row({"vm.swappiness": 10}, 0.2, strain={"retransmits": 0.05}, reward=9.0)]
+    (found,) = translated(new, row_of(new), HOSTS, rows, {}, lambda text: None)
+    assert found.score.reward == pytest.approx((0.2 + 3 * 0.5) / 4)
+
+
+def test_a_candidate_that_would_have_to_move_to_satisfy_constraints_is_none(new_study: NewStudy) -> None:
+    space = new_study(
+        action_space=[DIRTY, BACKGROUND], constraints=["vm.dirty_background_ratio < vm.dirty_ratio"]
+    ).space
+    assert in_space(space, {"vm.dirty_ratio": 20, "vm.dirty_background_ratio": 10}, {})[0] is not None
+    candidate, lacking = in_space(space, {"vm.dirty_ratio": 10, "vm.dirty_background_ratio": 30}, {})
+    assert candidate is None
+    assert lacking
+
+
+def test_a_step_that_is_coarser_now_takes_the_nearest(new_study: NewStudy) -> None:
+    space = new_study(action_space=[{**SWAPPINESS, "step": 25}]).space
+    assert in_space(space, {"vm.swappiness": 30}, {}) == ({"vm.swappiness": 25}, [])
+
+
+def test_a_missing_parameter_is_at_the_host_s_own_value_as_near_as_can_be(new_study: NewStudy) -> None:
+    space = new_study(action_space=[SWAPPINESS, DIRTY]).space
+    candidate, dummy = in_space(space, {"vm.swappiness": 30}, {"vm.swappiness": "60", "vm.dirty_ratio": "90"})
+    assert candidate == {"vm.swappiness": 30, "vm.dirty_ratio": 60}
+
+
+def test_studies_are_named_by_workload_or_id_and_measure_the_same(new_study: NewStudy) -> None:
+    rows = [
+        row_of(new_study(), 1),
+        row_of(new_study(workload_name="web"), 2),
+        row_of(new_study(workload_name="web", direction="minimise"), 3),
+        row_of(new_study(workload_name="web", action_space=[DIRTY]), 4),
+        row_of(new_study(workload_name="web", reward_metric="latency"), 5),
+        row_of(new_study(), 6, study={"nonsense": 1}),
+        row_of(new_study(), 9),
+    ]
+    told: list[str] = []
+    study = new_study(warm_start=["web", 1, 6, "1", 77])
+    assert [row.id for row in earlier_studies(rows, study, 9, told.append)] == [1, 2]
+    assert told == [
+        "warm_start: study 3 (web) is not used: its direction is another",
+        "warm_start: study 4 (web) is not used: it tuned none of these parameters",
+        "warm_start: study 5 (web) is not used: its reward_metric is another",
+        "warm_start: study 6 (small) is not used: it is of a version that this one cannot read",
+        "warm_start: this store has no study 77",
+    ]
+
+
+def test_its_own_study_is_no_earlier_one(new_study: NewStudy) -> None:
+    study = new_study(warm_start=["small"])
+    rows = [row_of(study, 1), row_of(study, 2)]
+    assert [row.id for row in earlier_studies(rows, study, 2, lambda text: None)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields", "shared"),
+    [
+        ({}, {}, True),
+        ({}, {"finished": NOW + timedelta(minutes=1)}, True),
+        ({}, {"finished": NOW - timedelta(minutes=1)}, False),
+        ({"share": False}, {}, False),
+        ({"workload_name": "other"}, {}, False),
+        ({"action_space": [{**SWAPPINESS, "max": 50}]}, {}, False),
+        ({"verification": {"pairs": 20}}, {}, True),
+    ],
+)
+def test_shared_is_the_same_study_at_the_same_time(
+    changes: dict[str, Any], fields: dict[str, Any], shared: bool, new_study: NewStudy
+) -> None:
+    other = new_study(**{"share": True, **changes})
+    assert is_shared(row_of(other, 2, **fields), new_study(share=True), NOW) is shared
+
+
+def test_performances_stay_finite_however_far_apart_the_scales_are(new_study: NewStudy) -> None:
+    study = new_study()
+    rows = [evaluation_row({"vm.swappiness": 10}, 14.0, metric=1e9)]
+    (found,) = translated(study, row_of(study), HOSTS, rows, {}, lambda text: None)
+    assert math.isfinite(found.score.reward)
+    assert found.score.reward <= 2.0
