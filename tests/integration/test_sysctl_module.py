@@ -227,16 +227,20 @@ def test_a_lease_that_runs_out_is_undone_by_the_host_itself(host: Host) -> None:
 
 
 def test_a_benchmark_that_was_left_running_ends_with_the_lease(host: Host, tmp_path: Path) -> None:
-    found = host.value(FIN_TIMEOUT)
-    with subprocess.Popen([*host.enter, "setsid", "sh", "-c", "sleep 300 & sleep 300; :"]) as benchmark:
-        wait_until(lambda: os.getsid(benchmark.pid) == benchmark.pid, 5)
+    """And so does a daemon of it, which has a process group of its own."""
+    found, daemon = host.value(FIN_TIMEOUT), tmp_path / "daemon"
+    command = f"setsid sh -c 'echo $$ > {daemon}; exec sleep 300' & sleep 300 & sleep 300; :"
+    marked = {**os.environ, "AUTOTUNE_BENCHMARK": str(tmp_path)}
+    with subprocess.Popen([*host.enter, "setsid", "sh", "-c", command], env=marked) as benchmark:
+        wait_until(lambda: os.getsid(benchmark.pid) == benchmark.pid and daemon.exists(), 5)
         started = Path(f"/proc/{benchmark.pid}/stat").read_text().rpartition(")")[2].split()[19]
         (tmp_path / "group").write_text(f"{benchmark.pid} {started}\n")
         lease = {"state": "leased", "holder": "anna", "lease": 1, "process_group": str(tmp_path / "group")}
         host.call(values={FIN_TIMEOUT: 17}, **lease)
         assert benchmark.wait(1 + 2) == -9
     wait_until(lambda: host.value(FIN_TIMEOUT) == found, 2)
-    assert host.call("sysctl_info", parameters=[])["verdict"]["processes_ended"] >= 2
+    assert host.call("sysctl_info", parameters=[])["verdict"]["processes_ended"] >= 3
+    assert not _text(Path(f"/proc/{daemon.read_text().strip()}/comm"))
 
 
 @pytest.mark.parametrize("state", ["leased", "present"])
