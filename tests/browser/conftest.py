@@ -95,14 +95,16 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         context.route("**/*", only_here)
         context.add_init_script(WATCH)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)  # a busy machine makes no test fail
         page.on("pageerror", lambda error: complaints.append(f"a script failed: {error}"))
         page.on("dialog", lambda dialog: (complaints.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
         page.on(
             "console",
-            lambda message: complaints.append(message.text)
-            if "CSP violation" in message.text or "Content Security Policy" in message.text
-            else None,
+            lambda message: (
+                complaints.append(message.text)
+                if "CSP violation" in message.text or "Content Security Policy" in message.text
+                else None
+            ),
         )
         page.goto(address)
         return page

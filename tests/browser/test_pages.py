@@ -81,7 +81,9 @@ def test_pictures_wait_until_they_are_in_sight(site: Any, open_page: OpenPage) -
     page = open_page(site.pages["improved"], viewport={"width": 1280, "height": 500})
     expect(page.locator("#verdict")).to_be_visible()
     page.wait_for_load_state("load")
-    assert page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('/pictures/')).length") <= 1
+    assert (
+        page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('/pictures/')).length") <= 1
+    )
     page.locator("figure[data-picture=drift]").scroll_into_view_if_needed()
     page.locator("figure[data-picture=drift] .main-svg").first.wait_for(state="attached")
 
@@ -130,8 +132,11 @@ def test_evaluations_are_sorted_filtered_and_opened(site: Any, open_page: OpenPa
     assert rows.count() == rows.filter(has_text="failed:").count()
     page.get_by_role("link", name="Show all").click()
     page.get_by_role("link", name="change", exact=True).click()
-    changes = [float(text.replace("−", "-").replace(",", "").split()[0]) for text in
-               page.locator("tbody td:nth-child(5)").all_inner_texts() if text != "–"]
+    changes = [
+        float(text.replace("−", "-").replace(",", "").split()[0])
+        for text in page.locator("tbody td:nth-child(5)").all_inner_texts()
+        if text != "–"
+    ]
     assert changes == sorted(changes, reverse=True)
     page.locator("tbody a").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Evaluation \d+"))

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Real runs on the lab, watched and stopped on their page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from integration.conftest import lab  # noqa: F401
+from integration.tune.conftest import start, untouched, write_study  # noqa: F401
+from playwright.sync_api import Page, expect
+
+OpenPage = Callable[..., Page]
+PATIENT = 120_000  # milliseconds
+
+
+def follow(run: Any, serve: Any, open_page: OpenPage) -> Page:
+    """The run's page, opened as soon as there is a store."""
+    limit = time.monotonic() + 120
+    while not (found := list(run.output.glob("autotune.sqlite"))):
+        assert time.monotonic() < limit, run.text
+        assert run.process.poll() is None, run.text
+        time.sleep(0.1)
+    page = open_page(f"{serve(store=f'sqlite:///{found[0]}').url}/")
+    page.set_default_timeout(PATIENT)
+    while not page.locator("#studies tbody a").count():
+        page.reload()
+        time.sleep(0.2)
+    page.locator("#studies tbody a").first.click()
+    return page
+
+
+def evaluations(page: Page) -> int:
+    return int(page.locator("[data-status=evaluations]").inner_text())
+
+
+def points(page: Page) -> int:
+    """In the learning curve; 0 until it is drawn."""
+    page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
+    return page.locator("figure[data-picture=learning_curve] path.point").count()
+
+
+def test_the_curve_grows_and_the_verdict_shows(
+    start: Any,  # noqa: F811
+    write_study: Any,  # noqa: F811
+    untouched: Any,  # noqa: F811
+    serve: Any,
+    open_page: OpenPage,
+) -> None:
+    study = write_study(training_config={"total_timesteps": 12, "benchmark_timeout": 5})
+    run = start(study)
+    page = follow(run, serve, open_page)
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
+    page.wait_for_function("Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
+    page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('[data-picture=learning_curve] path.point').length >= 2")
+    before, drawn = evaluations(page), points(page)
+    page.reload()
+    assert evaluations(page) >= before
+    page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
+    page.wait_for_function(
+        "least => document.querySelectorAll('[data-picture=learning_curve] path.point').length > least", arg=drawn
+    )
+    assert run.end() == 0
+    expect(page.locator("#connection")).to_have_attribute("data-state", "ended", timeout=PATIENT)
+    verdict = run.result["verdict"]
+    words = {"improved": "Improved", "no_improvement": "No improvement"}[verdict]
+    expect(page.locator(".now .badge")).to_have_text(words)
+    expect(page.locator("#verdict")).to_contain_text("proved", timeout=PATIENT)
+    expect(page.locator("#evidence")).to_contain_text(
+        "Significant." if verdict == "improved" else "Not significant", timeout=PATIENT
+    )
+    assert evaluations(page) == run.result["evaluations"]["total"] == len(run.evaluations)
+
+
+def test_stopping_gives_the_hosts_their_values_back(
+    start: Any,  # noqa: F811
+    write_study: Any,  # noqa: F811
+    untouched: Any,  # noqa: F811
+    serve: Any,
+    open_page: OpenPage,
+) -> None:
+    run = start(write_study(training_config={"total_timesteps": 500, "benchmark_timeout": 5}))
+    page = follow(run, serve, open_page)
+    page.wait_for_function("document.querySelector('[data-status=phase]').textContent === 'training'")
+    page.get_by_role("button", name="Stop the run…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
+    expect(page.locator(".now .badge")).to_have_text("Stopped", timeout=PATIENT)
+    run.end()
+    assert run.result["verdict"] == "stopped"
+    expect(page.locator("#verdict")).to_contain_text("Stopped before the end", timeout=PATIENT)
+    expect(page.locator("#log")).to_contain_text("asked")
+    # `untouched` looks at every host now.

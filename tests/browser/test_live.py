@@ -1,0 +1,124 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A run's page while the study goes on, whatever becomes of the connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dashboard_store
+from playwright.sync_api import Page, expect
+
+OpenPage = Callable[..., Page]
+COUNT_STREAMS = """
+window.streams = [];
+window.EventSource = class extends window.EventSource {
+  constructor(...given) { super(...given); window.streams.push(this); }
+};
+"""
+OPEN = "window.streams.filter((one) => one.readyState !== EventSource.CLOSED).length"
+
+
+def state(page: Page, name: str, seconds: float = 20) -> None:
+    expect(page.locator("#connection")).to_have_attribute("data-state", name, timeout=seconds * 1000)
+
+
+def done(page: Page, number: int) -> None:
+    expect(page.locator("[data-status=evaluations]")).to_have_text(f"{number}")
+
+
+def numbers(page: Page) -> list[int]:
+    return [int(text) for text in page.locator("#evaluation-rows td:first-child").all_inner_texts()]
+
+
+def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: OpenPage) -> None:
+    server = serve()
+    with dashboard_store.running(server.store, evaluations=20) as study:
+        page = open_page(f"{server.url}/studies/{study.study_id}")
+        state(page, "live")
+        curve = page.locator("figure[data-picture=learning_curve]")
+        curve.scroll_into_view_if_needed()
+        curve.locator(".main-svg").first.wait_for(state="attached")
+        points = curve.locator("path.point").count()
+        for dummy in range(3):
+            study.evaluate()
+        done(page, 23)
+        assert numbers(page)[:4] == [23, 22, 21, 20]
+        expect(page.locator("#host-rows")).to_contain_text("train 23")
+        study.tell("the host <b>sleeps</b>", "host01")
+        expect(page.locator("#event-rows li").first).to_contain_text("the host <b>sleeps</b>")
+        curve.scroll_into_view_if_needed()
+        page.wait_for_function(
+            "least => document.querySelectorAll('[data-picture=learning_curve] path.point').length > least", arg=points
+        )
+        study.finish()
+        state(page, "ended")
+        expect(page.locator(".now .badge")).to_have_text("Improved")
+        expect(page.locator("#verdict")).to_contain_text("proved in 8 pairs")
+        expect(page.locator("#evidence")).to_contain_text("Significant.")
+        expect(page.get_by_role("button", name="Stop the run…")).to_have_count(0)
+
+
+def test_a_server_that_dies_and_comes_back_is_caught_up_with(serve: Any, open_page: OpenPage) -> None:
+    server = serve()
+    with dashboard_store.running(server.store, evaluations=20) as study:
+        page = open_page(f"{server.url}/studies/{study.study_id}")
+        state(page, "live")
+        server.stop()
+        state(page, "reconnecting")
+        expect(page.locator("#connection")).to_contain_text("no connection")
+        done(page, 20)
+        for dummy in range(4):
+            study.evaluate()
+        server.start()
+        state(page, "live", seconds=40)
+        done(page, 24)
+        assert numbers(page)[:6] == [24, 23, 22, 21, 20, 19]
+
+
+def test_asks_again_and_again_where_there_is_no_stream(serve: Any, open_page: OpenPage) -> None:
+    server = serve("--max-streams", "1")
+    with dashboard_store.running(server.store, evaluations=20) as study:
+        address = f"{server.url}/studies/{study.study_id}"
+        state(open_page(address), "live")
+        page = open_page(address)
+        state(page, "polling")
+        study.evaluate()
+        done(page, 21)
+        assert numbers(page)[:2] == [21, 20]
+
+
+def test_a_hidden_page_takes_no_connection_and_catches_up_when_shown(serve: Any, open_page: OpenPage) -> None:
+    server = serve()
+    with dashboard_store.running(server.store, evaluations=20) as study:
+        page = open_page(f"{server.url}/")
+        page.add_init_script(COUNT_STREAMS)
+        page.goto(f"{server.url}/studies/{study.study_id}")
+        state(page, "live")
+        assert page.evaluate(OPEN) == 1
+        hide = "hidden => { Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});"
+        hide += " document.dispatchEvent(new Event('visibilitychange')); }"
+        page.evaluate(hide, True)
+        assert page.evaluate(OPEN) == 0
+        for dummy in range(2):
+            study.evaluate()
+        time.sleep(1.5)
+        done(page, 20)
+        page.evaluate(hide, False)
+        done(page, 22)
+        assert numbers(page)[:3] == [22, 21, 20]
+        assert page.evaluate(OPEN) == 1
+
+
+def test_stopping_is_asked_for_without_javascript_too(serve: Any, open_page: OpenPage) -> None:
+    server = serve()
+    with dashboard_store.running(server.store, evaluations=20) as study:
+        page = open_page(f"{server.url}/studies/{study.study_id}", java_script_enabled=False)
+        page.get_by_role("button", name="Stop the run…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
+        expect(page.locator("#asked")).to_contain_text("Asked for: stop")
+        page.get_by_role("button", name="Restore all hosts now…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
