@@ -103,7 +103,7 @@ class GaussianProcess:
         self.hyperparameters = hyperparameters
         model = self._model(torch.zeros(1, self._size, dtype=torch.double), torch.zeros(1, 1, dtype=torch.double))
         model.load_state_dict({name: value for name, value in hyperparameters.items() if name != _SCALE})
-        self._centre, self._spread = hyperparameters[_SCALE].tolist()
+        self._centre, self.spread = hyperparameters[_SCALE].tolist()
         self._kernel, self._noise = model.covar_module, float(model.likelihood.noise.detach())
         self._mean = float(model.mean_module.constant.detach())
 
@@ -113,7 +113,7 @@ class GaussianProcess:
             self._points = torch.from_numpy(points)
             covariance = self._kernel.forward(self._points, self._points)
             covariance = covariance + self._noise * torch.eye(len(points), dtype=torch.double)
-            self._values = (torch.from_numpy(values) - self._centre) / self._spread - self._mean
+            self._values = (torch.from_numpy(values) - self._centre) / self.spread - self._mean
             self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
             self._weights = self._inverse @ self._values
 
@@ -124,18 +124,18 @@ class GaussianProcess:
             mean = across @ self._weights + self._mean
             variance = self._kernel.forward(wanted, wanted, diag=True) - ((across @ self._inverse) * across).sum(-1)
             std = variance.clamp_min(1e-8).sqrt()
-            return (mean * self._spread + self._centre).numpy(), (std * self._spread).numpy()
+            return (mean * self.spread + self._centre).numpy(), (std * self.spread).numpy()
 
     @property
     def values(self) -> Numbers:
         """The values it was conditioned on."""
-        found: Numbers = ((self._values + self._mean) * self._spread + self._centre).numpy()
+        found: Numbers = ((self._values + self._mean) * self.spread + self._centre).numpy()
         return found
 
     def left_out(self) -> Numbers:
         """What each value would have been predicted as by all the others (Rasmussen and Williams, equation 5.12)."""
         residuals = self._weights / self._inverse.diagonal()
-        found: Numbers = ((self._values - residuals + self._mean) * self._spread + self._centre).numpy()
+        found: Numbers = ((self._values - residuals + self._mean) * self.spread + self._centre).numpy()
         return found
 
     def _model(self, points: Tensor, targets: Tensor) -> SingleTaskGP:

@@ -14,8 +14,9 @@ class Ideas:
 
     policy: PPO's proposals are in the pool. surrogate: it screens the pool; without it the policy is on its own.
     effects: a sum over single parameters in the kernel; without it BoTorch's own kernel. compression: rewards below
-    the median on a logarithmic scale. feasibility: a model of where evaluations fail. finish: the last evaluations go
-    to what the surrogate takes for the best.
+    the median on a logarithmic scale. feasibility: a model of where evaluations fail. daring: every third candidate is
+    the one that may be best, not the one that is expected to be better by most. finish: the last evaluations go to what
+    the surrogate takes for the best.
     """
 
     policy: bool = True
@@ -23,4 +24,5 @@ class Ideas:
     effects: bool = True
     compression: bool = True
     feasibility: bool = True
+    daring: bool = True
     finish: bool = True

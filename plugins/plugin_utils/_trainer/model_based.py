@@ -27,20 +27,22 @@ from .ideas import Ideas
 from .policy import Policy
 from .proposals import around, pool
 from .snapshot import Snapshot
-from .surrogate import Expectation, Features, Surrogate, log_expected_improvement
+from .surrogate import Expectation, Features, Surrogate, log_expected_improvement, place_of
 from .surrogate_env import SurrogateEnv
 
 Numbers = NDArray[np.float64]
 
-_ROLLOUT, _ROLLOUTS = 256, 12  # imagined evaluations an update of the policy, and updates a round
-_PROPOSALS = 256
+_ROLLOUT, _ROLLOUTS = 256, 8  # imagined evaluations an update of the policy, and updates a round
+_PROPOSALS, _NEARBY = 128, 128
 _LEADERS = 6
 _REFINEMENTS, _REFINED = 2, 12
 # Below this correlation of measurements with what the surrogate would have predicted, it is not asked.
 _USEFUL = 0.1
 # In units of the spread of the rewards: what a failure is to the policy, and of how much doubt it hopes the best.
 _FAILURE, _OPTIMISM = -3.0, 0.5
-_FINISH = 0.92  # the share of the budget after which
+_FINISH = 0.92  # the share of the budget after which only the best is tried
+# Expected improvement is sure of itself where the surrogate is; one in so many candidates hopes for more.
+_DARING, _HOPE = 3, 2.0
 _MOST_HOSTS = 8
 _GENERATION = 1_000_003  # seeds of different rounds and candidates must not meet
 
@@ -85,6 +87,7 @@ class ModelBased:
         self._useful = True
         self.rounds = 0
         self.pending: list[Candidate] = []
+        self.promise: float | None = None
         for evaluation in known:
             self.hear(evaluation)
 
@@ -108,10 +111,9 @@ class ModelBased:
     def hear(self, evaluation: Evaluation) -> None:
         if not evaluation.took_place:
             return
-        values = {**(evaluation.job.values or {}), **evaluation.measurement.actual}
         reward = np.nan if evaluation.failed else evaluation.score.reward
         self._evaluations.append(evaluation)
-        self._points = np.vstack([self._points, self._space.encode(values)])
+        self._points = np.vstack([self._points, place_of(self._space, evaluation)])
         self._rewards = np.append(self._rewards, reward)
         self._where = np.append(self._where, self._hosts.number(evaluation.host))
 
@@ -165,6 +167,7 @@ class ModelBased:
     def _choose(self, at: int) -> Numbers:
         generator = np.random.default_rng([self._seed, at])
         if not self._useful:
+            self.promise = None
             return generator.random(self._space.size) if at % 2 else self._proposed(at, 1)[0]
         pending = self._space_points(self.pending)
         self._surrogate.condition(self._seen(self._points, self._where), self._rewards, self._seen(pending))
@@ -176,21 +179,23 @@ class ModelBased:
             self._proposed(at, _PROPOSALS) if self._ideas.policy else generator.random((_PROPOSALS, self._space.size))
         )
         points = pool(self._space, leaders, self._own, proposed, generator)
-        worth = self._worth(points, best, at)
+        expected = self._expect(points)
         for dummy in range(_REFINEMENTS):
-            finest = points[np.argsort(-worth)[:_REFINED]]
-            closer = self._space.settle(around(self._space, finest, _PROPOSALS, generator))
+            finest = points[np.argsort(-self._worth(expected, best, at))[:_REFINED]]
+            closer = self._space.settle(around(self._space, finest, _NEARBY, generator))
             points = np.concatenate([finest, closer])
-            worth = self._worth(points, best, at)
-        found: Numbers = points[np.argmax(worth)]
+            expected = self._expect(points)
+        self.promise = float(np.exp(_likely_improvement(expected, best).max()))
+        found: Numbers = points[np.argmax(self._worth(expected, best, at))]
         return found
 
-    def _worth(self, points: Numbers, best: float, at: int) -> Numbers:
-        expected = self._expect(points)
-        works = np.log(np.maximum(expected.works, 1e-6))
-        if self._ideas.finish and at >= self._budget * _FINISH:
-            return expected.mean + works
-        return log_expected_improvement(expected.mean, expected.std, best) + works
+    def _worth(self, expected: Expectation, best: float, at: int) -> Numbers:
+        finishing = self._ideas.finish and at >= self._budget * _FINISH
+        daring = self._ideas.daring and at % _DARING == 0
+        if not finishing and not daring:
+            return _likely_improvement(expected, best)
+        hope = 0.0 if finishing else _HOPE * expected.std
+        return expected.mean + hope + _log(expected.works) * self._surrogate.spread
 
     def _expect(self, points: Numbers) -> Expectation:
         """Of each point on the hosts as they are, on average."""
@@ -233,6 +238,8 @@ class ModelBased:
             "rounds": self.rounds,
             "useful": self._useful,
             "pending": self.pending,
+            "promise": self.promise,
+            "grown": self._surrogate.grown,
         }
         return Snapshot({**self._policy.tensors(), **self._surrogate.tensors()}, state)
 
@@ -241,8 +248,20 @@ class ModelBased:
         for evaluation in evaluations:
             self.hear(evaluation)
         self._policy.restore(snapshot.tensors)
-        self._surrogate.restore(snapshot.tensors)
         state: dict[str, Any] = snapshot.state
+        grown = slice(state["grown"])
+        features = self._seen(self._points[grown], self._where[grown])
+        self._surrogate.restore(snapshot.tensors, features, self._rewards[grown])
         self._asked, self._learned, self._fitted = state["asked"], state["learned"], state["fitted"]
-        self.rounds, self._useful = state["rounds"], state["useful"]
+        self.rounds, self._useful, self.promise = state["rounds"], state["useful"], state["promise"]
         self.pending = [dict(candidate) for candidate in state["pending"]]
+
+
+def _likely_improvement(expected: Expectation, best: float) -> Numbers:
+    """The logarithm of the expected improvement, times the chance that there is any."""
+    return log_expected_improvement(expected.mean, expected.std, best) + _log(expected.works)
+
+
+def _log(chance: Numbers) -> Numbers:
+    found: Numbers = np.log(np.maximum(chance, 1e-6))
+    return found

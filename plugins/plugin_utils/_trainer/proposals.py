@@ -12,8 +12,8 @@ from .._study.space import SearchSpace
 
 Numbers = NDArray[np.float64]
 
-_MUTANTS = 256
-_ANYWHERE = 128
+_MUTANTS = 192
+_ANYWHERE = 64
 _NARROWEST, _WIDEST = 0.01, 0.5
 
 

@@ -8,21 +8,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+import numpy as np
+
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, SearchSpace
 from .evaluation import Evaluation
+
+# With fewer measurements there is nothing that one could tell of another.
+_FEWEST = 6
 
 
 def recommend(space: SearchSpace, evaluations: Sequence[Evaluation], count: int) -> list[Candidate]:
     """At most `count` candidates, best first, no two alike, among those that were tried and never failed.
 
-    Depends on nothing but the evaluations, whichever algorithm proposed them.
+    The best of many noisy measurements is mostly the luckiest, so candidates are ranked by what a surrogate expects of
+    them, which has seen their neighbours, too. Depends on nothing but the evaluations, whichever algorithm proposed.
     """
-    rewards: dict[tuple[str, ...], list[Evaluation]] = {}
+    groups: dict[tuple[str, ...], list[Evaluation]] = {}
     for evaluation in evaluations:
         values = evaluation.job.values or {}
         key = tuple(kernel_text(values[parameter]) for parameter in space.parameters)
-        rewards.setdefault(key, []).append(evaluation)
-    sound = [group for group in rewards.values() if not any(evaluation.failed for evaluation in group)]
-    sound.sort(key=lambda group: fmean(evaluation.score.reward for evaluation in group), reverse=True)
-    return [dict(group[0].job.values or {}) for group in sound[:count]]
+        groups.setdefault(key, []).append(evaluation)
+    sound = [group for group in groups.values() if not any(evaluation.failed for evaluation in group)]
+    worked = [evaluation for evaluation in evaluations if not evaluation.failed]
+    means = [fmean(evaluation.score.reward for evaluation in group) for group in sound]
+    if len(worked) >= _FEWEST and np.ptp(means or [0.0]) > 0:
+        from .surrogate import expected_rewards  # torch comes with it
+
+        means = expected_rewards(space, worked, [group[0] for group in sound])
+    best = sorted(range(len(sound)), key=lambda at: means[at], reverse=True)
+    return [dict(sound[at][0].job.values or {}) for at in best[:count]]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from scipy import special
 from sklearn.ensemble import ExtraTreesClassifier
 
 from .._study.space import SearchSpace
+from .evaluation import Evaluation
 from .gaussian_process import GaussianProcess, Numbers
 from .ideas import Ideas
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TREES = 64
+_GROWTH = 1.08
+# A Gaussian process takes time with the cube of the number of evaluations: beyond these the worst are left out.
+MOST = 600
 _PREFIX = "surrogate."
 
 
@@ -64,27 +69,36 @@ class Surrogate:
         self.process = GaussianProcess(features, effects=ideas.effects)
         self._seed, self._ideas = seed, ideas
         self._forest: ExtraTreesClassifier | None = None
+        self._failed = self.grown = 0  # of the data when the trees grew
 
     def fit(self, features: Numbers, rewards: Numbers) -> None:
         """rewards are NaN where the evaluation failed; at least two are not."""
-        worked = ~np.isnan(rewards)
-        self.process.fit(features[worked], self._values(rewards[worked]))
+        known = _kept(rewards)
+        self.process.fit(features[known], self._values(rewards[known]))
 
     def condition(self, features: Numbers, rewards: Numbers, pending: Numbers) -> None:
         """The same data or more, hyperparameters as they are; what is pending is taken to come out as expected."""
-        worked = ~np.isnan(rewards)
-        known, values = features[worked], self._values(rewards[worked])
+        kept = _kept(rewards)
+        known, values = features[kept], self._values(rewards[kept])
         self.process.condition(known, values)
         if len(pending):
             expected, dummy = self.process.predict(pending)
             self.process.condition(np.concatenate([known, pending]), np.concatenate([values, expected]))
-        self._forest = self._grown(features, worked)
+        self._grow(features, ~np.isnan(rewards))
 
-    def _grown(self, features: Numbers, worked: NDArray[np.bool_]) -> ExtraTreesClassifier | None:
-        if worked.all() or not self._ideas.feasibility:
-            return None
-        forest = ExtraTreesClassifier(_TREES, max_features=None, random_state=self._seed)
-        return forest.fit(features, worked)
+    def _grow(self, features: Numbers, worked: NDArray[np.bool_]) -> None:
+        """New trees for new failures; what works where it was expected to is no news, until there is much of it."""
+        failed = int((~worked).sum())
+        if not failed or not self._ideas.feasibility:
+            return
+        if self._forest is None or failed > self._failed or len(worked) > _GROWTH * self.grown:
+            forest = ExtraTreesClassifier(_TREES, max_features=None, random_state=self._seed)
+            self._forest, self._failed, self.grown = forest.fit(features, worked), failed, len(worked)
+
+    @property
+    def spread(self) -> float:
+        """Of the rewards, as the process sees them: the unit in which differences are large or small."""
+        return self.process.spread
 
     def expect(self, features: Numbers) -> Expectation:
         mean, std = self.process.predict(features)
@@ -113,9 +127,37 @@ class Surrogate:
     def tensors(self) -> dict[str, Tensor]:
         return {_PREFIX + name: value for name, value in self.process.hyperparameters.items()}
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+    def restore(self, tensors: dict[str, Tensor], features: Numbers, rewards: Numbers) -> None:
+        """features, rewards: the first `grown` of the data, from which the trees are to grow again."""
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
         self.process.restore(own)
+        self._grow(features, ~np.isnan(rewards))
+
+
+def _kept(rewards: Numbers) -> NDArray[np.int_]:
+    """What the process sees: the evaluations that did not fail, the best and the latest of them if they are many."""
+    worked = np.flatnonzero(~np.isnan(rewards))
+    if len(worked) <= MOST:
+        return worked
+    best = worked[np.argsort(-rewards[worked])[: MOST // 2]]
+    return np.unique(np.concatenate([best, worked[-MOST // 2 :]]))
+
+
+def place_of(space: SearchSpace, evaluation: Evaluation) -> Numbers:
+    """Where the values lie that the kernel kept; what it says nothing of is as it was asked for. Shape (size,)."""
+    return space.encode({**(evaluation.job.values or {}), **evaluation.measurement.actual})
+
+
+def expected_rewards(space: SearchSpace, worked: Sequence[Evaluation], wanted: Sequence[Evaluation]) -> list[float]:
+    """What a surrogate of evaluations that did not fail expects where the wanted ones were."""
+    features, chosen = Features(space), worked
+    if len(worked) > MOST:
+        chosen = sorted(worked, key=lambda evaluation: evaluation.score.reward, reverse=True)[:MOST]
+    process = GaussianProcess(features.size)
+    points = np.array([place_of(space, evaluation) for evaluation in chosen])
+    process.fit(features(points), compressed(np.array([evaluation.score.reward for evaluation in chosen])))
+    means, dummy = process.predict(features(np.array([place_of(space, evaluation) for evaluation in wanted])))
+    return [float(mean) for mean in means]
 
 
 def compressed(rewards: Numbers) -> Numbers:

@@ -174,9 +174,7 @@ def test_no_two_hosts_are_given_the_same_and_none_is_idle(space: SearchSpace) ->
 
 @pytest.mark.parametrize("algorithm", ["ppo", "random"])
 @pytest.mark.parametrize("end", [3, 13, 17])
-def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(
-    algorithm: Any, end: int, space: SearchSpace
-) -> None:
+def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(algorithm: Any, end: int, space: SearchSpace) -> None:
     whole = Hosts(cliff, slots=2)
     search(space, whole, budget=20, seed=1, algorithm=algorithm)
 
@@ -201,9 +199,7 @@ def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(
         )
     for snapshot in [None, *snapshots[-1:]]:
         second = Hosts(cliff, slots=2)
-        search(
-            space, second, budget=20, seed=1, algorithm=algorithm, history=first.seen, snapshot=snapshot
-        )
+        search(space, second, budget=20, seed=1, algorithm=algorithm, history=first.seen, snapshot=snapshot)
         assert first.tried + second.tried == whole.tried
 
 

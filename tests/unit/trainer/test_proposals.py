@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import SearchSpace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.design import first_batch, starting_candidates
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.proposals import around, pool, special
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SPACE = [
+    {"param": "vm.dirty_ratio", "min": 2, "max": 90, "log": True},
+    {"param": "vm.dirty_background_ratio", "min": 1, "max": 50, "step": 7},
+    {
+        "param": "net.ipv4.tcp_rmem",
+        "elements": [{"value": 4096}, {"min": 4096, "max": 2**20}, {"min": 8192, "max": 2**24}],
+    },
+    {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "cubic", "bbr"]},
+]
+CONSTRAINTS = ["vm.dirty_background_ratio < vm.dirty_ratio"]
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    content = {"workload_name": "w", "reward_metric": "m", "benchmark_command": "true"}
+    return Study.model_validate({**content, "action_space": SPACE, "constraints": CONSTRAINTS}).space
+
+
+def is_legal(space: SearchSpace, point: np.ndarray) -> bool:
+    candidate = space.decode(point)
+    low, middle, high = map(int, str(candidate["net.ipv4.tcp_rmem"]).split())
+    ordered = low <= middle <= high
+    return ordered and float(candidate["vm.dirty_background_ratio"]) < float(candidate["vm.dirty_ratio"])
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_every_proposal_is_where_a_legal_candidate_lies(seed: int) -> None:
+    space = Study.model_validate(
+        {
+            "workload_name": "w",
+            "reward_metric": "m",
+            "benchmark_command": "true",
+            "action_space": SPACE,
+            "constraints": CONSTRAINTS,
+        }
+    ).space
+    random = np.random.default_rng(seed)
+    leaders = space.settle(random.random((3, space.size)))
+    proposed = random.uniform(-0.5, 1.5, (10, space.size))
+    found = pool(space, leaders, leaders[1], proposed, random)
+    assert len(found) > 150
+    for point in found[:: len(found) // 20]:
+        assert is_legal(space, point)
+        assert space.encode(space.decode(point)) == pytest.approx(point, abs=1e-9)
+
+
+@given(st.lists(st.lists(st.floats(-0.2, 1.2), min_size=5, max_size=5), min_size=1, max_size=8))
+def test_settling_many_points_is_decoding_and_encoding_each(points: list[list[float]]) -> None:
+    space = Study.model_validate(
+        {
+            "workload_name": "w",
+            "reward_metric": "m",
+            "benchmark_command": "true",
+            "action_space": SPACE,
+            "constraints": CONSTRAINTS,
+        }
+    ).space
+    wanted = np.array([space.encode(space.decode(np.array(point))) for point in points])
+    assert space.settle(np.array(points)) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_mutants_stay_near_their_leader_but_for_a_few_axes(space: SearchSpace) -> None:
+    leader = space.settle(np.full((1, space.size), 0.5))
+    mutants = around(space, leader, 400, np.random.default_rng(1))
+    changed = (mutants != leader).sum(axis=1)
+    assert changed.min() >= 1
+    assert np.median(changed) <= 3
+    assert ((mutants >= 0) & (mutants <= 1)).all()
+
+
+def test_every_choice_every_end_and_the_own_value_are_tried(space: SearchSpace) -> None:
+    leader = np.full(space.size, 0.5)
+    own = np.full(space.size, 0.3)
+    found = special(space, leader, own)
+    numeric = [at for at, axis in enumerate(space.axes) if not axis.choices]
+    for at in numeric:
+        assert {0.0, 0.3, 1.0} <= set(found[:, at])
+    assert {1 / 6, 0.5, 5 / 6} <= set(found[:, -1].round(12).tolist()) | {round(1 / 6, 12), round(5 / 6, 12)}
+    assert ((found != leader).sum(axis=1) <= 1).all()
+
+
+def test_the_first_batch_spreads_over_the_space_and_leaves_most_of_the_budget(space: SearchSpace) -> None:
+    for budget in (1, 5, 32, 200):
+        batch = first_batch(space, budget, [], seed=1)
+        assert 1 <= len(batch) <= max(4, budget // 4)
+    spread = np.array([space.encode(candidate) for candidate in first_batch(space, 200, [], seed=1)])
+    assert (np.ptp(spread, axis=0) > 0.5).all()
+    assert first_batch(space, 40, [], seed=1) != first_batch(space, 40, [], seed=2)
+
+
+def test_recommendations_of_others_fill_up_with_the_hosts_own_values(new_study: Callable[..., Study]) -> None:
+    study = new_study(
+        action_space=[
+            {"param": "vm.swappiness", "min": 0, "max": 100},
+            {"param": "vm.vfs_cache_pressure", "min": 10, "max": 500},
+        ]
+    )
+    own = {"vm.swappiness": "60", "vm.vfs_cache_pressure": "100"}
+    found = starting_candidates(study.space, own)
+    assert {"vm.swappiness": 10, "vm.vfs_cache_pressure": 100} in found  # TuneD's throughput-performance
+    assert all(candidate["vm.vfs_cache_pressure"] == 100 for candidate in found)
+    # Nothing is recommended to a host that stands there already.
+    assert starting_candidates(study.space, {**own, "vm.swappiness": "10"}) == []

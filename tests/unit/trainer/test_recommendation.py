@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
+
+NewStudy = Callable[..., Study]
+NewEvaluation = Callable[..., Any]
+
+
+def test_never_failed_and_all_are_different(new_study: NewStudy, evaluated: NewEvaluation) -> None:
+    space = new_study().space
+    trained = [
+        evaluated(10, 0.1),
+        evaluated(20, 0.9),
+        evaluated(20, None),
+        evaluated(30, 0.2),
+        evaluated(30, 0.4),
+        evaluated(40, None),
+    ]
+    assert [candidate["vm.swappiness"] for candidate in recommend(space, trained, 3)] == [30, 10]
+    assert [candidate["vm.swappiness"] for candidate in recommend(space, trained, 1)] == [30]
+    assert recommend(space, trained[-1:], 3) == []
+    assert recommend(space, [], 3) == []
+
+
+def test_one_lucky_measurement_is_not_believed(new_study: NewStudy, evaluated: NewEvaluation) -> None:
+    """A hill around 70 seen through noise, and an outlier at 5 which is better than all."""
+    random = np.random.default_rng(1)
+    hill = [evaluated(value, 0.5 - ((value - 70) / 60) ** 2 + random.normal(0, 0.03)) for value in range(0, 101, 4)]
+    lucky = evaluated(5, 0.6)
+    best = recommend(new_study().space, [*hill, lucky], 3)
+    assert all(abs(int(candidate["vm.swappiness"]) - 70) <= 12 for candidate in best)
+
+
+def test_the_same_evaluations_give_the_same_recommendation(new_study: NewStudy, evaluated: NewEvaluation) -> None:
+    random = np.random.default_rng(2)
+    trained = [evaluated(int(value), random.normal()) for value in random.integers(0, 101, 30)]
+    assert recommend(new_study().space, trained, 30) == recommend(new_study().space, trained, 30)

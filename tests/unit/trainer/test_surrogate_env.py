@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import gymnasium.utils.env_checker
+import numpy as np
+import pytest
+import stable_baselines3.common.env_checker
+import torch
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.environment import (
+    Contexts,
+    Observer,
+    OSTuningEnv,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.policy import Policy
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.surrogate_env import SurrogateEnv
+
+CONTEXTS = Contexts({"small": [0.0], "large": [1.0]})
+
+
+@pytest.fixture
+def study(new_study: Callable[..., Study]) -> Study:
+    return new_study(
+        action_space=[
+            {"param": "vm.swappiness", "min": 0, "max": 100},
+            {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
+        ]
+    )
+
+
+def imagined(points: np.ndarray, hosts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Small hosts like a little swappiness, large ones much of it."""
+    rewards = 1 - 4 * np.abs(points[:, 0] - np.where(hosts == 0, 0.1, 0.9))
+    return rewards, rewards / 10
+
+
+def new_environment(study: Study, slots: int, max_steps: int = 3) -> tuple[SurrogateEnv, Observer, np.ndarray]:
+    observer = Observer(study.space, ["cpu_usage"], CONTEXTS)
+    own = {"vm.swappiness": "50", "net.ipv4.tcp_congestion_control": "reno"}
+    starts = np.stack([observer.at_baseline(own, {"cpu_usage": 40.0}, host) for host in ("small", "large")])
+    environment = SurrogateEnv(study.space, observer, max_steps, slots, seed=1)
+    environment.set(imagined, starts, np.array([0, 1]), seed=1)
+    return environment, observer, starts
+
+
+class OneSlot(gymnasium.Env[Any, Any]):
+    """A slot as the checkers want it."""
+
+    def __init__(self, environment: SurrogateEnv) -> None:
+        self._slots = environment
+        self.action_space, self.observation_space = environment.action_space, environment.observation_space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._slots.set(imagined, self._slots._starts, self._slots._hosts, seed=seed or 1)
+        return self._slots.reset()[0], {}
+
+    def step(self, action: Any) -> Any:
+        observations, rewards, dones, infos = self._slots.step(action[None, :])
+        last = infos[0].get("terminal_observation", observations[0])
+        return last, float(rewards[0]), False, bool(dones[0]), infos[0]
+
+
+def test_gymnasium_and_stable_baselines_find_nothing_wrong(study: Study) -> None:
+    one = OneSlot(new_environment(study, slots=1)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gymnasium.utils.env_checker.check_env(one, skip_render_check=True)
+        stable_baselines3.common.env_checker.check_env(one)
+
+
+def test_it_has_the_spaces_of_the_real_environment(study: Study) -> None:
+    environment, observer, starts = new_environment(study, slots=2)
+    real = OSTuningEnv(study.space, ["cpu_usage"], lambda candidates: [], starts[0], max_steps=3)
+    assert environment.action_space == real.action_space
+    assert environment.observation_space == observer.box
+    plain = SurrogateEnv(study.space, Observer(study.space, ["cpu_usage"]), 3, 2, seed=1)
+    assert plain.observation_space == real.observation_space
+
+
+def test_what_is_observed_is_where_the_candidate_lies_and_what_is_expected_of_it(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, slots=4)
+    before = environment.reset()
+    actions = np.array([[-1.0, -1.0], [0.004, 0.3], [1.0, 1.0], [1.0, 1.0]])
+    observations, rewards, dones, dummy2 = environment.step(actions)
+    # Swappiness is a whole number, and bbr the upper half of its axis.
+    assert observations[:, 0] == pytest.approx([0.0, 0.5, 1.0, 1.0])
+    assert observations[:, 1] == pytest.approx([0.25, 0.75, 0.75, 0.75])
+    assert observations[:, 2] == pytest.approx(np.clip(rewards / 10 / 2, -1, 1))
+    assert (observations[:, 3:] == before[:, 3:]).all()
+    assert not dones.any()
+    assert {tuple(row) for row in before} <= {tuple(row) for row in starts}
+
+
+def test_episodes_end_as_stable_baselines_expects(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, slots=3, max_steps=2)
+    environment.reset()
+    actions = np.zeros((3, 2))
+    assert not environment.step(actions)[2].any()
+    observations, dummy2, dones, infos = environment.step(actions)
+    assert dones.all()
+    assert all(info["TimeLimit.truncated"] and info["terminal_observation"][0] == 0.5 for info in infos)
+    assert {tuple(row) for row in observations} <= {tuple(row) for row in starts}
+
+
+def test_one_policy_serves_hosts_that_differ(study: Study) -> None:
+    """What is best on the small host is worst on the large one: the policy has to look at which it is."""
+    environment, dummy, starts = new_environment(study, slots=256)
+    policy = Policy(environment, TrainingConfig(), seed=1)
+    policy.imagine(60 * 256, seed=1)
+    small, large = (policy.propose(np.tile(start, (200, 1)), seed=2)[:, 0].mean() for start in starts)
+    assert small < 0.35
+    assert large > 0.65
+
+
+def test_real_evaluations_move_the_policy(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, slots=8)
+    policy = Policy(environment, TrainingConfig(learning_rate=0.01), seed=1)
+    random = np.random.default_rng(1)
+    before = policy.propose(np.tile(starts[0], (300, 1)), seed=3)[:, 0].mean()
+    for number in range(15):
+        actions = random.uniform(-1, 1, (40, 2)).astype(np.float32)
+        policy.learn(np.tile(starts[0], (40, 1)), actions, actions[:, 0], seed=number)
+    assert policy.propose(np.tile(starts[0], (300, 1)), seed=3)[:, 0].mean() > before + 0.1
+
+
+def test_a_policy_goes_on_from_its_tensors(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, slots=8)
+    one, other = (Policy(environment, TrainingConfig(), seed=seed) for seed in (1, 2))
+    one.imagine(32, seed=3)
+    other.restore(one.tensors())
+    for policy in (one, other):
+        policy.imagine(32, seed=4)
+    assert (one.propose(starts, seed=5) == other.propose(starts, seed=5)).all()
+
+
+def test_what_others_draw_at_random_is_not_touched(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, slots=8)
+    torch.manual_seed(7)
+    np.random.seed(7)
+    expected = torch.rand(1), np.random.random()
+    torch.manual_seed(7)
+    np.random.seed(7)
+    policy = Policy(environment, TrainingConfig(), seed=1)
+    policy.imagine(16, seed=1)
+    policy.propose(starts, seed=1)
+    assert (torch.rand(1), np.random.random()) == expected
