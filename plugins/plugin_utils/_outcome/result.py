@@ -132,6 +132,47 @@ class Racer(_Part):
     left_after: int | None = None
 
 
+class HostNoise(_Part):
+    """How a host's baseline behaved. Per cents: before training, over the whole run, and how it drifted (above 0 is
+    better). jumps: between which of its evaluations it jumped, and by how much; odd: how it is unlike the other hosts.
+    """
+
+    cv_percent: float | None = None
+    noise_percent: float | None = None
+    drift_percent: float | None = None
+    jumps: tuple[tuple[int, int, float], ...] = ()
+    odd: str | None = None
+
+
+class Noise(_Part):
+    """What was known of the noise when the baselines had been measured: how large it is from run to run, which gain the
+    proof finds in it, and what was said of that. All in per cent.
+    """
+
+    cv_percent: float | None = None
+    detectable_percent: float | None = None
+    said: tuple[str, ...] = ()
+    per_host: dict[str, HostNoise] = {}
+
+
+class EarlyStopping(_Part):
+    """What was not done because it would not have mattered. training: why it ended before its budget was spent."""
+
+    training: str | None = None
+    evaluations_saved: int = 0
+    ended_early: int = 0
+    seconds_saved: float = 0.0
+
+
+class Objective(_Part):
+    """One of several metrics, and by how much the best values change it, in per cent, above 0 is better."""
+
+    metric: str
+    direction: Literal["maximise", "minimise"]
+    weight: float
+    change: float | None = None
+
+
 class Change(_Part):
     """A parameter's way from each host's own value to the learned one."""
 
@@ -165,6 +206,9 @@ class Result(_Part):
     looks: tuple[Look, ...] = ()
     guard_metrics: tuple[GuardMetric, ...] = ()
     race: tuple[Racer, ...] = ()
+    noise: Noise | None = None
+    early_stopping: EarlyStopping | None = None
+    objectives: tuple[Objective, ...] = ()
     evaluations: dict[str, int] = {}
     seconds: dict[str, float] = {}
     parameters: tuple[Change, ...] = ()

@@ -82,6 +82,7 @@ class RandomSearch:
         self._space, self._seed = space, seed
         self._asked = self.rounds = 0
         self.pending: list[Candidate] = []
+        self.promise: float | None = None
 
     def ask(self) -> Candidate:
         generator = np.random.default_rng([self._seed, self._asked])

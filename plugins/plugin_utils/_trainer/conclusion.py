@@ -18,6 +18,7 @@ from .._outcome import result as outcome
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
+from .account import early_stopping_of, noise_of, objectives_of
 from .evaluation import Evaluation, Phase
 from .evidence import Pair
 from .race import Standing
@@ -99,6 +100,9 @@ def result_of(
         looks=tuple(outcome.Look(**vars(look)) for look in proof.looks) if proof else (),
         guard_metrics=tuple(outcome.GuardMetric(**vars(guard)) for guard in proof.guards) if proof else (),
         race=tuple(outcome.Racer(**vars(standing)) for standing in conclusion.standings),
+        noise=noise_of(record),
+        early_stopping=early_stopping_of(study, record),
+        objectives=objectives_of(study, record.evaluations),
         evaluations=_counts(record.evaluations),
         seconds=_seconds(record, clock),
         parameters=tuple(

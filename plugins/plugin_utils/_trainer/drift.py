@@ -87,8 +87,9 @@ class Stretch:
     def weights(self) -> Array:
         """How much is to be believed of each filter."""
         logs = np.log(_BELIEFS) - self._logarithms / 2 - self._freedom / 2 * np.log(self._noises)
-        weights: Array = np.exp(logs - logs.max())
-        return weights / weights.sum()
+        weights = np.exp(logs - logs.max())
+        shares: Array = weights / weights.sum()
+        return shares
 
     @property
     def _freedom(self) -> float:
@@ -189,6 +190,7 @@ class Drift:
     def __init__(self) -> None:
         self._stretches: list[Stretch] = []
         self.suspect: Point | None = None
+        self.jumps: list[Jump] = []
 
     def add(self, at: int, figure: float) -> Jump | None:
         """A measurement of the baseline; returns the jump that it has proved."""
@@ -211,7 +213,8 @@ class Drift:
         self.suspect = None
         self._stretches.append(Stretch(suspect))
         self._stretches[-1].add(point)
-        return Jump(here.points[-1].at, suspect.at, self.now(at).level - level)
+        self.jumps.append(Jump(here.points[-1].at, suspect.at, self.now(at).level - level))
+        return self.jumps[-1]
 
     def _settle(self) -> None:
         """The suspect was an outlier."""

@@ -21,6 +21,7 @@ from .snapshot import Snapshot
 
 Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
 OnRound = Callable[[Snapshot, int], None]
+IsEnough = Callable[[int, float | None], bool]
 
 
 def search(
@@ -40,6 +41,7 @@ def search(
     history: Sequence[Evaluation] = (),
     snapshot: Snapshot | None = None,
     on_round: OnRound | None = None,
+    is_enough: IsEnough = lambda told, promise: False,
     ideas: Ideas | None = None,
 ) -> None:
     """Spend `budget` evaluations on finding what is best; the evaluator keeps what it saw (see `recommend`).
@@ -52,6 +54,8 @@ def search(
     news: asked again and again for evaluations which others have made meanwhile; these do not count either.
     history: this run's own evaluations before it was interrupted, in their order; they do count. snapshot: one of those
     that on_round(snapshot, number of own evaluations seen) was given then; it spares the learner thinking all again.
+    is_enough(number of own evaluations seen, promise): whether to end before the budget is spent (see stopping.py);
+    promise: by how much the reward is expected to grow with the next candidate, None where that is not known.
     The same seed and measurements in the same order give the same candidates, interrupted or not. An exception from the
     evaluator passes through.
 
@@ -84,7 +88,7 @@ def search(
         ideas=ideas or Ideas(),
     )
     hosts: Evaluator = OneByOne(evaluator) if callable(evaluator) else evaluator
-    _Run(learner, hosts, budget, news, on_round).go(history, snapshot)
+    _Run(learner, hosts, budget, news, on_round, is_enough).go(history, snapshot)
 
 
 class _Run:
@@ -97,9 +101,10 @@ class _Run:
         budget: int,
         news: Callable[[], Sequence[Evaluation]],
         on_round: OnRound | None,
+        is_enough: IsEnough,
     ) -> None:
         self._learner, self._hosts, self._budget = learner, hosts, budget
-        self._news, self._on_round = news, on_round
+        self._news, self._on_round, self._is_enough = news, on_round, is_enough
         self._told = 0
         self._waiting: list[Candidate] = []  # asked, and not yet submitted
 
@@ -125,6 +130,8 @@ class _Run:
         rounds = self._learner.rounds
         self._learner.tell(evaluation)
         self._told += 1
+        if self._is_enough(self._told, self._learner.promise):
+            self._budget = self._told + len(self._learner.pending)  # what is under way comes to its end
         self._fill()
         if self._on_round and self._learner.rounds > rounds:
             found = self._learner.snapshot()

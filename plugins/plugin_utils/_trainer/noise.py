@@ -118,5 +118,5 @@ def _by_host(noises: Mapping[str, float]) -> str:
 
 def _rounded_up(value: float) -> float:
     """To two digits, so that what is written down is enough."""
-    digit = 10 ** (math.floor(math.log10(value)) - 1)
+    digit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return round(math.ceil(value / digit) * digit, 6)

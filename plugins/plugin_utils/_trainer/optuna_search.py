@@ -38,6 +38,7 @@ class OptunaSearch:
         self._worst = 0.0
         self.rounds = 0  # no snapshots: to go on later is to be told all again
         self.pending: list[Candidate] = []
+        self.promise: float | None = None
 
     def ask(self) -> Candidate:
         with warnings.catch_warnings():
@@ -59,7 +60,8 @@ class OptunaSearch:
         self._study.tell(trial, self._value(evaluation))
 
     def hear(self, evaluation: Evaluation) -> None:
-        point = self._space.encode(evaluation.job.values or {})
+        values = {**(evaluation.job.values or {}), **evaluation.measurement.actual}
+        point = self._space.encode(values)
         params = {
             _label(axis): self._param(axis, axis.decode(unit))
             for axis, unit in zip(self._space.axes, point, strict=True)

@@ -39,13 +39,17 @@ class Record:
         self.store_seconds = 0.0
         self.watcher = Watcher()
         self.forecast: Forecast | None = None
+        self.training_ended: str | None = None
         self._began = 0.0
 
     @property
     def planned(self) -> int:
         # Training and race are shared by the hosts that are left; all else is each host's own.
         own = [e for e in self.evaluations if e.host not in self._present and e.job.phase not in ("train", "race")]
-        return max(len(own) + self._study.evaluations_on(max(len(self._present), 1)), len(self.evaluations))
+        whole = len(own) + self._study.evaluations_on(max(len(self._present), 1))
+        if self.training_ended:
+            whole -= self._study.training_config.total_timesteps - len(self.trained())
+        return max(whole, len(self.evaluations))
 
     def trained(self) -> list[Evaluation]:
         return [evaluation for evaluation in self.evaluations if evaluation.job.phase == "train"]

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 from .._study.space import Candidate, Value
 from .._study.study import Study
@@ -22,6 +23,8 @@ from .host import Host, Ticket
 from .learner import search
 from .memory import Memory
 from .record import Record
+from .snapshot import Snapshot
+from .stopping import Stopping
 
 Tell = Callable[[str], None]
 
@@ -53,28 +56,56 @@ def train(
     study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Memory, region: TrustRegion, tell: Tell, seed: int
 ) -> None:
     """Spend the study's training evaluations; the record has them then."""
-    hosts = list(fleet.hosts.values())
+    snapshot = memory.snapshot(tell)
+    # A learner that goes on must see its hosts as it saw them, though some may be away now, and others drift.
+    seen: dict[str, Any] = snapshot.state["fleet"] if snapshot else _as_seen(fleet)
+    own: Mapping[str, Value] = seen["own"]
+
+    def on_round(found: Snapshot, dummy: int) -> None:
+        memory.keep(Snapshot(found.tensors, {**found.state, "fleet": seen}), tell)
+
     evaluator: Evaluator = FleetEvaluator(fleet, clock)
     if study.exploration == "cautious":
         evaluator = Cautiously(region, evaluator, lambda: len(fleet.hosts))
-    own: Mapping[str, Value] = hosts[0].baseline_values
     search(
         study.space,
         evaluator,
-        budget=study.training_config.total_timesteps,
+        budget=len(memory.history) if memory.past.training_is_over else study.training_config.total_timesteps,
         seed=seed,
         algorithm=study.algorithm,
         config=study.training_config,
         own=own,
         starts=[] if study.exploration == "cautious" else starting_candidates(study.space, own),
         metrics=[state.metric for state in study.state_space],
-        contexts={host.name: _features(host) for host in hosts},
+        contexts=seen["contexts"],
         known=[*memory.known(own, tell), *_baselines(study, record)],
         news=memory.news,
         history=memory.history,
-        snapshot=memory.snapshot(tell),
-        on_round=lambda snapshot, dummy: memory.keep(snapshot, tell),
+        snapshot=snapshot,
+        on_round=on_round,
+        is_enough=_rule(study, record, tell),
     )
+
+
+def _rule(study: Study, record: Record, tell: Tell) -> Callable[[int, float | None], bool]:
+    """Whether training may end early; what is told then is kept in the record."""
+    wanted, weights = study.verification, study.reward
+    stopping = Stopping(
+        study.training_config.total_timesteps, study.space.size, math.log1p(wanted.min_improvement / 100)
+    )
+    in_performance = (weights.performance + weights.stability) / weights.performance
+
+    def is_enough(told: int, promise: float | None) -> bool:
+        if not study.early_stopping.run or record.training_ended:
+            return False
+        performances = [evaluation.score.performance for evaluation in record.trained()[:told]]
+        reason = stopping.reason(performances, None if promise is None else promise * in_performance)
+        if reason:
+            record.training_ended = reason
+            tell(f"training ends after {told} of {stopping.budget} evaluations: {reason}")
+        return bool(reason)
+
+    return is_enough
 
 
 def _baselines(study: Study, record: Record) -> list[Evaluation]:
@@ -85,6 +116,12 @@ def _baselines(study: Study, record: Record) -> list[Evaluation]:
         if evaluation.job.phase == "baseline" and not evaluation.failed and not study.space.lacks(own):
             found.append(replace(evaluation, job=replace(evaluation.job, values=own)))
     return found
+
+
+def _as_seen(fleet: Fleet) -> dict[str, Any]:
+    """As JSON: a host's own values, and what tells the hosts apart."""
+    hosts = [fleet.hosts[name] for name in sorted(fleet.hosts)]
+    return {"own": hosts[0].baseline_values, "contexts": {host.name: _features(host) for host in hosts}}
 
 
 def _features(host: Host) -> list[float]:

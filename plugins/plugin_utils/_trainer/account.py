@@ -1,0 +1,68 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What result.json says of the noise, of what was saved by stopping early, and of each of several objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from .._outcome import result as outcome
+from .._study.study import Study
+from .evaluation import Evaluation
+from .futility import saved_seconds
+from .record import Record
+from .reward import log_ratio, percent
+
+
+def noise_of(record: Record) -> outcome.Noise | None:
+    forecast = record.forecast
+    known = {name: host.drift for name, host in record.hosts.items() if host.drift.known}
+    if not known:
+        return None
+    return outcome.Noise(
+        cv_percent=forecast.cv if forecast else None,
+        detectable_percent=forecast.detectable if forecast else None,
+        said=forecast.lines if forecast else (),
+        per_host={
+            name: outcome.HostNoise(
+                cv_percent=forecast.per_host.get(name) if forecast else None,
+                noise_percent=percent(drift.noise),
+                drift_percent=percent(drift.change),
+                jumps=tuple((jump.after, jump.until, percent(jump.change)) for jump in drift.jumps),
+                odd=record.watcher.odd.get(name),
+            )
+            for name, drift in known.items()
+        },
+    )
+
+
+def early_stopping_of(study: Study, record: Record) -> outcome.EarlyStopping:
+    trained = record.trained()
+    return outcome.EarlyStopping(
+        training=record.training_ended,
+        evaluations_saved=study.training_config.total_timesteps - len(trained) if record.training_ended else 0,
+        ended_early=sum(evaluation.measurement.ended_early for evaluation in trained),
+        seconds_saved=round(saved_seconds(record.evaluations), 1),
+    )
+
+
+def objectives_of(study: Study, evaluations: Sequence[Evaluation]) -> tuple[outcome.Objective, ...]:
+    """Each metric's own part in what the pairs say; nothing of a study with one metric."""
+    if not study.objectives:
+        return ()
+    sides: dict[tuple[str, int | None], dict[bool, Evaluation]] = {}
+    for evaluation in evaluations:
+        if evaluation.job.phase == "verify" and not evaluation.failed:
+            own = evaluation.job.values is None
+            sides.setdefault((evaluation.host, evaluation.job.pair), {})[own] = evaluation
+    pairs = [(pair[False].measurement, pair[True].measurement) for pair in sides.values() if len(pair) == 2]
+    wanted = [(study.reward_metric, study.direction, 1.0)]
+    wanted += [(objective.metric, objective.direction, objective.weight) for objective in study.objectives]
+    found = []
+    for metric, direction, weight in wanted:
+        ratios = [log_ratio(tuned.metrics[metric], own.metrics[metric], direction) for tuned, own in pairs]
+        change = percent(fmean(ratios)) if ratios else None
+        found.append(outcome.Objective(metric=metric, direction=direction, weight=weight, change=change))
+    return tuple(found)
