@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
 sys.path.append(str(ROOT / "tests"))
 
 import dashboard_store  # noqa: E402
+
+expect.set_options(timeout=60_000)  # a busy machine makes no test fail
 
 # Told on the console, where Playwright hears it: also what happens before any listener of a test could be there.
 WATCH = """
@@ -95,7 +98,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         context.route("**/*", only_here)
         context.add_init_script(WATCH)
         page = context.new_page()
-        page.set_default_timeout(60_000)  # a busy machine makes no test fail
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: complaints.append(f"a script failed: {error}"))
         page.on("dialog", lambda dialog: (complaints.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
         page.on(
@@ -190,6 +193,14 @@ def begin(store: str, **columns: Any) -> int:
         study_id: int = row.id
     engine.dispose()
     return study_id
+
+
+def until(page: Page, expression: str, seconds: float = 120) -> None:
+    """Wait until a JavaScript expression is true. Playwright's own way of waiting needs eval, which the policy forbids."""
+    limit = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < limit, expression
+        page.wait_for_timeout(100)
 
 
 def draw_all(page: Page) -> None:

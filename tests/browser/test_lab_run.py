@@ -12,8 +12,11 @@ from integration.conftest import lab  # noqa: F401
 from integration.tune.conftest import start, untouched, write_study  # noqa: F401
 from playwright.sync_api import Page, expect
 
+from .conftest import until
+
 OpenPage = Callable[..., Page]
 PATIENT = 120_000  # milliseconds
+POINTS = "document.querySelectorAll('[data-picture=learning_curve] path.point').length"
 
 
 def follow(run: Any, serve: Any, open_page: OpenPage) -> Page:
@@ -36,12 +39,6 @@ def evaluations(page: Page) -> int:
     return int(page.locator("[data-status=evaluations]").inner_text())
 
 
-def points(page: Page) -> int:
-    """In the learning curve; 0 until it is drawn."""
-    page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
-    return page.locator("figure[data-picture=learning_curve] path.point").count()
-
-
 def test_the_curve_grows_and_the_verdict_shows(
     start: Any,  # noqa: F811
     write_study: Any,  # noqa: F811
@@ -53,16 +50,14 @@ def test_the_curve_grows_and_the_verdict_shows(
     run = start(study)
     page = follow(run, serve, open_page)
     expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
-    page.wait_for_function("Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
+    until(page, "Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
     page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('[data-picture=learning_curve] path.point').length >= 2")
-    before, drawn = evaluations(page), points(page)
+    until(page, f"{POINTS} >= 2")
+    before, drawn = evaluations(page), page.evaluate(POINTS)
     page.reload()
     assert evaluations(page) >= before
     page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
-    page.wait_for_function(
-        "least => document.querySelectorAll('[data-picture=learning_curve] path.point').length > least", arg=drawn
-    )
+    until(page, f"{POINTS} > {drawn}")
     assert run.end() == 0
     expect(page.locator("#connection")).to_have_attribute("data-state", "ended", timeout=PATIENT)
     verdict = run.result["verdict"]
@@ -84,7 +79,7 @@ def test_stopping_gives_the_hosts_their_values_back(
 ) -> None:
     run = start(write_study(training_config={"total_timesteps": 500, "benchmark_timeout": 5}))
     page = follow(run, serve, open_page)
-    page.wait_for_function("document.querySelector('[data-status=phase]').textContent === 'training'")
+    expect(page.locator("[data-status=phase]")).to_have_text("training", timeout=PATIENT)
     page.get_by_role("button", name="Stop the run…").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
     expect(page.locator(".now .badge")).to_have_text("Stopped", timeout=PATIENT)

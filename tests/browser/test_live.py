@@ -11,6 +11,8 @@ from typing import Any
 import dashboard_store
 from playwright.sync_api import Page, expect
 
+from .conftest import until
+
 OpenPage = Callable[..., Page]
 COUNT_STREAMS = """
 window.streams = [];
@@ -21,7 +23,7 @@ window.EventSource = class extends window.EventSource {
 OPEN = "window.streams.filter((one) => one.readyState !== EventSource.CLOSED).length"
 
 
-def state(page: Page, name: str, seconds: float = 20) -> None:
+def state(page: Page, name: str, seconds: float = 60) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", name, timeout=seconds * 1000)
 
 
@@ -50,9 +52,7 @@ def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: Ope
         study.tell("the host <b>sleeps</b>", "host01")
         expect(page.locator("#event-rows li").first).to_contain_text("the host <b>sleeps</b>")
         curve.scroll_into_view_if_needed()
-        page.wait_for_function(
-            "least => document.querySelectorAll('[data-picture=learning_curve] path.point').length > least", arg=points
-        )
+        until(page, f"document.querySelectorAll('[data-picture=learning_curve] path.point').length > {points}")
         study.finish()
         state(page, "ended")
         expect(page.locator(".now .badge")).to_have_text("Improved")
@@ -73,7 +73,7 @@ def test_a_server_that_dies_and_comes_back_is_caught_up_with(serve: Any, open_pa
         for dummy in range(4):
             study.evaluate()
         server.start()
-        state(page, "live", seconds=40)
+        state(page, "live")
         done(page, 24)
         assert numbers(page)[:6] == [24, 23, 22, 21, 20, 19]
 
