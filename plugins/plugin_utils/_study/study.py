@@ -14,6 +14,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._constraints impor
 from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
 from pydantic import Field, ValidationInfo, field_validator
 
+from .algorithm import AlgorithmName, missing
 from .constraints import parse_constraint
 from .guard import Caution, Guard
 from .metrics import SYSTEM_METRICS
@@ -21,12 +22,9 @@ from .objectives import Direction, EarlyStopping, EarlyStoppingOrNot, MetricName
 from .parameters import AnyParameter, Strict
 from .presets import named
 from .space import SearchSpace
-from .verification import GuardMetric, Verification
+from .verification import GuardMetric, Verification, race_rounds
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-# Every candidate of the race is evaluated this often.
-RACE_ROUNDS = 2
-AlgorithmName = Literal["ppo", "random", "tpe", "gp", "cmaes"]
 _INTERPRETERS = ("python", "python3", "sh", "bash", "perl", "ruby", "node")
 
 
@@ -182,6 +180,13 @@ class Study(Strict):
             raise ValueError(f"names {script}, which is neither beside the study nor in the current folder")
         return command
 
+    @field_validator("algorithm")
+    @classmethod
+    def _is_installed(cls, name: AlgorithmName, info: ValidationInfo) -> AlgorithmName:
+        if info.context and (lacking := missing(name)):
+            raise ValueError(lacking.partition(": ")[2])
+        return name
+
     @field_validator("guard")
     @classmethod
     def _checks_health_with_a_command(cls, guard: Guard, info: ValidationInfo) -> Guard:
@@ -214,13 +219,22 @@ class Study(Strict):
                 found.append(f"{said} of this host; narrow it, or name {parameter.param} in the study's allow_unsafe")
         return found
 
+    def evaluations_by_phase(self, hosts: int) -> dict[str, int]:
+        """How many evaluations each phase takes at most on so many hosts, if every host does its share."""
+        rules, training = self.verification, self.training_config.total_timesteps
+        return {
+            "baseline": hosts * self.baseline_evaluations,
+            # A control comes before the evaluation that follows a full interval.
+            "control": hosts * max((training // hosts - 1) // self.control_interval, 0),
+            "train": training,
+            "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
+            "verify": 2 * rules.rounds(hosts) * hosts,
+            "ablate": 2 * (rules.screening + rules.rounds_again(hosts) * hosts) if len(self.action_space) > 1 else 0,
+        }
+
     def evaluations_on(self, hosts: int) -> int:
-        """How many evaluations the study takes on so many hosts, if every host does its share and none fails."""
-        race = RACE_ROUNDS * self.verification.candidates if self.verification.candidates > 1 else 0
-        shared = self.training_config.total_timesteps + race
-        # A control comes before the evaluation that follows a full interval.
-        controls = hosts * max((shared // hosts - 1) // self.control_interval, 0)
-        return hosts * self.baseline_evaluations + shared + controls + 2 * self.verification.rounds(hosts) * hosts
+        """The same in all: what the study takes at most if none fails."""
+        return sum(self.evaluations_by_phase(hosts).values())
 
     @property
     def commands(self) -> list[list[str]]:

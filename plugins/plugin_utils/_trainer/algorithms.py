@@ -6,29 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import get_args
 
 import numpy as np
 
+from .._study.algorithm import AlgorithmName, missing
 from .._study.space import Candidate, SearchSpace, Value
-from .._study.study import AlgorithmName, TrainingConfig
+from .._study.study import TrainingConfig
 from .asking import Algorithm, remove_like
 from .design import first_batch
 from .evaluation import Evaluation
 from .ideas import Ideas
 from .snapshot import Snapshot
-
-
-def missing(name: str) -> str | None:
-    """What the user has to do before this algorithm can be used; None if nothing."""
-    if name not in ("tpe", "gp", "cmaes"):
-        return None
-    needed = ["optuna", *(["cmaes"] if name == "cmaes" else [])]
-    lacking = [package for package in needed if find_spec(package) is None]
-    if not lacking:
-        return None
-    return f"algorithm: {name} needs {' and '.join(lacking)}; pip install 'autotune-kernel[algorithms]'"
 
 
 def new_algorithm(

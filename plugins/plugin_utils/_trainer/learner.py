@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from .._study.algorithm import AlgorithmName
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
-from .algorithms import AlgorithmName, new_algorithm
+from .algorithms import new_algorithm
 from .asking import Algorithm, Evaluator, remove_like
 from .evaluation import Evaluation
 from .ideas import Ideas

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study import algorithm as algorithms
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import algorithms, learner
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import learner
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.learner import search
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
