@@ -21,9 +21,10 @@ display = Display()
 
 ARGUMENTS = {
     "study": {"type": "path", "required": True},
-    "store": {"type": "str"},
+    "store": {"type": "str", "no_log": True},
     "output": {"type": "path", "default": "learned"},
     "seed": {"type": "int"},
+    "resume": {"type": "str", "default": "false"},
     "environment": {"type": "dict", "default": {}},
     "lease_margin": {"type": "int", "default": 60},
     "dry_run": {"type": "bool", "default": False},

@@ -26,6 +26,8 @@ options:
   store:
     description:
       - SQLAlchemy URL of the database in which everything is kept. Without it, C(autotune.sqlite) in O(output).
+      - A password in it is shown and kept nowhere. On a command line, which others can read, it should not be at all;
+        PostgreSQL takes it from C(~/.pgpass) too.
     type: str
   output:
     description:
@@ -37,6 +39,14 @@ options:
       - Makes the learner's choices repeatable; it wins over the study's. Without either, one is drawn and written into
         the result.
     type: int
+  resume:
+    description:
+      - V(true) lets the latest study of this workload in the store go on that was stopped, or whose run was killed or
+        failed. A number lets the study with this ID go on.
+      - No evaluation is repeated or lost. Hosts that were not started again meanwhile keep their baseline. The seed is the
+        study's. The study file must say the same, though C(total_timesteps) may be more.
+    type: str
+    default: "false"
   environment:
     description:
       - Environment variables for the benchmark on this host; they win over the study's.
@@ -90,6 +100,11 @@ EXAMPLES = r"""
     study: wan.yml
     store: postgresql+psycopg://autotune@database.example/autotune
     seed: 7
+
+- name: Go on where the last run was interrupted
+  autotune.kernel.evaluate:
+    study: wan.yml
+    resume: true
 """
 
 RETURN = r"""

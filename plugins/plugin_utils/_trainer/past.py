@@ -10,6 +10,7 @@ where it was, whatever it is, and nothing is measured twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -37,27 +38,35 @@ class HostInStore(Protocol):
 class Past:
     """Nothing, for a run that begins; the callers need not know.
 
-    evaluations: all of them, in the order in which they ended. hosts: those that took part, with all that their
-    evaluations told of them. A job is answered once by each evaluation; `answerable` are those left.
+    evaluations: all of them, in the order in which they ended. hosts: those that took part, as they were at the end of
+    training. `answerable` are the evaluations after that, each of which answers one job, with the host that is told of
+    it then: so that whatever is asked meanwhile gets the answer it got then.
     """
 
+    study: Study | None = None
     evaluations: Sequence[Evaluation] = ()
     hosts: Mapping[str, Host] = field(default_factory=dict)
-    answerable: list[Evaluation] = field(default_factory=list)
+    answerable: list[tuple[Evaluation, Host | None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, study: Study, hosts: Sequence[HostInStore], rows: Iterable[Any], *, more_training: bool) -> Past:
         """From the rows of the store. more_training: the budget has grown, so that what came after training is void."""
         by_id = {row.id: Host(row.name, row.facts, row.baseline_values) for row in hosts}
         became = {row.id: row.changed_after or 0 for row in hosts}
-        evaluations = []
+        places: Counter[str] = Counter()
+        evaluations: list[Evaluation] = []
+        answerable: list[tuple[Evaluation, Host | None]] = []
         for row in rows:
-            evaluation = evaluation_of(row, by_id[row.host_id].name)
-            if evaluation.number > became[row.host_id]:
-                by_id[row.host_id].recall(study, evaluation)
-            evaluations.append(replace(evaluation, place=by_id[row.host_id].done))
-        after = [] if more_training else [e for e in evaluations if e.job.phase in _AFTER_TRAINING]
-        return cls(evaluations, {host.name: host for host in by_id.values()}, after)
+            host = by_id[row.host_id]
+            # What a host told before it was started again is of another host.
+            own = row.number > became[row.host_id]
+            places[host.name] += own
+            evaluations.append(replace(evaluation_of(row, host.name), place=places[host.name] if own else 0))
+            if row.phase in _AFTER_TRAINING and not more_training:
+                answerable.append((evaluations[-1], host if own else None))
+            elif own:
+                host.recall(study, evaluations[-1])
+        return cls(study, evaluations, {host.name: host for host in by_id.values()}, answerable)
 
     @property
     def number(self) -> int:
@@ -74,13 +83,16 @@ class Past:
 
     def hosts_in(self, phase: str) -> set[str]:
         """The hosts of evaluations that may answer a job of this phase: also those which are away now."""
-        return {evaluation.host for evaluation in self.answerable if evaluation.job.phase == phase}
+        return {evaluation.host for evaluation, dummy in self.answerable if evaluation.job.phase == phase}
 
     def answer(self, job: Job) -> Evaluation | None:
-        """The evaluation in which this very job was done, if it was."""
-        for at, evaluation in enumerate(self.answerable):
+        """The evaluation in which this very job was done, if it was; its host knows of it from now on."""
+        for at, (evaluation, host) in enumerate(self.answerable):
             if _is_done_in(job, evaluation):
-                return self.answerable.pop(at)
+                del self.answerable[at]
+                if host and self.study:
+                    host.recall(self.study, evaluation)
+                return evaluation
         return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .._store.store import StoreError
 from .._study.study import Study
+from .ablation import ablate
 from .caution import TrustRegion
 from .conclusion import Clock, Conclusion
 from .evaluation import Evaluation, Job, Phase
@@ -52,6 +53,8 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
 
     record.enter("train")
     region = TrustRegion(study.space, next(iter(fleet.hosts.values())).baseline_values, study.caution)
+    for evaluation in memory.history:
+        region.learn(evaluation)
     train(study, fleet, record, clock, memory, region, tell, seed)
 
     record.enter("race")
@@ -65,4 +68,18 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
 
     record.enter("verify")
     proof = prove(winner, hosts_for("verify"), measure, study, seed=seed)
-    return Conclusion("improved" if proof.improved else "no_improvement", proof.reason, winner, standings, proof)
+    if not proof.improved:
+        return Conclusion("no_improvement", proof.reason, winner, standings, proof)
+
+    record.enter("ablate")
+    hosts = hosts_for("ablate")
+    own = {host: record.hosts[host].baseline_values for host in hosts}
+    try:
+        ablation = ablate(winner, proof, hosts, own, measure, study, seed=seed)
+    except Ended as end:
+        if end.stopped:
+            return Conclusion("stopped", f"{end}; all values together were proved before", winner, standings, proof)
+        reason = f"{proof.reason}; no value could be dropped, for {end}"
+        return Conclusion("improved", reason, winner, standings, proof)
+    reason = "; ".join(filter(None, [ablation.proof.reason, ablation.reason]))
+    return Conclusion("improved", reason, ablation.values, standings, ablation.proof, ablation)

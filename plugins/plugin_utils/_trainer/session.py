@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import select
 import socket
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from .._outcome import result as outcome
-from .._store.store import StoreError, StudyRecord, open_store, shown
+from .._store.store import StoreError, open_store, shown
+from .._study.sameness import digest
 from .._study.study import Study
+from .beginning import CannotBegin, begin_new, resume
+from .checkpoint import Checkpoints
+from .conclusion import Clock, result_of
 from .fleet import Fleet
+from .memory import Memory
 from .record import Record
-from .run import Clock, conduct, result_of
+from .requests import heed_requests
+from .run import conduct
+
+_LEAVING = 60.0  # seconds in which a worker puts its host's values back and cleans up
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,8 @@ class TrainerConfig:
     """What the worker that started the trainer knows of the run.
 
     hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: ansible-playbook's.
+    files: the SHA-256 of those that are shipped to the hosts, by name. resume: the study that is to go on, by its ID;
+    True is the latest that can, False none.
     """
 
     study: dict[str, Any]
@@ -39,23 +48,30 @@ class TrainerConfig:
     seed: int | None
     playbook_pid: int
     versions: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
+    resume: int | bool = False
 
 
 def hold(folder: Path, server: socket.socket) -> None:
     """Serve the workers that connect to `server` until the study has ended; what came of it is left in `folder`."""
-    config = TrainerConfig(**json.loads((folder / "trainer.json").read_text()))
+    file = folder / "trainer.json"
+    config = TrainerConfig(**json.loads(file.read_text()))
+    file.unlink()  # the store's URL may have a password
     study = Study.model_validate(config.study)
-    seed = next((s for s in (config.seed, study.training_config.seed) if s is not None), secrets.randbelow(2**31))
-    if not 0 <= seed < 2**32:
-        _leave(folder, {"error": f"seed {seed} is no seed; choose one from 0 to {2**32 - 1}"})
-        return
     try:
         engine = open_store(config.store)
-        store = StudyRecord.begin(engine, workload_name=study.workload_name, study=config.study, seed=seed)
-    except StoreError as error:
+        if config.resume:
+            beginning = resume(engine, study, config.study, config.files, config.resume, config.seed)
+        else:
+            beginning = begin_new(engine, study, config.study, config.files, config.seed)
+    except (CannotBegin, StoreError) as error:
         _leave(folder, {"error": str(error)})
         return
-    record, clock = Record(study, store), Clock()
+    store, past = beginning.store, beginning.past
+    record, clock = Record(study, store, past), Clock()
+    clock.began_before(beginning.before)
+    checkpoints = Checkpoints(Path(config.output) / "checkpoints" / str(store.study_id), store.study_id, digest(study))
+    memory = Memory(engine, study, store, past, checkpoints)
 
     def on_news(host: str, text: str) -> None:
         record.note(text, host)
@@ -68,17 +84,23 @@ def hold(folder: Path, server: socket.socket) -> None:
         on_lost=record.on_lost,
         on_evaluation=record.on_evaluation,
         on_news=on_news,
+        on_doing=record.on_doing,
+        on_ending=record.on_ending,
+        past=past,
     )
+    for note in beginning.notes:
+        fleet.notify(note)
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)
-    conclusion = conduct(study, fleet, record, clock, seed)
+    heed_requests(engine, store.study_id, fleet, record.note)
+    conclusion = conduct(study, fleet, record, clock, memory, store.seed)
     about = {
         "started": store.started.isoformat(timespec="seconds"),
         "store": shown(config.store),
         "study_id": store.study_id,
         "versions": config.versions | _versions(),
     }
-    result = result_of(study, conclusion, record, clock, seed=seed, about=about)
+    result = result_of(study, conclusion, record, clock, seed=store.seed, about=about)
     written = result.model_dump(mode="json", by_alias=True)
     try:
         store.finish(written)
@@ -90,7 +112,9 @@ def hold(folder: Path, server: socket.socket) -> None:
         _leave(folder, {"error": f"{config.output} cannot be written: {error.strerror}; the store has the result"})
         return
     _leave(folder, {"result": written})
-    fleet.end(written)
+    # An evaluation that is under way when the study is stopped goes on to its end, unless the page says: restore now.
+    fleet.end(written, patience=study.training_config.benchmark_timeout + _LEAVING)
+    beginning.claim.release()
 
 
 def _accept(server: socket.socket, fleet: Fleet) -> None:
