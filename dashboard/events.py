@@ -25,8 +25,8 @@ HEADERS = {
 _RETRY = 2000  # milliseconds after which a browser that lost the stream tries again
 # A stream ends now and then, and the browser takes it up again where it was: one that hangs does not hang for ever.
 _LONGEST = 3600.0
-# What happens when a run has ended, such as hosts that say what they have now, still comes.
-_AFTERWARDS = 15.0
+# A run that has ended waits for its hosts to say what they have now; one whose trainer was killed would do so for ever.
+_AFTERWARDS = 900.0
 
 
 class Places:
@@ -88,11 +88,11 @@ def event(kind: str, message: Message) -> bytes:
 
 
 def is_over(feed: Feed) -> bool:
-    """Nothing more will come: the study has ended, and every host has said what it has now, or had time to."""
+    """Nothing more will come: the study has ended, and no host is doing anything, or they had time enough."""
     finished = feed.study["finished"]
     if finished is None:
         return False
-    return time.time() - finished.timestamp() > _AFTERWARDS or all(host.doing is None for host in feed.hosts)
+    return time.time() - finished.timestamp() > _AFTERWARDS or all(host.doing is None or host.lost for host in feed.hosts)
 
 
 @streams.get("/api/studies/<id:study_id>/stream")

@@ -289,13 +289,15 @@ class Running:
             session.add(EventRow(study_id=self.study_id, at=datetime.now(UTC), host=host, text=text))
             session.commit()
 
-    def finish(self, verdict: str = "improved") -> None:
+    def finish(self, verdict: str = "improved", *, leave_hosts: bool = True) -> None:
+        """The study has ended; the hosts may still have something to do."""
         with Session(self._engine) as session:
             study = session.get_one(StudyRow, self.study_id)
             hosts = session.query(HostRow).filter_by(study_id=self.study_id).order_by(HostRow.id).all()
             rows = session.query(EvaluationRow).filter_by(study_id=self.study_id).order_by(EvaluationRow.id).all()
             _finish(study, hosts, rows, verdict)
-            for host in hosts:
+            study.finished = datetime.now(UTC)
+            for host in hosts if leave_hosts else ():
                 host.doing = host.since = None
             session.commit()
 
@@ -303,7 +305,15 @@ class Running:
 @contextmanager
 def running(url: str, *, evaluations: int = 20, hosts: int = 2, of: int = 200) -> Iterator[Running]:
     """A study that runs, with so many evaluations so far."""
-    study_id = fill(url, evaluations=evaluations, hosts=hosts, finished=False, started=datetime.now(UTC))
+    started = datetime.now(UTC) - timedelta(seconds=60 + 6.0 * evaluations / hosts)
+    study_id = fill(url, evaluations=evaluations, hosts=hosts, finished=False, started=started)
+    with continued(url, study_id, of) as study:
+        yield study
+
+
+@contextmanager
+def continued(url: str, study_id: int, of: int = 200) -> Iterator[Running]:
+    """A study that is there and goes on."""
     engine = open_store(url)
     try:
         yield Running(engine, study_id, of)

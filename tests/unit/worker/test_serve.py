@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
@@ -112,6 +113,37 @@ def test_notices_that_the_trainer_is_gone(
     trainer[0].close()
     with pytest.raises(Disconnected):
         running.result(PATIENCE)
+
+
+def test_restores_at_once_when_told_to_in_the_middle_of_a_benchmark(
+    trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], host: Any, shown: list[str]
+) -> None:
+    running = serving(command="sleep 15")
+    trainer[0].send(**JOB)
+    while not host.applied:
+        time.sleep(0.01)
+    began = time.monotonic()
+    trainer[0].send("restore")
+    # No measurement comes first: what was called off counts for nothing.
+    assert trainer[0].receive() == {"kind": "restored", "ending": "its own values are back, verified"}
+    assert (host.restored, time.monotonic() - began < 10) == (1, True)
+    trainer[0].send("end", result={"verdict": "stopped"})
+    assert running.result(PATIENCE) == {"verdict": "stopped"}
+    assert shown == ["h1: its own values are back, verified"]
+
+
+def test_a_benchmark_does_not_outlast_the_trainer(
+    trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], host: Any
+) -> None:
+    running = serving(command="sleep 15")
+    trainer[0].send(**JOB)
+    while not host.applied:
+        time.sleep(0.01)
+    began = time.monotonic()
+    trainer[0].close()
+    with pytest.raises(Disconnected):
+        running.result(PATIENCE)
+    assert time.monotonic() - began < 10
 
 
 def test_values_that_are_not_taken_are_a_measurement(host: Any, new_workplace: NewWorkplace) -> None:

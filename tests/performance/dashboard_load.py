@@ -1,0 +1,188 @@
+"""What the page costs: its first paint, an update by the study's length, and a hundred pages open at once.
+
+Run it with `./dev bench-dashboard`; `--minutes 5` keeps the hundred pages open for that long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "playbooks/collections")]
+
+import dashboard_store  # noqa: E402 (found by the path above)
+from ansible_collections.autotune.kernel.dashboard.feed import Feed  # noqa: E402
+from ansible_collections.autotune.kernel.dashboard.messages import as_json, message_after  # noqa: E402
+from ansible_collections.autotune.kernel.dashboard.reading import Store  # noqa: E402
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _page  # noqa: E402
+
+HOSTS = 50
+LENGTHS = (100, 1_000, 10_000)
+PAGES = 100
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long the pages stay open (%(default)s)")
+    parser.add_argument("--pages", type=int, default=PAGES, help="how many there are (%(default)s)")
+    parser.add_argument("--every", type=float, default=0.5, help="seconds between two evaluations (%(default)s)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        url = f"sqlite:///{folder / 'store.sqlite'}"
+        studies = {n: dashboard_store.fill(url, evaluations=n, hosts=HOSTS, finished=False, seed=n) for n in LENGTHS}
+        whole = dashboard_store.fill(url, evaluations=LENGTHS[-1], hosts=HOSTS)
+        updates(url, studies)
+        page, dummy = _page.start(folder, url, ["--port", "0"])
+        try:
+            first_paint(page.address, whole)
+            asyncio.run(many_pages(page, url, studies[LENGTHS[-1]], arguments))
+        finally:
+            _page.stop(folder)
+
+
+def updates(url: str, studies: dict[int, int]) -> None:
+    """The server's own time to find out that one evaluation has ended and to say so, by what there was before."""
+    print(f"an update: one more evaluation is read and told, {HOSTS} hosts, ms of the server")
+    print("evaluations  median    90 %   bytes")
+    for length, study_id in studies.items():
+        feed = Feed(Store(url), study_id)
+        took, size = [], 0
+        with dashboard_store.continued(url, study_id) as study:
+            for dummy in range(40):
+                cursor = feed.cursor
+                study.evaluate()
+                began = time.perf_counter()
+                feed.refresh()
+                size = len(as_json(message_after(feed, cursor)))
+                took.append((time.perf_counter() - began) * 1000)
+        print(f"{length:11}  {statistics.median(took):6.2f}  {statistics.quantiles(took, n=10)[-1]:6.2f}  {size:6}")
+    print()
+
+
+def first_paint(address: str, study_id: int) -> None:
+    """As Chromium tells it: until something is painted, and until the status can be read."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        print("first paint: not measured, for want of playwright\n")
+        return
+    if not CHROMIUM.exists():
+        print(f"first paint: not measured, for want of {CHROMIUM}\n")
+        return
+    print(f"first paint of a study of {LENGTHS[-1]} evaluations on {HOSTS} hosts, in Chromium, seconds")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        for visit in ("first", "second", "third"):
+            tab = browser.new_context().new_page()
+            began = time.monotonic()
+            tab.goto(f"{address}studies/{study_id}", wait_until="commit")
+            tab.wait_for_selector("main h1", state="visible")
+            readable = time.monotonic() - began
+            tab.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+            painted = tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
+            print(f"{visit:6} visit  first contentful paint {painted:5.2f}  heading and status there {readable:5.2f}")
+            tab.context.close()
+        browser.close()
+    print()
+
+
+@dataclass
+class Client:
+    """One page: what it heard of, and how late."""
+
+    numbers: list[int] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    connected: bool = False
+
+    async def listen(self, address: str, study_id: int, after: str) -> None:
+        host, port = urlsplit(address).hostname, urlsplit(address).port
+        reader, writer = await asyncio.open_connection(host, port, limit=2**24)
+        path = f"/api/studies/{study_id}/stream?after={after}"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/event-stream\r\n\r\n".encode())
+        try:
+            while line := await reader.readline():
+                if line.startswith(b"data: "):
+                    self.connected = True
+                    self.hear(json.loads(line[6:]))
+        finally:
+            writer.close()
+
+    def hear(self, message: dict[str, object]) -> None:
+        now = time.time()
+        for evaluation in message.get("evaluations", ()):  # type: ignore[attr-defined]
+            self.numbers.append(evaluation["number"])
+            self.late.append(now - datetime.fromisoformat(evaluation["finished"]).timestamp())
+
+
+async def many_pages(page: _page.Page, url: str, study_id: int, arguments: argparse.Namespace) -> None:
+    """Real streams from a real server, while evaluations end and somebody else asks for other pages."""
+    cursor = str(Feed(Store(url), study_id).cursor)
+    clients = [Client() for dummy in range(arguments.pages)]
+    listening = [asyncio.create_task(client.listen(page.address, study_id, cursor)) for client in clients]
+    began = time.monotonic()
+    while not all(client.connected for client in clients):
+        await asyncio.sleep(0.1)
+    print(f"{len(clients)} pages were live after {time.monotonic() - began:.1f} s; open for {arguments.minutes:g} min,")
+    print(f"an evaluation every {arguments.every:g} s, {HOSTS} hosts, {LENGTHS[-1]} evaluations before")
+    memory, asked, told = [], [], []
+    until = time.monotonic() + arguments.minutes * 60
+    with dashboard_store.continued(url, study_id) as study:
+        while time.monotonic() < until:
+            told.append(await asyncio.to_thread(study.evaluate))
+            asked.append(await ask(page.address, "/api/studies"))
+            memory.append(resident(page.pid))
+            await asyncio.sleep(arguments.every)
+    limit = time.monotonic() + 15
+    while any(len(client.numbers) < len(told) for client in clients) and time.monotonic() < limit:
+        await asyncio.sleep(0.1)
+    for task in listening:
+        task.cancel()
+    await asyncio.gather(*listening, return_exceptions=True)
+    late = sorted(delay for client in clients for delay in client.late)
+    lost = sum(len(set(told) - set(client.numbers)) for client in clients)
+    twice = sum(len(client.numbers) - len(set(client.numbers)) for client in clients)
+    print(f"evaluations told  {len(told)} to each: {lost} lost, {twice} told twice")
+    print(
+        f"after their end   median {statistics.median(late):.2f} s, 99 % {late[int(len(late) * 0.99)]:.2f} s, worst {late[-1]:.2f} s"
+    )
+    print(f"other requests    median {statistics.median(asked) * 1000:.0f} ms, worst {max(asked) * 1000:.0f} ms")
+    third = max(len(memory) // 3, 1)
+    first, last = statistics.fmean(memory[:third]), statistics.fmean(memory[-third:])
+    print(f"the server's memory  {first:.0f} MB in the first third, {last:.0f} MB in the last")
+    if lost or twice:
+        raise SystemExit("updates were lost or told twice")
+
+
+async def ask(address: str, path: str) -> float:
+    """How long another request takes meanwhile, in seconds."""
+    host, port = urlsplit(address).hostname, urlsplit(address).port
+    began = time.monotonic()
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise SystemExit(f"{path} was answered with {answer[:60]!r}")
+    return time.monotonic() - began
+
+
+def resident(pid: int) -> float:
+    """MB of memory that a process has in use."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.dashboard.settings import Settings
+from sqlalchemy import create_engine, text
+
+TOKEN = "t" * 43
+
+
+@pytest.fixture(autouse=True)
+def there_is_a_study(study_id):
+    return study_id
+
+
+def csrf_of(client) -> str:
+    with client.session_transaction() as session:
+        return session["csrf"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::1", "a:b:c", "x:99999999"]
+)
+def test_a_foreign_name_is_refused_and_told_which_setting_to_change(client_of, host):
+    answer = client_of().get("/", headers={"Host": host})
+    assert answer.status_code in (400, 403)
+    assert answer.status_code == 400 or ("--host-name" in answer.text and "dashboard_host_names" in answer.text)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8470", "localhost:1", "[::1]:8470", "192.0.2.7", socket.gethostname(), "Tuning.Example.org"]
+)
+def test_own_names_are_not(client_of, host):
+    assert client_of(host_names=("tuning.example.org",)).get("/", headers={"Host": host}).status_code == 200
+
+
+def test_every_answer_says_what_browsers_may_do_with_it(client_of, study_id):
+    client = client_of()
+    for path in ("/", f"/studies/{study_id}", f"/api/studies/{study_id}", "/nowhere", "/static/base.css"):
+        headers = client.get(path).headers
+        policy = dict(entry.split(" ", 1) for entry in headers["Content-Security-Policy"].split("; "))
+        assert (policy["default-src"], policy["script-src"], policy["frame-ancestors"]) == (
+            "'none'",
+            "'self'",
+            "'none'",
+        )
+        assert policy["connect-src"] == "'self'"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "Access-Control-Allow-Origin" not in headers
+    assert client.get(f"/api/studies/{study_id}").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("settings", "needs"),
+    [
+        (Settings(), False),
+        (Settings(host="::1"), False),
+        (Settings(host="localhost"), False),
+        (Settings(host="0.0.0.0"), True),  # noqa: S104
+        (Settings(host="192.0.2.7"), True),
+        (Settings(host="somewhere.example"), True),
+        (Settings(prefix="/autotune"), True),
+    ],
+)
+def test_whoever_comes_from_elsewhere_needs_a_token(settings, needs):
+    assert settings.needs_token is needs
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/studies/1", "/api/studies", "/api/studies/1/stream", "/static/base.css", "/nowhere"]
+)
+def test_without_the_token_there_is_nothing(client_of, path):
+    answer = client_of(token=TOKEN).get(path)
+    assert (answer.status_code, answer.mimetype) == (401, "text/plain")
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "t", "\udcff", "ü" * 43])
+def test_a_wrong_token_opens_nothing(client_of, token):
+    client = client_of(token=TOKEN)
+    assert client.get("/", query_string={"token": token.encode("utf-8", "surrogateescape")}).status_code == 403
+    assert client.get("/").status_code == 401
+    assert client.get("/", headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_the_printed_address_becomes_a_cookie_that_scripts_cannot_read(client_of):
+    client = client_of(token=TOKEN)
+    answer = client.get(f"/studies/1?token={TOKEN}&page=2")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/studies/1?page=2")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert TOKEN not in cookie
+    assert client.get("/studies/1").status_code == 200
+
+
+def test_behind_tls_the_cookie_stays_there(client_of):
+    answer = client_of(token=TOKEN).get(f"/?token={TOKEN}", base_url="https://localhost")
+    assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_the_cookie_of_another_token_opens_nothing(client_of):
+    client = client_of(token=TOKEN)
+    cookie = client.get(f"/?token={TOKEN}").headers["Set-Cookie"].split(";")[0]
+    assert client_of(token="u" * 43).get("/", headers={"Cookie": cookie}).status_code == 401
+    assert client_of(token=TOKEN).get("/", headers={"Cookie": cookie}).status_code == 200
+
+
+def test_a_program_shows_the_token_in_a_header(client_of):
+    assert client_of(token=TOKEN).get("/api/studies", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+def requests_in(url: str) -> list[tuple[str, str]]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text("SELECT kind, by FROM requests"))]
+    engine.dispose()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["stop", "restore"])
+def test_what_our_own_form_asks_reaches_the_store_with_who_asked(client_of, running_study, url, kind):
+    client = client_of()
+    page = f"/studies/{running_study.study_id}"
+    client.get(page)
+    answer = client.post(f"{page}/{kind}", data={"csrf_token": csrf_of(client)}, headers={"Origin": "http://localhost"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, page)
+    assert requests_in(url) == [(kind, "127.0.0.1")]
+    status = client.get(f"/api{page}/data").json["status"]
+    assert (status["asked"]["kind"], status["asked"]["by"]) == (kind, "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("token", "headers"),
+    [
+        ("", {}),
+        ("forged", {}),
+        ("own", {"Origin": "http://evil.example"}),
+        ("own", {"Origin": "null"}),
+        ("own", {"Origin": "https://localhost"}),
+        ("own", {"Origin": "http://localhost:1"}),
+        ("own", {"Sec-Fetch-Site": "cross-site"}),
+    ],
+)
+def test_what_another_page_asks_does_not(client_of, running_study, url, token, headers):
+    client = client_of()
+    page = f"/studies/{running_study.study_id}"
+    client.get(page)
+    given = csrf_of(client) if token == "own" else token  # noqa: S105 (a word for it)
+    assert client.post(f"{page}/stop", data={"csrf_token": given}, headers=headers).status_code == 403
+    assert requests_in(url) == []
+
+
+def test_a_visitor_without_a_session_cannot_act(client_of, running_study, url):
+    page = f"/studies/{running_study.study_id}"
+    assert client_of().post(f"{page}/stop", data={"csrf_token": ""}).status_code == 403
+    assert requests_in(url) == []
+
+
+def test_a_program_with_the_token_acts_without_a_form(client_of, running_study, url):
+    client = client_of(token=TOKEN)
+    path = f"/studies/{running_study.study_id}/stop"
+    asking = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
+    answer = client.post(path, headers=asking)
+    assert (answer.status_code, answer.json) == (202, {"asked": "stop"})
+    assert client.post(path, headers={"Accept": "application/json"}).status_code == 401
+    assert len(requests_in(url)) == 1
+
+
+def test_what_has_ended_cannot_be_stopped(client_of, study_id, url):
+    client = client_of()
+    client.get(f"/studies/{study_id}")
+    answer = client.post(f"/studies/{study_id}/stop", data={"csrf_token": csrf_of(client)})
+    assert answer.status_code == 409
+    assert requests_in(url) == []
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
+def test_nothing_but_a_post_acts(client_of, running_study, method):
+    path = f"/studies/{running_study.study_id}/stop"
+    assert getattr(client_of(), method)(path).status_code == 405
+
+
+def test_a_large_body_is_refused(client_of, running_study):
+    answer = client_of().post(f"/studies/{running_study.study_id}/stop", data={"csrf_token": "x" * 200_000})
+    assert answer.status_code in (403, 413)
+
+
+def test_the_store_is_opened_for_reading(client_of, study_id, url, tmp_path: Path):
+    before = (tmp_path / "store.sqlite").read_bytes()
+    client = client_of()
+    for path in ("/", f"/studies/{study_id}", f"/api/studies/{study_id}/evaluations.csv"):
+        assert client.get(path).status_code == 200
+    assert (tmp_path / "store.sqlite").read_bytes() == before
+    feeds = client.application.extensions["feeds"]
+    with feeds.store.reading() as connection, pytest.raises(Exception, match="readonly"):
+        connection.execute(text("DELETE FROM events"))

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 60.0
+
+
+def dashboard(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """autotune-dashboard as a folder, for what ends by itself."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "dashboard"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**os.environ, **variables},
+        check=False,
+    )
+
+
+def look(address: str, **headers: str) -> tuple[int, str]:
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
+    connection.request("GET", urlsplit(address).path, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_a_taken_port_is_said_with_the_setting(url, study_id):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ran = dashboard("--port", port, AUTOTUNE_STORE=url)
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        f"autotune-dashboard: nothing can listen on 127.0.0.1 port {port}: Address already in use; "
+        "choose another one with --port (dashboard_port in a play)\n"
+    )
+
+
+def test_without_a_store_it_says_which_to_name(tmp_path):
+    ran = dashboard("--store", str(tmp_path / "none.sqlite"))
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert f"there is no store {tmp_path / 'none.sqlite'}" in ran.stderr
+
+
+@pytest.fixture
+def folder(tmp_path):
+    yield tmp_path
+    _page.stop(tmp_path)
+
+
+def test_it_is_started_once_found_again_and_stopped(folder, url, study_id):
+    page, started = _page.start(folder, url, ["--port", "0"])
+    assert started
+    assert look(page.address)[0] == 200
+    assert _page.start(folder, url, ["--port", "0"]) == (page, False)
+    assert url not in Path(f"/proc/{page.pid}/cmdline").read_text()  # it may hold a password
+    with pytest.raises(_page.PageFailed, match="serves .*store.sqlite for .* already"):
+        _page.start(folder, f"{url}.other", [])
+    assert _page.stop(folder) == page
+    assert _page.running(folder) is None
+    assert not (folder / "dashboard.pid").exists()
+    assert _page.stop(folder) is None
+
+
+def test_a_page_that_was_killed_is_no_obstacle(folder, url, study_id):
+    first, dummy = _page.start(folder, url, ["--port", "0"])
+    os.kill(first.pid, signal.SIGKILL)
+    limit = time.monotonic() + PATIENCE
+    while _page.running(folder):
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    again, started = _page.start(folder, url, ["--port", "0"])
+    assert started
+    assert again.pid != first.pid
+
+
+def test_why_it_did_not_start_is_said(folder, study_id):
+    with pytest.raises(_page.PageFailed, match="no page: there is no store /nowhere/x.sqlite"):
+        _page.start(folder, "sqlite:////nowhere/x.sqlite", ["--port", "0"])
+
+
+def test_for_a_run_that_is_about_to_begin_the_store_is_made(folder):
+    url = f"sqlite:///{folder / 'new.sqlite'}"
+    page, dummy = _page.start(folder, url, ["--port", "0", "--new-store"])
+    assert look(page.address)[0] == 200
+
+
+def test_below_a_proxys_path_with_its_token(folder, url, study_id):
+    token = folder / "dashboard.token"
+    options = ["--port", "0", "--behind-proxy", "/autotune/", "--token-file", str(token)]
+    page, dummy = _page.start(folder, url, options)
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert page.address.endswith("/autotune/")
+    assert look(page.address)[0] == 401
+    status, shown = look(page.address, Authorization=f"Bearer {token.read_text().strip()}")
+    assert status == 200
+    links = [part.split('"')[0] for part in shown.split('href="')[1:] + shown.split('src="')[1:]]
+    assert links
+    assert [link for link in links if not link.startswith(("/autotune/", "#"))] == []

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import dashboard_store
+import pytest
+from ansible_collections.autotune.kernel.dashboard import events, queries
+from ansible_collections.autotune.kernel.dashboard.feed import Feed
+from ansible_collections.autotune.kernel.dashboard.reading import Store
+
+PATIENCE = 15.0
+
+
+class Stream:
+    """A browser's EventSource, word by word."""
+
+    def __init__(self, address: str, study_id: int, *, after: str = "", last_event_id: str = "") -> None:
+        self.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        query = f"?after={after}" if after else ""
+        self.connection.request("GET", f"/api/studies/{study_id}/stream{query}", headers=headers)
+        self.response = self.connection.getresponse()
+        self.status = self.response.status
+
+    def events(self) -> Iterator[dict[str, str]]:
+        found: dict[str, str] = {}
+        for raw in self.response:
+            line = raw.decode().rstrip("\n")
+            if not line and found:
+                yield found
+                found = {}
+            elif line:
+                name, dummy, value = line.partition(": ")
+                found[name] = value
+
+    def next(self, kind: str) -> dict[str, object]:
+        """The content of the next event of this kind."""
+        found = next(found for found in self.events() if found.get("event") == kind)
+        content = json.loads(found["data"])
+        assert kind == "ping" or found["id"] == content["cursor"]
+        return content
+
+    def close(self) -> None:
+        self.connection.close()
+        self.response.close()
+
+
+@pytest.fixture
+def stream(serve):
+    opened = []
+    addresses: dict[tuple[object, ...], str] = {}
+
+    def open_one(study_id: int, settings: dict[str, object] | None = None, **asked: str) -> Stream:
+        key = tuple((settings or {}).items())
+        if key not in addresses:
+            addresses[key] = serve(**(settings or {}))
+        opened.append(Stream(addresses[key], study_id, **asked))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+def cursor_of(url: str, study_id: int) -> str:
+    return str(Feed(Store(url), study_id).cursor)
+
+
+def test_tells_of_an_evaluation_within_two_seconds(stream, url, running_study):
+    one = stream(running_study.study_id, after=cursor_of(url, running_study.study_id))
+    assert one.next("message")["evaluations"] == []  # where the study is
+    began = time.monotonic()
+    number = running_study.evaluate()
+    assert [evaluation["number"] for evaluation in one.next("message")["evaluations"]] == [number]
+    assert time.monotonic() - began < 2
+
+
+def test_headers_by_which_nothing_on_the_way_holds_it_back(stream, running_study):
+    headers = stream(running_study.study_id).response.headers
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert headers["X-Accel-Buffering"] == "no"
+    assert "no-transform" in headers["Cache-Control"]
+
+
+def test_a_page_that_slept_catches_up_and_hears_nothing_twice(stream, url, running_study):
+    first = stream(running_study.study_id, after=cursor_of(url, running_study.study_id))
+    running_study.evaluate()
+    message = first.next("message")
+    while not message["evaluations"]:
+        message = first.next("message")
+    first.close()
+    missed = [running_study.evaluate() for dummy in range(3)]
+    running_study.tell("meanwhile")
+    # The header is what a browser sends by itself, with the address it began with.
+    again = stream(running_study.study_id, after="0-0", last_event_id=str(message["cursor"]))
+    heard, told = [], []
+    while not told:
+        caught_up = again.next("message")
+        heard += [evaluation["number"] for evaluation in caught_up["evaluations"]]
+        told += [event["text"] for event in caught_up["events"]]
+    assert (heard, told) == (missed, ["meanwhile"])
+
+
+@pytest.mark.parametrize("after", ["424242-0", "nonsense"])
+def test_an_id_that_is_not_known_resets_the_page(stream, running_study, after):
+    message = stream(running_study.study_id, after=after).next("reset")
+    assert message["reset"] is True
+    assert message["status"]["evaluations"] == 20
+
+
+def test_an_idle_stream_says_that_it_is_there(stream, running_study):
+    one = stream(running_study.study_id)
+    assert [one.next("ping") for dummy in range(2)] == [{}, {}]
+
+
+def test_ends_with_the_run_and_sends_nobody_back(stream, running_study):
+    one = stream(running_study.study_id)
+    running_study.finish()
+    end = one.next("end")
+    assert end["status"]["verdict"] == "improved"
+    assert list(one.events()) == []
+    again = stream(running_study.study_id, last_event_id=str(end["cursor"]))
+    assert again.status == 204
+    # A page that missed the end hears it.
+    assert stream(running_study.study_id, after="0-0").next("end")["status"]["verdict"] == "improved"
+
+
+def test_waits_after_the_end_for_hosts_that_still_have_something_to_do(url, running_study, monkeypatch):
+
+    running_study.finish(leave_hosts=False)
+    feed = Feed(Store(url), running_study.study_id)
+    assert not events.is_over(feed)
+    monkeypatch.setattr(events, "_AFTERWARDS", -1.0)
+    assert events.is_over(feed)
+
+
+def test_beyond_the_cap_streams_are_refused_and_places_come_back(stream, running_study):
+    settings = {"max_streams": 2}
+    first, dummy = (stream(running_study.study_id, settings) for dummy in range(2))
+    refused = stream(running_study.study_id, settings)
+    assert (refused.status, refused.response.headers["Retry-After"]) == (503, "10")
+    first.close()
+    limit = time.monotonic() + PATIENCE
+    while stream(running_study.study_id, settings).status == 503:
+        assert time.monotonic() < limit, "the place of a page that was closed is not given back"
+        time.sleep(0.2)
+
+
+def test_a_look_without_a_body_takes_no_place(client_of, running_study):
+    client = client_of(max_streams=1)
+    for dummy in range(3):
+        assert client.head(f"/api/studies/{running_study.study_id}/stream").status_code == 200
+
+
+def test_full_of_streams_the_server_still_answers(serve, running_study):
+    address = serve(max_streams=3)
+    streams = [Stream(address, running_study.study_id) for dummy in range(3)]
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=5)
+    began = time.monotonic()
+    connection.request("GET", "/api/studies")
+    assert connection.getresponse().status == 200
+    assert time.monotonic() - began < 2
+    for one in streams:
+        one.close()
+
+
+def test_one_thread_looks_into_the_store_for_all_and_ends_with_the_last(serve, running_study):
+    def looking() -> int:
+        return sum(thread.name == f"study {running_study.study_id}" for thread in threading.enumerate())
+
+    address = serve()
+    streams = [Stream(address, running_study.study_id) for dummy in range(5)]
+    assert looking() == 1
+    for one in streams:
+        one.close()
+    limit = time.monotonic() + PATIENCE
+    while looking():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+
+
+def test_an_update_costs_the_same_however_long_the_study_is(url, client_of):
+    """Counted in rows that are read, which no busy machine changes."""
+
+    study_id = dashboard_store.fill(url, evaluations=300, hosts=2, finished=False)
+    feed = Feed(Store(url), study_id)
+    rows = []
+    with dashboard_store.continued(url, study_id) as study:
+        for dummy in range(3):
+            study.evaluate()
+            with feed.store.reading() as connection:
+                rows.append(len(queries.evaluations_after(connection, feed.store, study_id, feed.cursor.evaluation)))
+            feed.refresh()
+    assert rows == [1, 1, 1]
