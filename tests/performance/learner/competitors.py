@@ -55,13 +55,19 @@ def tpe(bench: Bench, budget: int, seed: int) -> None:
 def gp(bench: Bench, budget: int, seed: int) -> None:
     import optuna
 
+    _optuna(bench, budget, optuna.samplers.GPSampler(seed=seed), failure="infeasible", wide=True)
+
+
+def gp_whole(bench: Bench, budget: int, seed: int) -> None:
+    import optuna
+
     _optuna(bench, budget, optuna.samplers.GPSampler(seed=seed), failure="infeasible")
 
 
 def gp_worst(bench: Bench, budget: int, seed: int) -> None:
     import optuna
 
-    _optuna(bench, budget, optuna.samplers.GPSampler(seed=seed), failure="worst")
+    _optuna(bench, budget, optuna.samplers.GPSampler(seed=seed), failure="worst", wide=True)
 
 
 def cmaes(bench: Bench, budget: int, seed: int) -> None:
@@ -70,13 +76,15 @@ def cmaes(bench: Bench, budget: int, seed: int) -> None:
     _optuna(bench, budget, optuna.samplers.CmaEsSampler(with_margin=True, seed=seed), failure="worst", ordinal=True)
 
 
-def _optuna(bench: Bench, budget: int, sampler: Any, *, failure: str, ordinal: bool = False) -> None:
+def _optuna(
+    bench: Bench, budget: int, sampler: Any, *, failure: str, ordinal: bool = False, wide: bool = False
+) -> None:
     """failure: how one is told: "pruned", "worst" (performance so far), "infeasible" (and a broken constraint)."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    space, kinds = bench.space, {_name(axis): _distribution(axis, ordinal) for axis in bench.space.axes}
+    space, kinds = bench.space, {_name(axis): _distribution(axis, ordinal, wide) for axis in bench.space.axes}
     study = optuna.create_study(direction="maximize", sampler=sampler)
     default = {_name(axis): _number(axis, bench.surface.default, space, ordinal=ordinal) for axis in space.axes}
     known = optuna.trial.create_trial(params=default, distributions=kinds, value=0.0)
@@ -97,11 +105,14 @@ def _optuna(bench: Bench, budget: int, sampler: Any, *, failure: str, ordinal: b
             study.tell(trial, worst if performance is None else performance)
 
 
-def _distribution(axis: Axis, ordinal: bool) -> Any:
-    from optuna.distributions import CategoricalDistribution, IntDistribution
+def _distribution(axis: Axis, ordinal: bool, wide: bool) -> Any:
+    """ordinal: choices are whole numbers. wide: many whole numbers are an interval, and rounded when measured."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if axis.choices and not ordinal:
         return CategoricalDistribution(axis.choices)
+    if wide and (axis.high - axis.low) / axis.step > 64:
+        return FloatDistribution(axis.low, axis.high, log=axis.log)
     return IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=1 if axis.log else int(axis.step))
 
 
@@ -225,6 +236,7 @@ COMPETITORS: dict[str, Algorithm] = {
     "cmaes": cmaes,
     "gp": gp,
     "gp-worst": gp_worst,
+    "gp-whole": gp_whole,
     "smac-blackbox": smac_blackbox,
     "smac-forest": smac_forest,
 }

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ansible_collections.autotune.kernel.tests.performance.learner import report, tables
+from ansible_collections.autotune.kernel.tests.performance.learner.work import append, read
+from hypothesis import given
+from hypothesis import strategies as st
+
+SHARES = st.dictionaries(st.integers(0, 30), st.floats(-1, 1), min_size=5, max_size=30)
+
+
+def row(algorithm, cell, surface, share):
+    return {
+        "algorithm": algorithm,
+        "cell": cell,
+        "surface": surface,
+        "share": share,
+        "cpu_seconds": 2.0,
+        "peak_mb": 500,
+    }
+
+
+def test_compares_on_the_surfaces_that_both_were_on():
+    ours = {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6, 5: 0.5, 6: 0.1}
+    other = {1: 0.8, 2: 0.7, 3: 0.6, 4: 0.5, 5: 0.4, 7: 1.0}
+    found = tables.difference(ours, other)
+    assert found.surfaces == 5
+    assert (found.median, found.low, found.high) == pytest.approx((-0.1, -0.1, -0.1))
+
+
+def test_says_nothing_about_four_surfaces():
+    shares = dict.fromkeys(range(4), 0.5)
+    assert tables.difference(shares, shares) is None
+
+
+@given(SHARES, st.floats(0.01, 1))
+def test_the_interval_holds_the_median_and_turns_with_the_sides(shares, gap):
+    better = {surface: share + gap * (surface + 1) for surface, share in shares.items()}
+    one, back = tables.difference(shares, better), tables.difference(better, shares)
+    assert one.low <= one.median <= one.high
+    assert one.median > 0
+    assert (back.median, back.low, back.high) == pytest.approx((-one.median, -one.high, -one.low), abs=gap * 32)
+    assert back.high <= 0
+
+
+def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
+    random = np.random.default_rng(1)
+    covered = 0
+    for dummy in range(60):
+        gaps = dict(enumerate(random.normal(0.1, 1, 24)))
+        found = tables.difference(dict.fromkeys(gaps, 0.0), gaps)
+        covered += found.low <= 0.1 <= found.high
+    assert 51 <= covered <= 60
+
+
+def test_columns_line_up():
+    lines = tables.markdown(["a", "bcd"], [["long", "x"], ["y", ""]]).splitlines()
+    assert lines == ["| a    | bcd |", "| ---- | --- |", "| long | x   |", "| y    |     |"]
+
+
+def test_shares_are_shown_short():
+    assert [tables.rounded(value) for value in (0.934, 1.0, -0.12, 0.999, -1.0)] == [
+        ".93",
+        "1.00",
+        "-.12",
+        "1.00",
+        "-1.00",
+    ]
+
+
+def test_tables_show_what_there_is_of_each_algorithm_and_cell():
+    rows = [row("ppo", "64/8", surface, 0.9 + surface / 100) for surface in range(6)]
+    rows += [row("tpe", "64/8", surface, 0.8 + surface / 100) for surface in range(6)]
+    rows += [row("tpe", "64/8@10", 1, 0.5)]
+    shown = report.shares(rows, ["64/8", "64/8@10"], ["ppo", "tpe", "gp"]).splitlines()
+    assert shown[0].split("|")[1:4] == [" algorithm ", " 64/8         ", " 64/8, 10% noise "]
+    assert shown[2].split("|")[2].strip() == ".93 (.91), 6"
+    assert [cell.strip() for cell in shown[3].split("|")[1:4]] == ["tpe", ".83 (.81), 6", ".50 (.50), 1"]
+    assert len(shown) == 4  # nothing of gp
+    gap = report.differences(rows, ["64/8"], ["ppo", "tpe"]).splitlines()[-1]
+    assert gap.split("|")[2].strip() == "-0.100 (-0.100 to -0.100)"
+    assert (
+        report.cost(rows, "64/8")
+        == "A study of 64/8 takes the learner 2 s of CPU (median), its process 500 MB at most."
+    )
+
+
+def test_a_line_that_was_cut_off_is_no_row(tmp_path):
+    path = tmp_path / "folder" / "rows.jsonl"
+    append(path, {"share": 0.5})
+    with path.open("a") as file:
+        file.write('{"share": 0.')
+    assert list(read(path)) == [{"share": 0.5}]
