@@ -33,7 +33,7 @@ class _Id(IntegerConverter):
         super().__init__(map, min=0, max=2**31 - 1)
 
     def to_python(self, value: str) -> int:
-        return super().to_python(value if len(value) < 11 else str(2**31))
+        return int(super().to_python(value if len(value) < 11 else str(2**31)))
 
 
 def create_app(store_url: str, settings: Settings | None = None) -> Flask:

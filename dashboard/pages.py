@@ -113,7 +113,7 @@ def _settings() -> Settings:
 def plotly() -> Response:
     """The library that draws the pictures, as its Python package has it."""
     script, packed = _plotly()
-    accepted = "gzip" in request.accept_encodings
+    accepted = request.accept_encodings.quality("gzip") > 0
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
     if accepted:
         headers["Content-Encoding"] = "gzip"

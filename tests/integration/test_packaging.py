@@ -11,13 +11,16 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from http.client import HTTPConnection
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = "ansible_collections/autotune/kernel/"
-SHIPPED = ("benchmarks", "meta", "plugins", "roles")
+SHIPPED = ("benchmarks", "dashboard", "meta", "plugins", "roles")
 LISTED = ("-i", "localhost,", "--list-tasks", "-e", "study=any")
 LEFT_BEHIND = (".*", "build", "dist", "learned", "__pycache__", "*.egg-info", "*.sqlite*")
 
@@ -135,6 +138,26 @@ def test_the_action_finds_what_it_imports(installed, tmp_path):
     settings = json.dumps({**host, "study": str(study), "output": str(tmp_path), "dry_run": True})
     shown = run("ansible-playbook", "autotune.kernel.tune", "-i", "localhost,", "-e", settings, **installed)
     assert "net.ipv4.tcp_rmem" in shown
+
+
+def test_the_page_comes_with_it(installed, tmp_path):
+    open_store(f"sqlite:///{tmp_path / 'autotune.sqlite'}").dispose()
+    settings = ("-e", f"output={tmp_path}", "-e", "dashboard_port=0")
+    run("ansible-playbook", "autotune.kernel.review", *settings, **installed)
+    try:
+        page = urlsplit((tmp_path / "dashboard.pid").read_text().splitlines()[1])
+        for path in ("/", "/static/base.css", "/static/plotly.min.js", "/api/openapi.json"):
+            connection = HTTPConnection(page.netloc, timeout=30)
+            connection.request("GET", path)
+            assert connection.getresponse().status == 200, path
+    finally:
+        run("ansible-playbook", "autotune.kernel.review", *settings, "-e", "dashboard_state=stopped", **installed)
+    assert not (tmp_path / "dashboard.pid").exists()
+
+
+def test_the_page_has_a_command_of_its_own(from_wheel):
+    shown = run(Path(from_wheel["PYTHONPATH"], "bin/autotune-dashboard"), "--help", **from_wheel)
+    assert "--store" in shown
 
 
 def test_a_bare_checkout_needs_no_installation(checkout):

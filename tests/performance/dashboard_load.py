@@ -154,9 +154,8 @@ async def many_pages(page: _page.Page, url: str, study_id: int, arguments: argpa
     lost = sum(len(set(told) - set(client.numbers)) for client in clients)
     twice = sum(len(client.numbers) - len(set(client.numbers)) for client in clients)
     print(f"evaluations told  {len(told)} to each: {lost} lost, {twice} told twice")
-    print(
-        f"after their end   median {statistics.median(late):.2f} s, 99 % {late[int(len(late) * 0.99)]:.2f} s, worst {late[-1]:.2f} s"
-    )
+    worst = f"99 % {late[int(len(late) * 0.99)]:.2f} s, worst {late[-1]:.2f} s"
+    print(f"after their end   median {statistics.median(late):.2f} s, {worst}")
     print(f"other requests    median {statistics.median(asked) * 1000:.0f} ms, worst {max(asked) * 1000:.0f} ms")
     third = max(len(memory) // 3, 1)
     first, last = statistics.fmean(memory[:third]), statistics.fmean(memory[-third:])
