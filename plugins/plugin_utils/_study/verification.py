@@ -29,6 +29,18 @@ class Verification(Strict):
         """How many pairs each host has at most; two at least, for from one nobody learns how much it varies."""
         return max(self.pairs // hosts, 2)
 
+    @property
+    def screening(self) -> int:
+        """Pairs in all at most by which the ablation learns what each parameter is worth; eight tell of eight.
+
+        Four more tell what all that seems to be worth nothing is worth together.
+        """
+        return max(self.pairs // 2, 8)
+
+    def rounds_again(self, hosts: int) -> int:
+        """Of the shorter proof after the ablation."""
+        return max(self.pairs // 2 // hosts, 4 if hosts == 1 else 2)
+
 
 class GuardMetric(Strict):
     """A metric that the benchmark prints beside the reward metric, and that may worsen by so many per cent at most."""

@@ -97,25 +97,29 @@ def prove(
     seed: int,
     phase: Phase = "verify",
     rounds: int | None = None,
+    own: Mapping[str, Mapping[str, Value]] | None = None,
+    first: int = 0,
 ) -> Proof:
     """Measure pairs on every host until the candidate is known to be better, or not.
 
-    rounds: pairs of each host at most, otherwise what the study says. What is asked for depends only on the arguments
+    rounds: pairs of each host at most, otherwise what the study says. own: the hosts' own values of what the candidate
+    leaves alone, if it does. first: the number before the first pair's. What is asked for depends only on the arguments
     and on what was measured. Hosts that go away meanwhile are done without.
     """
     rounds = rounds or study.verification.rounds(len(hosts))
     looks = planned_looks(rounds, len(hosts))
     test = _Test(study, tuple(at / rounds for at in looks), rounds * len(hosts), seed)
     orders = _orders(hosts, rounds, seed)
+    values_on = {host: {**(own or {}).get(host, {}), **candidate} for host in hosts}
     pairs: list[Pair] = []
     tuned: list[Evaluation] = []
     present, done = list(hosts), 0
     for at in looks:
         jobs = [
-            Job(phase, values, host, number + 1)
+            Job(phase, values, host, first + number + 1)
             for number in range(done, at)
             for host in present
-            for values in ((None, candidate) if orders[host][number] else (candidate, None))
+            for values in ((None, values_on[host]) if orders[host][number] else (values_on[host], None))
         ]
         evaluations = measure(jobs)
         done = at

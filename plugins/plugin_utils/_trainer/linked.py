@@ -1,0 +1,49 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Which parameters stay together or go together, when some of a candidate's values give way to the hosts' own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.autotune.kernel.plugins.module_utils._constraints import BELOW, NOT_ABOVE
+
+from .._study.constraints import Constraint, Place
+from .._study.space import Value
+
+Values = Mapping[str, Value]
+Unit = tuple[str, ...]
+
+
+def units(candidate: Values, own: Mapping[str, Values], constraints: Sequence[Constraint]) -> list[Unit]:
+    """The candidate's parameters: those by themselves that may be mixed with any host's own values, others together.
+
+    own: each host's own values. What the kernel couples stays together in any case, for other hosts have other values.
+    """
+    unit_of = {parameter: (parameter,) for parameter in candidate}
+    coupled = [(low, high) for low, high in BELOW + NOT_ABOVE if low in candidate and high in candidate]
+    for one, other in coupled + [pair for each in constraints for pair in _cannot_mix(each, candidate, own)]:
+        if unit_of[one] != unit_of[other]:
+            both = (*unit_of[one], *unit_of[other])
+            unit_of |= dict.fromkeys(both, both)
+    return list(dict.fromkeys(unit_of.values()))
+
+
+def _cannot_mix(constraint: Constraint, candidate: Values, own: Mapping[str, Values]) -> list[tuple[str, str]]:
+    """The two parameters of a constraint that one host's own value of either would break."""
+    names = list(dict.fromkeys(name for name, dummy in constraint.places()))
+    if len(names) < 2 or not set(names) <= set(candidate):
+        return []
+    mixed = [{**candidate, name: values[name]} for values in own.values() for name in names]
+    return [] if all(_holds(constraint, values) for values in mixed) else [(names[0], names[1])]
+
+
+def _holds(constraint: Constraint, values: Values) -> bool:
+    try:
+        numbers: dict[Place, float] = {
+            (name, at): float(str(values[name]).split()[at]) for name, at in constraint.places()
+        }
+    except (ValueError, IndexError):  # what is no number cannot be compared
+        return False
+    return constraint.holds(numbers)
