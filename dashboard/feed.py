@@ -129,6 +129,8 @@ class Feed:
         elif progress is not None:
             news = news or any(self.study[name] != value for name, value in progress._mapping.items())
             self.study = {**self.study, **progress._mapping}
+            if not progress.finished:  # one that was resumed
+                self.study["result"] = None
         names = {row.id: row.name for row in hosts}
         for found in evaluations:
             self._add(found, names)
@@ -193,17 +195,25 @@ class Feeds:
     def __init__(self, store: Store, poll: float) -> None:
         self.store, self.poll = store, poll
         self._lock = threading.Lock()
+        self._reading: dict[int, threading.Lock] = {}
         self._feeds: OrderedDict[int, Feed] = OrderedDict()
 
     def of(self, study_id: int) -> Feed:
         """The study as it is now, give or take `poll` seconds. Raises UnknownStudy."""
         with self._lock:
-            feed = self._feeds.get(study_id)
-            if feed is None:
-                feed = self._feeds[study_id] = Feed(self.store, study_id)
-            self._feeds.move_to_end(study_id)
-            for old in [key for key, kept in self._feeds.items() if not kept.watchers][:-_KEPT]:
-                del self._feeds[old]
+            reading = self._reading.setdefault(study_id, threading.Lock())
+        # A long study takes a moment to read: whoever wants the same one waits for it, and nobody else.
+        with reading:
+            try:
+                feed = self._feeds.get(study_id) or Feed(self.store, study_id)
+            except UnknownStudy:
+                self._reading.pop(study_id, None)  # there is no end of studies that are not there
+                raise
+            with self._lock:
+                self._feeds[study_id] = feed
+                self._feeds.move_to_end(study_id)
+                for old in [key for key, kept in self._feeds.items() if not kept.watchers][:-_KEPT]:
+                    del self._feeds[old]
         feed.refresh(older_than=self.poll)
         return feed
 

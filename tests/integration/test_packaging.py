@@ -156,7 +156,7 @@ def test_the_page_comes_with_it(installed, tmp_path):
 
 
 def test_the_page_has_a_command_of_its_own(from_wheel):
-    shown = run(Path(from_wheel["PYTHONPATH"], "bin/autotune-dashboard"), "--help", **from_wheel)
+    shown = run("python", Path(from_wheel["PYTHONPATH"], "bin/autotune-dashboard"), "--help", **from_wheel)
     assert "--store" in shown
 
 

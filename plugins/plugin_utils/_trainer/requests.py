@@ -20,17 +20,22 @@ _INTERVAL = 1.0
 
 
 def heed_requests(engine: Engine, study_id: int, fleet: Fleet, note: Callable[[str], None]) -> None:
-    """From now on, look once a second for what the page left in the store. note: keeps a line with the study."""
+    """From now on, look once a second for what the page leaves in the store. note: keeps a line with the study."""
+
+    def requests() -> list[Request]:
+        try:
+            return take(engine, study_id)
+        except SQLAlchemyError:
+            return []  # a store that is away for a moment; one that stays away ends the study elsewhere
 
     def watch() -> None:
         while True:
             time.sleep(_INTERVAL)
-            try:
-                for request in take(engine, study_id):
-                    _heed(request, fleet, note)
-            except SQLAlchemyError:
-                continue  # a store that is away for a moment; one that stays away ends the study elsewhere
+            for request in requests():
+                _heed(request, fleet, note)
 
+    # Nobody heard what was asked of a run that was killed; the one that resumes its study is not meant.
+    requests()
     threading.Thread(target=watch, daemon=True).start()
 
 

@@ -31,6 +31,7 @@ def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(kind, wanted
     other = StudyRecord.begin(engine, workload_name="other", study={"workload_name": "other"}, seed=1)
     own = StudyRecord.begin(engine, workload_name="own", study={"workload_name": "own"}, seed=1)
     fleet, told = Fleet(), Fleet()
+    ask(engine, own.study_id, "restore", "192.0.2.1")  # of an earlier run of this study, which was killed
     heed_requests(engine, own.study_id, fleet, own.add_event)  # type: ignore[arg-type]
     heed_requests(engine, other.study_id, told, other.add_event)  # type: ignore[arg-type]
     ask(engine, own.study_id, kind, "192.0.2.7")
