@@ -29,6 +29,8 @@ from .serve import ApplyFailed, Refused, serve
 from .trainer_process import StudyOver, TrainerFailed, meet, result_left, why_it_ended
 from .transport import Lost, TimedOut
 
+_GO_ON = "to go on later: the same command with -e resume=true"
+
 
 def take_part(
     action: ActionBase, arguments: dict[str, Any], task_vars: Mapping[str, Any], display: Display
@@ -59,17 +61,20 @@ def take_part(
         return {"changed": False, "verdict": line.result["verdict"], "path": str(shown)}
     result = _take_part(part, line, interrupts, folder, log)
     if result["verdict"] == "failed":
-        raise PartFailed(f"the study failed: {result['reason']}")
+        hint = f"; {_GO_ON}" if result["evaluations"].get("train") else ""
+        raise PartFailed(f"the study failed: {result['reason']}{hint}")
     return {"changed": False, "verdict": result["verdict"], "path": str(shown)}
 
 
 def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log: Path) -> dict[str, Any]:
     farewell, stopped, lost, result = "it failed", False, False, None
+    hint = ""
     try:
         line.send("hello", host=part.host)
         with interrupts.allowed():
             facts, workplace = part.prepare()
         line.send("ready", host=part.host, facts=facts)
+        hint = f"; {_GO_ON}"
         result = serve(workplace, line, interrupts, part.show)
         farewell = "the study is over"
     except Interrupted as interruption:
@@ -79,7 +84,7 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
         result = result_left(folder)
         farewell = why_it_ended(folder, log) if result is None else "the study is over"
     except (Refused, PartFailed) as failure:
-        farewell = str(failure)
+        farewell, hint = str(failure), ""
     except (Lost, AnsibleConnectionFailure) as loss:
         farewell, lost = f"lost: {loss}", True
     except (TimedOut, OSError) as failure:
@@ -94,9 +99,9 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
     if lost or not reached:
         raise AnsibleConnectionFailure(f"{farewell}; {ending}")
     if stopped:
-        _last_word(part, f"{farewell}; {ending}")
+        _last_word(part, f"{farewell}; {ending}{hint}")
     if result is None:
-        raise PartFailed(f"{farewell}; {part.host}: {ending}")
+        raise PartFailed(f"{farewell}; {part.host}: {ending}{hint}")
     return result
 
 

@@ -24,7 +24,7 @@ from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
 from .loan import Lapsed, Loan, NotBack
 from .local import LocalTransport
-from .preflight import become_failed, notes, out_of_reach, problems
+from .preflight import become_failed, is_gone, notes, out_of_reach, problems
 from .serve import ApplyFailed, Workplace
 from .ssh import SSHAddress, SSHTransport
 from .transport import Lost, TimedOut, Transport
@@ -50,7 +50,8 @@ class Part:
         self.host = str(task_vars["inventory_hostname"])
         self.lease = math.ceil(self._study.training_config.benchmark_timeout) + arguments["lease_margin"]
         self.playbook_pid = os.getppid()
-        owner = f"{getpass.getuser()}@{socket.gethostname()}, process {self.playbook_pid}"
+        self._machine = f"{getpass.getuser()}@{socket.gethostname()}"
+        owner = f"{self._machine}, process {self.playbook_pid}"
         self._loan = Loan(
             self._module,
             {
@@ -89,7 +90,7 @@ class Part:
 
     def _look(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
-        facts = self._module("sysctl_info", {"parameters": parameters})
+        facts = self._facts(parameters)
         found = problems(facts, allow_unsafe=self._study.allow_unsafe) + self._study.unsafe_on(facts)
         values = {parameter: facts["parameters"][parameter]["value"] for parameter in parameters}
         if self._study.exploration == "cautious" and not found:
@@ -100,6 +101,25 @@ class Part:
         for note in notes(facts, (_procfs.boot_id(), _procfs.network_namespace())):
             self.show(f"{self.host}: {note}")
         return {**{name: facts[name] for name in kept}, "values": values}
+
+    def _facts(self, parameters: list[str]) -> dict[str, Any]:
+        """What the host has of its own, which does not show while values are on loan to it."""
+        facts = self._module("sysctl_info", {"parameters": parameters})
+        lease = facts["lease"]
+        if not lease:
+            return facts
+        if not is_gone(lease["holder"], self._machine):
+            raise PartFailed(
+                f"{self.host}: {lease['holder']} holds this host for another {max(lease['expires_in'], 0):.0f} s; "
+                "nothing was written"
+            )
+        patience = max(lease["expires_in"], 0.0)
+        self.show(
+            f"{self.host}: values are on loan to {lease['holder']}, which is gone: waits {patience:.0f} s for the end"
+        )
+        time.sleep(patience + 1.5)  # the watchdog has its second
+        self._module("sysctl", {"state": "restored"})  # if there is none any more
+        return self._module("sysctl_info", {"parameters": parameters})
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Put values on the host, on loan; returns what the kernel kept. Raises ApplyFailed."""

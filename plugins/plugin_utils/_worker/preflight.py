@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .._study.space import SearchSpace
@@ -60,6 +62,12 @@ def out_of_reach(space: SearchSpace, values: Mapping[str, Any]) -> list[str]:
         f"exploration: cautious starts from the values that a host has, and no candidate has them: "
         f"{', '.join(lacking)}; widen the ranges"
     ]
+
+
+def is_gone(holder: str, machine: str) -> bool:
+    """Whether the holder of a lease was a run on this machine that has ended. machine: this user at this machine."""
+    process = re.match(re.escape(machine) + r", process (\d+)\b", holder)
+    return process is not None and not Path(f"/proc/{process[1]}").exists()
 
 
 def become_failed(said: str) -> str:

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import notes, out_of_reach, problems
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import (
+    is_gone,
+    notes,
+    out_of_reach,
+    problems,
+)
 
 GOOD = {
     "exists": True,
@@ -91,3 +96,16 @@ def test_cautious_exploration_starts_from_the_hosts_own_values(value: str, said:
     space = [{"param": "vm.swappiness", "min": 10, "max": 100}]
     found = out_of_reach(Study.model_validate({**content, "action_space": space}).space, {"vm.swappiness": value})
     assert [said is not None and said in line for line in found] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("holder", "gone"),
+    [
+        ("root@here, process 0, study w", True),  # no process has this number
+        ("root@here, process 1, study w", False),
+        ("root@elsewhere, process 0, study w", False),
+        ("somebody", False),
+    ],
+)
+def test_only_of_this_machine_can_be_said_that_a_holder_is_gone(holder: str, gone: bool) -> None:
+    assert is_gone(holder, "root@here") is gone
