@@ -176,3 +176,30 @@ def lab() -> Iterator[Lab]:
     """The lab as the role's defaults make it, of two hosts, for the whole session: leave it as you found it."""
     with lab_for_a_while() as built:
         yield built
+
+
+def write_a_result(folder: Path, best_config: dict[str, Any], **changes: Any) -> Path:
+    result = {
+        "workload_name": "wan",
+        "verdict": "improved",
+        "metric": "throughput_mbit",
+        "best_config": best_config,
+        "improvement": 130.0,
+        "interval": [118.0, 142.0],
+        "p_value": 0.008,
+        "pairs": 8,
+        "baseline": {"metric": 153.0, "values": {}},
+        "best": {"metric": 352.0},
+        "parameters": [],
+        "versions": {"autotune.kernel": "0.1.0"},
+        **changes,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_result() -> Callable[..., Path]:
+    """Write a folder's result.json with a best_config, as a run would have left it; keywords are more of its keys."""
+    return write_a_result

@@ -29,36 +29,19 @@ find /etc/sysctl.d /var/lib/autotune /run/autotune -type f ! -name '*lock' ! -na
 """
 
 
-def result(**changes: Any) -> dict[str, Any]:
-    return {
-        "workload_name": "wan",
-        "verdict": "improved",
-        "metric": "throughput_mbit",
-        "best_config": VALUES,
-        "improvement": 130.0,
-        "interval": [118.0, 142.0],
-        "p_value": 0.008,
-        "pairs": 8,
-        "baseline": {"metric": 153.0, "values": {}},
-        "best": {"metric": 352.0},
-        "parameters": [
-            {
-                "param": "net.core.somaxconn",
-                "description": "{{ lookup('pipe', 'touch pwned') }}\n- \"listen\": 'queue' \x85 # [[ x ]]",
-                "from": {"lab1": "4096"},
-                "to": 3333,
-            }
-        ],
-        "versions": {"autotune.kernel": "0.1.0"},
-        **changes,
+# A cut link is noticed sooner than by the playbooks' own settings.
+IMPATIENT = "ansible_ssh_extra_args='-o ServerAliveInterval=1 -o ServerAliveCountMax=2 -o ConnectTimeout=3'"
+
+
+# What a description may bring with it.
+PARAMETERS = [
+    {
+        "param": "net.core.somaxconn",
+        "description": "{{ lookup('pipe', 'touch pwned') }}\n- \"listen\": 'queue' \x85 # [[ x ]]",
+        "from": {"lab1": "4096"},
+        "to": 3333,
     }
-
-
-def learned(folder: Path, **changes: Any) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").write_text(json.dumps(result(**changes)), encoding="utf-8")
-    carry_out(plan(folder))
-    return folder
+]
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +58,11 @@ def hosts(lab_of_its_own: Callable[..., AbstractContextManager[Any]]) -> Iterato
 
 
 @pytest.fixture
-def wan(hosts: Any, tmp_path: Path) -> Iterator[Path]:
+def wan(hosts: Any, write_result: Callable[..., Path], tmp_path: Path) -> Iterator[Path]:
     """learned/wan, and afterwards hosts as they were found."""
     before = states(hosts)
-    folder = learned(tmp_path / "learned" / "wan")
+    folder = write_result(tmp_path / "learned/wan", VALUES, parameters=PARAMETERS)
+    carry_out(plan(folder))
     yield folder
     for host in hosts.hosts:
         hosts.run(host, "rm", "-f", "/run/unwell")
@@ -158,12 +142,12 @@ def test_a_host_that_is_cut_off_puts_itself_back(hosts: Any, wan: Path) -> None:
     before = states(hosts)
     variables = {
         "batches": ["100%"],
-        "lease_seconds": 15,
+        "lease_seconds": 10,
         "health_seconds": 3,
         "health_command": ["sh", "-c", "test ! -e /run/unwell || ip link set eth0 down"],
     }
     hosts.run("lab2", "touch", "/run/unwell")
-    run = hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables), check=False)
+    run = hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables), "-e", IMPATIENT, check=False)
     assert run.returncode == 2
     assert "This host cannot be reached: when its lease runs out, it puts back what it had before." in run.stdout
     assert changed(run.stdout)["lab2"] == 1, "nothing was lent to it"
@@ -180,7 +164,7 @@ def test_a_host_that_cannot_be_reached_does_not_stop_the_way_back(hosts: Any, wa
     hosts.play(str(wan / "apply.yml"), "-e", '{"batches": ["100%"]}')
     subprocess.run(["ip", "link", "set", hosts.link("lab2"), "down"], check=True)
     try:
-        run = hosts.play(str(wan / "rollback.yml"), check=False)
+        run = hosts.play(str(wan / "rollback.yml"), "-e", IMPATIENT, check=False)
     finally:
         subprocess.run(["ip", "link", "set", hosts.link("lab2"), "up"], check=True)
     assert run.returncode == 4
@@ -215,10 +199,8 @@ def write_by_action(folder: Path, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_action_writes_what_the_result_says(tmp_path: Path) -> None:
-    folder = tmp_path / "wan"
-    folder.mkdir()
-    (folder / "result.json").write_text(json.dumps(result()), encoding="utf-8")
+def test_the_action_writes_what_the_result_says(tmp_path: Path, write_result: Callable[..., Path]) -> None:
+    folder = write_result(tmp_path / "wan", VALUES)
     foreseen = write_by_action(folder, "--check", "--diff")
     assert changed(foreseen.stdout) == {"nowhere.invalid": 1}
     assert "+  net.core.somaxconn: 3333" in foreseen.stdout
@@ -228,7 +210,7 @@ def test_the_action_writes_what_the_result_says(tmp_path: Path) -> None:
     assert "role=wan files=9" in written.stdout
     assert changed(write_by_action(folder).stdout) == {"nowhere.invalid": 0}
 
-    (folder / "result.json").write_text(json.dumps(result(verdict="no_improvement")), encoding="utf-8")
+    write_result(folder, VALUES, verdict="no_improvement")
     removed = write_by_action(folder)
     assert changed(removed.stdout) == {"nowhere.invalid": 1}
     assert "role= files=1" in removed.stdout or "role=None files=1" in removed.stdout
@@ -237,11 +219,11 @@ def test_the_action_writes_what_the_result_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "foreign"])
-def test_the_action_refuses_in_one_line(tmp_path: Path, damage: str) -> None:
+def test_the_action_refuses_in_one_line(tmp_path: Path, write_result: Callable[..., Path], damage: str) -> None:
     folder = tmp_path / "wan"
     folder.mkdir()
     if damage == "foreign":
-        (folder / "result.json").write_text(json.dumps(result()), encoding="utf-8")
+        write_result(folder, VALUES)
         (folder / "apply.yml").write_text("mine")
     run = write_by_action(folder)
     assert run.returncode == 2
@@ -251,10 +233,12 @@ def test_the_action_refuses_in_one_line(tmp_path: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize("workload", ["wan", "a-" + "long-" * 12])
-def test_what_is_written_passes_the_production_profile(tmp_path: Path, workload: str) -> None:
-    folder = learned(
-        tmp_path / "learned", workload_name=workload.rstrip("-"), study={"allow_unsafe": ["net.core.somaxconn"]}
-    )
+def test_what_is_written_passes_the_production_profile(
+    tmp_path: Path, write_result: Callable[..., Path], workload: str
+) -> None:
+    own = {"workload_name": workload.rstrip("-"), "study": {"allow_unsafe": ["net.core.somaxconn"]}}
+    folder = write_result(tmp_path / "learned", VALUES, parameters=PARAMETERS, **own)
+    carry_out(plan(folder))
     command = [
         str(Path(sys.executable).with_name("ansible-lint")),
         "--offline",

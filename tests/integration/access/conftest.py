@@ -8,12 +8,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 # Named differently from anything that could be found by accident.
@@ -41,6 +42,23 @@ rm -rf /run/copies
 chmod 600 /run/lab/authorized_keys
 """
 SUDOERS = "/etc/sudoers.d/test"
+STUDY = {
+    "workload_name": "sensor",
+    "reward_metric": "throughput",
+    "benchmark_command": "python3 sensor.py",
+    "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 90, "max": 110}],
+    "baseline_evaluations": 2,
+    "training_config": {"total_timesteps": 2, "benchmark_timeout": 5},
+    "verification": {"pairs": 4, "candidates": 1},
+    "guard": {"oom_kills": 1000},  # not of the lab host alone: the whole machine counts them together
+}
+SENSOR = """
+import os, random, time
+{needs}
+time.sleep(0.2)
+value = int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read())
+print(f"throughput: {{random.gauss(100 + value, 1):.3f}}")
+"""
 
 
 @dataclass(frozen=True)
@@ -97,3 +115,16 @@ def account(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acco
         yield made
     finally:
         made.root(AS_THEY_WERE, check=False)
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> Callable[..., Path]:
+    """A study that finds an improvement; keywords replace its keys, `needs` is a line of Python for its benchmark."""
+
+    def write(needs: str = "", **changes: Any) -> Path:
+        (tmp_path / "sensor.py").write_text(SENSOR.format(needs=needs))
+        path = tmp_path / "study.yml"
+        path.write_text(yaml.safe_dump({**STUDY, **changes}))
+        return path
+
+    return write

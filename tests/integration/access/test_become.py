@@ -12,28 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
-SENSOR = """
-import os, random, time
-assert os.environ["API_TOKEN"] and os.environ["STUDY_TOKEN"]
-time.sleep(0.4)
-value = int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read())
-print(f"throughput: {random.gauss(100 + value, 1):.3f}")
-"""
-STUDY = {
-    "workload_name": "sensor",
-    "reward_metric": "throughput",
-    "benchmark_command": "python3 sensor.py",
-    "environment": {"STUDY_TOKEN": "Zu0keeSh-of-the-study"},
-    "action_space": [{"param": FIN_TIMEOUT, "min": 10, "max": 110}],
-    "training_config": {"total_timesteps": 4, "benchmark_timeout": 5},
-    "verification": {"pairs": 4, "candidates": 1},
-    "guard": {"oom_kills": 1000},  # not of the lab host alone: the whole machine counts them together
-}
 API_TOKEN = "Theiw9ah-of-the-inventory"  # noqa: S105
+STUDY_TOKEN = "Zu0keeSh-of-the-study"  # noqa: S105
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +26,14 @@ def _allowed_nothing(account: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def tune(account: Any, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def tune(
+    account: Any, write_study: Callable[..., Path], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """tune.yml as the account, with a benchmark that needs its environment."""
-    (tmp_path / "sensor.py").write_text(SENSOR)
-    (tmp_path / "study.yml").write_text(yaml.safe_dump(STUDY))
+    needs = "assert os.environ['API_TOKEN'] and os.environ['STUDY_TOKEN']"
+    study = write_study(needs, environment={"STUDY_TOKEN": STUDY_TOKEN})
     (tmp_path / "secrets.json").write_text(json.dumps({"benchmark_environment": {"API_TOKEN": API_TOKEN}}))
-    given = [f"study={tmp_path / 'study.yml'}", f"output={tmp_path / 'learned'}", "ansible_become=true"]
+    given = [f"study={study}", f"output={tmp_path / 'learned'}", "ansible_become=true"]
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         words = [word for text in given for word in ("-e", text)]
@@ -84,6 +69,14 @@ def test_sudo_that_does_not_let_him_is_one_line_before_anything_is_written(
     assert account.root("cat /run/autotune/lease.json", check=False) == ""
 
 
+def test_without_become_he_is_told_what_would_help(account: Any, tune: Callable[..., Any]) -> None:
+    ran = tune("-e", "ansible_become=false")
+    assert ran.returncode == 2
+    assert "cannot be set: user id 64999 may not write it: use become" in " ".join(ran.stdout.split())
+    assert " baseline: " not in ran.stdout
+    assert account.root("cat /run/autotune/lease.json", check=False) == ""
+
+
 def test_a_run_by_become_and_its_role_work_and_no_secret_is_to_be_found(
     account: Any, tune: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -109,7 +102,7 @@ def test_a_run_by_become_and_its_role_work_and_no_secret_is_to_be_found(
     assert len(kept) > 5
     left = account.root("cat /run/autotune/* /var/lib/autotune/* 2>/dev/null", check=False)
     assert any("sensor.py" in command for command in seen)
-    for secret in (account.password, API_TOKEN, STUDY["environment"]["STUDY_TOKEN"]):
+    for secret in (account.password, API_TOKEN, STUDY_TOKEN):
         assert not any(secret.encode() in content for content in kept)
         assert secret not in left
         assert not any(secret in command for command in seen)

@@ -22,22 +22,6 @@ ROOT = Path(__file__).resolve().parents[3]
 GATE = "/usr/local/libexec/autotune-sysctl"
 SUDOERS = "/etc/sudoers.d/autotune-access-tester"
 FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
-SENSOR = """
-import random, time
-time.sleep(0.2)
-value = int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read())
-print(f"throughput: {random.gauss(100 + value, 1):.3f}")
-"""
-STUDY = {
-    "workload_name": "sensor",
-    "reward_metric": "throughput",
-    "benchmark_command": "python3 sensor.py",
-    "action_space": [{"param": FIN_TIMEOUT, "min": 90, "max": 110}],
-    "training_config": {"total_timesteps": 2, "benchmark_timeout": 5},
-    "verification": {"pairs": 4, "candidates": 1},
-    "guard": {"oom_kills": 1000},  # not of the lab host alone: the whole machine counts them together
-}
-
 Role = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -132,11 +116,11 @@ def test_what_is_installed_is_roots_alone_and_one_exact_line(account: Any, gate:
     assert account.root(f"sha256sum {GATE}").split()[0] == built
 
 
-def test_a_run_without_become_just_works(account: Any, gate: Any, tmp_path: Path) -> None:
-    (tmp_path / "sensor.py").write_text(SENSOR)
-    (tmp_path / "study.yml").write_text(yaml.safe_dump(STUDY))
+def test_a_run_without_become_just_works(
+    account: Any, gate: Any, write_study: Callable[..., Path], tmp_path: Path
+) -> None:
     before = account.lab.sysctl("lab1", FIN_TIMEOUT)
-    given = ["-e", f"study={tmp_path / 'study.yml'}", "-e", f"output={tmp_path / 'learned'}"]
+    given = ["-e", f"study={write_study()}", "-e", f"output={tmp_path / 'learned'}"]
     ran = account.play(str(ROOT / "playbooks/tune.yml"), *given)
     result = json.loads((tmp_path / "learned/sensor/result.json").read_text())
     assert result["verdict"] == "improved", ran.stdout
@@ -145,13 +129,11 @@ def test_a_run_without_become_just_works(account: Any, gate: Any, tmp_path: Path
 
 
 def test_a_study_that_asks_for_more_is_told_so_before_anything_is_written(
-    account: Any, gate: Any, tmp_path: Path
+    account: Any, gate: Any, write_study: Callable[..., Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "sensor.py").write_text(SENSOR)
-    space = [*STUDY["action_space"], {"param": "kernel.core_pattern", "choices": ["core", "|/tmp/x"]}]
-    study = {**STUDY, "action_space": space, "allow_unsafe": ["kernel.core_pattern"]}
-    (tmp_path / "study.yml").write_text(yaml.safe_dump(study))
-    given = ["-e", f"study={tmp_path / 'study.yml'}", "-e", f"output={tmp_path / 'learned'}"]
+    space = [{"param": "kernel.core_pattern", "choices": ["core", "|/tmp/x"]}]
+    study = write_study(action_space=space, allow_unsafe=["kernel.core_pattern"])
+    given = ["-e", f"study={study}", "-e", f"output={tmp_path / 'learned'}"]
     ran = account.play(str(ROOT / "playbooks/tune.yml"), *given, check=False)
     shown = " ".join(ran.stdout.split())
     assert ran.returncode == 2

@@ -73,7 +73,7 @@ class Run:
                 pytest.fail(f"the run did not print {text!r}:\n{self.text}")
             time.sleep(0.02)
 
-    def end(self, seconds: float = 120) -> int:
+    def end(self, seconds: float = 240) -> int:
         """Wait for the run's end; returns ansible-playbook's exit code."""
         code = self.process.wait(seconds)
         time.sleep(0.1)  # the reader's last lines
@@ -107,8 +107,9 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
                 },
             ],
             "state_space": [{"metric": "cpu_usage"}, {"metric": "memory_used_percent"}],
-            "training_config": {"total_timesteps": 8, "benchmark_timeout": 5},
-            "verification": {"pairs": 4, "candidates": 2},
+            "baseline_evaluations": 2,
+            "training_config": {"total_timesteps": 4, "benchmark_timeout": 5},
+            "verification": {"pairs": 4, "candidates": 1},
         }
         (tmp_path / "sensor.py").write_text(script)
         path = tmp_path / "study.yml"
@@ -188,3 +189,18 @@ def untouched(lab: Any) -> Iterator[dict[str, Any]]:
     yield before
     # A killed run's hosts need their lease's time: the benchmark's limit and margin, and the watchdog's second.
     assert settled(lab, before, seconds=15) == before
+
+
+@pytest.fixture
+def ssh_option(lab: Any) -> dict[str, Any]:
+    """What Ansible's own connection to lab1 says of itself, by the names of its options."""
+    own = json.loads(lab.inventory.read_text())["lab"]
+    variables = {**own["vars"], **own["hosts"]["lab1"]}
+    return {
+        "host": variables["ansible_host"],
+        "remote_user": variables["ansible_user"],
+        "private_key_file": variables["ansible_ssh_private_key_file"],
+        "ssh_common_args": variables["ansible_ssh_common_args"],
+        "host_key_checking": True,
+        "timeout": 10,
+    }

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes
     # In a network namespace cubic is not among the allowed ones on every kernel; dctcp is on none of them.
     space = [FIN_TIMEOUT, {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "no_such"]}]
 
-    run = tune(write_study(action_space=space, training_config={"total_timesteps": 12, "benchmark_timeout": 5}))
+    run = tune(write_study(action_space=space, training_config={"total_timesteps": 8, "benchmark_timeout": 5}))
 
     assert run.process.returncode == 0, run.text
     failed = [row for row in run.evaluations if row.error]
@@ -60,36 +61,55 @@ def test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes
     assert run.result["best_config"]["net.ipv4.tcp_congestion_control"] == "reno"
 
 
+# Each host fails twice and is given up then: what the benchmark does there the first and the second time.
+IN_TURN = """
+import os, pathlib, subprocess, sys
+count = pathlib.Path("count")
+count.write_text(count.read_text() + "x" if count.exists() else "x")
+exec({scripts}[os.environ["AUTOTUNE_HOST"]][len(count.read_text()) - 1])
+"""
+EXIT_CODE = "sys.exit('out of luck')", "ended with exit code 1: out of luck"
+NO_METRIC = "print('latency: 3')", "printed no line `throughput: NUMBER`; its last line was 'latency: 3'"
+NOT_A_NUMBER = "print('throughput: nan')", "`throughput: nan`, which is no number to compare"
+LOCALE = "print('throughput: 1.234,5')", "printed `throughput: 1.234,5`, which is no number"
+ZERO = "print('throughput: 0')", "the metric is 0.0; it must be above 0"
+HANGS = "subprocess.run(['sleep', '60'])", "ran into its time limit of 1 s"
+FLOOD = "[print('x' * 10**6) for dummy in range(100)]", "printed no line `throughput: NUMBER`; its last line was 'xxx"
+NO_TEXT = "os.write(1, bytes(range(128, 256)))", "printed no line `throughput: NUMBER`; its last line was"
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "faults",
     [
-        ({"benchmark_command": "no-such-program"}, "no-such-program"),
-        ({"script": "import sys\nsys.exit('out of luck')"}, "ended with exit code 1: out of luck"),
-        ({"script": "print('latency: 3')"}, "printed no line `throughput: NUMBER`; its last line was 'latency: 3'"),
-        ({"script": "print('throughput: nan')"}, "`throughput: nan`, which is no number to compare"),
-        ({"script": "print('throughput: 1.234,5')"}, "printed `throughput: 1.234,5`, which is no number"),
-        ({"script": "print('throughput: 0')"}, "the metric is 0.0; it must be above 0"),
-        (
-            {
-                "script": "import subprocess\nsubprocess.run(['sleep', '60'])",
-                "training_config": {"total_timesteps": 8, "benchmark_timeout": 1},
-            },
-            "ran into its time limit of 1 s",
-        ),
+        {"lab1": [EXIT_CODE, NO_METRIC], "lab2": [NOT_A_NUMBER, LOCALE]},
+        {"lab1": [ZERO, HANGS], "lab2": [FLOOD, NO_TEXT]},
     ],
-    ids=["missing", "exit code", "no metric", "NaN", "locale", "zero", "hangs"],
+    ids=["exit code, no metric, NaN, locale", "zero, hangs, flood, no text"],
 )
 def test_a_benchmark_that_does_not_work_ends_the_study_at_its_baseline(
-    lab: Any, tune: Runner, write_study: Write, changes: dict[str, Any], message: str
+    lab: Any, tune: Runner, write_study: Write, faults: dict[str, list[tuple[str, str]]]
 ) -> None:
-    run = tune(write_study(**changes))
+    scripts = {host: [script for script, dummy in own] for host, own in faults.items()}
+    config = {"total_timesteps": 8, "benchmark_timeout": 1}
+    run = tune(write_study(IN_TURN.format(scripts=scripts), training_config=config))
 
     assert run.process.returncode == 2, run.text
-    assert message in " ".join(run.text.split())
+    for own in faults.values():
+        assert own[1][1] in " ".join(run.text.split())
     assert "Traceback" not in run.text
     assert run.result["verdict"] == "failed"
-    assert all(message in row.error for row in run.evaluations)
+    for host, own in faults.items():
+        errors = [row.error for row in run.evaluations if row.host == host]
+        assert len(errors) == 2
+        assert all(message in error for (dummy, message), error in zip(own, errors, strict=True)), errors
     assert lab.run("lab1", "pgrep", "-x", "sleep", check=False).stdout == ""
+
+
+def test_a_benchmark_that_is_missing_is_named(tune: Runner, write_study: Write) -> None:
+    run = tune(write_study(benchmark_command="no-such-program"), "--limit", "lab1")
+
+    assert run.process.returncode == 2, run.text
+    assert "no-such-program" in run.result["reason"]
 
 
 def test_a_study_file_with_mistakes_touches_nothing(tune: Runner, write_study: Write) -> None:
@@ -110,68 +130,72 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_is_touched(tune:
     assert " baseline: " not in run.text
 
 
-def test_a_host_that_is_unreachable_from_the_start_does_not_stop_the_others(
+def test_hosts_that_cannot_take_part_do_not_stop_the_others(
     lab: Any, tune: Runner, write_study: Write, tmp_path: Path
 ) -> None:
-    shown = json.loads(lab.inventory.read_text())
-    own = shown["lab"]["hosts"]["lab1"]
-    shown["lab"]["hosts"]["nowhere"] = {**own, "ansible_host": "127.0.0.1", "ansible_port": 9}
+    """One that nobody can reach, and one kernel under two names."""
+    own = json.loads(lab.inventory.read_text())["lab"]
+    lab1, lab2 = own["hosts"]["lab1"], own["hosts"]["lab2"]
+    nowhere = {**lab1, "ansible_host": "127.0.0.1", "ansible_port": 9}
     inventory = tmp_path / "inventory.json"
-    inventory.write_text(json.dumps(shown))
+    hosts = {"one": lab1, "two": lab1, "lab2": lab2, "nowhere": nowhere}
+    inventory.write_text(json.dumps({"lab": {**own, "hosts": hosts}}))
 
     run = tune(write_study(), inventory=inventory)
 
     assert "unreachable=1" in run.text
-    assert run.process.returncode == 4
-    assert run.result["verdict"] == "improved"
-    assert set(run.result["per_host"]) == {"lab1", "lab2"}
-
-
-def test_one_kernel_under_two_names_is_refused(lab: Any, tune: Runner, write_study: Write, tmp_path: Path) -> None:
-    own = json.loads(lab.inventory.read_text())["lab"]
-    both = {"one": own["hosts"]["lab1"], "two": own["hosts"]["lab1"]}
-    inventory = tmp_path / "inventory.json"
-    inventory.write_text(json.dumps({"lab": {**own, "hosts": both}}))
-
-    run = tune(write_study(), inventory=inventory)
-
     assert "are the same kernel and share net.ipv4.tcp_fin_timeout" in " ".join(run.text.split())
-    assert len(run.result["per_host"]) == 1
+    assert run.process.returncode == 2 | 4, run.text
+    assert run.result["verdict"] == "improved"
+    assert set(run.result["per_host"]) in ({"one", "lab2"}, {"two", "lab2"})
 
 
-@pytest.mark.parametrize("how", ["sshd killed", "link cut"])
+@pytest.mark.parametrize("how", ["sshd killed", "link cut", "frozen"])
 def test_a_host_that_is_lost_in_the_middle_gets_its_values_back_and_the_others_go_on(
-    lab: Any, start: Runner, write_study: Write, how: str
+    lab: Any, start: Runner, write_study: Write, tmp_path: Path, how: str
 ) -> None:
-    run = start(write_study(training_config={"total_timesteps": 30, "benchmark_timeout": 5}))
+    shown = json.loads(lab.inventory.read_text())
+    # A cut link is noticed sooner than by the play's own settings.
+    shown["lab"]["vars"]["ansible_ssh_extra_args"] = "-o ServerAliveInterval=1 -o ConnectTimeout=3"
+    (tmp_path / "inventory.json").write_text(json.dumps(shown))
+    run = start(
+        write_study(training_config={"total_timesteps": 10, "benchmark_timeout": 5}),
+        inventory=tmp_path / "inventory.json",
+    )
     run.wait_for("lab1 train: ")
     try:
         if how == "link cut":
             subprocess.run(["ip", "link", "set", lab.link("lab1"), "down"], check=True)
         else:
-            lab.run("lab1", "pkill", "-KILL", "sshd")
+            lab.run("lab1", "pkill", "-KILL" if how == "sshd killed" else "-STOP", "sshd")
         code = run.end()
         # It had a candidate's values when it was lost, and nobody could reach it since.
         assert lab.sysctl("lab1", "net.ipv4.tcp_fin_timeout") == "60"
     finally:
-        lab.build()
+        if how == "frozen":
+            lab.run("lab1", "pkill", "-CONT", "sshd")
+        else:
+            lab.build()
 
     assert code == 4, run.text
     assert "takes its own values back within" in run.text
     assert run.result["verdict"] == "improved", run.text
     trained = [row for row in run.evaluations if row.phase == "train"]
-    assert len(trained) == 30
+    assert len(trained) == 10
     assert run.result["per_host"]["lab2"]["pairs"] == 4
 
 
-@pytest.mark.parametrize("phase", ["baseline", "train", "race", "verify"])
+# The other phases: tests/unit/trainer/test_session.py. The worker knows no phases.
+@pytest.mark.parametrize(("phase", "times"), [("train", 1), ("verify", 3)])
 def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
-    lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any], phase: str
+    lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any], phase: str, times: int
 ) -> None:
-    run = start(write_study(baseline_evaluations=4))
+    run = start(write_study())
     run.wait_for(f" {phase}: ")
 
-    run.signal(signal.SIGINT)
+    for dummy in range(times):  # as whoever has no patience presses it
+        run.signal(signal.SIGINT)
+        time.sleep(0.2)
 
     assert run.end(30) != 0
     shown = [line for line in run.lines if " left\n" in line and line.startswith("[autotune] ")]
@@ -191,24 +215,3 @@ def test_the_end_of_ansible_playbook_puts_everything_back(start: Runner, write_s
 
     assert run.end(30) != 0
     # What "everything" is, the fixture `untouched` checks.
-
-
-def test_a_user_without_rights_is_told_so(lab: Any, tune: Runner, write_study: Write, tmp_path: Path) -> None:
-    accounts = "cp /etc/passwd /run/lab/passwd && echo tester:x:64999:65534::/tmp:/bin/sh >> /run/lab/passwd"
-    shadow = "cp /etc/shadow /run/lab/shadow2 && echo 'tester:*:19000:0:99999:7:::' >> /run/lab/shadow2"
-    binds = "mount -B /run/lab/passwd /etc/passwd && mount -B /run/lab/shadow2 /etc/shadow"
-    binds += " && chmod 644 /run/lab/authorized_keys"
-    lab.run("lab1", "sh", "-c", f"{accounts} && {shadow} && {binds}")
-    own = json.loads(lab.inventory.read_text())["lab"]
-    inventory = tmp_path / "inventory.json"
-    hosts = {"lab1": {**own["hosts"]["lab1"], "ansible_user": "tester"}}
-    inventory.write_text(
-        json.dumps({"lab": {**own, "hosts": hosts, "vars": {**own.get("vars", {}), "ansible_user": "tester"}}})
-    )
-    try:
-        run = tune(write_study(), inventory=inventory)
-    finally:
-        lab.run("lab1", "sh", "-c", "umount /etc/passwd; umount /etc/shadow")
-
-    assert run.process.returncode == 2, run.text
-    assert "cannot be set: user id 64999 may not write it: use become" in " ".join(run.text.split())

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -35,19 +34,9 @@ class Never:
 
 
 @pytest.fixture
-def measure(lab: Any) -> Iterator[Callable[..., dict[str, Any]]]:
+def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., dict[str, Any]]]:
     """One evaluation on lab1 over its own sshd; keywords are the study's `guard`."""
-    own = json.loads(lab.inventory.read_text())["lab"]
-    variables = {**own["vars"], **own["hosts"]["lab1"]}
-    option = {
-        "host": variables["ansible_host"],
-        "remote_user": variables["ansible_user"],
-        "private_key_file": variables["ansible_ssh_private_key_file"],
-        "ssh_common_args": variables["ansible_ssh_common_args"],
-        "host_key_checking": True,
-        "timeout": 10,
-    }
-    transport = SSHTransport(SSHAddress.of_connection(option.get))
+    transport = SSHTransport(SSHAddress.of_connection(ssh_option.get))
     benchmark = Benchmark(transport, {}, timeout=60)
     benchmark.ship([])
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHAddress, SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
 
 pytestmark = pytest.mark.usefixtures("untouched")
 Write = Callable[..., Path]
@@ -75,22 +77,60 @@ def test_a_container_with_a_read_only_proc_sys_is_refused(lab: Any, tune: Runner
     assert " baseline: " not in run.text
 
 
+def test_a_host_without_python_is_refused(tune: Runner, write_study: Write) -> None:
+    run = tune(write_study(), "--limit", "lab1", "-e", "ansible_python_interpreter=/usr/bin/no-such-python")
+
+    assert run.process.returncode in (2, 4), run.text
+    assert "no-such-python" in said(run)
+    assert "Traceback" not in run.text
+    assert " baseline: " not in run.text
+
+
+def test_a_host_whose_disk_is_full_is_refused(lab: Any, tune: Runner, write_study: Write) -> None:
+    lab.run("lab1", "mount", "-t", "tmpfs", "-o", "nr_inodes=1", "none", "/tmp")
+    try:
+        run = tune(write_study(), "--limit", "lab1")
+    finally:
+        lab.run("lab1", "umount", "/tmp")
+
+    assert run.process.returncode == 2, run.text
+    assert "no private folder could be made on the host: mktemp failed, is its /tmp full?" in said(run)
+    assert "Traceback" not in run.text
+    assert " baseline: " not in run.text
+
+
+@pytest.mark.parametrize("known", ["another key", "no key"])
+def test_the_benchmarks_own_connection_believes_no_other_host_either(
+    lab: Any, ssh_option: dict[str, Any], tmp_path: Path, known: str
+) -> None:
+    address, lines = ssh_option["host"], (lab.directory / "known_hosts").read_text().splitlines()
+    key = next(line.split(maxsplit=1)[1] for line in lines if not line.startswith(f"{address} "))
+    (tmp_path / "known_hosts").write_text(f"{address} {key}\n" if known == "another key" else "")
+    arguments = ssh_option["ssh_common_args"].replace(str(lab.directory / "known_hosts"), str(tmp_path / "known_hosts"))
+
+    with pytest.raises(Lost, match="does not match" if known == "another key" else "not found in known_hosts"):
+        SSHTransport(SSHAddress.of_connection({**ssh_option, "ssh_common_args": arguments}.get))
+
+
 def test_what_hosts_on_one_kernel_share_is_tuned_on_one_of_them(lab: Any, tune: Runner, write_study: Write) -> None:
     """And the first is told that it is not its own alone."""
-    before = Path("/proc/sys/vm/stat_interval").read_text()
+    before = Path("/proc/sys/kernel/printk_ratelimit_burst").read_text()
     study = write_study(
         "import time; time.sleep(0.3); print('throughput: 1')",
-        action_space=[{"param": "vm.stat_interval", "min": 1, "max": 2}],
+        action_space=[{"param": "kernel.printk_ratelimit_burst", "min": 9, "max": 10}],
         training_config={"total_timesteps": 1, "benchmark_timeout": 5},
         verification={"candidates": 1, "pairs": 4},
-        allow_unsafe=["vm.stat_interval"],
+        allow_unsafe=["kernel.printk_ratelimit_burst"],
     )
     run = tune(study)
 
-    assert "are the same kernel and share vm.stat_interval" in said(run)
-    assert "and vm.stat_interval belongs to the whole machine: everything else on it feels the study too" in said(run)
+    assert "are the same kernel and share kernel.printk_ratelimit_burst" in said(run)
+    assert (
+        "and kernel.printk_ratelimit_burst belongs to the whole machine: everything else on it feels the study too"
+        in said(run)
+    )
     assert len(run.result["per_host"]) == 1
-    assert Path("/proc/sys/vm/stat_interval").read_text() == before
+    assert Path("/proc/sys/kernel/printk_ratelimit_burst").read_text() == before
 
 
 def test_cautious_exploration_of_a_range_that_the_host_is_not_in_is_refused(tune: Runner, write_study: Write) -> None:

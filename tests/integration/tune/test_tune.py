@@ -19,14 +19,15 @@ def test_learns_proves_applies_and_rolls_back(
 ) -> None:
     before = {host: lab.sysctl(host, "net.ipv4.tcp_fin_timeout") for host in lab.hosts}
 
-    run = tune(write_study(training_config={"total_timesteps": 16, "benchmark_timeout": 5}))
+    training = {"total_timesteps": 8, "benchmark_timeout": 5}
+    run = tune(write_study(training_config=training, verification={"pairs": 4, "candidates": 2}))
 
     assert run.process.returncode == 0, run.text
     result = run.result
     assert result["verdict"] == "improved", run.text
     assert result["interval"][0] > 0
     assert result["p_value"] < 0.05
-    assert result["evaluations"]["train"] == 16
+    assert result["evaluations"]["train"] == 8
     assert result["pairs"] == 8
     assert set(result["per_host"]) == set(lab.hosts)
     assert len(run.evaluations) == result["evaluations"]["total"]
@@ -48,18 +49,21 @@ def test_learns_proves_applies_and_rolls_back(
     assert {host: lab.sysctl(host, "net.ipv4.tcp_fin_timeout") for host in lab.hosts} == before
 
 
-def test_a_benchmark_that_ignores_the_parameters_gives_no_role(
+def test_where_nothing_is_better_there_is_no_role_and_hosts_beyond_the_forks_come_too_late(
     tune: Callable[..., Any], write_study: Callable[..., Path]
 ) -> None:
     noise = "import random\nprint(f'throughput: {random.gauss(100, 1):.3f}')"
 
     # With 1 % noise a gain of 5 % cannot be luck, so this cannot fail by chance.
-    run = tune(write_study(noise, verification={"pairs": 4, "candidates": 2, "min_improvement": 5.0}))
+    run = tune(write_study(noise, verification={"pairs": 4, "candidates": 1, "min_improvement": 5.0}), "--forks", "1")
 
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "no_improvement"
     assert not (run.output / "sensor/roles").exists()
     assert not (run.output / "sensor/apply.yml").exists()
+    assert "raise forks (--forks 2)" in run.text
+    assert "came when the study had ended" in run.text
+    assert list(run.result["per_host"]) == ["lab1"]
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_be_tried(
@@ -84,32 +88,20 @@ def test_a_dry_run_shows_what_a_host_would_refuse(tune: Callable[..., Any], writ
     assert "the benchmark works" not in run.text
 
 
-def test_a_budget_below_one_rollout_is_said(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
+def test_runs_on_this_machine_without_sshd_and_says_what_is_odd(
+    tune: Callable[..., Any], write_study: Callable[..., Path]
+) -> None:
+    # Nobody here runs out of terminals, and no other test writes it.
+    own = Path("/proc/sys/kernel/pty/reserve")
+    before = own.read_text()
+    space = [{"param": "kernel.pty.reserve", "min": int(before), "max": int(before) * 2}]
+    script = f"print(f'throughput: {{open({str(own)!r}).read().strip()}}')"
     config = {"total_timesteps": 4, "n_steps": 8, "benchmark_timeout": 5}
 
-    run = tune(write_study(training_config=config))
-
-    assert "total_timesteps 4 is less than one rollout (n_steps 8)" in run.text
-    assert run.result["evaluations"]["train"] == 4
-
-
-def test_fewer_forks_than_hosts_is_said_and_works(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
-    run = tune(write_study(), "--forks", "1")
-
-    assert run.process.returncode == 0, run.text
-    assert "raise forks (--forks 2)" in run.text
-    assert "came when the study had ended" in run.text
-    assert list(run.result["per_host"]) == ["lab1"]
-
-
-def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
-    # vm.stat_interval only says how often statistics are updated: nobody on this machine notices.
-    space = [{"param": "vm.stat_interval", "min": 1, "max": 9}]
-    script = "value = int(open('/proc/sys/vm/stat_interval').read())\nprint(f'throughput: {100 + value}')"
-    before = Path("/proc/sys/vm/stat_interval").read_text()
-
-    run = tune(write_study(script, action_space=space), inventory=INVENTORIES / "local")
+    run = tune(write_study(script, action_space=space, training_config=config), inventory=INVENTORIES / "local")
 
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "improved"
-    assert Path("/proc/sys/vm/stat_interval").read_text() == before
+    assert run.result["evaluations"]["train"] == 4
+    assert own.read_text() == before
+    assert "total_timesteps 4 is less than one rollout (n_steps 8)" in run.text

@@ -46,25 +46,9 @@ STUDY = {
 
 
 @pytest.fixture
-def learned(tmp_path: Path) -> Path:
-    """learned/sensor with its playbooks, as a run would have left it."""
-    folder = tmp_path / "learned" / "sensor"
-    folder.mkdir(parents=True)
-    result = {
-        "workload_name": "sensor",
-        "verdict": "improved",
-        "metric": "throughput",
-        "best_config": VALUES,
-        "improvement": 30.0,
-        "interval": [25.0, 35.0],
-        "p_value": 0.008,
-        "pairs": 8,
-        "baseline": {"metric": 100.0, "values": {}},
-        "best": {"metric": 130.0},
-        "parameters": [],
-        "versions": {"autotune.kernel": "0.1.0"},
-    }
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+def learned(tmp_path: Path, write_result: Callable[..., Path]) -> Path:
+    """learned/sensor with its playbooks."""
+    folder = write_result(tmp_path / "learned/sensor", VALUES, workload_name="sensor", metric="throughput")
     carry_out(plan(folder))
     return folder
 
