@@ -196,7 +196,7 @@ def begin(store: str, **columns: Any) -> int:
 
 
 def until(page: Page, expression: str, seconds: float = 120) -> None:
-    """Wait until a JavaScript expression is true. Playwright's own way of waiting needs eval, which the policy forbids."""
+    """Wait until a JavaScript expression is true. Playwright's own way needs eval, which the policy forbids."""
     limit = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < limit, expression

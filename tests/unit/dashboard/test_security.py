@@ -49,7 +49,7 @@ def test_every_answer_says_what_browsers_may_do_with_it(client_of, study_id):
         assert policy["connect-src"] == "'self'"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert "Access-Control-Allow-Origin" not in headers
     assert client.get(f"/api/studies/{study_id}").headers["Cache-Control"] == "no-store"
 
