@@ -108,7 +108,16 @@ def _render(template: str, result: Result) -> str:
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  YAML and Markdown, each text through its own filter
     )
-    for filter_ in (text.comment, text.markdown, text.number, text.per_cent, text.gain, text.found):
+    for filter_ in (
+        text.comment,
+        text.markdown,
+        text.number,
+        text.per_cent,
+        text.gain,
+        text.found,
+        text.contributes,
+        text.names,
+    ):
         environment.filters[filter_.__name__] = filter_
     environment.filters["scalar"] = json.dumps  # every JSON scalar is a YAML one
     return environment.get_template(template).render(

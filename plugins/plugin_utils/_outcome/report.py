@@ -11,9 +11,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import text
-from .result import Pair, Result
+from .result import Pair, Result, Share
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 180, 16  # of a picture, in SVG units
+_SHARE_HEIGHT = 34
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,18 @@ class Drawn:
     title: str
 
 
+@dataclass(frozen=True)
+class DrawnShare:
+    """What a parameter contributes in a picture: a dot on its interval, with nothing at `zero`; `top` of its row."""
+
+    share: Share
+    x: float
+    low: float
+    high: float
+    zero: float
+    top: int
+
+
 def render(result: Result, mark: str) -> str:
     """The page as text."""
     environment = Environment(
@@ -36,7 +49,7 @@ def render(result: Result, mark: str) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    for filter_ in (text.number, text.per_cent, text.gain, text.found, text.one_line):
+    for filter_ in (text.number, text.per_cent, text.gain, text.found, text.one_line, text.contributes, text.names):
         environment.filters[filter_.__name__] = filter_
     metrics = [metric for pair in result.evidence for metric in (pair.baseline, pair.candidate)] or [0.0]
     return environment.get_template("report.html.j2").render(
@@ -47,7 +60,37 @@ def render(result: Result, mark: str) -> str:
         highest=max(metrics),
         width=_WIDTH,
         height=_HEIGHT,
+        shares=_shares(result),
+        share_height=_SHARE_HEIGHT,
     )
+
+
+def _shares(result: Result) -> list[DrawnShare]:
+    """What each parameter contributes, the largest first, on one scale that has 0 on it."""
+    if result.ablation is None:
+        return []
+    known = sorted(
+        (s for s in result.ablation.shares if s.share is not None), key=lambda s: s.share or 0.0, reverse=True
+    )
+    ends = [end for share in known for end in (share.interval or (share.share or 0.0,) * 2)]
+    # An interval from few pairs can reach anywhere; the picture need not.
+    most = 3 * max((abs(share.share or 0.0) for share in known), default=1.0) or 1.0
+    low, high = max(min([0.0, *ends]), -most), min(max([0.0, *ends]), most)
+
+    def x(value: float) -> float:
+        share = (min(max(value, low), high) - low) / ((high - low) or 1.0)
+        return round(_MARGIN + share * (_WIDTH - 2 * _MARGIN), 1)
+
+    return [
+        DrawnShare(
+            share,
+            x(share.share or 0.0),
+            *map(x, share.interval or (share.share or 0.0,) * 2),
+            x(0.0),
+            at * _SHARE_HEIGHT,
+        )
+        for at, share in enumerate(known)
+    ]
 
 
 def _pictures(evidence: tuple[Pair, ...], low: float, high: float) -> dict[str, list[Drawn]]:

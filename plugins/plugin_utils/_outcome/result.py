@@ -173,13 +173,63 @@ class Objective(_Part):
     change: float | None = None
 
 
+class Share(_Part):
+    """What a parameter of the winner contributes, and what became of it (see _trainer/ablation.py).
+
+    None where every host had the value anyway. together: parameters that only ever changed along with it.
+    """
+
+    param: Parameter
+    fate: Literal["kept", "dropped", "unchanged"]
+    share: float | None = None
+    interval: tuple[float, float] | None = None
+    together: tuple[str, ...] = ()
+
+
+class Swap(_Part):
+    """Evidence: `these` had the winner's values and `others` the host's own, then the other way round.
+
+    change: how much better the first was. What was known to be needed by then had the winner's values in both.
+    """
+
+    host: str
+    pair: int
+    these: tuple[str, ...]
+    others: tuple[str, ...]
+    change: float
+
+
+class Proved(_Part):
+    """What a proof said of some values."""
+
+    improved: bool
+    reason: str
+    improvement: float | None
+    interval: tuple[float, float] | None
+    p_value: float | None
+    evidence: tuple[Pair, ...]
+    looks: tuple[Look, ...]
+
+
+class Ablation(_Part):
+    """How the winner's values became fewer. fewer_values: the proof of what seemed enough, if it came so far."""
+
+    reason: str
+    shares: tuple[Share, ...]
+    swaps: tuple[Swap, ...] = ()
+    all_values: Proved
+    fewer_values: Proved | None = None
+
+
 class Change(_Part):
-    """A parameter's way from each host's own value to the learned one."""
+    """A parameter's way from each host's own value to the learned one, and what it contributes by that."""
 
     param: Parameter
     description: str = ""
     from_: dict[str, str] = Field(alias="from")
     to: Value
+    share: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 class Result(_Part):
@@ -206,6 +256,7 @@ class Result(_Part):
     looks: tuple[Look, ...] = ()
     guard_metrics: tuple[GuardMetric, ...] = ()
     race: tuple[Racer, ...] = ()
+    ablation: Ablation | None = None
     noise: Noise | None = None
     early_stopping: EarlyStopping | None = None
     objectives: tuple[Objective, ...] = ()
@@ -250,6 +301,18 @@ class Result(_Part):
                 }
             )
             for name, value in (self.best_config or {}).items()
+        )
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What the winner changed and the learned role leaves alone, for it contributes nothing measurable."""
+        return tuple(share.param for share in self.ablation.shares if share.fate == "dropped") if self.ablation else ()
+
+    @property
+    def unchanged(self) -> tuple[str, ...]:
+        """What the winner left as every host had it."""
+        return (
+            tuple(share.param for share in self.ablation.shares if share.fate == "unchanged") if self.ablation else ()
         )
 
     @property

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from .result import Result
-from .text import found, gain, number, one_line
+from .text import contributes, found, gain, names, number, one_line, per_cent
 
 
 def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
@@ -23,6 +23,8 @@ def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
     lines += ["", *_places(result, folder)]
     if result.improved:
         lines += ["", *_next(folder, inventory)]
+    elif result.verdict == "stopped" and result.study_id is not None:
+        lines += ["", f"  go on   the same command with -e resume={result.study_id}"]
     return "\n".join(lines)
 
 
@@ -31,7 +33,7 @@ def _verdict(result: Result) -> str:
         "improved": f"improved, {one_line(result.metric)} {gain(result)}",
         "no_improvement": "no improvement that could be proved: keep the values the hosts have",
         "failed": "failed, nothing was learned",
-        "stopped": "stopped before the end, nothing was proved",
+        "stopped": "stopped before the end" + ("" if result.evidence else ", nothing was proved"),
     }
     return words[result.verdict]
 
@@ -44,6 +46,11 @@ def _figures(result: Result) -> list[str]:
             f"  baseline {number(result.baseline.metric)}, best {number(result.best.metric)} "
             f"({one_line(result.metric)}, {result.direction}), {result.pairs} pairs{p_value}"
         )
+    lines += [
+        f"  {one_line(guard.metric)} {per_cent(guard.change)}, may worsen by {guard.may_worsen:g} %: "
+        f"{'holds' if guard.holds else 'not shown to hold'}"
+        for guard in result.guard_metrics
+    ]
     if total := result.evaluations.get("total"):
         failed = result.evaluations.get("failed", 0)
         seconds = result.seconds.get("total")
@@ -55,9 +62,23 @@ def _figures(result: Result) -> list[str]:
 
 
 def _values(result: Result) -> list[str]:
-    rows = [("parameter", "from", "to"), *((change.param, found(change), str(change.to)) for change in result.changes)]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return [f"  {name:<{widths[0]}}  {before:<{widths[1]}}  {after}".rstrip() for name, before, after in rows]
+    rows = [
+        (
+            "parameter",
+            "from",
+            "to",
+            "contributes" if any(change.share is not None for change in result.changes) else "",
+        ),
+        *((change.param, found(change), str(change.to), contributes(change)) for change in result.changes),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = ["  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
+    left = [
+        f"  {what}: {names(parameters)}"
+        for what, parameters in (("of no measurable use", result.dropped), ("as every host had it", result.unchanged))
+        if parameters
+    ]
+    return [line.rstrip() for line in [*lines, *left]]
 
 
 def _places(result: Result, folder: Path) -> list[str]:

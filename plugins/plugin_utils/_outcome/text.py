@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable
 
-from .result import Change, Result
+from .result import Change, Result, Share
 
 
 def one_line(text: object) -> str:
@@ -49,6 +50,19 @@ def gain(result: Result) -> str:
         return per_cent(result.improvement)
     low, high = map(per_cent, result.interval)
     return f"{per_cent(result.improvement)} ({100 * result.confidence:.3g} % interval {low} to {high})"
+
+
+def contributes(change: Change | Share) -> str:
+    """What a parameter's value contributes, as in "+12.0 % (+8.1 % to +16.2 %)"; nothing where that is not known."""
+    if change.share is None:
+        return ""
+    return per_cent(change.share) + (
+        f" ({per_cent(change.interval[0])} to {per_cent(change.interval[1])})" if change.interval else ""
+    )
+
+
+def names(parameters: Iterable[str]) -> str:
+    return ", ".join(one_line(parameter) for parameter in parameters)
 
 
 def found(change: Change) -> str:

@@ -18,6 +18,7 @@ from .._outcome import result as outcome
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
+from .ablation import Ablation
 from .account import early_stopping_of, noise_of, objectives_of
 from .evaluation import Evaluation, Phase
 from .evidence import Pair
@@ -31,13 +32,14 @@ Verdict = Literal["improved", "no_improvement", "failed", "stopped"]
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a run came to. Without a winner there is no proof."""
+    """What a run came to. Without a winner there is no proof; with an ablation they are what it has left."""
 
     verdict: Verdict
     reason: str
     winner: Candidate | None = None
     standings: Sequence[Standing] = ()
     proof: Proof | None = None
+    ablation: Ablation | None = None
 
     @property
     def pairs(self) -> Sequence[Pair]:
@@ -100,6 +102,7 @@ def result_of(
         looks=tuple(outcome.Look(**vars(look)) for look in proof.looks) if proof else (),
         guard_metrics=tuple(outcome.GuardMetric(**vars(guard)) for guard in proof.guards) if proof else (),
         race=tuple(outcome.Racer(**vars(standing)) for standing in conclusion.standings),
+        ablation=_ablation(conclusion.ablation) if conclusion.ablation else None,
         noise=noise_of(record),
         early_stopping=early_stopping_of(study, record),
         objectives=objectives_of(study, record.evaluations),
@@ -111,8 +114,10 @@ def result_of(
                 description=parameter.description,
                 **{"from": {name: host.baseline_values[parameter.param] for name, host in own.items()}},
                 to=winner[parameter.param],
+                **_share_of(conclusion.ablation, parameter.param),
             )
             for parameter in study.action_space
+            if parameter.param in winner
         )
         if winner
         else (),
@@ -126,6 +131,38 @@ def result_of(
 def _evidence(pair: Pair) -> outcome.Pair:
     guards = {metric: percent(ratio) for metric, ratio in pair.guards.items()}
     return outcome.Pair(**{**vars(pair), "guards": guards}, change=percent(pair.ratio))
+
+
+def _share_of(ablation: Ablation | None, parameter: str) -> dict[str, Any]:
+    found = next((share for share in ablation.shares if share.param == parameter), None) if ablation else None
+    return {"share": found.share, "interval": found.interval} if found else {}
+
+
+def _ablation(ablation: Ablation) -> outcome.Ablation:
+    return outcome.Ablation(
+        reason=ablation.reason,
+        shares=tuple(outcome.Share(**vars(share)) for share in ablation.shares),
+        swaps=tuple(
+            outcome.Swap(
+                host=swap.host, pair=swap.pair, these=swap.these, others=swap.others, change=percent(swap.ratio)
+            )
+            for swap in ablation.swaps
+        ),
+        all_values=_proved(ablation.before),
+        fewer_values=_proved(ablation.again) if ablation.again else None,
+    )
+
+
+def _proved(proof: Proof) -> outcome.Proved:
+    return outcome.Proved(
+        improved=proof.improved,
+        reason=proof.reason,
+        improvement=proof.improvement,
+        interval=proof.interval,
+        p_value=proof.p_value,
+        evidence=tuple(map(_evidence, proof.pairs)),
+        looks=tuple(outcome.Look(**vars(look)) for look in proof.looks),
+    )
 
 
 def _as_kept(conclusion: Conclusion) -> dict[str, Value]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 from .._store.store import StudyRecord
 from .._study.study import Study
-from .evaluation import Evaluation
+from .evaluation import Evaluation, Phase
 from .host import Host
 from .noise import Forecast, foresee
 from .outliers import Watcher, penalised
@@ -41,15 +42,18 @@ class Record:
         self.forecast: Forecast | None = None
         self.training_ended: str | None = None
         self._began = 0.0
+        self._over: set[str] = set()
 
     @property
     def planned(self) -> int:
-        # Training and race are shared by the hosts that are left; all else is each host's own.
-        own = [e for e in self.evaluations if e.host not in self._present and e.job.phase not in ("train", "race")]
-        whole = len(own) + self._study.evaluations_on(max(len(self._present), 1))
-        if self.training_ended:
-            whole -= self._study.training_config.total_timesteps - len(self.trained())
-        return max(whole, len(self.evaluations))
+        done = Counter(evaluation.job.phase for evaluation in self.evaluations)
+        total = 0
+        for phase, most in self._study.evaluations_by_phase(max(len(self._present), 1)).items():
+            # Training is shared by the hosts that are left; all else is each host's own.
+            gone = [] if phase == "train" else [e for e in self.evaluations if e.job.phase == phase]
+            lost = sum(evaluation.host not in self._present for evaluation in gone)
+            total += done[phase] if phase in self._over else max(done[phase], most + lost)
+        return total
 
     def trained(self) -> list[Evaluation]:
         return [evaluation for evaluation in self.evaluations if evaluation.job.phase == "train"]
@@ -76,7 +80,10 @@ class Record:
         for name, host in self.hosts.items():
             host.doubt = doubts.get(name, 0.0)
 
-    def enter(self, phase: str) -> None:
+    def enter(self, phase: Phase) -> None:
+        """Whatever came before it takes no more evaluations, however many it might have taken."""
+        phases = get_args(Phase)
+        self._over = set(phases[: phases.index(phase)]) - ({"control"} if phase == "train" else set())
         self._store.enter(phase, self.planned)
 
     def on_host(self, host: Host) -> None:

@@ -107,37 +107,43 @@ def prove(
     and on what was measured. Hosts that go away meanwhile are done without.
     """
     rounds = rounds or study.verification.rounds(len(hosts))
-    looks = planned_looks(rounds, len(hosts))
-    test = _Test(study, tuple(at / rounds for at in looks), rounds * len(hosts), seed)
-    orders = _orders(hosts, rounds, seed)
+    looks, most = planned_looks(rounds, len(hosts)), rounds * len(hosts)
+    test = _Test(study, tuple(at / rounds for at in looks), most, seed)
+    orders = _orders(hosts, most, seed)
     values_on = {host: {**(own or {}).get(host, {}), **candidate} for host in hosts}
     pairs: list[Pair] = []
     tuned: list[Evaluation] = []
-    present, done = list(hosts), 0
+    present, begun = list(hosts), dict.fromkeys(hosts, 0)
     for at in looks:
+        # Those that are left do the share of those that are gone.
+        done = sum(begun[host] for host in present) + sum(pair.host not in present for pair in pairs)
+        more = max(-(-(at * len(hosts) - done) // len(present)), 0)
         jobs = [
-            Job(phase, values, host, first + number + 1)
-            for number in range(done, at)
+            Job(phase, values, host, first + begun[host] + number + 1)
+            for number in range(more)
             for host in present
-            for values in ((None, values_on[host]) if orders[host][number] else (values_on[host], None))
+            for values in _in_order(orders[host][begun[host] + number], values_on[host])
         ]
         evaluations = measure(jobs)
-        done = at
+        begun |= {host: begun[host] + more for host in present}
         pairs += _pairs_of(study, evaluations)
         tuned += [evaluation for evaluation in evaluations if evaluation.job.values is not None]
         present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
-        last = at == rounds or not present
-        proof = test.look(pairs, tuned, last=last)
+        proof = test.look(pairs, tuned, last=at == rounds or not present)
         if proof:
             return proof
     raise AssertionError("the last look decides")
 
 
-def _orders(hosts: Sequence[str], rounds: int, seed: int) -> dict[str, list[bool]]:
+def _orders(hosts: Sequence[str], most: int, seed: int) -> dict[str, list[bool]]:
     """For every pair of every host, whether the baseline comes first."""
     generator = np.random.default_rng(seed)
-    drawn = {host: generator.random(-(-rounds // 2)) < 0.5 for host in hosts}
+    drawn = {host: generator.random(-(-most // 2)) < 0.5 for host in hosts}
     return {host: [bool(first) for draw in draws for first in (draw, not draw)] for host, draws in drawn.items()}
+
+
+def _in_order(baseline_first: bool, values: Mapping[str, Value]) -> tuple[Mapping[str, Value] | None, ...]:
+    return (None, values) if baseline_first else (values, None)
 
 
 def _pairs_of(study: Study, evaluations: Sequence[Evaluation]) -> list[Pair]:

@@ -88,16 +88,20 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
 @pytest.mark.parametrize(
     ("names", "fields", "planned"),
     [
-        pytest.param(1, {}, 2 + 40 + 6 + 4 + 80, id="one host"),
-        pytest.param(2, {}, 2 * 2 + 40 + 6 + 2 * 2 + 80, id="two hosts share the training"),
-        pytest.param(1, {"control_interval": 100}, 2 + 40 + 6 + 80, id="no controls"),
-        pytest.param(1, {"verification": {"candidates": 1, "pairs": 4}}, 2 + 40 + 3 + 8, id="no race"),
+        # baseline, training, controls; race, proof; ablation and the shorter proof after it
+        pytest.param(1, {}, 2 + 40 + 3 + 18 + 80 + 2 * (20 + 4 + 20), id="one host"),
+        pytest.param(2, {}, 4 + 40 + 2 * 1 + 18 + 80 + 2 * (20 + 4 + 20), id="two hosts share the training"),
+        pytest.param(1, {"control_interval": 100}, 2 + 40 + 18 + 80 + 2 * (20 + 4 + 20), id="no controls"),
+        pytest.param(
+            1, {"verification": {"candidates": 1, "pairs": 4}}, 2 + 40 + 3 + 8 + 2 * (8 + 4 + 4), id="no race"
+        ),
     ],
 )
 def test_plans_what_a_study_takes(
     names: int, fields: dict[str, Any], planned: int, new_record: Callable[..., Record]
 ) -> None:
-    record = new_record(training_config={"total_timesteps": 40}, **fields)
+    space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
+    record = new_record(training_config={"total_timesteps": 40}, action_space=space, **fields)
     for at in range(names):
         record.on_host(host(f"h{at}"))
     assert record.planned == planned
@@ -113,3 +117,17 @@ def test_a_lost_host_is_planned_without(new_record: Callable[..., Record], evalu
     record.on_lost("h1", "lost: no route")
     # h2 does it all, and h1's two measurements of its own baseline were made for nothing.
     assert record.planned == alone + 2
+
+
+def test_a_phase_that_took_less_is_planned_with_what_it_took(
+    new_record: Callable[..., Record], evaluated: NewEvaluation
+) -> None:
+    record = new_record()
+    record.on_host(host("h1"))
+    record.enter("verify")
+    before = record.planned
+    for number in range(1, 9):
+        record.on_evaluation(evaluated(60, phase="verify", number=number))
+    assert record.planned == before
+    record.enter("ablate")
+    assert record.planned == before - 80 + 8

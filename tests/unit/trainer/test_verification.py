@@ -71,7 +71,9 @@ def test_pairs_are_interleaved_with_their_order_drawn_and_then_turned_round(new_
     for host in ("h1", "h2"):
         own = [job for job in hosts.jobs if job.host == host]
         firsts = [one.values is None for one in own[::2]]
-        assert all((one.values is None) != (other.values is None) for one, other in zip(own[::2], own[1::2]))
+        assert all(
+            (one.values is None) != (other.values is None) for one, other in zip(own[::2], own[1::2], strict=True)
+        )
         assert [job.pair for job in own] == [number for number in range(1, len(firsts) + 1) for dummy in range(2)]
         assert all(one != other for one, other in list(pairwise(firsts))[::2])
         assert len(set(firsts[::2])) == 2
@@ -206,12 +208,15 @@ def test_a_candidate_that_fails_is_none(new_study: NewStudy) -> None:
     assert len(failing.jobs) == 8, "and it is not tried any longer"
 
 
-def test_a_host_that_goes_away_is_done_without(new_study: NewStudy) -> None:
+def test_a_host_that_goes_away_is_done_without_and_the_others_do_its_share(new_study: NewStudy) -> None:
     hosts = Hosts(worth(0.04), noise=0.03, lost={"h2": 5})
     proof = proved(new_study(), hosts)
     assert proof.improved
     assert [pair.host for pair in proof.pairs].count("h2") == 2
     assert sum(job.host == "h2" for job in hosts.jobs) == 8
+    alone = proved(new_study(verification={"pairs": 4}), Hosts(worth(0.3), noise=0.01, lost={"h2": 0}))
+    assert alone.improved
+    assert [pair.host for pair in alone.pairs] == ["h1"] * 4
 
 
 def test_without_hosts_nothing_can_be_judged(new_study: NewStudy) -> None:

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.constraints import parse_constraint
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.ablation import Ablation, ablate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.linked import units
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.verification import prove
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .simulated import Hosts, Worth
+
+HOSTS = ("h1", "h2")
+
+
+def names(count: int) -> list[str]:
+    return [f"net.core.p{at}" for at in range(count)]
+
+
+def study_of(count: int, **fields: Any) -> Study:
+    space = [{"param": name, "min": 0, "max": 9} for name in names(count)]
+    content = {"workload_name": "small", "reward_metric": "throughput", "benchmark_command": "true"}
+    return Study.model_validate({**content, "action_space": space, **fields})
+
+
+def additive(gains: Mapping[int, float]) -> Worth:
+    """Each parameter that has the winner's value, 9, brings its own."""
+    return lambda values, host: sum(gain for at, gain in gains.items() if values.get(names(at + 1)[at], 0) == 9)
+
+
+def ablated(
+    worth: Worth,
+    count: int = 8,
+    *,
+    noise: float = 0.02,
+    seed: int = 1,
+    own: Mapping[str, int] | None = None,
+    **fields: Any,
+) -> tuple[Ablation, Hosts]:
+    study = study_of(count, **fields)
+    winner: dict[str, Any] = dict.fromkeys(names(count), 9)
+    stock = {host: {name: str((own or {}).get(name, 0)) for name in names(count)} for host in HOSTS}
+    hosts = Hosts(worth, noise=noise, seed=seed)
+    proof = prove(winner, HOSTS, hosts.measure, study, seed=seed)
+    assert proof.improved, proof.reason
+    hosts.jobs.clear()
+    return ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed), hosts
+
+
+def test_what_contributes_stays_and_the_rest_goes() -> None:
+    found, hosts = ablated(additive({2: 0.3, 5: 0.2}))
+    assert found.values == {"net.core.p2": 9, "net.core.p5": 9}
+    assert found.reason == "2 of 8 changes bring what all of them do"
+    assert found.proof is found.again
+    assert found.proof.improved
+    fates = {share.param: share.fate for share in found.shares}
+    assert [fates[name] for name in names(8)] == ["dropped" if at not in (2, 5) else "kept" for at in range(8)]
+    assert {job.phase for job in hosts.jobs} == {"ablate"}
+
+
+def test_shares_are_known_with_their_interval() -> None:
+    """95 % intervals of 8 parameters in 20 ablations: of 160, about 152 hold what they should."""
+    gains = {2: 0.3, 5: 0.2}
+    held = 0
+    for seed in range(20):
+        found, dummy = ablated(additive(gains), seed=seed)
+        for at, share in enumerate(sorted(found.shares, key=lambda share: share.param)):
+            assert share.interval is not None
+            held += share.interval[0] <= 100 * math.expm1(gains.get(at, 0.0)) <= share.interval[1]
+    assert 142 <= held <= 160
+
+
+def test_it_takes_few_evaluations() -> None:
+    dummy, hosts = ablated(additive({2: 0.3, 5: 0.2}), noise=0.005)
+    # Two for each of eight parameters, eight for the whole, and the proof; one at a time would be 64 and the proof.
+    assert len(hosts.jobs) <= 16 + 8 + 16
+
+
+def test_a_value_that_every_host_has_anyway_goes_without_an_evaluation() -> None:
+    found, hosts = ablated(additive({0: 0.3, 1: 0.2}), 3, own={"net.core.p2": 9})
+    assert set(found.values) == {"net.core.p0", "net.core.p1"}
+    assert [(share.fate, share.share) for share in found.shares if share.param == "net.core.p2"] == [
+        ("unchanged", None)
+    ]
+    assert all(job.values is None or job.values["net.core.p2"] in (9, "9") for job in hosts.jobs)
+
+
+def test_one_change_is_the_minimum() -> None:
+    found, hosts = ablated(additive({0: 0.3}), 3, own={"net.core.p1": 9, "net.core.p2": 9})
+    assert found.values == {"net.core.p0": 9}
+    assert found.again is None
+    assert hosts.jobs == []
+    (kept,) = [share for share in found.shares if share.fate == "kept"]
+    assert kept.share == found.proof.improvement
+
+
+def test_parameters_that_only_work_together_both_stay() -> None:
+    found, dummy = ablated(
+        lambda values, host: 0.4 if values.get("net.core.p1") == values.get("net.core.p3") == 9 else 0.0
+    )
+    assert set(found.values) == {"net.core.p1", "net.core.p3"}
+
+
+def test_what_is_worse_than_all_values_together_is_not_taken() -> None:
+    """Each of eight brings little, and all of it is lost in the noise, but together they bring much."""
+    study = {"verification": {"pairs": 80}}
+    found, dummy = ablated(additive(dict.fromkeys(range(8), 0.01)), noise=0.03, seed=3, **study)
+    assert len(found.values) == 8
+    assert found.proof is not found.again
+    assert "all are kept" in found.reason
+    assert {share.fate for share in found.shares} == {"kept"}
+
+
+def test_many_parameters_change_in_groups() -> None:
+    found, hosts = ablated(additive({3: 0.3, 17: 0.3}), 40, noise=0.005)
+    assert {"net.core.p3", "net.core.p17"} <= set(found.values)
+    assert len(found.values) <= 8
+    assert len(hosts.jobs) <= study_of(40).evaluations_by_phase(2)["ablate"] < 2 * 40 + 40
+
+
+def test_the_budget_holds() -> None:
+    """No more evaluations than the study is said to take."""
+    for seed in range(10):
+        study = study_of(8)
+        dummy, hosts = ablated(additive({2: 0.05, 5: 0.03}), noise=0.01, seed=seed)
+        assert len(hosts.jobs) <= study.evaluations_by_phase(2)["ablate"]
+
+
+def test_hosts_get_their_own_values_of_what_is_dropped() -> None:
+    found, hosts = ablated(additive({0: 0.3}), 4, own={"net.core.p1": 7})
+    assert all(job.values is None or set(job.values) == set(names(4)) for job in hosts.jobs)
+    assert {job.values["net.core.p1"] for job in hosts.jobs if job.values} == {9, "7"}
+    assert set(found.values) == {"net.core.p0"}
+
+
+def test_a_host_that_goes_away_is_done_without() -> None:
+    study = study_of(4)
+    winner: dict[str, Any] = dict.fromkeys(names(4), 9)
+    stock = {host: dict.fromkeys(names(4), "0") for host in HOSTS}
+    hosts = Hosts(additive({0: 0.3}), noise=0.01)
+    proof = prove(winner, HOSTS, hosts.measure, study, seed=1)
+    hosts._lost = {"h2": hosts._times["h2"] + 1}
+    found = ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=1)
+    assert proof.improved
+    assert found.proof.improved
+    assert "net.core.p0" in found.values
+
+
+def test_the_same_measurements_ask_the_same_again() -> None:
+    one, other = (ablated(additive({2: 0.1, 5: 0.05})) for dummy in range(2))
+    assert one[1].jobs == other[1].jobs
+    assert one[0] == other[0]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "own", "constraint", "together"),
+    [
+        pytest.param({"a.x": 5, "a.y": 9}, {"a.x": "1", "a.y": "6"}, "a.x <= a.y", False, id="either may go"),
+        pytest.param({"a.x": 5, "a.y": 9}, {"a.x": "1", "a.y": "4"}, "a.x <= a.y", True, id="y may not go alone"),
+        pytest.param({"a.x": 5, "a.y": "1 2 9"}, {"a.x": "7", "a.y": "1 2 8"}, "a.x <= a.y[2]", False, id="vector"),
+        pytest.param({"a.x": 5, "a.y": "1 2 9"}, {"a.x": "10", "a.y": "1 2 20"}, "a.x <= a.y[2]", True, id="x may not"),
+        pytest.param({"a.x": 5}, {"a.x": "1"}, "a.x <= 10", False, id="one parameter"),
+    ],
+)
+def test_what_a_constraint_forbids_to_mix_stays_together(
+    candidate: dict[str, Any], own: dict[str, str], constraint: str, together: bool
+) -> None:
+    found = units(candidate, {"h1": own}, [parse_constraint(constraint)])
+    assert (len(found) < len(candidate)) is together
+
+
+def test_what_the_kernel_couples_stays_together() -> None:
+    candidate = {"vm.dirty_background_ratio": 10, "vm.swappiness": 1, "vm.dirty_ratio": 20}
+    own = {"h1": dict.fromkeys(candidate, "30")}
+    assert sorted(map(sorted, units(candidate, own, []))) == [
+        ["vm.dirty_background_ratio", "vm.dirty_ratio"],
+        ["vm.swappiness"],
+    ]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 5), st.sampled_from([0.02, 0.1, 0.5]), min_size=1),
+    st.sampled_from([0.0, 0.01, 0.05]),
+    st.integers(0, 1000),
+)
+@pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
+def test_what_remains_is_always_proved_and_a_part_of_the_winner(
+    gains: dict[int, float], noise: float, seed: int
+) -> None:
+    study = study_of(6)
+    winner: dict[str, Any] = dict.fromkeys(names(6), 9)
+    hosts = Hosts(additive(gains), noise=noise, seed=seed)
+    proof = prove(winner, HOSTS, hosts.measure, study, seed=seed)
+    if not proof.improved:
+        return
+    stock = {host: dict.fromkeys(names(6), "0") for host in HOSTS}
+    found = ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed)
+    assert found.proof.improved
+    assert found.values.items() <= winner.items()
+    assert found.values
+    assert {share.param for share in found.shares if share.fate == "kept"} == set(found.values)
