@@ -60,7 +60,8 @@ options:
     default: 60
   dry_run:
     description:
-      - In check mode, also run the benchmark once, with the values that the host has. Without check mode, nothing.
+      - In check mode, also run the benchmark with the values that the host has, as often as for the baseline, and tell
+        its noise. Without check mode, nothing.
     type: bool
     default: false
 attributes:

@@ -69,6 +69,22 @@ LARGEST = 1_000_000
         ("exploration: careful", "exploration: input should be 'free' or 'cautious', not \"careful\""),
         ("caution: {step: 0}", "caution.step: input should be greater than 0, not 0"),
         ("caution: {harm: 100}", "caution.harm: input should be less than 100, not 100"),
+        ("streams: 1", "streams: input should be a valid boolean, not 1"),
+        ("early_stopping: {runs: true}", "early_stopping.runs: is not a key of a study; did you mean run?"),
+        ("early_stopping: sometimes", 'early_stopping: should be keys with values, not "sometimes"'),
+        ("objectives: [{metric: p99, weight: 0}]", "objectives[0].weight: input should be greater than 0, not 0"),
+        (
+            "objectives: [{metric: p99, direction: less}]",
+            "objectives[0].direction: input should be 'maximise' or 'minimise', not \"less\"",
+        ),
+        (
+            "objectives: [{metric: throughput}]",
+            "objectives: throughput is there already; name every metric once, the reward_metric first",
+        ),
+        (
+            "objectives: [{metric: p99}, {metric: p99}]",
+            "objectives: p99 is there already; name every metric once, the reward_metric first",
+        ),
         ("setup: sh gone.sh", "setup: names gone.sh, which is neither beside the study nor in the current folder"),
         ("teardown: 'a \"b'", "teardown: cannot be split into words: No closing quotation"),
         ("setup: ''", "setup: is empty; write the command to run"),
@@ -141,3 +157,25 @@ def test_a_denied_parameter_may_be_tuned_by_whoever_means_it(read: Read, mistake
     assert line.startswith("action_space[0].param: net.ipv4.ip_forward is denied: ")
     assert line.endswith("; name it in allow_unsafe if you mean it")
     assert read(text + "allow_unsafe: [net.ipv4.ip_forward]\n").study.space.parameters == ["net.ipv4.ip_forward"]
+
+
+@pytest.mark.parametrize(
+    ("more", "run", "evaluation"),
+    [
+        ("", True, True),
+        ("early_stopping: off", False, False),
+        ("early_stopping: on", True, True),
+        ("early_stopping: {run: false}", False, True),
+        ("early_stopping: {evaluation: false}", True, False),
+    ],
+)
+def test_early_stopping_is_on_unless_it_is_switched_off(
+    more: str, run: bool, evaluation: bool, study_with: Read
+) -> None:
+    found = study_with(more).study.early_stopping
+    assert (found.run, found.evaluation) == (run, evaluation)
+
+
+def test_objectives_come_with_a_direction_and_a_weight(study_with: Read) -> None:
+    (objective,) = study_with("objectives: [{metric: p99_ms, direction: minimise, weight: 0.5}]").study.objectives
+    assert (objective.metric, objective.direction, objective.weight) == ("p99_ms", "minimise", 0.5)

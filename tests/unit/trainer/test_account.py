@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.account import (
+    early_stopping_of,
+    noise_of,
+    objectives_of,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+    Evaluation,
+    Job,
+    Measurement,
+    Score,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.noise import foresee
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
+
+NewStudy = Callable[..., Study]
+TWO = {"objectives": [{"metric": "p99", "direction": "minimise", "weight": 3.0}]}
+
+
+class Pen:
+    """A store that keeps nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *positional, **named: None
+
+
+@pytest.fixture
+def new_record() -> Callable[[Study], Record]:
+    pen: Any = Pen()
+    return lambda study: Record(study, pen)
+
+
+def measured(throughput: float, p99: float | None = None, **fields: Any) -> Measurement:
+    metrics = {"throughput": throughput} | ({} if p99 is None else {"p99": p99})
+    return Measurement(metric=throughput, metrics=metrics, seconds={"benchmark": 10.0}, **fields)
+
+
+def host_of(study: Study, *throughputs: float, name: str = "h1") -> Host:
+    host = Host(name, {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
+    for throughput in throughputs:
+        host.done += 1
+        host.take(study, "baseline" if host.done < 4 else "control", measured(throughput, 5.0))
+    return host
+
+
+def test_the_performance_of_several_metrics_is_their_weighted_mean(new_study: NewStudy) -> None:
+    study = new_study(**TWO)
+    host = host_of(study, 100.0, 100.0, 100.0)
+    # Throughput twice as good, p99 half as good; the latter weighs three times as much.
+    score = host.compare(study, measured(200.0, 10.0))
+    assert score.performance == pytest.approx((math.log(2) - 3 * math.log(2)) / 4)
+    assert score.level == pytest.approx(100.0)
+    assert host.compare(study, measured(100.0, 5.0)).performance == pytest.approx(0.0)
+
+
+def test_each_objective_has_its_own_part_in_what_was_proved(new_study: NewStudy) -> None:
+    study = new_study(**TWO)
+    evaluations = []
+    for pair in (1, 2):
+        for values, found in ((None, measured(100.0, 5.0)), ({"vm.swappiness": 1}, measured(121.0, 4.0))):
+            evaluations.append(Evaluation(1, Job("verify", values, "h1", pair), "h1", found, Score(0.0, None, 0.0)))
+    lonely = replace(evaluations[-1], job=replace(evaluations[-1].job, pair=3))
+    first, second = objectives_of(study, [*evaluations, lonely])
+    assert (first.metric, first.weight, first.change) == ("throughput", 1.0, pytest.approx(21.0))
+    assert (second.metric, second.direction, second.weight) == ("p99", "minimise", 3.0)
+    assert second.change == pytest.approx(25.0)
+    assert objectives_of(new_study(), evaluations) == ()
+    assert [part.change for part in objectives_of(study, [])] == [None, None]
+
+
+def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_record: Callable[[Study], Record]) -> None:
+    study = new_study()
+    record = new_record(study)
+    assert noise_of(record) is None
+    record.on_host(host_of(study, 100.0, 102.0, 98.0, 101.0, 50.0, 51.0))
+    record.on_host(host_of(study, 100.0, 101.0, name="h2"))
+    record.forecast = foresee(study, {"h1": [4.60, 4.62, 4.58], "h2": [4.60, 4.61]}, 2, 10.0)
+    record.watcher.odd["h2"] = "its baseline is 3.1 times as noisy as the others'"
+    noise = noise_of(record)
+    assert noise is not None
+    assert record.forecast is not None
+    assert noise.said == record.forecast.lines
+    assert noise.detectable_percent == record.forecast.detectable
+    first, second = noise.per_host["h1"], noise.per_host["h2"]
+    ((after, until, change),) = first.jumps
+    assert (after, until, change) == (4, 5, pytest.approx(-50, abs=2))
+    assert first.drift_percent == pytest.approx(-50, abs=2)
+    assert (second.jumps, second.odd) == ((), "its baseline is 3.1 times as noisy as the others'")
+
+
+def test_a_jump_and_a_large_drift_are_told_once(new_study: NewStudy) -> None:
+    study = new_study()
+    jumped = host_of(study, 100.0, 101.0, 99.0, 100.0, 151.0, 151.0, 150.0, 149.0)
+    (news,) = jumped.news
+    assert news.startswith("its baseline is suddenly 51 % better: something on the host has changed between its")
+    drifting = host_of(study, *(100.0 * 0.985**at for at in range(40)))
+    (news,) = drifting.news
+    assert news.startswith("its baseline drifts and is ")
+    assert " % worse than at the start" in news
+    assert host_of(study, *([100.0, 101.0, 99.0] * 8)).news == []
+
+
+def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study], Record]) -> None:
+    study = new_study(training_config={"total_timesteps": 10})
+    record = new_record(study)
+    record.on_host(host_of(study, 100.0, 100.0))
+    job = Job("train", {"vm.swappiness": 1})
+    quick = replace(measured(50.0, ended_early=True), seconds={"benchmark": 4.0})
+    for found in (measured(100.0), quick):
+        record.on_evaluation(Evaluation(1, job, "h1", found, Score(0.0, None, 0.0)))
+    assert early_stopping_of(study, record).model_dump() == {
+        "training": None,
+        "evaluations_saved": 0,
+        "ended_early": 1,
+        "seconds_saved": 6.0,
+    }
+    record.training_ended = "nothing more to gain"
+    found = early_stopping_of(study, record)
+    assert (found.training, found.evaluations_saved) == ("nothing more to gain", 8)
+
+
+def test_an_odd_host_is_doubted(new_study: NewStudy) -> None:
+    study = new_study()
+    host = host_of(study, 100.0, 100.0, 100.0)
+    usual = host.compare(study, measured(120.0)).noise
+    host.doubt = 0.2
+    doubted = host.compare(study, measured(120.0)).noise
+    assert usual is not None
+    assert doubted == pytest.approx(math.hypot(usual, 0.2))
+
+
+def test_hindsight_compares_to_the_baseline_between_two_controls(new_study: NewStudy) -> None:
+    study = new_study()
+    host = host_of(study, *[100.0, 101.0, 99.0] * 3)
+    host.done = 20
+    before = Evaluation(20, Job("train", {"vm.swappiness": 1}), "h1", measured(90.0), Score(None, None, 0.0), 20)
+    online = host.compare(study, before.measurement)
+    for at in range(30, 120, 10):
+        host.done = at
+        host.take(study, "control", measured(90.0))
+    after = host.in_hindsight(study, before).score
+    assert online.performance is not None
+    assert after.performance is not None
+    assert online.performance < -0.08
+    assert online.performance < after.performance < 0
+    assert host.in_hindsight(study, replace(before, place=0)).score == before.score
+
+
+def test_stops_training_only_where_the_study_lets_it(new_study: NewStudy) -> None:
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.training import _rule
+
+    told: list[str] = []
+    worse = Evaluation(1, Job("train", {}), "h1", measured(90.0), Score(-0.1, None, -0.1))
+    for allowed in (False, True):
+        study = new_study(training_config={"total_timesteps": 60}, early_stopping={"run": allowed})
+        record: Any = SimpleNamespace(training_ended=None, trained=lambda: [worse] * 40)
+        is_enough = _rule(study, record, told.append)
+        assert is_enough(40, 0.0) is allowed
+        assert is_enough(40, 0.0) is False  # once is enough
+    (line,) = told
+    assert line.startswith("training ends after 40 of 60 evaluations: the last 12 evaluations brought 0 % more")
