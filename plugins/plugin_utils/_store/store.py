@@ -175,10 +175,11 @@ def _write(engine: Engine, change: Callable[[Session], T]) -> T:
             time.sleep(0.5)
 
 
-def studies(engine: Engine) -> Sequence[StudyRow]:
-    """All studies, the latest first."""
+def studies(engine: Engine, workload_name: str | None = None) -> Sequence[StudyRow]:
+    """All studies, or those of one workload, the latest first."""
+    query = select(StudyRow).order_by(StudyRow.id.desc())
     with Session(engine) as session:
-        return session.scalars(select(StudyRow).order_by(StudyRow.id.desc())).all()
+        return session.scalars(query.filter_by(workload_name=workload_name) if workload_name else query).all()
 
 
 def hosts(engine: Engine, study_id: int) -> Sequence[HostRow]:

@@ -83,7 +83,7 @@ def resume(
 
 
 def _find(engine: Engine, workload_name: str, wanted: int | bool) -> StudyRow:
-    own = [row for row in in_store.studies(engine) if row.workload_name == workload_name]
+    own = in_store.studies(engine, workload_name)
     if wanted is True:
         found = next((row for row in own if row.verdict in _RESUMABLE), None)
         if found is None:

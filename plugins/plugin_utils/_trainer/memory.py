@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Engine
@@ -21,6 +22,7 @@ from .past import Past
 from .snapshot import Snapshot
 
 Tell = Callable[[str], None]
+_PAUSE = 1.0  # seconds between two looks at what others have measured
 
 
 class Memory:
@@ -31,6 +33,7 @@ class Memory:
         self._checkpoints = checkpoints
         self.past = past
         self._read: dict[int, int] = {}
+        self._asked = -_PAUSE
         self._keeps = True
 
     # Its own past
@@ -71,24 +74,27 @@ class Memory:
             found += translated(self._study, row, in_store.hosts(self._engine, row.id), evaluations, own, tell)
         return found
 
-    def news(self) -> Sequence[Evaluation]:
-        """With `share`: what other runs of this study have measured since this was asked last.
+    def news(self, tell: Tell) -> Sequence[Evaluation]:
+        """With `share`: what other runs of this study have measured since this was asked last, at most once a second.
 
         Without, and while the store is away: nothing.
         """
-        if not self._study.share:
+        if not self._study.share or time.monotonic() < self._asked + _PAUSE:
             return []
+        self._asked = time.monotonic()
         try:
-            return self._news()
+            return self._news(tell)
         except SQLAlchemyError:
             return []
 
-    def _news(self) -> list[Evaluation]:
+    def _news(self, tell: Tell) -> list[Evaluation]:
         found: list[Evaluation] = []
-        for row in in_store.studies(self._engine):
+        for row in in_store.studies(self._engine, self._study.workload_name):
             if row.id == self._study_id or not is_shared(row, self._study, self._started):
                 continue
-            new = in_store.evaluations(self._engine, row.id, after=self._read.get(row.id, 0))
+            if row.id not in self._read:
+                tell(f"learns from study {row.id} too, which is the same on another controller")
+            new = in_store.evaluations(self._engine, row.id, after=self._read.setdefault(row.id, 0))
             if new:
                 self._read[row.id] = new[-1].id
                 hosts = in_store.hosts(self._engine, row.id)

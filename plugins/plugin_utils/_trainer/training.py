@@ -79,7 +79,7 @@ def train(
         metrics=[state.metric for state in study.state_space],
         contexts=seen["contexts"],
         known=[*memory.known(own, tell), *_baselines(study, record)],
-        news=memory.news,
+        news=lambda: memory.news(tell),
         history=memory.history,
         snapshot=snapshot,
         on_round=on_round,

@@ -1,0 +1,332 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs of the trainer that are interrupted and go on, with a thread in place of the host.
+
+The host measures the same for the same job, however often it is asked: so a run that was interrupted must come to the
+very rows of one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import result as outcome
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.session import hold
+from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line, connect, listen
+from sqlalchemy import text
+
+PATIENCE = 120.0
+SPACE = [
+    {"param": "vm.swappiness", "min": 0, "max": 100},
+    {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
+]
+OWN = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
+
+
+class Host:
+    """Measures by the job alone: the same phase, values and pair for the same time give the same number."""
+
+    def __init__(self, name: str = "h1", *, boot: str = "b1", gone_after: int | None = None) -> None:
+        self.name, self.boot, self.gone_after = name, boot, gone_after
+        self.jobs: list[dict[str, Any]] = []
+        self.notices: list[str] = []
+        self.result: dict[str, Any] = {}
+
+    def measure(self, job: dict[str, Any], seen: Counter[str]) -> dict[str, Any]:
+        values = job["values"]
+        key = json.dumps([job["phase"], sorted((name, str(value)) for name, value in values.items())])
+        seen[key] += 1
+        dice = random.Random(hashlib.sha256(f"{key} {seen[key]}".encode()).digest())
+        worth = 100 * (1.3 - int(values["vm.swappiness"]) / 200)
+        worth *= 1.1 if values["net.ipv4.tcp_congestion_control"] == "bbr" else 1.0
+        return {
+            "metric": worth * (1 + dice.gauss(0, 0.01)),
+            "actual": {name: str(value) for name, value in values.items()},
+            "observations": {"cpu_usage": 40.0},
+            "seconds": {"benchmark": 1.0},
+        }
+
+    def work(self, line: Line, seen: Counter[str]) -> None:
+        """From hello to the end; `seen` has what was measured of each job before."""
+        line.send("hello", host=self.name)
+        facts = {"kernel": "6.1.0", "boot_id": self.boot, "network_namespace": 1, "cpus": 2, "memory_bytes": 2**30}
+        line.send("ready", host=self.name, facts={**facts, "values": OWN})
+        for message in line:
+            if message["kind"] == "notice":
+                self.notices.append(message["text"])
+            if message["kind"] == "job":
+                if len(self.jobs) == self.gone_after:
+                    line.send("farewell", reason="stopped by SIGINT", stopped=True)
+                    line.close()
+                    return
+                self.jobs.append(message)
+                line.send("measurement", measurement=self.measure(message, seen))
+            elif message["kind"] in ("end", "refused"):
+                self.result = message.get("result", message)
+                line.close()
+                return
+        raise Disconnected(self.name)
+
+
+@pytest.fixture
+def config(new_study: Callable[..., Study], tmp_path: Path) -> dict[str, Any]:
+    study = new_study(
+        action_space=SPACE,
+        training_config={"total_timesteps": 16},
+        verification={"candidates": 2, "pairs": 6},
+        state_space=[{"metric": "cpu_usage"}],
+        control_interval=5,
+    )
+    return {
+        "study": study.model_dump(mode="json", exclude_none=True),
+        "hosts": ["h1"],
+        "store": f"sqlite:///{tmp_path / 'store.sqlite'}",
+        "output": str(tmp_path / "learned" / "small"),
+        "seed": 7,
+        "playbook_pid": os.getpid(),
+        "versions": {},
+        "files": {"sensor.py": "digest"},
+    }
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(config: dict[str, Any], tmp_path: Path) -> Iterator[Run]:
+    """Run the trainer with these hosts to its end; returns end.json."""
+    pool = ThreadPoolExecutor(4)
+    count = 0
+
+    def start(*hosts: Host, **changes: Any) -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"run{count}"
+        folder.mkdir()
+        own = config | changes
+        (folder / "trainer.json").write_text(json.dumps(own))
+        seen = {host.name: measured_on(own["store"], host.name) for host in hosts}
+        held = pool.submit(hold, folder, listen(folder))
+        works = [pool.submit(host.work, connect(folder), seen[host.name]) for host in hosts]
+        held.result(PATIENCE)
+        for work in works:
+            work.result(PATIENCE)
+        assert not (folder / "trainer.json").exists()  # the store's URL is in it
+        end: dict[str, Any] = json.loads((folder / "end.json").read_text())
+        return end
+
+    yield start
+    pool.shutdown()
+
+
+def measured_on(url: str, name: str) -> Counter[str]:
+    """What a host has been asked in the latest study of the store, as it counts it itself."""
+    engine = store.open_store(url)
+    seen: Counter[str] = Counter()
+    for study in store.studies(engine)[:1]:
+        names = {host.id: host.name for host in store.hosts(engine, study.id)}
+        for row in store.evaluations(engine, study.id):
+            if names[row.host_id] == name:
+                seen[json.dumps([row.phase, sorted((key, str(value)) for key, value in row.asked.items())])] += 1
+    engine.dispose()
+    return seen
+
+
+def rows(url: str, study_id: int = 1) -> list[tuple[Any, ...]]:
+    """What must be the same, whether or not a run was interrupted."""
+    engine = store.open_store(url)
+    found = [
+        (row.number, row.phase, row.pair, row.asked, row.metric, row.performance, row.reward)
+        for row in store.evaluations(engine, study_id)
+    ]
+    engine.dispose()
+    return found
+
+
+def cut_off(url: str, after: int, output: Path) -> None:
+    """Leave a study as a trainer that was killed after that many evaluations would have."""
+    engine = store.open_store(url)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM evaluations WHERE number > :after"), {"after": after})
+        connection.execute(text("UPDATE studies SET verdict = NULL, result = NULL, reason = NULL, finished = NULL"))
+    engine.dispose()
+    for path in (output / "checkpoints" / "1").iterdir():
+        if int(path.name.partition("-")[0]) > sum(row[1] == "train" for row in rows(url)):
+            shutil.rmtree(path)
+
+
+def compared(result: dict[str, Any]) -> dict[str, Any]:
+    """What of a result must be the same."""
+    other = ("seconds", "finished", "started", "store")
+    return {name: value for name, value in result.items() if name not in other}
+
+
+def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, Any], tmp_path: Path) -> None:
+    whole = run(Host())["result"]
+    expected = rows(config["store"])
+    phases = [row[1] for row in expected]
+    assert {"baseline", "train", "control", "race", "verify"} <= set(phases)
+    moments = {0, 1, len(expected) - 1, phases.index("race"), phases.index("verify") + 3}
+    moments |= {random.randrange(len(expected)) for dummy in range(2)}
+    shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-whole"))
+    for moment in sorted(moments):
+        kept = tmp_path.with_name(f"{tmp_path.name}-whole")
+        shutil.rmtree(config["output"])
+        shutil.copytree(kept / "learned" / "small", config["output"])
+        shutil.copy(kept / "store.sqlite", tmp_path / "store.sqlite")
+        cut_off(config["store"], moment, Path(config["output"]))
+        host = Host()
+
+        again = run(host, resume=True, seed=None)["result"]
+
+        assert rows(config["store"]) == expected, f"after {moment} evaluations"
+        assert compared(again) == compared(whole), f"after {moment} evaluations"
+        assert len(host.jobs) == len(expected) - moment
+        assert host.notices[0] == f"study 1 goes on: {moment} evaluations are known, the seed is 7"
+    shutil.rmtree(tmp_path.with_name(f"{tmp_path.name}-whole"))
+
+
+def test_stopped_it_goes_on_as_often_as_it_takes(run: Run, config: dict[str, Any]) -> None:
+    ends = [run(Host(gone_after=9))["result"]]
+    while ends[-1]["verdict"] == "stopped":
+        ends.append(run(Host(gone_after=9), resume=True)["result"])
+    assert len(ends) > 4
+    assert ends[-1]["verdict"] == "improved"
+    interrupted = rows(config["store"])
+
+    assert run(Host())["result"]["verdict"] == "improved"
+    assert rows(config["store"], 2) == interrupted
+    assert ends[-1]["evaluations"]["total"] == len(interrupted)
+    engine = store.open_store(config["store"])
+    assert [row.verdict for row in store.studies(engine)] == ["improved", "improved"]
+    assert [row.text for row in store.events(engine, 1)].count("resumed") == len(ends) - 1
+    assert outcome.read(Path(config["output"])).study_id == 2
+
+
+def test_a_host_that_is_away_keeps_its_evaluations_and_others_do_its_jobs(run: Run, config: dict[str, Any]) -> None:
+    first = run(Host("h1", gone_after=8), Host("h2"), hosts=["h1", "h2"])["result"]
+    assert first["verdict"] == "stopped"
+    before = rows(config["store"])
+    result = run(Host("h2"), hosts=["h2"], resume=True)["result"]
+    assert result["verdict"] == "improved"
+    assert rows(config["store"])[: len(before)] == before
+    assert result["evaluations"]["train"] == 16
+    assert set(result["per_host"]) == {"h1", "h2"}
+    assert result["per_host"]["h1"]["evaluations"] == first["per_host"]["h1"]["evaluations"]
+
+
+def test_a_host_that_was_started_again_measures_its_baseline_anew(run: Run, config: dict[str, Any]) -> None:
+    run(Host(gone_after=8))
+    host = Host(boot="b2")
+    result = run(host, resume=True)["result"]
+    assert [job["phase"] for job in host.jobs[:3]] == ["baseline", "baseline", "train"]
+    assert result["evaluations"]["baseline"] == 4
+    assert "h1: it was started again, or changed, since the run stopped: a new baseline" in host.notices
+
+
+def test_more_training_goes_on_with_the_training(run: Run, config: dict[str, Any]) -> None:
+    run(Host(gone_after=26))
+    before = rows(config["store"])
+    assert before[-1][1] in ("race", "verify")
+    more = {**config["study"], "training_config": {"total_timesteps": 20}}
+    result = run(Host(), resume=True, study=more)["result"]
+    assert result["verdict"] == "improved"
+    assert result["evaluations"]["train"] == 20
+    found = rows(config["store"])
+    assert found[: len(before)] == before
+    assert found[len(before)][1] in ("train", "control")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"study": {"direction": "minimise"}}, 'direction was "maximise" and is "minimise"'),
+        ({"study": {"training_config": {"total_timesteps": 8}}}, "total_timesteps was 16 and is 8"),
+        ({"files": {"sensor.py": "another"}}, "sensor.py is not the file that it was"),
+        ({"resume": 9}, "this store has no study 9 of small; there are 1"),
+        ({"study": {"workload_name": "other"}}, "no study of other in this store was interrupted; leave resume out"),
+    ],
+)
+def test_what_cannot_go_on_is_refused_by_name(
+    run: Run, config: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    run(Host(gone_after=1))
+    before = rows(config["store"])
+    own = {**changes, "study": {**config["study"], **changes.get("study", {})}}
+    error = run(**{"resume": True, **own})["error"]
+    assert message in error
+    assert "\n" not in error
+    assert rows(config["store"]) == before
+
+
+def test_a_study_that_ended_or_runs_does_not_go_on(run: Run, config: dict[str, Any]) -> None:
+    run(Host(gone_after=1))
+    engine = store.open_store(config["store"])
+    held = claim(engine, 1)
+    assert held is not None
+    assert run(resume=True)["error"] == "study 1 is still running; stop it first, or let it end"
+    held.release()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE studies SET verdict = 'improved'"))
+    assert run(resume=1)["error"] == "study 1 has ended: improved; there is nothing to go on with"
+    assert "study 1 has ended: improved; leave resume out" in run(resume=True)["error"]
+
+
+def test_damaged_checkpoints_cost_time_and_nothing_else(run: Run, config: dict[str, Any]) -> None:
+    run(Host(gone_after=14))
+    checkpoints = sorted((Path(config["output"]) / "checkpoints" / "1").iterdir())
+    assert checkpoints
+    for checkpoint in checkpoints:
+        (checkpoint / "state.json").write_text("{}")
+    host = Host()
+    assert run(host, resume=True)["result"]["verdict"] == "improved"
+    assert sum("is not used: state.json is not what was written" in notice for notice in host.notices) == len(
+        checkpoints
+    )
+    interrupted = rows(config["store"])
+    run(Host())
+    assert rows(config["store"], 2) == interrupted
+
+
+def test_the_seconds_of_all_its_runs_are_told(run: Run, config: dict[str, Any]) -> None:
+    first = run(Host(gone_after=9))["result"]
+    engine = store.open_store(config["store"])
+    with engine.begin() as connection:  # as if the first run had been an hour ago and had taken a minute
+        connection.execute(text("UPDATE studies SET started = datetime(started, '-1 hour')"))
+        connection.execute(text("UPDATE evaluations SET finished = datetime(finished, '-59 minutes')"))
+        connection.execute(text("UPDATE events SET at = datetime(at, '-59 minutes')"))
+    result = run(Host(), resume=True)["result"]
+    assert 55 <= result["seconds"]["total"] - first["seconds"]["total"] <= 120
+    assert result["seconds"]["learn"] < 55
+    assert result["evaluations"]["total"] > first["evaluations"]["total"]
+
+
+def test_two_at_once_share_what_they_measure(run: Run, config: dict[str, Any]) -> None:
+    shared = {**config["study"], "share": True}
+    one, other = Host("h1"), Host("h1", boot="b9")
+    ends: list[dict[str, Any]] = []
+    threads = [
+        threading.Thread(target=lambda host=host: ends.append(run(host, study=shared)["result"]))
+        for host in (one, other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert sorted(end["study_id"] for end in ends) == [1, 2]
+    assert {end["verdict"] for end in ends} == {"improved"}
+    assert {end["evaluations"]["train"] for end in ends} == {16}
