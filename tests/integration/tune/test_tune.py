@@ -11,6 +11,13 @@ from typing import Any
 import pytest
 
 INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
+# So little noise that chance never makes a parameter look as if it were worth keeping.
+QUIET = """
+import random
+read = lambda name: open("/proc/sys/net/ipv4/" + name).read().split()
+worth = 100 + int(read("tcp_fin_timeout")[0]) / 2 + (10 if read("tcp_congestion_control") == ["bbr"] else 0)
+print(f"throughput: {random.gauss(worth, worth / 1000):.3f}")
+"""
 pytestmark = pytest.mark.usefixtures("untouched")
 
 
@@ -20,7 +27,8 @@ def test_learns_proves_applies_and_rolls_back(
     before = {host: lab.sysctl(host, "net.ipv4.tcp_fin_timeout") for host in lab.hosts}
 
     training = {"total_timesteps": 8, "benchmark_timeout": 5}
-    run = tune(write_study(training_config=training, verification={"pairs": 4, "candidates": 2}))
+    proof = {"pairs": 4, "candidates": 2}
+    run = tune(write_study(QUIET, algorithm="ppo", training_config=training, verification=proof))
 
     assert run.process.returncode == 0, run.text
     result = run.result
@@ -28,10 +36,15 @@ def test_learns_proves_applies_and_rolls_back(
     assert result["interval"][0] > 0
     assert result["p_value"] < 0.05
     assert result["evaluations"]["train"] == 8
-    assert result["pairs"] == 8
+    assert result["pairs"] == 4
     assert set(result["per_host"]) == set(lab.hosts)
     assert len(run.evaluations) == result["evaluations"]["total"]
-    assert {row.phase for row in run.evaluations} == {"baseline", "train", "race", "verify"}
+    assert {row.phase for row in run.evaluations} == {"baseline", "train", "race", "verify", "ablate"}
+    # What the sensor does not feel is not in the role.
+    fates = {share["param"]: share["fate"] for share in result["ablation"]["shares"]}
+    assert fates["net.ipv4.tcp_rmem"] == "dropped", result["ablation"]
+    assert set(result["best_config"]) == {name for name, fate in fates.items() if fate == "kept"}
+    assert "of no measurable use: " in run.text
     assert f"{result['evaluations']['total']}/" in run.text
     trained = [row for row in run.evaluations if row.phase == "train"]
     assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)
@@ -88,20 +101,16 @@ def test_a_dry_run_shows_what_a_host_would_refuse(tune: Callable[..., Any], writ
     assert "the benchmark works" not in run.text
 
 
-def test_runs_on_this_machine_without_sshd_and_says_what_is_odd(
-    tune: Callable[..., Any], write_study: Callable[..., Path]
-) -> None:
+def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
     # Nobody here runs out of terminals, and no other test writes it.
     own = Path("/proc/sys/kernel/pty/reserve")
     before = own.read_text()
     space = [{"param": "kernel.pty.reserve", "min": int(before), "max": int(before) * 2}]
     script = f"print(f'throughput: {{open({str(own)!r}).read().strip()}}')"
-    config = {"total_timesteps": 4, "n_steps": 8, "benchmark_timeout": 5}
 
-    run = tune(write_study(script, action_space=space, training_config=config), inventory=INVENTORIES / "local")
+    run = tune(write_study(script, action_space=space), inventory=INVENTORIES / "local")
 
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "improved"
     assert run.result["evaluations"]["train"] == 4
     assert own.read_text() == before
-    assert "total_timesteps 4 is less than one rollout (n_steps 8)" in run.text
