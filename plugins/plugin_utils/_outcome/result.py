@@ -288,6 +288,11 @@ class Result(_Part):
         return self.verdict == "improved"
 
     @property
+    def wanted(self) -> str:
+        """What `improvement` is about: the metric, or all that there are."""
+        return " and ".join(objective.metric for objective in self.objectives) or self.metric
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """One change for each of the best values, also where `parameters` does not describe it."""
         described = {change.param: change for change in self.parameters}

@@ -30,7 +30,7 @@ def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
 
 def _verdict(result: Result) -> str:
     words = {
-        "improved": f"improved, {one_line(result.metric)} {gain(result)}",
+        "improved": f"improved, {one_line(result.wanted)} {gain(result)}",
         "no_improvement": "no improvement that could be proved: keep the values the hosts have",
         "failed": "failed, nothing was learned",
         "stopped": "stopped before the end" + ("" if result.evidence else ", nothing was proved"),
@@ -51,6 +51,12 @@ def _figures(result: Result) -> list[str]:
         f"{'holds' if guard.holds else 'not shown to hold'}"
         for guard in result.guard_metrics
     ]
+    lines += [
+        f"  {one_line(objective.metric)} {per_cent(objective.change)} by itself (above 0 is better), "
+        f"weight {objective.weight:g}"
+        for objective in result.objectives
+        if objective.change is not None
+    ]
     if total := result.evaluations.get("total"):
         failed = result.evaluations.get("failed", 0)
         seconds = result.seconds.get("total")
@@ -58,6 +64,11 @@ def _figures(result: Result) -> list[str]:
             f"  {total} evaluations{f' ({failed} failed)' if failed else ''} on {_count(len(result.per_host), 'host')}"
             + (f" in {seconds / 60:.1f} min" if seconds else "")
         )
+    saved = result.early_stopping
+    if saved and saved.training:
+        lines.append(f"  training ended {saved.evaluations_saved} evaluations early: {one_line(saved.training)}")
+    if saved and saved.ended_early:
+        lines.append(f"  {saved.ended_early} of them ended early, which saved {saved.seconds_saved / 60:.1f} min")
     return lines
 
 

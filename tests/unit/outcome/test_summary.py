@@ -59,3 +59,18 @@ def test_a_study_without_figures_has_a_summary() -> None:
 def test_quotes_what_a_shell_would_split(improved: dict[str, Any]) -> None:
     shown = summary(Result.model_validate(improved), Path("my learned"), "my hosts.yml")
     assert "ansible-playbook 'my learned/apply.yml' -i 'my hosts.yml'" in shown
+
+
+def test_tells_each_objectives_part_and_what_was_saved(improved: dict[str, Any]) -> None:
+    objectives = [
+        {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": -3.5},
+        {"metric": "p99_ms", "direction": "minimise", "weight": 0.5, "change": 40.0},
+    ]
+    stopped = {"training": "the last 20 evaluations brought 0 % more", "evaluations_saved": 35}
+    early = {**stopped, "ended_early": 7, "seconds_saved": 90.0}
+    raw = improved | {"objectives": objectives, "early_stopping": early}
+    text = summary(Result.model_validate(raw), Path("learned"))
+    assert "improved, throughput_mbit and p99_ms +130" in text
+    assert "  p99_ms +40.0 % by itself (above 0 is better), weight 0.5" in text
+    assert "  training ended 35 evaluations early: the last 20 evaluations brought 0 % more" in text
+    assert "  7 of them ended early, which saved 1.5 min" in text
