@@ -46,7 +46,7 @@ def figure(study: Study, measurement: Measurement) -> float | None:
 
 
 def with_all_objectives(study: Study, measurement: Measurement) -> Measurement:
-    """The measurement, or a failed one where no figure can be formed of what the benchmark printed."""
+    """The measurement, or a failed one where no figure can be formed of what was printed, or a guard metric lacks."""
     for objective in study.objectives if measurement.metric is not None else ():
         value = measurement.metrics.get(objective.metric)
         if value is None:
@@ -54,6 +54,13 @@ def with_all_objectives(study: Study, measurement: Measurement) -> Measurement:
             return replace(measurement, metric=None, error=error)
         if not value > 0:
             error = f"the metric {objective.metric} is {value:g}; it must be above 0"
+            return replace(measurement, metric=None, error=error)
+    # What was ended early may not have come to them; nothing is proved by it.
+    for guard in study.guard_metrics if measurement.metric is not None and not measurement.ended_early else ():
+        value = measurement.metrics.get(guard.metric)
+        if value is None or value < 0:
+            wrong = "printed no line" if value is None else f"printed {value:g}, below 0, in the line"
+            error = f"the benchmark {wrong} `{guard.metric}: NUMBER`, which the study's guard_metrics name"
             return replace(measurement, metric=None, error=error)
     return measurement
 
