@@ -31,7 +31,7 @@ from ansible_collections.autotune.kernel.tests.performance.learner.work import R
 
 FOLDER = ROOT / "build/bench-learner"
 # The tables' surfaces are others than those which the learner was developed on.
-DEVELOPMENT, TABLES = 0, 100
+DEVELOPMENT, TABLES = 0, 1000
 RIVALS = ["random", "ppo-plain", "tpe", "cmaes", "gp", "smac-forest"]
 IDEAS = [name for name in searches.OURS if name != report.OWN]
 CELLS = ["32/4", "64/8", "64/8@1", "64/8@10", "200/8", "200/16"]

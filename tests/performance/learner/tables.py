@@ -30,7 +30,7 @@ def difference(ours: Mapping[int, float], other: Mapping[int, float]) -> Differe
         return None
     if np.ptp(gaps) == 0:
         return Difference(float(gaps[0]), float(gaps[0]), float(gaps[0]), len(gaps))
-    found = stats.bootstrap((gaps,), np.median, n_resamples=9999, rng=1, method="percentile").confidence_interval
+    found = stats.bootstrap((gaps,), np.median, n_resamples=4999, rng=1, method="percentile").confidence_interval
     return Difference(float(np.median(gaps)), float(found.low), float(found.high), len(gaps))
 
 

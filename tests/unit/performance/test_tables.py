@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ansible_collections.autotune.kernel.tests.performance.learner import report, tables
 from ansible_collections.autotune.kernel.tests.performance.learner.work import append, read
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SHARES = st.dictionaries(st.integers(0, 30), st.floats(-1, 1), min_size=5, max_size=30)
@@ -37,6 +37,7 @@ def test_says_nothing_about_four_surfaces():
     assert tables.difference(shares, shares) is None
 
 
+@settings(max_examples=15)
 @given(SHARES, st.floats(0.01, 1))
 def test_the_interval_holds_the_median_and_turns_with_the_sides(shares, gap):
     better = {surface: share + gap * (surface + 1) for surface, share in shares.items()}
