@@ -47,6 +47,7 @@ STUDY = {
     "reward_metric": "throughput",
     "benchmark_command": "python3 sensor.py",
     "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 90, "max": 110}],
+    "algorithm": "random",
     "baseline_evaluations": 2,
     "training_config": {"total_timesteps": 2, "benchmark_timeout": 5},
     "verification": {"pairs": 4, "candidates": 1},

@@ -109,7 +109,7 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
             "state_space": [{"metric": "cpu_usage"}, {"metric": "memory_used_percent"}],
             "algorithm": "random",  # no test of the learner: that one takes seconds to start
             "baseline_evaluations": 2,
-            "training_config": {"total_timesteps": 4, "benchmark_timeout": 5},
+            "training_config": {"total_timesteps": 5, "benchmark_timeout": 5},
             "verification": {"pairs": 4, "candidates": 1},
         }
         (tmp_path / "sensor.py").write_text(script)

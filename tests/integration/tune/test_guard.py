@@ -209,7 +209,7 @@ time.sleep(30 if value > 90 else 0.1)
 print("throughput:", 100 + value)
 """
     guard = {"health_command": "sh -c 'if test -e ill; then rm ill; echo no answer >&2; exit 1; fi'"}
-    space = [{"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 120}]
+    space = [{"param": "net.ipv4.tcp_fin_timeout", "min": 60, "max": 120}]  # most of what is drawn is well, and better
     study = write_study(
         script,
         action_space=space,

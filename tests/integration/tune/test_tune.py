@@ -112,5 +112,5 @@ def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study
 
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "improved"
-    assert run.result["evaluations"]["train"] == 4
+    assert run.result["evaluations"]["train"] == 5
     assert own.read_text() == before

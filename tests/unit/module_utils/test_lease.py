@@ -308,6 +308,11 @@ def test_without_journal_or_watchdog_nothing_is_written(
     assert _journal.read() is None
 
 
+def test_its_time_is_that_since_the_boot_which_nobody_can_set() -> None:
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    assert 0 <= _journal.now() - uptime < 60
+
+
 def test_a_lease_of_an_earlier_boot_is_none(kernel: Any) -> None:
     _lease.lend(VALUES, "anna", 60)
     kernel.put("kernel.random.boot_id", "another")
