@@ -165,7 +165,7 @@ def evidence(data: StudyData) -> Picture:
 
 def _pair(pair: dict[str, Any], change: float) -> str:
     return (
-        f"{plain(pair['host'], 40)}, pair {pair['pair']}, {pair['first']} first<br>"
+        f"{plain(pair['host'], 40)}, pair {number(pair['pair'])}, {plain(pair['first'], 20)} first<br>"
         f"{number(pair['baseline'])} to {number(pair['candidate'])}, {per_cent(change)}"
     )
 

@@ -61,7 +61,7 @@ def parameters(data: StudyData) -> Picture:
             for e in points
         ]
         own = [(plain(x, 24) if isinstance(x, str) else x, y, text) for x, y, text in own if x is not None]
-        traces.append(marks(a.label, own, BLUE, "circle", **where))
+        traces.append(marks(plain(a.label, 40), own, BLUE, "circle", **where))
         traces[-1]["marker"] |= {"size": 5, "opacity": 0.6}
         if (x := a.value(top.asked)) is not None:
             best = (

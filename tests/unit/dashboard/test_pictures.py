@@ -1,0 +1,220 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.dashboard.drawing import LIMIT, Picture, plain, rolling_mean, thin
+from ansible_collections.autotune.kernel.dashboard.pictures import PICTURES
+from ansible_collections.autotune.kernel.dashboard.queries import Evaluation, Host, StudyData
+from hypothesis import given
+from hypothesis import strategies as st
+
+SPACE = [
+    {"param": "vm.swappiness", "min": 0, "max": 100},
+    {"param": "net.core.somaxconn", "min": 128, "max": 65535, "log": True},
+    {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
+]
+OWN = {"vm.swappiness": "60", "net.core.somaxconn": "4096", "net.ipv4.tcp_congestion_control": "reno"}
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def evaluation(number: int, phase: str = "train", host: str = "a", **changes: Any) -> Evaluation:
+    known: dict[str, Any] = {
+        "pair": None,
+        "metric": 100.0,
+        "performance": 0.0,
+        "stability": 0.9,
+        "reward": 0.5,
+        "error": None,
+        "finished": AT,
+        "asked": OWN,
+    }
+    return Evaluation(id=number, number=number, phase=phase, host=host, **{**known, **changes})
+
+
+def failed(number: int) -> Evaluation:
+    return evaluation(number, metric=None, performance=None, stability=None, reward=-2.0, error="out of memory")
+
+
+def candidate(number: int, swappiness: int, control: str = "reno", performance: float = 0.0) -> Evaluation:
+    asked = {**OWN, "vm.swappiness": swappiness, "net.ipv4.tcp_congestion_control": control}
+    return evaluation(number, asked=asked, performance=performance)
+
+
+def data(*evaluations: Evaluation, result: dict[str, Any] | None = None) -> StudyData:
+    study = {"study": {"action_space": SPACE, "training_config": {"max_steps_per_episode": 4}}, "metric": "speed"}
+    hosts = [Host(name, None, None, None, 0, 0, None) for name in dict.fromkeys(e.host for e in evaluations)]
+    return StudyData(study, hosts, evaluations, (), result)
+
+
+def trace(picture: Picture, name: str) -> dict[str, Any]:
+    (found,) = [one for one in picture.figure["data"] if one["name"] == name]
+    return found
+
+
+def texts(entry: Any) -> list[str]:
+    if isinstance(entry, dict):
+        return [text for value in entry.values() for text in texts(value)]
+    if isinstance(entry, list | tuple):
+        return [text for value in entry for text in texts(value)]
+    return [entry] if isinstance(entry, str) else []
+
+
+points = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400)
+
+
+@given(points, st.integers(4, 60), st.sets(st.integers(0, 399), max_size=3))
+def test_thinning_keeps_the_last_the_extremes_and_what_must_stay(
+    heights: Sequence[float], limit: int, keep: set[int]
+) -> None:
+    given_points = [(float(x), y, "") for x, y in enumerate(heights)]
+    kept = thin(given_points, limit, keep=keep)
+    assert len(kept) <= limit
+    assert kept == sorted(set(kept) & set(given_points))
+    assert kept[-1] == given_points[-1]
+    if limit >= len(keep) + 4:
+        assert {x for x, dummy, dummy_text in kept} >= {float(x) for x in keep if x < len(heights)}
+        assert max(y for dummy, y, dummy_text in kept) == max(heights)
+        assert min(y for dummy, y, dummy_text in kept) == min(heights)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=50), st.integers(1, 60))
+def test_the_smoothed_line_is_the_mean_of_the_last(values: list[float], window: int) -> None:
+    for end, mean in enumerate(rolling_mean(values, window), 1):
+        own = values[max(0, end - window) : end]
+        assert mean == pytest.approx(sum(own) / len(own), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_without_data_a_picture_says_what_is_missing(name: str) -> None:
+    picture = PICTURES[name](data())
+    assert picture.figure["data"] == []
+    assert len(picture.summary) > 20
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_only_what_is_drawn_as_svg_is_used_and_at_most_2000_points_a_series(name: str) -> None:
+    generator = random.Random(1)
+    many = [evaluation(n, "baseline", host=f"h{n}") for n in range(1, 51)]
+    many += [
+        candidate(n, generator.randrange(101), generator.choice(["reno", "bbr"]), generator.gauss(0, 0.2))
+        if n % 20
+        else failed(n)
+        for n in range(51, 9001)
+    ]
+    many += [evaluation(n, "control", host=f"h{n % 50 + 1}") for n in range(9001, 12_001)]
+    pairs = [{"host": "a", "pair": n, "first": "baseline", "baseline": 99.0, "candidate": 101.0} for n in range(3000)]
+    result = {"evidence": pairs, "interval": [1.0, 3.0], "improvement": 2.0, "metric": "speed"}
+    picture = PICTURES[name](data(*many, result=result))
+    assert {one["type"] for one in picture.figure["data"]} <= {"scatter", "bar", "box"}
+    for one in picture.figure["data"]:
+        assert len([y for y in one["y"] if y is not None]) <= LIMIT
+    assert 0 < picture.shown <= picture.total
+    json.dumps(picture.figure, allow_nan=False)
+
+
+def test_the_curve_keeps_the_best_and_every_failure() -> None:
+    many = [candidate(n, 50, performance=0.9 if n == 4321 else 0.1 * math.sin(n)) for n in range(1, 8001)]
+    many += [failed(n) for n in range(8001, 8051)]
+    picture = PICTURES["learning_curve"](data(*many))
+    assert 4321 in trace(picture, "train")["x"]
+    assert trace(picture, "failed")["x"] == list(range(8001, 8051))
+    best = trace(picture, "best so far")
+    assert best["x"][-2:] == [4321, 8000]
+    assert best["y"][-1] == pytest.approx(math.expm1(0.9) * 100)
+    assert picture.total == 8050
+    assert 1900 < picture.shown <= LIMIT + 50
+    assert "number 4321" in picture.summary
+
+
+def test_a_failed_evaluation_has_a_mark_of_its_own() -> None:
+    for name in ("learning_curve", "stability"):
+        picture = PICTURES[name](data(candidate(1, 10, performance=0.2), failed(2), candidate(3, 20)))
+        marks = {one["name"]: one["marker"]["symbol"] for one in picture.figure["data"] if one.get("meta") == "points"}
+        assert marks["failed"] != marks["train"]
+        assert "1 failed" in picture.summary
+
+
+def test_the_front_holds_what_nothing_beats_in_both() -> None:
+    placed = [(0.9, 0.1), (0.8, 0.3), (0.7, 0.2), (0.95, 0.05), (0.5, 0.4)]
+    many = [evaluation(n, stability=s, performance=p) for n, (s, p) in enumerate(placed, 1)]
+    assert trace(PICTURES["stability"](data(*many)), "unbeaten in both")["x"] == [0.95, 0.9, 0.8, 0.5]
+
+
+def test_an_episode_is_told_by_its_mean() -> None:
+    rewards = [0.0, 1.0, 0.0, 1.0, 3.0, 3.0]
+    picture = PICTURES["episodes"](data(*(evaluation(n, reward=r) for n, r in enumerate(rewards, 1))))
+    assert trace(picture, "mean reward")["y"] == [0.5, 3.0]
+    assert "2 of 4" in picture.summary
+
+
+def test_importance_finds_the_parameter_that_matters_also_where_the_middle_is_best() -> None:
+    generator = random.Random(3)
+    many = []
+    for n in range(1, 201):
+        swappiness, control = generator.randrange(101), generator.choice(["reno", "bbr"])
+        performance = -abs(swappiness - 50) / 50 + generator.gauss(0, 0.05)
+        many.append(candidate(n, swappiness, control, performance))
+    bar = trace(PICTURES["importance"](data(*many)), "importance")
+    shares = dict(zip(bar["y"], bar["x"], strict=True))
+    assert shares["vm.swappiness"] > 50
+    assert shares["net.ipv4.tcp_congestion_control"] < 5
+
+
+def test_importance_of_noise_is_none_and_of_few_evaluations_not_told() -> None:
+    generator = random.Random(4)
+    many = [candidate(n, generator.randrange(101), performance=generator.gauss(0, 1)) for n in range(1, 101)]
+    assert max(trace(PICTURES["importance"](data(*many)), "importance")["x"]) < 8
+    assert PICTURES["importance"](data(*many[:19])).figure["data"] == []
+
+
+def test_drift_is_told_against_each_hosts_first_baseline() -> None:
+    rows = [evaluation(1, "baseline", metric=100.0), evaluation(2, "baseline", host="b", metric=50.0)]
+    rows += [evaluation(3, "control", metric=110.0), evaluation(4, "control", host="b", metric=49.0)]
+    picture = PICTURES["drift"](data(*rows))
+    assert trace(picture, "a")["y"] == pytest.approx([0.0, 10.0])
+    assert trace(picture, "b")["y"] == pytest.approx([0.0, -2.0])
+    assert "is a, at +10.0" in picture.summary
+
+
+def test_a_smaller_metric_is_better_where_the_study_minimises() -> None:
+    pair = {"host": "a", "pair": 1, "first": "baseline", "baseline": 100.0, "candidate": 50.0}
+    result = {"evidence": [pair], "direction": "minimise", "metric": "latency"}
+    picture = PICTURES["evidence"](data(evaluation(1), result=result))
+    assert picture.figure["data"][0]["y"] == [pytest.approx(100.0)]
+    assert "better in 1 of 1 pair" in picture.summary
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_foreign_text_is_never_markup(name: str) -> None:
+    bad = "<b>x</b>"
+    rows = [replace_host(evaluation(1, "baseline"), bad), replace_host(evaluation(2, "control"), bad)]
+    rows += [replace_host(candidate(n, n * 3, "bbr<b>", n / 100), bad) for n in range(3, 30)]
+    rows.append(replace_host(failed(30), bad)._replace(error=bad))
+    result = {"evidence": [{"host": bad, "pair": 1, "first": bad, "baseline": 9.0, "candidate": 10.0}], "metric": bad}
+    study = data(*rows, result=result)
+    space = [{"param": f"net.{bad}", "min": 1, "max": 9}, {**SPACE[2], "choices": ["bbr<b>", "reno"]}, SPACE[0]]
+    study = replace(study, study={**study.study, "study": {"action_space": space}})
+    assert not [
+        text
+        for text in texts(PICTURES[name](study).figure)
+        if "<" in text.replace("<br>", "").replace("<extra></extra>", "")
+    ]
+
+
+def replace_host(row: Evaluation, host: str) -> Evaluation:
+    return row._replace(host=host)
+
+
+def test_plain_text_is_cut_and_in_one_line() -> None:
+    assert plain("a\nb & c") == "a b &amp; c"
+    assert len(plain("x" * 500)) == 80
