@@ -52,11 +52,11 @@ class Part(NamedTuple):
 PARTS = [
     Part("32/4", [report.OWN, *RIVALS], 10),
     Part("64/8", [report.OWN, *RIVALS], 10),
-    Part("200/8", [report.OWN, *(name for name in RIVALS if name != "gp")], 5),
+    Part("200/8", [report.OWN, *RIVALS], 5),
     Part("64/8", IDEAS, 5),
     *(Part(cell, [report.OWN], 5) for cell in (*COLD, WARM)),
-    *(Part(cell, [report.OWN, "without policy", "gp", "tpe", "random"], 0) for cell in FLEETS),
-    *(Part(cell, [report.OWN, *RIVALS], 0) for cell in ("64/8@1", "64/8@10", "200/8", "200/16")),
+    *(Part(cell, [report.OWN, "without policy", "gp", "tpe", "random"], 5) for cell in FLEETS),
+    *(Part(cell, [report.OWN, *RIVALS], 0) for cell in ("64/8@1", "64/8@10", "200/16")),
     Part("200/8", IDEAS, 0),
 ]
 

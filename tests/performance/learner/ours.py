@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
@@ -60,5 +60,5 @@ class Fleet:
 
 OURS: dict[str, Callable[[Bench, int, int], None]] = {
     "ppo": partial(search, ideas=Ideas()),
-    **{f"without {idea.name}": partial(search, ideas=Ideas(**{idea.name: False})) for idea in fields(Ideas)},
+    **{f"without {idea.name}": partial(search, ideas=replace(Ideas(), **{idea.name: False})) for idea in fields(Ideas)},
 }
