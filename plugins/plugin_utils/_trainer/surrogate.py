@@ -15,8 +15,9 @@ from scipy import special
 from sklearn.ensemble import ExtraTreesClassifier
 
 from .._study.space import SearchSpace
+from .ensemble import Ensemble
 from .evaluation import Evaluation
-from .gaussian_process import GaussianProcess, Numbers
+from .gaussian_process import Numbers
 from .ideas import Ideas
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ class Features:
 
 
 class Surrogate:
-    """A Gaussian process for the reward, and trees for where evaluations fail.
+    """Gaussian processes for the reward, and trees for where evaluations fail.
 
-    Failures say nothing of how good a candidate would be, and cliffs are sharp: so they do not go into the process,
+    Failures say nothing of how good a candidate would be, and cliffs are sharp: so they do not go into the processes,
     which would smooth them over their neighbourhood, but into trees, which cut.
     """
 
     def __init__(self, features: int, seed: int, ideas: Ideas) -> None:
-        self.process = GaussianProcess(features, effects=ideas.effects)
+        self._processes = Ensemble(features, (True, False) if ideas.effects else (False,))
         self._seed, self._ideas = seed, ideas
         self._forest: ExtraTreesClassifier | None = None
         self._failed = self.grown = 0  # of the data when the trees grew
@@ -74,16 +75,13 @@ class Surrogate:
     def fit(self, features: Numbers, rewards: Numbers) -> None:
         """rewards are NaN where the evaluation failed; at least two are not."""
         known = _kept(rewards)
-        self.process.fit(features[known], self._values(rewards[known]))
+        self._processes.fit(features[known], self._values(rewards[known]))
 
     def condition(self, features: Numbers, rewards: Numbers, pending: Numbers) -> None:
         """The same data or more, hyperparameters as they are; what is pending is taken to come out as expected."""
         kept = _kept(rewards)
         known, values = features[kept], self._values(rewards[kept])
-        self.process.condition(known, values)
-        if len(pending):
-            expected, dummy = self.process.predict(pending)
-            self.process.condition(np.concatenate([known, pending]), np.concatenate([values, expected]))
+        self._processes.condition(known, values, pending)
         self._grow(features, ~np.isnan(rewards))
 
     def _grow(self, features: Numbers, worked: NDArray[np.bool_]) -> None:
@@ -97,19 +95,14 @@ class Surrogate:
 
     @property
     def spread(self) -> float:
-        """Of the rewards, as the process sees them: the unit in which differences are large or small."""
-        return self.process.spread
+        return self._processes.spread
 
     def expect(self, features: Numbers) -> Expectation:
-        mean, std = self.process.predict(features)
+        mean, std = self._processes.predict(features)
         return Expectation(mean, std, self._works(features))
 
     def quality(self) -> float:
-        """The correlation of what was measured with what would have been predicted without it: 1 is perfect."""
-        left_out, values = self.process.left_out(), self.process.values
-        if np.ptp(values) == 0 or np.ptp(left_out) == 0:
-            return 0.0
-        return float(np.corrcoef(left_out, values)[0, 1])
+        return self._processes.quality()
 
     def _works(self, features: Numbers) -> Numbers:
         if self._forest is None:
@@ -125,12 +118,12 @@ class Surrogate:
         return compressed(rewards) if self._ideas.compression else rewards
 
     def tensors(self) -> dict[str, Tensor]:
-        return {_PREFIX + name: value for name, value in self.process.hyperparameters.items()}
+        return {_PREFIX + name: value for name, value in self._processes.tensors().items()}
 
     def restore(self, tensors: dict[str, Tensor], features: Numbers, rewards: Numbers) -> None:
         """features, rewards: the first `grown` of the data, from which the trees are to grow again."""
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
-        self.process.restore(own)
+        self._processes.restore(own)
         self._grow(features, ~np.isnan(rewards))
 
 
@@ -153,10 +146,10 @@ def expected_rewards(space: SearchSpace, worked: Sequence[Evaluation], wanted: S
     features, chosen = Features(space), worked
     if len(worked) > MOST:
         chosen = sorted(worked, key=lambda evaluation: evaluation.score.reward, reverse=True)[:MOST]
-    process = GaussianProcess(features.size)
+    processes = Ensemble(features.size)
     points = np.array([place_of(space, evaluation) for evaluation in chosen])
-    process.fit(features(points), compressed(np.array([evaluation.score.reward for evaluation in chosen])))
-    means, dummy = process.predict(features(np.array([place_of(space, evaluation) for evaluation in wanted])))
+    processes.fit(features(points), compressed(np.array([evaluation.score.reward for evaluation in chosen])))
+    means, dummy = processes.predict(features(np.array([place_of(space, evaluation) for evaluation in wanted])))
     return [float(mean) for mean in means]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Caution
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.caution import Cautiously, TrustRegion
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
     Evaluation,
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 Surface = Callable[[np.ndarray], float | None]
 OWN = {"vm.swappiness": "60", "vm.dirty_ratio": "20", "vm.dirty_background_ratio": "10", "vm.page-cluster": "3"}
+FAST = TrainingConfig(n_steps=16, n_epochs=1)
 SPACE = [
     {"param": "vm.swappiness", "min": 0, "max": 200},
     {"param": "vm.dirty_ratio", "min": 1, "max": 90, "log": True},
@@ -71,7 +72,12 @@ class Explored:
             return found
 
         search(
-            self.space, Cautiously(self.region, OneByOne(evaluate), lambda: together), budget=budget, seed=1, own=OWN
+            self.space,
+            Cautiously(self.region, OneByOne(evaluate), lambda: together),
+            budget=budget,
+            seed=1,
+            own=OWN,
+            config=FAST,
         )
 
     @property
@@ -115,7 +121,7 @@ def test_on_a_narrow_ridge_it_rarely_falls_where_a_free_search_does_all_the_time
         fallen += sum(each.score.performance is None for each in found)
         return found
 
-    search(study.space, evaluate, budget=60, seed=1)
+    search(study.space, evaluate, budget=60, seed=1, config=FAST)
     assert fallen > 50
     assert explored.failures < 20
 

@@ -111,7 +111,7 @@ def test_one_policy_serves_hosts_that_differ(study: Study) -> None:
     """What is best on the small host is worst on the large one: the policy has to look at which it is."""
     environment, dummy, starts = new_environment(study, slots=256)
     policy = Policy(environment, TrainingConfig(), seed=1)
-    policy.imagine(60 * 256, seed=1)
+    policy.imagine(20 * 256, seed=1)
     small, large = (policy.propose(np.tile(start, (200, 1)), seed=2)[:, 0].mean() for start in starts)
     assert small < 0.35
     assert large > 0.65
