@@ -98,7 +98,11 @@ def evidence(data: StudyData) -> Picture:
     traces: list[dict[str, Any]] = []
     hosts = list(dict.fromkeys(pair["host"] for pair in pairs))
     many = len(hosts) > len(SERIES)
-    changes = [((pair["candidate"] / pair["baseline"]) ** sign - 1) * 100 for pair in pairs]
+    # Where a study has several objectives, the pair itself says what it comes to.
+    changes = [
+        ((pair["candidate"] / pair["baseline"]) ** sign - 1) * 100 if pair.get("change") is None else pair["change"]
+        for pair in pairs
+    ]
     shown = set(evenly(range(len(pairs)), 2000))
     for place, host in enumerate(hosts if not many else [None]):
         colour, symbol, dummy = SERIES[place] if not many else SERIES[0]

@@ -66,7 +66,7 @@ def evidence(result: Mapping[str, Any]) -> dict[str, Any] | None:
     first = sum(pair.get("first") == "baseline" for pair in pairs)
     return {
         "pairs": pairs,
-        "better": sum(sign * (pair["candidate"] - pair["baseline"]) > 0 for pair in pairs),
+        "better": sum((pair.get("change") or sign * (pair["candidate"] - pair["baseline"])) > 0 for pair in pairs),
         "baseline_first": first,
         "arms": {name: _arm(metrics) for name, metrics in arms.items()},
         "significant": result.get("verdict") == "improved",
