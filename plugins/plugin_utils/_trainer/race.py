@@ -145,7 +145,9 @@ def _unstable(runner: _Runner, noise: float, freedom: int) -> bool:
     if len(means) < 2 or freedom < 1:
         return False
     factors = [math.exp(mean) for mean in means]
-    by_noise = noise / math.sqrt(runner.runs_on_a_host) * stats.studentized_range.isf(_ERROR, len(means), freedom)
+    # As many differences as there are two hosts among these, either of which may be the larger.
+    limit = float(stats.t.isf(_ERROR / (len(means) * (len(means) - 1)), freedom))
+    by_noise = limit * noise * math.sqrt(2 / runner.runs_on_a_host)
     return (max(factors) - min(factors)) / fmean(factors) >= _UNSTABLE and max(means) - min(means) > by_noise
 
 

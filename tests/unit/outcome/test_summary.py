@@ -39,7 +39,7 @@ def test_an_improvement_says_what_where_and_what_next(improved: dict[str, Any]) 
     [
         ("no_improvement", "keep the values the hosts have"),
         ("failed", "nothing was learned"),
-        ("stopped", "nothing was proved"),
+        ("stopped", "stopped before the end"),
     ],
 )
 def test_another_verdict_offers_nothing_to_apply(improved: dict[str, Any], verdict: str, words: str) -> None:

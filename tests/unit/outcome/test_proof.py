@@ -1,0 +1,126 @@
+"""What is shown of the proof: race, looks, guard metrics, and what each parameter contributes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import carry_out, plan
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
+
+PROVED = {
+    "improved": True,
+    "reason": "better in 4 of 4 pairs",
+    "improvement": 131.0,
+    "interval": [110.0, 152.0],
+    "p_value": 0.001,
+    "evidence": [],
+    "looks": [],
+}
+
+
+@pytest.fixture
+def ablated(improved: dict[str, Any]) -> dict[str, Any]:
+    """An improvement from which vm.swappiness was left out, and vm.page-cluster had not changed."""
+    del improved["best_config"]["vm.swappiness"]
+    bbr = {"param": "net.ipv4.tcp_congestion_control", "share": 80.1, "interval": [70.0, 90.0]}
+    improved["parameters"] = [{**improved["parameters"][0], "share": 80.1, "interval": [70.0, 90.0]}]
+    return {
+        **improved,
+        "looks": [
+            {"pairs": 4, "gain": 129.0, "interval": [60.0, 210.0], "score": 3.5, "proved_at": 2.96, "hopeless_at": 0.1}
+        ],
+        "guard_metrics": [
+            {
+                "metric": "p99<ms>",
+                "direction": "minimise",
+                "may_worsen": 2.0,
+                "change": 0.5,
+                "interval": [-0.5, 1.5],
+                "holds": True,
+            }
+        ],
+        "race": [
+            {"values": {"vm.swappiness": 10}, "worth": 99.0, "by_host": {"h1": 99.0, "h2": 120.0}, "evaluations": 6},
+            {"values": {"vm.swappiness": 20}, "worth": 9.0, "by_host": {"h1": 9.0}, "evaluations": 4, "left_after": 2},
+            {"values": {"vm.swappiness": 30}, "worth": None, "by_host": {}, "evaluations": 0, "failed": True},
+        ],
+        "ablation": {
+            "reason": "2 of 3 changes bring what all of them do",
+            "shares": [
+                {**bbr, "fate": "kept"},
+                {"param": "net.ipv4.tcp_rmem", "share": 30.0, "interval": [20.0, 41.0], "fate": "kept"},
+                {"param": "vm.swappiness", "share": 0.4, "interval": [-9.0, 9.5], "fate": "dropped"},
+                {"param": "vm.page-cluster", "fate": "unchanged"},
+            ],
+            "swaps": [{"host": "h1", "pair": 1, "these": ["vm.swappiness"], "others": [], "change": 0.1}],
+            "all_values": PROVED,
+            "fewer_values": PROVED,
+        },
+    }
+
+
+def files_of(folder: Path, raw: dict[str, Any]) -> dict[str, str]:
+    (folder / "result.json").write_text(json.dumps(raw), encoding="utf-8")
+    carry_out(plan(folder))
+    return {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_role_has_what_is_needed_and_says_why(tmp_path: Path, ablated: dict[str, Any]) -> None:
+    files = files_of(tmp_path, ablated)
+    defaults = (tmp_path / "roles/wan_transfer/defaults/main.yml").read_text()
+    assert set(yaml.safe_load(defaults)["wan_transfer_values"]) == {
+        "net.ipv4.tcp_congestion_control",
+        "net.ipv4.tcp_rmem",
+    }
+    assert "from reno to bbr, contributes +80.1 % (+70.0 % to +90.0 %)" in defaults
+    readme = files["README.md"]
+    assert "| `net.ipv4.tcp_congestion_control` | reno | bbr | +80.1 % (+70.0 % to +90.0 %) | How TCP paces |" in readme
+    assert "Left out, for without them the gain was the same: vm.swappiness." in readme
+    assert "Left out, for every host had that value anyway: vm.page-cluster." in readme
+    assert "p99\\<ms\\> changed by +0.5 %" in readme
+
+
+def test_the_report_shows_shares_guards_race_and_looks(tmp_path: Path, ablated: dict[str, Any]) -> None:
+    report = files_of(tmp_path, ablated)["report.html"]
+    for words in (
+        "What each parameter contributes",
+        "2 of 3 changes bring what all of them do.",
+        "left as the hosts have them: vm.swappiness.",
+        "vm.swappiness, dropped</text>",
+        "p99&lt;ms&gt; (minimise)",
+        "behind after round 2",
+        "failed",
+        "<h2>Looks</h2>",
+        "2.96",
+    ):
+        assert words in report, words
+    assert "<script" not in report
+
+
+def test_shares_are_drawn_in_their_order_on_one_scale(tmp_path: Path, ablated: dict[str, Any]) -> None:
+    report = files_of(tmp_path, ablated)["report.html"]
+    drawn = [line for line in report.splitlines() if line.startswith("<g><title>") and "<text" in line]
+    assert [line.split("<title>")[1].split(":")[0] for line in drawn] == [
+        "net.ipv4.tcp_congestion_control",
+        "net.ipv4.tcp_rmem",
+        "vm.swappiness",
+    ]
+    places = [float(line.split('cx="')[1].split('"')[0]) for line in drawn]
+    assert places == sorted(places, reverse=True)
+
+
+def test_the_closing_text_says_what_was_left_out(ablated: dict[str, Any]) -> None:
+    text = summary(Result.model_validate(ablated), Path("learned/wan-transfer"))
+    assert "  net.ipv4.tcp_congestion_control  reno     bbr                   +80.1 % (+70.0 % to +90.0 %)" in text
+    assert "  of no measurable use: vm.swappiness\n  as every host had it: vm.page-cluster\n" in text
+    assert "  p99<ms> +0.5 %, may worsen by 2 %: holds\n" in text
+
+
+def test_stopped_after_the_proof_does_not_say_that_nothing_was_proved(ablated: dict[str, Any]) -> None:
+    text = summary(Result.model_validate({**ablated, "verdict": "stopped"}), Path("learned/wan-transfer"))
+    assert "stopped before the end\n" in text

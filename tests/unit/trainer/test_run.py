@@ -1,0 +1,78 @@
+"""What a run makes of the end of its phases; the phases themselves have tests of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import run
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.ablation import Ablation
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Ended
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.verification import Proof
+
+WINNER = {"vm.swappiness": 10, "vm.page-cluster": 0}
+FULL, LESS = Proof(True, "better in 8 of 8 pairs"), Proof(True, "better in 4 of 4 pairs")
+
+
+@pytest.fixture
+def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Conclusion]:
+    """Run the phases with what they come to; an exception is raised instead."""
+
+    def conclude_with(proof: Proof, ablation: Ablation | Ended | None = None) -> Conclusion:
+        def ablate(*dummy: Any, **keywords: Any) -> Ablation:
+            assert ablation is not None, "there was nothing to ablate"
+            if isinstance(ablation, Ended):
+                raise ablation
+            return ablation
+
+        host = SimpleNamespace(baseline_values={"vm.swappiness": "60", "vm.page-cluster": "3"})
+        fleet: Any = SimpleNamespace(
+            hosts={"h1": host}, wait_for_baselines=lambda: None, notify=lambda text: None, measure=lambda jobs: []
+        )
+        entered: list[str] = []
+        record: Any = SimpleNamespace(
+            enter=entered.append, foretell=list, note=lambda text: None, in_hindsight=list, hosts={"h1": host}
+        )
+        memory: Any = SimpleNamespace(past=SimpleNamespace(hosts_in=lambda phase: set()))
+        monkeypatch.setattr(run, "train", lambda *dummy: None)
+        monkeypatch.setattr(run, "recommend", lambda *dummy: [WINNER])
+        monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (WINNER, []))
+        monkeypatch.setattr(run, "prove", lambda *dummy, **keywords: proof)
+        monkeypatch.setattr(run, "ablate", ablate)
+        space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
+        conclusion = run.conduct(new_study(action_space=space), fleet, record, Clock(), memory, 1)
+        assert entered[:4] == ["baseline", "train", "race", "verify"]
+        assert entered[4:] == (["ablate"] if ablation else [])
+        return conclusion
+
+    return conclude_with
+
+
+def test_what_remains_is_the_result_with_its_own_proof(conclude: Callable[..., Conclusion]) -> None:
+    minimal: Mapping[str, Any] = {"vm.swappiness": 10}
+    ablation = Ablation(dict(minimal), LESS, "1 of 2 changes bring what all of them do", [], FULL, again=LESS)
+    found = conclude(FULL, ablation)
+    assert (found.verdict, found.winner, found.proof) == ("improved", minimal, LESS)
+    assert found.reason == "better in 4 of 4 pairs; 1 of 2 changes bring what all of them do"
+
+
+def test_without_a_proof_nothing_is_ablated(conclude: Callable[..., Conclusion]) -> None:
+    found = conclude(Proof(False, "it is noise"))
+    assert (found.verdict, found.reason, found.winner) == ("no_improvement", "it is noise", WINNER)
+
+
+def test_stopped_in_the_ablation_is_stopped_and_says_what_was_proved(conclude: Callable[..., Conclusion]) -> None:
+    found = conclude(FULL, Ended("stopped by SIGINT", stopped=True))
+    assert found.verdict == "stopped"
+    assert found.reason == "stopped by SIGINT; all values together were proved before"
+    assert found.proof is FULL
+
+
+def test_what_was_proved_stands_when_the_hosts_go_away_in_the_ablation(conclude: Callable[..., Conclusion]) -> None:
+    found = conclude(FULL, Ended("h1: lost", stopped=False))
+    assert (found.verdict, found.winner, found.proof) == ("improved", WINNER, FULL)
+    assert found.reason == "better in 8 of 8 pairs; no value could be dropped, for h1: lost"
