@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from flask import Flask, Response, render_template, request
@@ -42,6 +43,8 @@ def create_app(store_url: str, settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.url_map.converters["id"] = _Id
     app.jinja_env.filters.update(FILTERS)
+    # Browsers keep the library for a year: another version has another address.
+    app.jinja_env.globals["plotly_version"] = version("plotly")
     app.jinja_options = {**app.jinja_options, "autoescape": True}
     app.extensions["settings"] = settings
     app.extensions["feeds"] = Feeds(Store(store_url), settings.poll)

@@ -15,7 +15,7 @@ let library;
 /** Plotly, from this server, once something is to be drawn. */
 function load() {
   library ??= new Promise((resolve, reject) => {
-    const script = element("script", "", { src: new URL(`plotly.min.js`, import.meta.url).href });
+    const script = element("script", "", { src: new URL(`plotly.min.js?v=${document.documentElement.dataset.plotly}`, import.meta.url).href });
     script.addEventListener("load", () => resolve(window.Plotly));
     script.addEventListener("error", () => { library = undefined; reject(new Error("Plotly did not load")); });
     document.head.append(script);

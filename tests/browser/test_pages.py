@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.dashboard import words
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -121,6 +122,16 @@ def test_paper_is_light(site: Any, open_page: OpenPage) -> None:
     expect(page.locator("header.head")).to_be_hidden()
     tick = page.locator("figure[data-picture=learning_curve] .xtick text").first
     expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
+
+
+NUMBERS = (None, 0, 7, -2, 0.80191, -22.34, 100.04, 1234.5, 14312, 1e6, 4294967295, 2.6e-6, -0.5, 0.00012, 1e16)
+
+
+def test_scripts_and_server_word_figures_alike(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["fresh"])
+    for name, in_python in (("number", words.number), ("perCent", words.per_cent), ("duration", words.duration)):
+        script = f"async given => given.map((await import('/static/words.js')).{name})"
+        assert page.evaluate(script, NUMBERS) == [in_python(value) for value in NUMBERS], name
 
 
 def test_evaluations_are_sorted_filtered_and_opened(site: Any, open_page: OpenPage) -> None:
