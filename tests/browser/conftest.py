@@ -195,7 +195,7 @@ def begin(store: str, **columns: Any) -> int:
     return study_id
 
 
-def until(page: Page, expression: str, seconds: float = 120) -> None:
+def until(page: Page, expression: str, seconds: float = 240) -> None:
     """Wait until a JavaScript expression is true. Playwright's own way needs eval, which the policy forbids."""
     limit = time.monotonic() + seconds
     while not page.evaluate(expression):

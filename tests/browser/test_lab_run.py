@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from integration.conftest import lab  # noqa: F401
 from integration.tune.conftest import start, untouched, write_study  # noqa: F401
 from playwright.sync_api import Page, expect
@@ -39,6 +40,7 @@ def evaluations(page: Page) -> int:
     return int(page.locator("[data-status=evaluations]").inner_text())
 
 
+@pytest.mark.timeout(600)
 def test_the_curve_grows_and_the_verdict_shows(
     start: Any,  # noqa: F811
     write_study: Any,  # noqa: F811
@@ -46,7 +48,7 @@ def test_the_curve_grows_and_the_verdict_shows(
     serve: Any,
     open_page: OpenPage,
 ) -> None:
-    study = write_study(training_config={"total_timesteps": 12, "benchmark_timeout": 5})
+    study = write_study(training_config={"total_timesteps": 24, "benchmark_timeout": 5})
     run = start(study)
     page = follow(run, serve, open_page)
     expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
@@ -54,6 +56,7 @@ def test_the_curve_grows_and_the_verdict_shows(
     page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} >= 2")
     before, drawn = evaluations(page), page.evaluate(POINTS)
+    assert run.process.poll() is None, "the run was over before anything was drawn"
     page.reload()
     assert evaluations(page) >= before
     page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
@@ -70,6 +73,7 @@ def test_the_curve_grows_and_the_verdict_shows(
     assert evaluations(page) == run.result["evaluations"]["total"] == len(run.evaluations)
 
 
+@pytest.mark.timeout(600)
 def test_stopping_gives_the_hosts_their_values_back(
     start: Any,  # noqa: F811
     write_study: Any,  # noqa: F811
