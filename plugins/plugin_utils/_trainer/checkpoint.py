@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from .snapshot import Snapshot
 
@@ -50,6 +49,8 @@ class Checkpoints:
 
     def write(self, snapshot: Snapshot) -> None:
         """Keep a snapshot, and the two before it. Raises OSError, and then the ones before are as they were."""
+        from safetensors.torch import save  # torch comes with it, and not every algorithm needs that
+
         tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in snapshot.tensors.items()}
         contents = {
             "tensors.safetensors": save(tensors),
@@ -94,6 +95,8 @@ class Checkpoints:
         return sorted((path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), key=_age, reverse=True)
 
     def _read(self, path: Path) -> Snapshot:
+        from safetensors.torch import load
+
         expected = path.name.partition("-")[2]
         try:
             digests = self._manifest(_content(path / "manifest.json", expected))["files"]

@@ -81,7 +81,11 @@ class Fleet:
         """
         tickets = self.hand_out(jobs)
         self._wait_until(lambda: all(ticket.evaluation for ticket in tickets))
-        return [ticket.evaluation for ticket in tickets if ticket.evaluation]
+        evaluations = [ticket.evaluation for ticket in tickets if ticket.evaluation]
+        if not all(evaluation.took_place for evaluation in evaluations):
+            with self._changed:
+                self._raise_if_ended()  # a last host that goes takes its jobs with it, and there is nothing to judge by
+        return evaluations
 
     def hand_out(self, jobs: Sequence[Job]) -> list[Ticket]:
         """The same without waiting: the tickets will have their evaluations."""

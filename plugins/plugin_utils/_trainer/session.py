@@ -88,7 +88,8 @@ def hold(folder: Path, server: socket.socket) -> None:
         on_ending=record.on_ending,
         past=past,
     )
-    for note in beginning.notes:
+    away = [f"{name} is not in this run; its evaluations stay" for name in past.hosts if name not in config.hosts]
+    for note in [*beginning.notes, *away]:
         fleet.notify(note)
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)

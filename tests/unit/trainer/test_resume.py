@@ -119,7 +119,7 @@ def run(config: dict[str, Any], tmp_path: Path) -> Iterator[Run]:
         folder.mkdir()
         own = config | changes
         (folder / "trainer.json").write_text(json.dumps(own))
-        seen = {host.name: measured_on(own["store"], host.name) for host in hosts}
+        seen = {host.name: measured_on(own["store"], host.name) if own.get("resume") else Counter() for host in hosts}
         held = pool.submit(hold, folder, listen(folder))
         works = [pool.submit(host.work, connect(folder), seen[host.name]) for host in hosts]
         held.result(PATIENCE)
@@ -164,7 +164,7 @@ def cut_off(url: str, after: int, output: Path) -> None:
         connection.execute(text("DELETE FROM evaluations WHERE number > :after"), {"after": after})
         connection.execute(text("UPDATE studies SET verdict = NULL, result = NULL, reason = NULL, finished = NULL"))
     engine.dispose()
-    for path in (output / "checkpoints" / "1").iterdir():
+    for path in (output / "checkpoints" / "1").glob("*"):
         if int(path.name.partition("-")[0]) > sum(row[1] == "train" for row in rows(url)):
             shutil.rmtree(path)
 
@@ -182,12 +182,13 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, 
     assert {"baseline", "train", "control", "race", "verify"} <= set(phases)
     moments = {0, 1, len(expected) - 1, phases.index("race"), phases.index("verify") + 3}
     moments |= {random.randrange(len(expected)) for dummy in range(2)}
-    shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-whole"))
+    kept = tmp_path / "whole"
+    shutil.copytree(config["output"], kept)
+    shutil.copy(tmp_path / "store.sqlite", kept)
     for moment in sorted(moments):
-        kept = tmp_path.with_name(f"{tmp_path.name}-whole")
         shutil.rmtree(config["output"])
-        shutil.copytree(kept / "learned" / "small", config["output"])
-        shutil.copy(kept / "store.sqlite", tmp_path / "store.sqlite")
+        shutil.copytree(kept, config["output"])
+        shutil.copy(kept / "store.sqlite", tmp_path)
         cut_off(config["store"], moment, Path(config["output"]))
         host = Host()
 
@@ -197,7 +198,6 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, 
         assert compared(again) == compared(whole), f"after {moment} evaluations"
         assert len(host.jobs) == len(expected) - moment
         assert host.notices[0] == f"study 1 goes on: {moment} evaluations are known, the seed is 7"
-    shutil.rmtree(tmp_path.with_name(f"{tmp_path.name}-whole"))
 
 
 def test_stopped_it_goes_on_as_often_as_it_takes(run: Run, config: dict[str, Any]) -> None:
