@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
@@ -21,8 +22,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluatio
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.reward import score
 
-from .shapes import Random
-from .surfaces import Surface, draw, settle
+from .shapes import Numbers, Random
+from .surfaces import Surface, climb, draw, settle
 
 BASELINE = 100.0
 
@@ -62,29 +63,61 @@ def alike(surface: Surface) -> list[Host]:
     return [Host("bench1", {0.0: surface}, kind=0.0)]
 
 
+@dataclass(frozen=True)
+class Together:
+    """All hosts under all their loads as one: the mean of their performances; what fails on one fails."""
+
+    space: SearchSpace
+    bound: tuple[int, int] | None
+    surfaces: Sequence[Surface]
+
+    def at(self, points: Numbers) -> Numbers:
+        found: Numbers = np.mean([surface.at(points) for surface in self.surfaces], axis=0)
+        return found
+
+    @cached_property
+    def optimum(self) -> float:
+        """Of the best compromise."""
+        return float(self.at(climb(self, np.random.default_rng(0), starts=8, samples=5000)[None, :])[0])
+
+    def share(self, values: Candidate | None) -> float:
+        if values is None:
+            return 0.0
+        return max(float(self.at(self.space.encode(values)[None, :])[0]) / self.optimum, -1.0)
+
+
+def together(hosts: Sequence[Host]) -> Together:
+    surfaces = [surface for host in hosts for surface in host.surfaces.values()]
+    return Together(surfaces[0].space, surfaces[0].bound, surfaces)
+
+
 def fleet(seed: int, parameters: int, *, hosts: int = 4, loads: Sequence[float] = (0.0,)) -> list[Host]:
     """Hosts that differ, from small to large (`kind` -0.5 to 0.5), under loads of -0.5 to 0.5.
 
     What is best moves along every axis with the kind and with the load, by up to half of the range from one end to the
-    other; choices may be exchanged. The default is the same everywhere, and each optimum is the host's own.
+    other, and choices are exchanged; less where that would leave no compromise worth at least half of what each host
+    could have by itself. The default is the same everywhere.
     """
     plain = draw(seed, parameters)
     random = np.random.default_rng([seed, parameters, 2])
-    numeric = np.array([not axis.choices for axis in plain.space.axes])
-    by_kind, by_load = (random.uniform(-0.5, 0.5, parameters) * numeric for dummy in range(2))
-    exchanged = np.array(
-        [random.integers(len(a.choices)) / len(a.choices) if a.choices else 0 for a in plain.space.axes]
+    axes = plain.space.axes
+    by_kind, by_load = (
+        random.uniform(-0.5, 0.5, parameters) * [not axis.choices for axis in axes] for dummy in range(2)
     )
-    found = []
-    for at, kind in enumerate(np.linspace(-0.5, 0.5, hosts)):
-        surfaces = {}
-        for load in loads:
-            shift = by_kind * kind + by_load * load + (exchanged if kind > 0 else 0)
-            there = replace(plain, name=f"{plain.name} host {at + 1} load {load:g}", shift=shift)
-            if there.fails(plain.space.encode(plain.default)[None, :])[0]:
-                there = replace(there, cliffs=[])  # a host on which nothing works is tuned by nobody
-            surfaces[float(load)] = settle(there, plain.optimum, random, default=plain.default)
-        found.append(Host(f"bench{at + 1}", surfaces, float(kind)))
+    exchanged = np.array([random.integers(len(a.choices)) / len(a.choices) if a.choices else 0 for a in axes])
+    for reach in (1.0, 0.7, 0.5, 0.35, 0.25, 0.1):
+        found = []
+        for at, kind in enumerate(np.linspace(-0.5, 0.5, hosts)):
+            surfaces = {}
+            for load in loads:
+                shift = reach * (by_kind * kind + by_load * load) + (exchanged if kind > 0 and reach == 1 else 0)
+                there = replace(plain, name=f"{plain.name} host {at + 1} load {load:g}", shift=shift)
+                if there.fails(plain.space.encode(plain.default)[None, :])[0]:
+                    there = replace(there, cliffs=[])  # a host on which nothing works is tuned by nobody
+                surfaces[float(load)] = settle(there, plain.optimum, random, default=plain.default)
+            found.append(Host(f"bench{at + 1}", surfaces, float(kind)))
+        if together(found).optimum >= plain.optimum / 2:
+            break
     return found
 
 

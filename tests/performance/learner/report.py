@@ -14,7 +14,7 @@ from .searches import Cell
 from .work import Row
 
 OWN = "ppo"
-# What each host is recommended, and "last quarter": how good what was evaluated then was for the host and its load.
+# One candidate for all, against the best compromise; "last quarter": what was evaluated then, for its host and load.
 FLEETS = {
     "hosts:64/8": "Four hosts that differ",
     "loads:64/8": "Four hosts that differ, under a load that changes",

@@ -29,7 +29,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.race impo
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
 
 from . import competitors, ours
-from .measuring import Bench, Host, Noise, alike, evaluated, fleet
+from .measuring import Bench, Host, Noise, alike, evaluated, fleet, together
 from .ours import OURS
 from .surfaces import draw, related
 from .work import Row
@@ -184,27 +184,17 @@ class Timed(Bench):
 def judge(row: Row) -> Row:
     """The share that the recommended candidate closes: the best of the race, and without the race.
 
-    Hosts that differ get each what is best on it, the mean of their shares is taken, and there is no race.
+    Hosts that differ get one candidate for all; it is measured against the best compromise that there is.
     """
     cell, number = Cell.parse(row["cell"]), int(row["surface"])
     hosts = hosts_of(cell, number)
     evaluations = list(_evaluations(row, hosts[0]))
-    if cell.of_fleet:
-        share = unraced = fmean(_share_of(host, [e for e in evaluations if e.host == host.name]) for host in hosts)
-    else:
-        surface = next(iter(hosts[0].surfaces.values()))
-        candidates = recommend(surface.space, evaluations, RACED)
-        winner = _raced(candidates, Bench(hosts, Noise(cell.sigma), seed=1_000_000 + number))
-        share, unraced = surface.share(winner), surface.share(candidates[0] if candidates else None)
+    surface = together(hosts) if cell.of_fleet else next(iter(hosts[0].surfaces.values()))
+    candidates = recommend(surface.space, evaluations, RACED)
+    winner = _raced(candidates, Bench(hosts, Noise(cell.sigma), seed=1_000_000 + number))
+    share, unraced = surface.share(winner), surface.share(candidates[0] if candidates else None)
     about = {name: value for name, value in row.items() if name != "tried"}
     return {**about, "recommendation": recommendation_version(), "share": share, "unraced": unraced}
-
-
-def _share_of(host: Host, evaluations: Sequence[Evaluation]) -> float:
-    """The mean over the host's loads."""
-    space = next(iter(host.surfaces.values())).space
-    first = next(iter(recommend(space, evaluations, 1)), None)
-    return fmean(surface.share(first) for surface in host.surfaces.values())
 
 
 def _raced(candidates: Sequence[Candidate], bench: Bench) -> Candidate | None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import (
@@ -150,7 +151,16 @@ def snap(space: SearchSpace, points: Numbers) -> Numbers:
     return snapped
 
 
-def climb(surface: Surface, random: Random, *, starts: int = 24, samples: int = 20_000) -> Numbers:
+class Landscape(Protocol):
+    """What can be climbed."""
+
+    space: SearchSpace
+    bound: tuple[int, int] | None
+
+    def at(self, points: Numbers) -> Numbers: ...
+
+
+def climb(surface: Landscape, random: Random, *, starts: int = 24, samples: int = 20_000) -> Numbers:
     """The best point that many samples, then every axis and random pairs of axes in turn, lead to; shape (size,)."""
     axes = surface.space.axes
     levels = [_levels(axis) for axis in axes]
@@ -230,7 +240,7 @@ def _main(axis: Axis, i: int, random: Random) -> Effect:
     return Effect(kind, float(np.exp(random.normal(0, 0.8))), (i,), lambda x: of(x[:, i]))
 
 
-def _sample(surface: Surface, count: int, random: Random) -> Numbers:
+def _sample(surface: Landscape, count: int, random: Random) -> Numbers:
     points = snap(surface.space, random.random((count, surface.space.size)))
     if surface.bound:
         a, b = surface.bound
@@ -238,7 +248,7 @@ def _sample(surface: Surface, count: int, random: Random) -> Numbers:
     return points
 
 
-def _better(surface: Surface, found: Numbers, values: Numbers, tried: Numbers) -> tuple[Numbers, Numbers]:
+def _better(surface: Landscape, found: Numbers, values: Numbers, tried: Numbers) -> tuple[Numbers, Numbers]:
     """Each of `found`, or the best of its equally many successors in `tried` where that is better."""
     judged = surface.at(tried)
     if surface.bound:
