@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyError, StudyFile, read_study
 
 HEAD = "workload_name: small\nreward_metric: throughput\nbenchmark_command: python3 bench.py\n"
@@ -104,6 +105,12 @@ def test_refuses_what_is_no_text_file(make: Callable[[Path], object], mistake: s
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_reads_what_windows_writes(prefix: str, newline: str, read: Read) -> None:
     assert read(prefix + RIGHT.replace("\n", newline)).study.reward_metric == "throughput"
+
+
+def test_reads_json_of_windows_too(tmp_path: Path) -> None:
+    (tmp_path / "bench.py").touch()
+    (tmp_path / "study.json").write_text("\ufeff" + json.dumps(yaml.safe_load(RIGHT)))
+    assert read_study(tmp_path / "study.json", tmp_path).study.reward_metric == "throughput"
 
 
 def test_tells_every_mistake_at_once(mistakes: Mistakes) -> None:
