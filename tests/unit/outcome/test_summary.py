@@ -74,3 +74,9 @@ def test_tells_each_objectives_part_and_what_was_saved(improved: dict[str, Any])
     assert "  p99_ms +40.0 % by itself (above 0 is better), weight 0.5" in text
     assert "  training ended 35 evaluations early: the last 20 evaluations brought 0 % more" in text
     assert "  7 of them ended early, which saved 1.5 min" in text
+
+
+def test_what_was_stopped_says_how_to_go_on(improved: dict[str, Any]) -> None:
+    shown = summary(Result.model_validate(improved | {"verdict": "stopped"}), Path("learned/wan"))
+    assert shown.splitlines()[-1] == "  go on   the same command with -e resume=3"
+    assert "go on" not in summary(Result.model_validate(improved | {"verdict": "no_improvement"}), Path("learned/wan"))

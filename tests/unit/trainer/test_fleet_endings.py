@@ -143,3 +143,15 @@ def test_says_what_a_host_is_doing(new_room: NewRoom) -> None:
     room.until(lambda: room.doing[-1] == ("h1", "waits"))
     worker.leave()
     room.until(lambda: room.doing[-1] == ("h1", None))
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_last_host_that_goes_leaves_nothing_to_judge_by(new_room: NewRoom, stopped: bool) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").baseline()
+    measuring = room.measure(Job("verify", None, "h1", 1), Job("verify", {"vm.swappiness": 1}, "h1", 1))
+    worker.receive("job")
+    worker.leave("stopped by SIGINT", stopped=stopped)
+    with pytest.raises(Ended, match="stopped by SIGINT") as caught:
+        measuring.result(PATIENCE)
+    assert caught.value.stopped is stopped

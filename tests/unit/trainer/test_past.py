@@ -139,13 +139,20 @@ def test_a_larger_budget_voids_what_came_after_training(
     assert len(past.evaluations) == len(JOBS)
 
 
-def test_a_host_is_what_its_evaluations_made_it(engine: Engine, study: Study, evaluations: list[Evaluation]) -> None:
+def test_a_host_is_what_its_evaluations_made_it_at_that_time(
+    engine: Engine, study: Study, evaluations: list[Evaluation]
+) -> None:
     left = host("h1")
-    for evaluation in evaluations:
+    for evaluation in evaluations[:5]:  # up to the end of training, whose candidates are about to be recommended
         left.recall(study, evaluation)
-    found = past_of(engine, study).hosts["h1"]
-    assert (found.done, found.since_control, found.baseline_metrics) == (10, 0, [101.0, 102.0, 105.0, 108.0])
+    past = past_of(engine, study)
+    found = past.hosts["h1"]
+    assert (found.done, found.since_control, found.baseline_metrics) == (5, 0, [101.0, 102.0, 105.0])
     assert found.compare(study, evaluations[2].measurement) == left.compare(study, evaluations[2].measurement)
+    assert [evaluation.place for evaluation in past.evaluations] == list(range(1, 11))
+
+    past.answer(JOBS[7])
+    assert (found.done, found.baseline_metrics) == (6, [101.0, 102.0, 105.0, 108.0])
 
 
 @pytest.mark.parametrize(
