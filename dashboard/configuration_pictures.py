@@ -40,10 +40,9 @@ def best(data: StudyData) -> Picture:
         for a in axes(data.study["study"], [own, values])
     ]
     rows = [row for row in rows if row[1] is not None and row[2] is not None][::-1]
-    ways: dict[str, list[Any]] = {"x": [], "y": []}
+    ways: list[tuple[Any, Any]] = []
     for label, before, after, *dummy in rows:
-        ways["x"] += [before, after, None]
-        ways["y"] += [label, label, None]
+        ways += [(before, label), (after, label), (None, None)]
     labels = [row[0] for row in rows]
     texts = [f"{row[0]}<br>{_shown(row[3])} to {_shown(row[4])}" for row in rows]
     common = {
@@ -54,7 +53,7 @@ def best(data: StudyData) -> Picture:
         "hovertemplate": "%{text}<extra></extra>",
     }
     traces = [
-        line("way", ways["x"], ways["y"], QUIET, width=2, hoverinfo="skip", showlegend=False),
+        line("way", ways, QUIET, width=2, hoverinfo="skip", showlegend=False),
         {
             **common,
             "name": "own value",

@@ -39,7 +39,7 @@ FAILED = (RED, "x-thin")
 
 Thing = TypeVar("Thing")
 Trace = dict[str, Any]
-Point = tuple[float, float, str]
+Point = tuple[float | str, float, str]  # place, height, and what is said of it
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 def marks(
-    name: str, points: Sequence[Point], colour: str, symbol: str, *, keep: Iterable[float] = (), **more: Any
+    name: str, points: Sequence[Point], colour: str, symbol: str, *, keep: Iterable[float | str] = (), **more: Any
 ) -> Trace:
     """Points as marks, at most LIMIT of them; what is at an x in `keep` stays."""
     shown = thin(points, keep=keep)
@@ -104,8 +104,7 @@ def marks(
 
 def line(
     name: str,
-    x: Sequence[Any],
-    y: Sequence[Any],
+    points: Iterable[tuple[Any, Any]],
     colour: str,
     *,
     dash: str = "solid",
@@ -114,7 +113,16 @@ def line(
     **more: Any,
 ) -> Trace:
     look = {"color": colour, "dash": dash, "width": width, "shape": shape}
-    return {"type": "scatter", "mode": "lines", "name": name, "x": list(x), "y": list(y), "line": look, **more}
+    way = list(points)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [x for x, dummy in way],
+        "y": [y for dummy, y in way],
+        "line": look,
+        **more,
+    }
 
 
 def level(y: float, colour: str = INK, dash: str = "dash", **where: Any) -> dict[str, Any]:
@@ -133,7 +141,7 @@ def level(y: float, colour: str = INK, dash: str = "dash", **where: Any) -> dict
     }
 
 
-def thin(points: Sequence[Point], limit: int = LIMIT, keep: Iterable[float] = ()) -> list[Point]:
+def thin(points: Sequence[Point], limit: int = LIMIT, keep: Iterable[float | str] = ()) -> list[Point]:
     """At most `limit` points: of every stretch the lowest and the highest, and always the last and those kept."""
     if len(points) <= limit:
         return list(points)
@@ -164,6 +172,6 @@ def rolling_mean(values: Sequence[float], window: int) -> list[float]:
 
 def plain(text: Any, length: int = 80) -> str:
     """Foreign text as Plotly shows it literally: it takes some markup, and breaks lines nowhere."""
-    text = " ".join(str(text).split())
-    text = text if len(text) <= length else text[: length - 1] + "…"
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    words = " ".join(str(text).split())
+    words = words if len(words) <= length else words[: length - 1] + "…"
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

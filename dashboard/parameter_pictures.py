@@ -18,6 +18,7 @@ from .drawing import (
     QUIET,
     RED,
     Picture,
+    Point,
     axis,
     evenly,
     level,
@@ -56,21 +57,11 @@ def parameters(data: StudyData) -> Picture:
     for place, a in enumerate(shown):
         suffix = "" if place == 0 else str(place + 1)
         where = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
-        own = [
-            (a.value(e.asked), e.change_percent or 0.0, f"evaluation {e.number}, {per_cent(e.change_percent)}")
-            for e in points
-        ]
-        own = [(plain(x, 24) if isinstance(x, str) else x, y, text) for x, y, text in own if x is not None]
-        traces.append(marks(plain(a.label, 40), own, BLUE, "circle", **where))
-        traces[-1]["marker"] |= {"size": 5, "opacity": 0.6}
-        if (x := a.value(top.asked)) is not None:
-            best = (
-                plain(x, 24) if isinstance(x, str) else x,
-                top.change_percent or 0.0,
-                f"best, evaluation {top.number}",
-            )
-            traces.append(marks("best", [best], GREEN, "star", **where) | {"meta": None})
-            traces[-1]["marker"] |= {"size": 13, "opacity": 1, "line": {"color": INK, "width": 1}}
+        every = marks(plain(a.label, 40), _points(a, points), BLUE, "circle") | where
+        every["marker"] |= {"size": 5, "opacity": 0.6}
+        best = marks("best", _points(a, [top]), GREEN, "star") | where | {"meta": None}
+        best["marker"] |= {"size": 13, "opacity": 1, "line": {"color": INK, "width": 1}}
+        traces += [every, best]
         layout[f"xaxis{suffix}"] = axis(
             a.label, type="category" if a.choices else "log" if a.log else "linear", nticks=4
         )
@@ -111,15 +102,13 @@ def parallel(data: StudyData) -> Picture:
             continue
         drawn = evenly(own, lines)
         shown += len(drawn) if name != "best" else 0
-        x: list[float | None] = []
-        y: list[float | None] = []
+        way: list[tuple[int | None, float | None]] = []
         text: list[str] = []
         for e in drawn:
-            x += [*range(len(found)), None]
-            y += [*(a.place(e.asked) for a in found), None]
+            way += [*((place, a.place(e.asked)) for place, a in enumerate(found)), (None, None)]
             about = f"evaluation {e.number}, {'failed' if e.failed else per_cent(e.change_percent)}"
             text += [*(f"{about}<br>{plain(a.label)} {_value(a, e)}" for a in found), ""]
-        trace = line(name, x, y, colour, dash=dash, width=width, opacity=opacity, text=text)
+        trace = line(name, way, colour, dash=dash, width=width, opacity=opacity, text=text)
         trace["hovertemplate"] = "%{text}<extra></extra>"
         if name == "best":
             trace |= {"mode": "lines+markers", "marker": {"symbol": "star", "size": 11, "color": INK}}
@@ -185,6 +174,18 @@ def importance(data: StudyData) -> Picture:
         "corrected for chance). What parameters do only together is not seen. An arrow says which way is better."
     )
     return picture([bar], layout, words, len(ranked))
+
+
+def _points(a: Axis, evaluations: Sequence[Evaluation]) -> list[Point]:
+    return [
+        (
+            plain(x, 24) if isinstance(x, str) else x,
+            e.change_percent or 0.0,
+            f"evaluation {e.number}, {per_cent(e.change_percent)}",
+        )
+        for e in evaluations
+        if (x := a.value(e.asked)) is not None
+    ]
 
 
 def _trained(data: StudyData) -> tuple[list[Evaluation], list[Axis]]:

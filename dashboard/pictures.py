@@ -51,11 +51,9 @@ def learning_curve(data: StudyData) -> Picture:
     if trained:
         window = min(max(5, len(trained) // 12), 100)
         smooth = evenly(list(zip((n for n, dummy in trained), rolling_mean(changes, window), strict=True)), 500)
-        traces.append(
-            line(f"mean of the last {window} in training", *zip(*smooth, strict=True), colour=ORANGE, width=3)
-        )
+        traces.append(line(f"mean of the last {window} in training", smooth, ORANGE, width=3))
         best = _best_so_far(trained)
-        traces.append(line("best so far", *zip(*best, strict=True), colour=GREEN, dash="dash", shape="hv"))
+        traces.append(line("best so far", best, GREEN, dash="dash", shape="hv"))
         words.append(
             f"Training began at {per_cent(changes[0])} against the baseline, its last {min(window, len(changes))} "
             f"evaluations had a mean of {per_cent(smooth[-1][1])}; the best single one, number {best[-2][0]}, "
@@ -79,8 +77,11 @@ def learning_curve(data: StudyData) -> Picture:
 
 def stability(data: StudyData) -> Picture:
     """Performance against stability, by phase, with the candidates that no other beats in both."""
-    placed = {e.id: (e.stability, e.change_percent) for e in data.evaluations if e.stability is not None}
-    placed = {key: point for key, point in placed.items() if point[1] is not None}
+    placed = {
+        e.id: (e.stability, change)
+        for e in data.evaluations
+        if e.stability is not None and (change := e.change_percent) is not None
+    }
     if not placed:
         return nothing("No evaluation has told its stability yet.")
     traces = [_of_phase(phase, data.evaluations, placed) for phase in _phases(data)]
@@ -88,9 +89,7 @@ def stability(data: StudyData) -> Picture:
     front = _front([placed[e.id] for e in data.evaluations if e.id in placed and e.phase in ("train", "race")])
     words = ["To the right is steadier, higher up is faster."]
     if front:
-        traces.insert(
-            0, line("unbeaten in both", *zip(*front, strict=True), colour=INK, dash="dot", width=1.5, shape="vh")
-        )
+        traces.insert(0, line("unbeaten in both", front, INK, dash="dot", width=1.5, shape="vh"))
         words.append(f"{count(len(front), 'candidate')} of training and race unbeaten in both.")
     failures = _failures(data)
     if failures:
@@ -130,7 +129,7 @@ def episodes(data: StudyData) -> Picture:
         "width": 0,
     }
     numbers = [place + 1 for place in places]
-    trace = line("mean reward", numbers, [mean for dummy, mean in shown], BLUE)
+    trace = line("mean reward", zip(numbers, (mean for dummy, mean in shown), strict=True), BLUE)
     trace |= {"mode": "lines+markers", "marker": {"symbol": "circle", "size": 7, "color": BLUE}, "meta": "points"}
     traces = [trace]
     if len(parts) <= _FEW:
@@ -138,7 +137,7 @@ def episodes(data: StudyData) -> Picture:
     else:
         trace |= {"mode": "markers", "marker": {"symbol": "circle", "size": 4, "color": BLUE, "opacity": 0.6}}
         smooth = rolling_mean(means, 20)
-        traces.append(line("mean of the last 20", numbers, [smooth[place] for place in places], ORANGE, width=3))
+        traces.append(line("mean of the last 20", ((place + 1, smooth[place]) for place in places), ORANGE, width=3))
     layout = {
         "xaxis": axis(f"episode of {size} evaluations", rangemode="tozero"),
         "yaxis": axis("mean reward"),
@@ -169,7 +168,8 @@ def drift(data: StudyData) -> Picture:
         own = evenly(own, max(2000 // len(measured), 2))
         changes = [(e.metric / own[0].metric - 1) * 100 for e in own if e.metric and own[0].metric]
         last[host] = changes[-1]
-        trace = line(plain(host, 30), [e.number for e in own], changes, colour, dash=dash, width=1 if many else 2)
+        way = zip((e.number for e in own), changes, strict=True)
+        trace = line(plain(host, 30), way, colour, dash=dash, width=1 if many else 2)
         trace |= {
             "mode": "lines+markers",
             "meta": "points",
@@ -199,7 +199,7 @@ def _phases(data: StudyData) -> list[str]:
 
 
 def _change_by_number(evaluations: Sequence[Evaluation]) -> dict[int, tuple[float, float]]:
-    return {e.id: (e.number, e.change_percent) for e in evaluations if e.change_percent is not None}
+    return {e.id: (e.number, change) for e in evaluations if (change := e.change_percent) is not None}
 
 
 def _of_phase(phase: str, evaluations: Sequence[Evaluation], places: dict[int, tuple[float, float]]) -> Trace:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,7 @@ def change_result(url: str, study_id: int, **changes: Any) -> None:
 def text(client: FlaskClient, address: str) -> str:
     answer = client.get(address)
     assert answer.status_code == 200
-    return " ".join(re.sub(r"<[^>]+>", " ", answer.get_data(as_text=True)).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.get_data(as_text=True))).split())
 
 
 def test_ablation_and_guard_metrics_are_told(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
@@ -85,10 +86,10 @@ def test_every_reason_of_a_failure_is_counted(url: str, study_id: int, client_of
 def test_studies_side_by_side_agree_or_not(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
     other = dashboard_store.fill(url, evaluations=60, hosts=2, seed=9)
     change_result(url, other, best_config={**dashboard_store.BEST, "vm.swappiness": 77})
-    html = client_of().get(f"/compare?study={study_id}&study={other}").get_data(as_text=True)
+    page = client_of().get(f"/compare?study={study_id}&study={other}").get_data(as_text=True)
     rows = {
         re.search(r"<code>(.*?)</code>", row)[1]: row
-        for row in re.findall(r"<tr.*?</tr>", html, re.S)
+        for row in re.findall(r"<tr.*?</tr>", page, re.S)
         if "<code>" in row
     }
     assert 'class="same"' in rows["net.core.somaxconn"]
