@@ -12,14 +12,12 @@ from dataclasses import dataclass
 class Ideas:
     """All true is the product; `./dev bench-learner` leaves one out at a time.
 
-    policy: PPO's proposals are in the pool. effects: beside the process with BoTorch's kernel there is one whose kernel
-    sums over single parameters. compression: rewards below the median on a logarithmic scale. feasibility: a model of
-    where evaluations fail. daring: every third candidate is the one that may be best, not the one that is expected to
-    be better by most. finish: the last evaluations go to what the surrogate takes for the best.
+    policy: PPO's proposals are in the pool. compression: rewards below the median on a logarithmic scale.
+    feasibility: a model of where evaluations fail. daring: every third candidate is the one that may be best, not the
+    one that is expected to be better by most. finish: the last evaluations go to what the surrogate takes for the best.
     """
 
     policy: bool = True
-    effects: bool = True
     compression: bool = True
     feasibility: bool = True
     daring: bool = True

@@ -15,6 +15,7 @@ Numbers = NDArray[np.float64]
 _MUTANTS = 192
 _ANYWHERE = 64
 _NARROWEST, _WIDEST = 0.01, 0.5
+_CROSSED = 0.2
 
 
 def around(space: SearchSpace, leaders: Numbers, count: int, generator: np.random.Generator) -> Numbers:
@@ -29,7 +30,8 @@ def around(space: SearchSpace, leaders: Numbers, count: int, generator: np.rando
     # A choice has no neighbours: any other is as near.
     choices = np.array([bool(axis.choices) for axis in space.axes])
     moved = np.where(choices, generator.random(shape), moved)
-    moved = np.where(generator.random((count, 1)) < 0.2, others, moved)
+    if len(leaders) > 1:
+        moved = np.where(generator.random((count, 1)) < _CROSSED, others, moved)
     return np.clip(np.where(changed, moved, parents), 0.0, 1.0)
 
 

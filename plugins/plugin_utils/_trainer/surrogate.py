@@ -15,9 +15,8 @@ from scipy import special
 from sklearn.ensemble import ExtraTreesClassifier
 
 from .._study.space import SearchSpace
-from .ensemble import Ensemble
 from .evaluation import Evaluation
-from .gaussian_process import Numbers
+from .gaussian_process import GaussianProcess, Numbers
 from .ideas import Ideas
 
 if TYPE_CHECKING:
@@ -60,14 +59,14 @@ class Features:
 
 
 class Surrogate:
-    """Gaussian processes for the reward, and trees for where evaluations fail.
+    """A Gaussian process for the reward, and trees for where evaluations fail.
 
-    Failures say nothing of how good a candidate would be, and cliffs are sharp: so they do not go into the processes,
+    Failures say nothing of how good a candidate would be, and cliffs are sharp: so they do not go into the process,
     which would smooth them over their neighbourhood, but into trees, which cut.
     """
 
     def __init__(self, features: int, seed: int, ideas: Ideas) -> None:
-        self._processes = Ensemble(features, (True, False) if ideas.effects else (False,))
+        self._process = GaussianProcess(features)
         self._seed, self._ideas = seed, ideas
         self._forest: ExtraTreesClassifier | None = None
         self._failed = self.grown = 0  # of the data when the trees grew
@@ -75,13 +74,16 @@ class Surrogate:
     def fit(self, features: Numbers, rewards: Numbers) -> None:
         """rewards are NaN where the evaluation failed; at least two are not."""
         known = _kept(rewards)
-        self._processes.fit(features[known], self._values(rewards[known]))
+        self._process.fit(features[known], self._values(rewards[known]))
 
     def condition(self, features: Numbers, rewards: Numbers, pending: Numbers) -> None:
         """The same data or more, hyperparameters as they are; what is pending is taken to come out as expected."""
         kept = _kept(rewards)
         known, values = features[kept], self._values(rewards[kept])
-        self._processes.condition(known, values, pending)
+        self._process.condition(known, values)
+        if len(pending):
+            expected, dummy = self._process.predict(pending)
+            self._process.condition(np.concatenate([known, pending]), np.concatenate([values, expected]))
         self._grow(features, ~np.isnan(rewards))
 
     def _grow(self, features: Numbers, worked: NDArray[np.bool_]) -> None:
@@ -95,14 +97,19 @@ class Surrogate:
 
     @property
     def spread(self) -> float:
-        return self._processes.spread
+        """Of the rewards, as the process sees them: the unit in which differences are large or small."""
+        return self._process.spread
 
     def expect(self, features: Numbers) -> Expectation:
-        mean, std = self._processes.predict(features)
+        mean, std = self._process.predict(features)
         return Expectation(mean, std, self._works(features))
 
     def quality(self) -> float:
-        return self._processes.quality()
+        """The correlation of what was measured with what would have been predicted without it: 1 is perfect."""
+        left_out, values = self._process.left_out(), self._process.values
+        if np.ptp(values) == 0 or np.ptp(left_out) == 0:
+            return 0.0
+        return float(np.corrcoef(left_out, values)[0, 1])
 
     def _works(self, features: Numbers) -> Numbers:
         if self._forest is None:
@@ -118,12 +125,12 @@ class Surrogate:
         return compressed(rewards) if self._ideas.compression else rewards
 
     def tensors(self) -> dict[str, Tensor]:
-        return {_PREFIX + name: value for name, value in self._processes.tensors().items()}
+        return {_PREFIX + name: value for name, value in self._process.hyperparameters.items()}
 
     def restore(self, tensors: dict[str, Tensor], features: Numbers, rewards: Numbers) -> None:
         """features, rewards: the first `grown` of the data, from which the trees are to grow again."""
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
-        self._processes.restore(own)
+        self._process.restore(own)
         self._grow(features, ~np.isnan(rewards))
 
 
@@ -146,10 +153,10 @@ def expected_rewards(space: SearchSpace, worked: Sequence[Evaluation], wanted: S
     features, chosen = Features(space), worked
     if len(worked) > MOST:
         chosen = sorted(worked, key=lambda evaluation: evaluation.score.reward, reverse=True)[:MOST]
-    processes = Ensemble(features.size)
+    process = GaussianProcess(features.size)
     points = np.array([place_of(space, evaluation) for evaluation in chosen])
-    processes.fit(features(points), compressed(np.array([evaluation.score.reward for evaluation in chosen])))
-    means, dummy = processes.predict(features(np.array([place_of(space, evaluation) for evaluation in wanted])))
+    process.fit(features(points), compressed(np.array([evaluation.score.reward for evaluation in chosen])))
+    means, dummy = process.predict(features(np.array([place_of(space, evaluation) for evaluation in wanted])))
     return [float(mean) for mean in means]
 
 

@@ -48,14 +48,14 @@ def cliff(candidate: Candidate) -> float | None:
     return None if float(candidate["vm.swappiness"]) > 155 else hill(candidate)
 
 
-class Function:
-    """A surface as an evaluator function that keeps what it saw."""
+class Seen:
+    """A surface that keeps what was seen of it."""
 
     def __init__(self, surface: Surface) -> None:
         self.surface = surface
         self.seen: list[Evaluation] = []
 
-    def __call__(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         found = [Evaluation.of(candidate, self.surface(candidate)) for candidate in candidates]
         self.seen += found
         return found
@@ -65,7 +65,14 @@ class Function:
         return [dict(evaluation.job.values or {}) for evaluation in self.seen]
 
 
-class Hosts(Function):
+class Function(Seen):
+    """A plain function as evaluator."""
+
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        return self.evaluate(candidates)
+
+
+class Hosts(Seen):
     """Several hosts, which are done in an order of their own: the last of those that have work first."""
 
     def __init__(self, surface: Surface, slots: int) -> None:
@@ -79,7 +86,7 @@ class Hosts(Function):
         self.most = max(self.most, len(self.working))
 
     def collect(self) -> list[Evaluation]:
-        return self([self.working.pop()])
+        return self.evaluate([self.working.pop()])
 
 
 class Interrupted(Exception):

@@ -89,7 +89,7 @@ def test_every_choice_every_end_and_the_own_value_are_tried(space: SearchSpace) 
     numeric = [at for at, axis in enumerate(space.axes) if not axis.choices]
     for at in numeric:
         assert {0.0, 0.3, 1.0} <= set(found[:, at])
-    assert {1 / 6, 0.5, 5 / 6} <= set(found[:, -1].round(12).tolist()) | {round(1 / 6, 12), round(5 / 6, 12)}
+    assert {0.1667, 0.5, 0.8333} <= set(found[:, -1].round(4).tolist())
     assert ((found != leader).sum(axis=1) <= 1).all()
 
 
