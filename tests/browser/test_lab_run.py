@@ -48,7 +48,7 @@ def test_the_curve_grows_and_the_verdict_shows(
     serve: Any,
     open_page: OpenPage,
 ) -> None:
-    study = write_study(training_config={"total_timesteps": 24, "benchmark_timeout": 5})
+    study = write_study(training_config={"total_timesteps": 24, "benchmark_timeout": 20})
     run = start(study)
     page = follow(run, serve, open_page)
     expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
@@ -61,7 +61,7 @@ def test_the_curve_grows_and_the_verdict_shows(
     assert evaluations(page) >= before
     page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} > {drawn}")
-    assert run.end() == 0
+    assert run.end() == 0, run.text
     expect(page.locator("#connection")).to_have_attribute("data-state", "ended", timeout=PATIENT)
     verdict = run.result["verdict"]
     words = {"improved": "Improved", "no_improvement": "No improvement"}[verdict]
@@ -81,7 +81,7 @@ def test_stopping_gives_the_hosts_their_values_back(
     serve: Any,
     open_page: OpenPage,
 ) -> None:
-    run = start(write_study(training_config={"total_timesteps": 500, "benchmark_timeout": 5}))
+    run = start(write_study(training_config={"total_timesteps": 500, "benchmark_timeout": 20}))
     page = follow(run, serve, open_page)
     expect(page.locator("[data-status=phase]")).to_have_text("training", timeout=PATIENT)
     page.get_by_role("button", name="Stop the run…").click()
