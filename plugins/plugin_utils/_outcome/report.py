@@ -81,16 +81,12 @@ def _shares(result: Result) -> list[DrawnShare]:
         share = (min(max(value, low), high) - low) / ((high - low) or 1.0)
         return round(_MARGIN + share * (_WIDTH - 2 * _MARGIN), 1)
 
-    return [
-        DrawnShare(
-            share,
-            x(share.share or 0.0),
-            *map(x, share.interval or (share.share or 0.0,) * 2),
-            x(0.0),
-            at * _SHARE_HEIGHT,
-        )
-        for at, share in enumerate(known)
-    ]
+    drawn = []
+    for at, share in enumerate(known):
+        value = share.share or 0.0
+        left, right = share.interval or (value, value)
+        drawn.append(DrawnShare(share, x(value), x(left), x(right), zero=x(0.0), top=at * _SHARE_HEIGHT))
+    return drawn
 
 
 def _pictures(evidence: tuple[Pair, ...], low: float, high: float) -> dict[str, list[Drawn]]:

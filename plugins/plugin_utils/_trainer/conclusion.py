@@ -108,19 +108,7 @@ def result_of(
         objectives=objectives_of(study, record.evaluations),
         evaluations=_counts(record.evaluations),
         seconds=_seconds(record, clock),
-        parameters=tuple(
-            outcome.Change(
-                param=parameter.param,
-                description=parameter.description,
-                **{"from": {name: host.baseline_values[parameter.param] for name, host in own.items()}},
-                to=winner[parameter.param],
-                **_share_of(conclusion.ablation, parameter.param),
-            )
-            for parameter in study.action_space
-            if parameter.param in winner
-        )
-        if winner
-        else (),
+        parameters=_changes(study, winner, record, conclusion.ablation) if winner else (),
         seed=seed,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         study=study.model_dump(mode="json", exclude_none=True),
@@ -133,9 +121,19 @@ def _evidence(pair: Pair) -> outcome.Pair:
     return outcome.Pair(**{**vars(pair), "guards": guards}, change=percent(pair.ratio))
 
 
-def _share_of(ablation: Ablation | None, parameter: str) -> dict[str, Any]:
-    found = next((share for share in ablation.shares if share.param == parameter), None) if ablation else None
-    return {"share": found.share, "interval": found.interval} if found else {}
+def _changes(
+    study: Study, winner: dict[str, Value], record: Record, ablation: Ablation | None
+) -> tuple[outcome.Change, ...]:
+    shares = {share.param: share for share in ablation.shares} if ablation else {}
+    changes = []
+    for parameter in study.action_space:
+        if (name := parameter.param) in winner:
+            own = {host: each.baseline_values[name] for host, each in record.hosts.items()}
+            change = {"param": name, "description": parameter.description, "from": own, "to": winner[name]}
+            if share := shares.get(name):
+                change |= {"share": share.share, "interval": share.interval}
+            changes.append(outcome.Change.model_validate(change))
+    return tuple(changes)
 
 
 def _ablation(ablation: Ablation) -> outcome.Ablation:

@@ -21,11 +21,11 @@ def units(candidate: Values, own: Mapping[str, Values], constraints: Sequence[Co
 
     own: each host's own values. What the kernel couples stays together in any case, for other hosts have other values.
     """
-    unit_of = {parameter: (parameter,) for parameter in candidate}
+    unit_of: dict[str, Unit] = {parameter: (parameter,) for parameter in candidate}
     coupled = [(low, high) for low, high in BELOW + NOT_ABOVE if low in candidate and high in candidate]
     for one, other in coupled + [pair for each in constraints for pair in _cannot_mix(each, candidate, own)]:
         if unit_of[one] != unit_of[other]:
-            both = (*unit_of[one], *unit_of[other])
+            both: Unit = (*unit_of[one], *unit_of[other])
             unit_of |= dict.fromkeys(both, both)
     return list(dict.fromkeys(unit_of.values()))
 

@@ -46,7 +46,7 @@ class Record:
 
     @property
     def planned(self) -> int:
-        done = Counter(evaluation.job.phase for evaluation in self.evaluations)
+        done: Counter[str] = Counter(evaluation.job.phase for evaluation in self.evaluations)
         total = 0
         for phase, most in self._study.evaluations_by_phase(max(len(self._present), 1)).items():
             # Training is shared by the hosts that are left; all else is each host's own.

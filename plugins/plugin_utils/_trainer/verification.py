@@ -116,19 +116,18 @@ def prove(
     present, begun = list(hosts), dict.fromkeys(hosts, 0)
     for at in looks:
         # Those that are left do the share of those that are gone.
-        done = sum(begun[host] for host in present) + sum(pair.host not in present for pair in pairs)
-        more = max(-(-(at * len(hosts) - done) // len(present)), 0)
-        jobs = [
-            Job(phase, values, host, first + begun[host] + number + 1)
-            for number in range(more)
-            for host in present
-            for values in _in_order(orders[host][begun[host] + number], values_on[host])
-        ]
-        evaluations = measure(jobs)
-        begun |= {host: begun[host] + more for host in present}
-        pairs += _pairs_of(study, evaluations)
-        tuned += [evaluation for evaluation in evaluations if evaluation.job.values is not None]
-        present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
+        while present and (more := _pairs_to_come(at * len(hosts), present, begun, pairs)):
+            jobs = [
+                Job(phase, values, host, first + begun[host] + number + 1)
+                for number in range(more)
+                for host in present
+                for values in _in_order(orders[host][begun[host] + number], values_on[host])
+            ]
+            evaluations = measure(jobs)
+            begun |= {host: begun[host] + more for host in present}
+            pairs += _pairs_of(study, evaluations)
+            tuned += [evaluation for evaluation in evaluations if evaluation.job.values is not None]
+            present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
         proof = test.look(pairs, tuned, last=at == rounds or not present)
         if proof:
             return proof
@@ -140,6 +139,12 @@ def _orders(hosts: Sequence[str], most: int, seed: int) -> dict[str, list[bool]]
     generator = np.random.default_rng(seed)
     drawn = {host: generator.random(-(-most // 2)) < 0.5 for host in hosts}
     return {host: [bool(first) for draw in draws for first in (draw, not draw)] for host, draws in drawn.items()}
+
+
+def _pairs_to_come(wanted: int, present: Sequence[str], begun: Mapping[str, int], pairs: Sequence[Pair]) -> int:
+    """How many each of the hosts that are left begins until there are so many in all."""
+    done = sum(begun[host] for host in present) + sum(pair.host not in present for pair in pairs)
+    return max(-(-(wanted - done) // len(present)), 0)
 
 
 def _in_order(baseline_first: bool, values: Mapping[str, Value]) -> tuple[Mapping[str, Value] | None, ...]:

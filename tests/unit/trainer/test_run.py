@@ -37,7 +37,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         record: Any = SimpleNamespace(
             enter=entered.append, foretell=list, note=lambda text: None, in_hindsight=list, hosts={"h1": host}
         )
-        memory: Any = SimpleNamespace(past=SimpleNamespace(hosts_in=lambda phase: set()))
+        memory: Any = SimpleNamespace(past=SimpleNamespace(hosts_in=lambda phase: set()), history=[])
         monkeypatch.setattr(run, "train", lambda *dummy: None)
         monkeypatch.setattr(run, "recommend", lambda *dummy: [WINNER])
         monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (WINNER, []))
