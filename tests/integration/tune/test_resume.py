@@ -72,7 +72,7 @@ def kill_trainer(run: Any) -> None:
     trainer = trainer_of(run)
     if trainer:
         os.kill(trainer, signal.SIGKILL)
-    run.end(60)
+    run.end(300)
 
 
 def kill_controller(run: Any) -> None:
@@ -83,15 +83,15 @@ def kill_controller(run: Any) -> None:
             os.kill(trainer, signal.SIGKILL)
         except ProcessLookupError:
             pass  # it goes with its controller
-    run.end(10)
+    run.end(60)
 
 
 def press_ctrl_c(run: Any) -> None:
     run.signal(signal.SIGINT)
-    run.end(60)
+    run.end(300)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("round_", ROUNDS)
 def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, round_: int) -> None:
     seed = random.randrange(10**6)
@@ -102,7 +102,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
     run = start(study)
     found: list[tuple[Any, ...]] = []
     for fault in faults:
-        run.wait_for(" left\n", 60)  # an evaluation of this very run
+        run.wait_for(" left\n", 300)  # an evaluation of this very run
         time.sleep(dice.uniform(0, 5))
         if run.process.poll() is not None:
             break
@@ -114,7 +114,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
         if run.process.returncode == 0:
             break
         run = start(study, "-e", "resume=true")
-    run.end(240)
+    run.end(600)
 
     assert run.process.returncode == 0, f"seed {seed}:\n{run.text}"
     result = run.result
@@ -129,7 +129,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
     assert len(sides) == len(set(sides)), f"seed {seed}"  # each side of each pair once on each host
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_its_password(
     start: Runner, write_study: Write, postgresql: Any, lab: Any, tmp_path: Path
 ) -> None:
@@ -141,7 +141,7 @@ def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_it
         for host in lab.hosts
     ]
     for run in runs:
-        run.wait_for(" train: ")
+        run.wait_for(" train: ", 300)
     said = [text for run in runs for text in everything_said(run, tmp_path)]
     postgresql.stop()
     try:
@@ -150,7 +150,7 @@ def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_it
     finally:
         postgresql.start()
     for run in runs:
-        run.end(240)
+        run.end(600)
         assert run.process.returncode == 0, run.text
         said += everything_said(run, tmp_path)
     assert not [text for text in said if postgresql.password in text]

@@ -85,6 +85,7 @@ class Host:
 @pytest.fixture
 def config(new_study: Callable[..., Study], tmp_path: Path) -> dict[str, Any]:
     study = new_study(
+        algorithm="random",  # quick, and no other phase cares
         action_space=SPACE,
         training_config={"total_timesteps": 16},
         verification={"candidates": 2, "pairs": 6},
@@ -179,16 +180,10 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, 
     whole = run(Host())["result"]
     expected = rows(config["store"])
     phases = [row[1] for row in expected]
-    assert {"baseline", "train", "control", "race", "verify"} <= set(phases)
-    moments = {0, 1, len(expected) - 1, phases.index("race"), phases.index("verify") + 3}
+    assert {"baseline", "train", "control", "race", "verify", "ablate"} <= set(phases)
+    moments = {0, 1, len(expected) - 1, *(phases.index(phase) + 1 for phase in ("race", "verify", "ablate"))}
     moments |= {random.randrange(len(expected)) for dummy in range(2)}
-    kept = tmp_path / "whole"
-    shutil.copytree(config["output"], kept)
-    shutil.copy(tmp_path / "store.sqlite", kept)
     for moment in sorted(moments):
-        shutil.rmtree(config["output"])
-        shutil.copytree(kept, config["output"])
-        shutil.copy(kept / "store.sqlite", tmp_path)
         cut_off(config["store"], moment, Path(config["output"]))
         host = Host()
 
@@ -198,6 +193,33 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, 
         assert compared(again) == compared(whole), f"after {moment} evaluations"
         assert len(host.jobs) == len(expected) - moment
         assert host.notices[0] == f"study 1 goes on: {moment} evaluations are known, the seed is 7"
+
+
+def test_the_learner_goes_on_as_if_nothing_had_been_with_its_checkpoint_and_without(
+    run: Run, config: dict[str, Any], tmp_path: Path
+) -> None:
+    study = {**config["study"], "algorithm": "ppo"}
+    run(Host(), study=study)
+    expected = rows(config["store"])
+    trained = [number for number, row in enumerate(expected, 1) if row[1] == "train"]
+    moment = random.choice(trained[10:-1])
+    kept = tmp_path / "kept"
+    shutil.copytree(config["output"], kept)
+    for damaged in (False, True):
+        shutil.rmtree(config["output"])
+        shutil.copytree(kept, config["output"])
+        cut_off(config["store"], moment, Path(config["output"]))
+        checkpoints = list((Path(config["output"]) / "checkpoints" / "1").iterdir())
+        assert checkpoints, "there is nothing to go on from"
+        for checkpoint in checkpoints if damaged else ():
+            (checkpoint / "state.json").write_text("{}")
+        host = Host()
+
+        run(host, study=study, resume=True)
+
+        assert rows(config["store"]) == expected, f"after {moment} evaluations, damaged: {damaged}"
+        why = "is not used: state.json is not what was written"
+        assert sum(why in notice for notice in host.notices) == len(checkpoints) * damaged
 
 
 def test_stopped_it_goes_on_as_often_as_it_takes(run: Run, config: dict[str, Any]) -> None:
@@ -286,20 +308,16 @@ def test_a_study_that_ended_or_runs_does_not_go_on(run: Run, config: dict[str, A
     assert "study 1 has ended: improved; leave resume out" in run(resume=True)["error"]
 
 
-def test_damaged_checkpoints_cost_time_and_nothing_else(run: Run, config: dict[str, Any]) -> None:
-    run(Host(gone_after=14))
-    checkpoints = sorted((Path(config["output"]) / "checkpoints" / "1").iterdir())
-    assert checkpoints
-    for checkpoint in checkpoints:
-        (checkpoint / "state.json").write_text("{}")
-    host = Host()
-    assert run(host, resume=True)["result"]["verdict"] == "improved"
-    assert sum("is not used: state.json is not what was written" in notice for notice in host.notices) == len(
-        checkpoints
-    )
-    interrupted = rows(config["store"])
+def test_a_study_learns_from_earlier_ones_without_paying_for_it(run: Run, config: dict[str, Any]) -> None:
     run(Host())
-    assert rows(config["store"], 2) == interrupted
+    engine = store.open_store(config["store"])
+    candidates = sum(not row.own_values for row in store.evaluations(engine, 1))
+    engine.dispose()
+    host = Host()
+    later = {**config["study"], "workload_name": "later", "warm_start": ["small"]}
+    result = run(host, study=later)["result"]
+    assert f"learns from {candidates} evaluations of study 1 (small)" in host.notices
+    assert result["evaluations"]["train"] == 16
 
 
 def test_the_seconds_of_all_its_runs_are_told(run: Run, config: dict[str, Any]) -> None:
