@@ -160,7 +160,7 @@ def test_a_password_is_never_shown(url: str, visible: str) -> None:
         ("nonsense", "the store 'nonsense' is no SQLAlchemy URL"),
         ("nosuch://tuner:s3cret@host/db", "the store 'nosuch://tuner:***@host/db' is no SQLAlchemy URL"),
         ("mysql+oursql2://tuner:s3cret@host/db", "the store 'mysql+oursql2://tuner:***@host/db' is no SQLAlchemy URL"),
-        ("postgresql://tuner:s3cret@host:port/db", "the store 'postgresql://tuner:***@host:port/db' is no SQLAlchemy URL"),
+        ("postgresql://t:s3cret@host:port/db", "the store 'postgresql://t:***@host:port/db' is no SQLAlchemy URL"),
         ("sqlite:////proc/none/store.sqlite", "the store's folder cannot be made"),
         ("sqlite:////dev/null/store.sqlite", "the store's folder cannot be made"),
         ("sqlite:////tmp", "the store sqlite:////tmp cannot be written: unable to open database file"),
