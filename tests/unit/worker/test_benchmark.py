@@ -143,6 +143,17 @@ while :; do sleep 60; done"""
     assert all(gone(pid_in(path)) for path in pids)
 
 
+def test_the_time_limit_is_the_hosts_own(
+    tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    """Here nobody on the controller looks at the clock."""
+    script(f"echo $$ > {tmp_path / 'pid'}; sleep 300")
+    benchmark = new_benchmark(timeout=0.5)
+    process = benchmark._transport.start(["sh", "-c", benchmark._script(["sh", "bench.sh"])])
+    assert gone(pid_in(tmp_path / "pid"))
+    process.close()
+
+
 def test_children_that_are_left_behind_are_ended(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
