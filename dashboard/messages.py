@@ -92,8 +92,7 @@ def status_of(feed: Feed) -> Message:
 
 
 def steps_an_episode(study: dict[str, Any]) -> int:
-    config = study["study"].get("training_config")
-    steps = config.get("max_steps_per_episode") if isinstance(config, dict) else None
+    steps = study["study"]["training_config"].get("max_steps_per_episode")
     return steps if isinstance(steps, int) and steps > 0 else 10
 
 

@@ -81,9 +81,7 @@ class StudyData:
 
     @property
     def parameters(self) -> list[str]:
-        entries = self.study["study"].get("action_space")
-        entries = entries if isinstance(entries, list) else []
-        return [str(entry["param"]) for entry in entries if isinstance(entry, dict) and "param" in entry]
+        return [entry["param"] for entry in self.study["study"]["action_space"]]
 
 
 _STUDY = ("id", "workload_name", "seed", "started", "finished", "phase", "evaluations_planned", "verdict", "reason")
@@ -106,9 +104,20 @@ def described(row: Row[Any]) -> dict[str, Any]:
     own = found["study"] if isinstance(found["study"], dict) else {}
     return {
         **found,
-        "study": own,
+        "study": {**own, **_in_shape(own)},
         "metric": str(own.get("reward_metric", "")),
         "direction": "minimise" if own.get("direction") == "minimise" else "maximise",
+    }
+
+
+def _in_shape(own: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a study's file that others look into; whoever wrote the store, they are what they should be."""
+    space = own.get("action_space")
+    entries = [entry for entry in space if isinstance(entry, dict)] if isinstance(space, list) else []
+    parts = {name: own.get(name) for name in ("training_config", "verification")}
+    return {
+        **{name: part if isinstance(part, dict) else {} for name, part in parts.items()},
+        "action_space": [entry for entry in entries if isinstance(entry.get("param"), str)],
     }
 
 
