@@ -26,7 +26,7 @@ def rehearse(
     hosts: how many the study has. `workplace.apply` must be in check mode. Raises what it raises, and BenchmarkFailed
     and Lost.
     """
-    study, host, space = workplace.study, workplace.host, workplace.study.space
+    host, space = workplace.host, workplace.study.space
     show(f"dry run on {host}: connected, {len(space.parameters)} parameters there and writable; nothing will be set")
     lowest, highest = (space.decode(np.full(space.size, end)) for end in (0.0, 1.0))
     for parameter in space.parameters:

@@ -35,7 +35,8 @@ class Workplace:
     """All that a worker needs of its host.
 
     apply: puts values on the host and returns those that the kernel kept; raises ApplyFailed.
-    restore: puts the host's own values back; returns one clause on what was verified. transport: to the host itself, which is watched through it.
+    restore: puts the host's own values back; returns one clause on what was verified.
+    transport: to the host itself, which is watched through it.
     benchmark runs there or on another host; `connect_seconds` is what it took to get there.
     disturbance: why an evaluation with the values that were kept does not count, or None.
     """
