@@ -36,11 +36,13 @@ function take(message, isReset) {
   showHosts(message.hosts, ended);
   showEvaluations(message.evaluations, isReset);
   showEvents(message.events, isReset);
-  if (message.evaluations.length || isReset || status.verdict !== shownStatus?.verdict) {
+  if (message.evaluations.length || isReset || status.verdict !== (shownStatus?.verdict ?? null)) {
     for (const one of pictures) one.outdate();
   }
   const differs = ["best_number", "best_percent", "failed", "phase", "verdict", "reason"].some((name) => shownStatus?.[name] !== status[name]);
-  if (differs) refreshParts();
+  // The first message mostly says what the page came with.
+  const isKnown = !shownStatus && !isReset && !message.evaluations.length && !status.verdict;
+  if (differs && !isKnown) refreshParts();
   shownStatus = status;
   showConnection();
 }
