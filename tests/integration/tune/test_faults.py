@@ -68,7 +68,7 @@ IN_TURN = """
 import os, pathlib, subprocess, sys
 count = pathlib.Path("count")
 count.write_text(count.read_text() + "x" if count.exists() else "x")
-exec({scripts}[os.environ["AUTOTUNE_HOST"]][len(count.read_text()) - 1])
+exec({scripts}[os.uname().nodename][len(count.read_text()) - 1])
 """
 EXIT_CODE = "sys.exit('out of luck')", "ended with exit code 1: out of luck"
 NO_METRIC = "print('latency: 3')", "printed no line `throughput: NUMBER`; its last line was 'latency: 3'"
