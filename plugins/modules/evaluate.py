@@ -43,8 +43,8 @@ options:
     description:
       - V(true) lets the latest study of this workload in the store go on that was stopped, or whose run was killed or
         failed. A number lets the study with this ID go on.
-      - No evaluation is repeated or lost. Hosts that were not started again meanwhile keep their baseline. The seed is the
-        study's. The study file must say the same, though C(total_timesteps) may be more.
+      - No evaluation is repeated or lost. Hosts that were not started again meanwhile keep their baseline. The seed is
+        the study's. The study file must say the same, though C(total_timesteps) may be more.
     type: str
     default: "false"
   environment:

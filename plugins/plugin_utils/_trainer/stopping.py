@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""When training may end before its budget is spent: neither what was measured lately nor the surrogate promises more."""
+"""When training may end before its budget is spent: neither the latest evaluations nor the surrogate promise more."""
 
 from __future__ import annotations
 
