@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections import OrderedDict
 from dataclasses import replace
 
-from . import pictures
+from . import drawing, pictures
 from .feed import Feed
 from .messages import as_json
 from .table import BadQuery
 
+_LOG = logging.getLogger(__name__)
 _KEPT = 128
 
 _Key = tuple[int, str, int | None, int | None]
@@ -65,4 +67,10 @@ def _draw(feed: Feed, name: str, first: int | None, last: int | None) -> str:
     if first is not None or last is not None:
         low, high = first or 0, last if last is not None else sys.maxsize
         data = replace(data, evaluations=[e for e in data.evaluations if low <= e.number <= high])
-    return as_json({"name": name, **vars(pictures.PICTURES[name](data))})
+    try:
+        picture = pictures.PICTURES[name](data)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        # One picture that cannot be drawn takes neither the others nor the page with it.
+        _LOG.exception("picture %s of study %d", name, feed.study_id)
+        picture = drawing.nothing("This picture cannot be drawn from what the store holds; the server's log says why.")
+    return as_json({"name": name, **vars(picture)})

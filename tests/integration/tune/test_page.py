@@ -33,7 +33,7 @@ class Visitor:
         self._netloc, self._cookie = urlsplit(address).netloc, ""
 
     def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
-        connection = HTTPConnection(self._netloc, timeout=60)
+        connection = HTTPConnection(self._netloc, timeout=120)
         headers = {"Cookie": self._cookie}
         if form is not None:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://{self._netloc}"}
@@ -64,6 +64,7 @@ def visitor(start: Any, write_study: Any, tmp_path: Any) -> Any:
     _page.stop(tmp_path / "learned")
 
 
+@pytest.mark.timeout(600)
 def test_restore_all_hosts_now_ends_benchmarks_and_puts_the_values_back(
     visitor: Any, lab: Any, untouched: dict[str, Any]
 ) -> None:

@@ -39,7 +39,7 @@ def test_answers_as_described_and_never_with_a_fault(app):
     for operation in [operation for operation in operations if not operation.path.endswith("/stream")]:
 
         @given(case=operation.as_strategy())
-        @settings(max_examples=15, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
         def check(case):
             response = case.call()
             assert response.status_code < 500
