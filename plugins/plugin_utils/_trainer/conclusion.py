@@ -129,7 +129,8 @@ def _changes(
     for parameter in study.action_space:
         if (name := parameter.param) in winner:
             own = {host: each.baseline_values[name] for host, each in record.hosts.items()}
-            change = {"param": name, "description": parameter.description, "from": own, "to": winner[name]}
+            change: dict[str, Any] = {"param": name, "description": parameter.description}
+            change |= {"from": own, "to": winner[name]}
             if share := shares.get(name):
                 change |= {"share": share.share, "interval": share.interval}
             changes.append(outcome.Change.model_validate(change))
