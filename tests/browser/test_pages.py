@@ -124,7 +124,7 @@ def test_paper_is_light(site: Any, open_page: OpenPage) -> None:
     expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
 
 
-NUMBERS = (None, 0, 7, -2, 0.80191, -22.34, 100.04, 1234.5, 14312, 1e6, 4294967295, 2.6e-6, -0.5, 0.00012, 1e16)
+NUMBERS = (None, 0, 7, -2, 0.80191, -22.34, 100.04, 1234.6, 14312, 1e6, 4294967295, 2.6e-6, -0.5, 0.00012, 1e16)
 
 
 def test_scripts_and_server_word_figures_alike(site: Any, open_page: OpenPage) -> None:
