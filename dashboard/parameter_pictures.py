@@ -147,7 +147,7 @@ def importance(data: StudyData) -> Picture:
         return nothing(f"Importance takes {_ENOUGH} measured candidates; there are {len(trained)}.")
     ranked = _importance(found, trained)[:_MOST][::-1]
     labels = [plain(label, 40) for label, dummy, dummy_sign in ranked]
-    bar = {
+    shares = {
         "type": "bar",
         "orientation": "h",
         "name": "importance",
@@ -173,7 +173,7 @@ def importance(data: StudyData) -> Picture:
         "share of the variance of performance's ranks that lies between groups of like values (epsilon squared, "
         "corrected for chance). What parameters do only together is not seen. An arrow says which way is better."
     )
-    return picture([bar], layout, words, len(ranked))
+    return picture([shares], layout, words, len(ranked))
 
 
 def _points(a: Axis, evaluations: Sequence[Evaluation]) -> list[Point]:

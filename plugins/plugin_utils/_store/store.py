@@ -14,13 +14,14 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from .database import StoreError as StoreError  # whoever needs the store needs these three with it
-from .database import cause, is_passing, name_of
-from .database import open_store as open_store
+from .database import StoreError, cause, is_passing, name_of, open_store
 from .tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
-from .url import shown as shown
+from .url import shown
 
 T = TypeVar("T")
+
+# Whoever needs the store needs these three with it.
+__all__ = ["StoreError", "open_store", "shown"]
 
 # Seconds for which a server that is started again is waited for: less than the lease that a host has meanwhile.
 PATIENCE = 30.0
