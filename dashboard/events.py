@@ -27,6 +27,7 @@ _RETRY = 2000  # milliseconds after which a browser that lost the stream tries a
 _LONGEST = 3600.0
 # A run that has ended waits for its hosts to say what they have now; one whose trainer was killed would do so for ever.
 _AFTERWARDS = 900.0
+_MOST_TOLD = 100
 
 
 class Places:
@@ -74,13 +75,27 @@ def _text(feed: Feed, cursor: Cursor | None, ping: float) -> Iterator[bytes]:
             news, seen = feed.version != seen, feed.version
             over = is_over(feed)
         if news or over:
-            message = message_after(feed, cursor)
-            cursor = Cursor.parse(message["cursor"])
-            yield event("end" if over else "reset" if message.get("reset") else "message", message)
+            text, cursor = _news(feed, cursor, over)
+            yield text
             if over:
                 return
         else:
             yield b"event: ping\ndata: {}\n\n"
+
+
+def _news(feed: Feed, cursor: Cursor | None, over: bool) -> tuple[bytes, Cursor | None]:
+    """What is new since the cursor, and how far that goes: made once for all that have read equally far."""
+    with feed.changed:
+        version, told = feed.told
+        if version != feed.version or len(told) > _MOST_TOLD:
+            told = {}
+            feed.told = (feed.version, told)
+        if (cursor, over) not in told:
+            message = message_after(feed, cursor)
+            text = event("end" if over else "reset" if message.get("reset") else "message", message)
+            told[cursor, over] = text, Cursor.parse(message["cursor"])
+        found: tuple[bytes, Cursor | None] = told[cursor, over]
+        return found
 
 
 def event(kind: str, message: Message) -> bytes:
@@ -92,7 +107,9 @@ def is_over(feed: Feed) -> bool:
     finished = feed.study["finished"]
     if finished is None:
         return False
-    return time.time() - finished.timestamp() > _AFTERWARDS or all(host.doing is None or host.lost for host in feed.hosts)
+    return time.time() - finished.timestamp() > _AFTERWARDS or all(
+        host.doing is None or host.lost for host in feed.hosts
+    )
 
 
 @streams.get("/api/studies/<id:study_id>/stream")

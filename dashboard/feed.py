@@ -57,7 +57,8 @@ class _Count:
 class Feed:
     """One study, read from the store piece by piece. refresh() costs the same however long the study is.
 
-    version: goes up whenever there is something new; whoever waits for that is woken by `changed`.
+    version: goes up whenever there is something new; whoever waits for that is woken by `changed`. told: what the
+    streams have said of a version, for those that are about to say the same.
     """
 
     def __init__(self, store: Store, study_id: int) -> None:
@@ -65,6 +66,8 @@ class Feed:
         self.changed = threading.Condition()
         self.version = 0
         self.watchers = 0
+        self.looked_after = False
+        self.told: tuple[int, dict[Any, Any]] = (0, {})
         self.evaluations: list[Evaluation] = []
         self.events: list[Event] = []
         self.hosts: list[Host] = []
@@ -221,7 +224,8 @@ class Feeds:
         """From now on somebody waits for news; one thread a study looks for them, for as long as anybody does."""
         with feed.changed:
             feed.watchers += 1
-            if feed.watchers == 1:
+            if not feed.looked_after:  # who has just left may have been the last, and the thread not know it yet
+                feed.looked_after = True
                 threading.Thread(target=self._look, args=(feed,), daemon=True, name=f"study {feed.study_id}").start()
 
     def leave(self, feed: Feed) -> None:
@@ -233,6 +237,7 @@ class Feeds:
             time.sleep(self.poll)
             with feed.changed:
                 if not feed.watchers:
+                    feed.looked_after = False
                     return
             try:
                 feed.refresh()

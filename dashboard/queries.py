@@ -210,7 +210,8 @@ def listed_studies(
 
 def _counts(connection: Connection, column: Any, ids: list[int], *conditions: Any) -> dict[int, int]:
     query = select(column, func.count()).where(column.in_(ids), *conditions).group_by(column)
-    return dict(connection.execute(query).tuples().all()) if ids else {}
+    rows = connection.execute(query).all() if ids else []
+    return {row[0]: row[1] for row in rows}
 
 
 def _summary(
