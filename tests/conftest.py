@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+# As the trainer has it: threads that wait for each other on a busy machine take minutes for what takes a second.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Before anything of Ansible's: it replaces sys.intern, and after that torch's optimisers cannot be imported any more.
-import torch._dynamo  # noqa: F401
-from hypothesis import HealthCheck, settings
+import torch._dynamo  # noqa: E402, F401
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 # A busy machine makes no test fail: examples may take as long as they take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

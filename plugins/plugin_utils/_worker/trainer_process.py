@@ -72,7 +72,8 @@ def _start(folder: Path, log: Path, config: dict[str, Any]) -> int:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, "PYTHONPATH": path},
+            # One thread of every numeric library: the models are small, and the benchmark may run on this very machine.
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
     return process.pid
