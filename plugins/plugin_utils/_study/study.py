@@ -229,7 +229,9 @@ class Study(Strict):
             "train": training,
             "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
             "verify": 2 * rules.rounds(hosts) * hosts,
-            "ablate": 2 * (rules.screening + 4 + rules.rounds_again(hosts) * hosts) if len(self.action_space) > 1 else 0,
+            "ablate": 2 * (rules.screening + 4 + rules.rounds_again(hosts) * hosts)
+            if len(self.action_space) > 1
+            else 0,
         }
 
     def evaluations_on(self, hosts: int) -> int:

@@ -15,7 +15,8 @@ import warnings
 
 import numpy as np
 import torch
-from botorch.exceptions import InputDataWarning, ModelFittingError, OptimizationWarning
+from botorch.exceptions.errors import ModelFittingError
+from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior

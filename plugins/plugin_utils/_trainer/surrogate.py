@@ -98,7 +98,7 @@ class Surrogate:
     @property
     def spread(self) -> float:
         """Of the rewards, as the process sees them: the unit in which differences are large or small."""
-        return self._process.spread
+        return float(self._process.spread)
 
     def expect(self, features: Numbers) -> Expectation:
         mean, std = self._process.predict(features)

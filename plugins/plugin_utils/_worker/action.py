@@ -159,7 +159,8 @@ def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[st
     part.show(
         f"study {own.workload_name}: {own.training_config.total_timesteps} training evaluations of "
         f"{len(own.action_space)} parameters on {count} host{'s' if count > 1 else ''}, then "
-        f"{own.verification.rounds(count) * count} pairs at most to prove the best; store {shown(_store_url(arguments))}"
+        f"{own.verification.rounds(count) * count} pairs at most to prove the best; "
+        f"store {shown(_store_url(arguments))}"
     )
     part.show("Ctrl-C stops the run and puts every host's own values back")
     forks = int(context.CLIARGS["forks"])

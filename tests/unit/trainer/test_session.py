@@ -37,6 +37,7 @@ def config(new_study: Callable[..., Study], tmp_path: Path) -> dict[str, Any]:
     study = new_study(
         training_config={"total_timesteps": 24},
         verification={"candidates": 2, "pairs": 6},
+        early_stopping={"run": False},
         state_space=[{"metric": "cpu_usage"}],
     )
     return {
@@ -72,11 +73,15 @@ def better_with_less(noise: float = 0.02, gain: float = 0.5) -> Measure:
     return measure
 
 
+def facts(boot_id: str = "1") -> dict[str, Any]:
+    own = {"kernel": "6.1.0", "boot_id": boot_id, "network_namespace": 1, "cpus": 2, "memory_bytes": 2**30}
+    return {**own, "values": {"vm.swappiness": "60"}}
+
+
 def work(line: Line, name: str, measure: Measure) -> dict[str, Any]:
     """A worker from hello to the end; returns the last message."""
     line.send("hello", host=name)
-    values = {"vm.swappiness": "60"}
-    line.send("ready", host=name, facts={"kernel": "6.1.0", "boot_id": name, "network_namespace": 1, "values": values})
+    line.send("ready", host=name, facts=facts(boot_id=name))
     for message in line:
         if message["kind"] == "job":
             line.send("measurement", measurement=measure(message))
@@ -313,9 +318,8 @@ def test_ctrl_c_stops_it_in_any_phase_and_what_was_measured_is_kept(
 ) -> None:
     running = trainer(hosts=["h1"])
     line, measure, measured = connect(tmp_path / "run"), better_with_less(), 0
-    values = {"vm.swappiness": "60"}
     line.send("hello", host="h1")
-    line.send("ready", host="h1", facts={"kernel": "6.1.0", "boot_id": "1", "network_namespace": 1, "values": values})
+    line.send("ready", host="h1", facts=facts())
     for message in line:
         if message["kind"] == "job" and message["phase"] == phase and measured:
             line.send("farewell", reason="stopped by SIGINT", stopped=True)
