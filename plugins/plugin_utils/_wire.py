@@ -13,7 +13,7 @@ Every message is one JSON object on one line with a `kind`. A worker sends
 
 and the trainer answers
 
-    job          phase, values, bound                evaluate these values; `bound`: see _trainer/futility.py
+    job          phase, values, bound                evaluate these values; `bound`: see _fleet/futility.py
     progress     (see _trainer/record.py)            how the last evaluation looks from the whole study
     notice       text                                one line for the user
     refused      reason                              this host may not take part

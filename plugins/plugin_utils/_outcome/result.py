@@ -47,7 +47,7 @@ class _Part(BaseModel):
 
 
 class Stability(_Part):
-    """How steadily the host did its work, in [0, 1], and the factors of that by name (see _trainer/stability.py)."""
+    """How steadily the host did its work, in [0, 1], and the factors of that by name (see _evaluation/stability.py)."""
 
     score: float
     parts: dict[str, float]
@@ -99,7 +99,7 @@ class Pair(_Part):
 
 
 class Look(_Part):
-    """What the sequential proof saw after so many pairs (see _trainer/sequential.py)."""
+    """What the sequential proof saw after so many pairs (see _proof/sequential.py)."""
 
     pairs: int
     gain: float
@@ -121,7 +121,7 @@ class GuardMetric(_Part):
 
 
 class Racer(_Part):
-    """How a candidate came off in the race (see _trainer/race.py); changes against the baseline."""
+    """How a candidate came off in the race (see _proof/race.py); changes against the baseline."""
 
     values: dict[Parameter, Value]
     worth: float | None
@@ -174,7 +174,7 @@ class Objective(_Part):
 
 
 class Share(_Part):
-    """What a parameter of the winner contributes, and what became of it (see _trainer/ablation.py).
+    """What a parameter of the winner contributes, and what became of it (see _proof/ablation.py).
 
     None where every host had the value anyway. together: parameters that only ever changed along with it.
     """

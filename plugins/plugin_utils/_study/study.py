@@ -41,7 +41,7 @@ class StateMetric(Strict):
 
 
 class TrainingConfig(Strict):
-    """How long and how to learn; what is left out is as in _trainer/policy.py.
+    """How long and how to learn; what is left out is as in _learner/policy.py.
 
     n_steps to clip_range are of PPO: n_steps imagined evaluations make one update of the policy.
 

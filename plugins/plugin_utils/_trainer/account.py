@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from .._evaluation.evaluation import Evaluation
+from .._evaluation.reward import log_ratio, percent
+from .._fleet.futility import saved_seconds
 from .._outcome import result as outcome
 from .._study.study import Study
-from .evaluation import Evaluation
-from .futility import saved_seconds
 from .record import Record
-from .reward import log_ratio, percent
 
 
 def noise_of(record: Record) -> outcome.Noise | None:

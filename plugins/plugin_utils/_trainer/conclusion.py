@@ -14,18 +14,18 @@ from datetime import UTC, datetime
 from statistics import fmean, geometric_mean, median, stdev
 from typing import Any, Literal, get_args
 
+from .._evaluation.evaluation import Evaluation, Phase
+from .._evaluation.reward import percent
 from .._outcome import result as outcome
+from .._proof.ablation import Ablation
+from .._proof.evidence import Pair
+from .._proof.race import Standing
+from .._proof.verification import Proof
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
-from .ablation import Ablation
 from .account import early_stopping_of, noise_of, objectives_of
-from .evaluation import Evaluation, Phase
-from .evidence import Pair
-from .race import Standing
 from .record import Record
-from .reward import percent
-from .verification import Proof
 
 Verdict = Literal["improved", "no_improvement", "failed", "stopped"]
 

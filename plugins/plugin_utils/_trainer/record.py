@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, get_args
 
+from .._evaluation.evaluation import Evaluation, Phase
+from .._evaluation.reward import figure
+from .._fleet.host import Host
+from .._fleet.outliers import Watcher, penalised
+from .._fleet.past import Past
+from .._proof.noise import Forecast, foresee
 from .._store.store import StudyRecord
 from .._study.study import Study
-from .evaluation import Evaluation, Phase
-from .host import Host
-from .noise import Forecast, foresee
-from .outliers import Watcher, penalised
-from .past import Past
-from .reward import figure
 
 _LOOK_INTERVAL = 5  # training evaluations; looking takes milliseconds, while a host waits
 

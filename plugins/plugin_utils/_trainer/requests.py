@@ -12,9 +12,9 @@ from collections.abc import Callable
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from .._fleet.fleet import Fleet
 from .._store.requests import Request, take
 from .._store.store import StoreError
-from .fleet import Fleet
 
 _INTERVAL = 1.0
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._evaluation.evaluation import Evaluation, Job, Phase
+from .._fleet.fleet import Ended, Fleet
+from .._learner.caution import TrustRegion
+from .._learner.recommendation import recommend
+from .._memory.memory import Memory
+from .._proof.ablation import ablate
+from .._proof.race import race
+from .._proof.verification import prove
 from .._store.store import StoreError
 from .._study.study import Study
-from .ablation import ablate
-from .caution import TrustRegion
 from .conclusion import Clock, Conclusion
-from .evaluation import Evaluation, Job, Phase
-from .fleet import Ended, Fleet
-from .memory import Memory
-from .race import race
-from .recommendation import recommend
 from .record import Record
 from .training import train
-from .verification import prove
 
 
 def conduct(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Memory, seed: int) -> Conclusion:

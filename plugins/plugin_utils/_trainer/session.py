@@ -16,15 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .._fleet.fleet import Fleet
+from .._memory.beginning import CannotBegin, begin_new, resume
+from .._memory.checkpoint import Checkpoints
+from .._memory.memory import Memory
 from .._outcome import result as outcome
 from .._store.store import StoreError, open_store, shown
 from .._study.sameness import digest
 from .._study.study import Study
-from .beginning import CannotBegin, begin_new, resume
-from .checkpoint import Checkpoints
 from .conclusion import Clock, result_of
-from .fleet import Fleet
-from .memory import Memory
 from .record import Record
 from .requests import heed_requests
 from .run import conduct

@@ -11,20 +11,20 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from .._evaluation.evaluation import Evaluation, Job
+from .._fleet.fleet import Fleet
+from .._fleet.host import Host, Ticket
+from .._learner.asking import Evaluator
+from .._learner.caution import Cautiously, TrustRegion
+from .._learner.design import starting_candidates
+from .._learner.learner import search
+from .._learner.snapshot import Snapshot
+from .._learner.stopping import Stopping
+from .._memory.memory import Memory
 from .._study.space import Candidate, Value
 from .._study.study import Study
-from .asking import Evaluator
-from .caution import Cautiously, TrustRegion
 from .conclusion import Clock
-from .design import starting_candidates
-from .evaluation import Evaluation, Job
-from .fleet import Fleet
-from .host import Host, Ticket
-from .learner import search
-from .memory import Memory
 from .record import Record
-from .snapshot import Snapshot
-from .stopping import Stopping
 
 Tell = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Bound:
-    """What a run must reach to matter, as the trainer has worked it out (see _trainer/futility.py).
+    """What a run must reach to matter, as the trainer has worked it out (see _fleet/futility.py).
 
     content: `worse`, below or above; `needed`, the metric that the whole run must reach; `looks`, each a number of
     values, the mean of these beyond which the whole run surely stays beyond `needed`, and the factor from that mean to

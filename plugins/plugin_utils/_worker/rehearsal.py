@@ -41,9 +41,9 @@ def rehearse(
 
 def _try_benchmark(workplace: Workplace, hosts: int, show: Callable[[str], None]) -> None:
     # Only here, for it takes a second; nothing of the trainer's that needs torch, which cannot be had in Ansible.
-    from .._trainer.evaluation import Measurement
-    from .._trainer.noise import foresee
-    from .._trainer.reward import figure, with_all_objectives
+    from .._evaluation.evaluation import Measurement
+    from .._evaluation.reward import figure, with_all_objectives
+    from .._proof.noise import foresee
 
     study, found, seconds = workplace.study, [], []
     for dummy in range(study.baseline_evaluations):

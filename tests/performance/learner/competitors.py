@@ -32,8 +32,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Candidate, SearchSpace
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation
 
 from .measuring import Bench
 

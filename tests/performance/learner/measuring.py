@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Phase,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.reward import score
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import score
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
 
 from .shapes import Numbers, Random
 from .surfaces import Surface, climb, draw, settle

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.ideas import Ideas
 
 from .measuring import BASELINE, Bench, evaluated
 
 
 def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
     # Here, so that other algorithms can be run while ours is being worked on.
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import learner
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import learner
 
     differing = len(bench.hosts) > 1
     default = bench.surface.default

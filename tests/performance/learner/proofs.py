@@ -17,11 +17,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import prove
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.race import race
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.verification import prove
 from scipy import stats
 
 from . import tables

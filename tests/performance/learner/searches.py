@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _trainer
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.race import race
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
 
 from . import competitors, ours
 from .measuring import Bench, Host, Noise, alike, evaluated, fleet, together

@@ -10,15 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Score,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Fleet
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.past import Past
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Fleet
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 
 PATIENCE = 30.0  # seconds until a test that waits for ever is one that fails

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof import ablation
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.ablation import Ablation, ablate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.linked import units
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import prove
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.constraints import parse_constraint
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import ablation
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.ablation import Ablation, ablate
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.linked import units
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.verification import prove
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

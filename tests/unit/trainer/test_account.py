@@ -7,20 +7,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
+    Evaluation,
+    Job,
+    Measurement,
+    Score,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import foresee
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.account import (
     early_stopping_of,
     noise_of,
     objectives_of,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.host import Host
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.noise import foresee
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
 
 NewStudy = Callable[..., Study]

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Caution
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.caution import Cautiously, TrustRegion
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Score,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.learner import OneByOne, search
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.caution import Cautiously, TrustRegion
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import OneByOne, search
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Caution
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import checkpoint
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.checkpoint import Checkpoints
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.snapshot import Snapshot
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.snapshot import Snapshot
+from ansible_collections.autotune.kernel.plugins.plugin_utils._memory import checkpoint
+from ansible_collections.autotune.kernel.plugins.plugin_utils._memory.checkpoint import Checkpoints
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

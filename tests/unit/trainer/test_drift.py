@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.drift import TYPICAL_SPEED, Drift, Jump
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.drift import TYPICAL_SPEED, Drift, Jump
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EvaluationRow, HostRow, StudyRow
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.earlier import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._memory.earlier import (
     earlier_studies,
     in_space,
     is_shared,
     translated,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EvaluationRow, HostRow, StudyRow
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 SWAPPINESS = {"param": "vm.swappiness", "min": 0, "max": 100}
 DIRTY = {"param": "vm.dirty_ratio", "min": 5, "max": 60}

@@ -9,19 +9,19 @@ import gymnasium.utils.env_checker
 import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.environment import (
-    Contexts,
-    Observer,
-    OSTuningEnv,
-    to_point,
-)
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Score,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
+    Contexts,
+    Observer,
+    OSTuningEnv,
+    to_point,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 METRICS = ["cpu_usage", "load_1m"]
 

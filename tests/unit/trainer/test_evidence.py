@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evidence import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import (
     Estimate,
     bootstrapped,
     of_host,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Job
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Ended
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Ended
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected
 
 NewRoom = Callable[..., Any]

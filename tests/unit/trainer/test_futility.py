@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Phase,
     Score,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.futility import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.futility import (
     Futility,
     needed_performance,
     saved_seconds,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.bound import Bound
 
 NewStudy = Callable[..., Study]

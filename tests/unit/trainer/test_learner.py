@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import learner
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.snapshot import Snapshot
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study import algorithm as algorithms
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import learner
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.snapshot import Snapshot
 
 Surface = Callable[[Candidate], float | None]
 # The policy practises less than it would: what is tested here does not hang on it.
@@ -236,9 +236,9 @@ def test_an_exception_from_an_evaluation_passes_through(space: SearchSpace) -> N
 
 def test_only_ppo_needs_torch() -> None:
     program = (
-        "import sys; from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.learner import search\n"
+        "import sys; from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search\n"
         "from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace\n"
-        "from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation\n"
+        "from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation\n"
         "space = SearchSpace([Axis('x', 0, 0, 9)], [Layout('x', {}, 1, False)], [])\n"
         "search(space, lambda cs: [Evaluation.of(c, 1.0) for c in cs], budget=4, seed=1, algorithm='random')\n"
         "sys.exit('torch' in sys.modules)\n"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import Forecast, foresee
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.power import detectable
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.noise import Forecast, foresee
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.power import detectable
 
 NewStudy = Callable[..., Study]
 

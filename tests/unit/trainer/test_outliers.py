@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.drift import Drift
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Score,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.outliers import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.drift import Drift
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.outliers import (
     Watcher,
     noisier,
     offsets,

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
     Job,
     Measurement,
     Score,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.host import Host
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.past import Past
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
 from sqlalchemy import Engine
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.design import first_batch, starting_candidates
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.proposals import around, pool, special
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import SearchSpace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.design import first_batch, starting_candidates
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.proposals import around, pool, special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

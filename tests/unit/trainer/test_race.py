@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.race import Standing, race
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import Standing, race
 
 from .simulated import Hosts
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
 
 NewStudy = Callable[..., Study]
 NewEvaluation = Callable[..., Any]

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
     StudyRecord,
     evaluations,
@@ -14,8 +16,6 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store impor
     studies,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation, Job
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
 from sqlalchemy import Engine
 

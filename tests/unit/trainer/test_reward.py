@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Measurement
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import log_ratio, score
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Measurement
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.reward import log_ratio, score
 from hypothesis import given
 from hypothesis import strategies as st
 

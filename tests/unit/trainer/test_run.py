@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Ended
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.ablation import Ablation
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import Proof
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import run
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.ablation import Ablation
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.fleet import Ended
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.verification import Proof
 
 WINNER = {"vm.swappiness": 10, "vm.page-cluster": 0}
 FULL, LESS = Proof(True, "better in 8 of 8 pairs"), Proof(True, "better in 4 of 4 pairs")

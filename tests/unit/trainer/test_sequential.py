@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.power import detectable
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.sequential import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.power import detectable
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.sequential import (
     boundaries,
     p_value,
     planned_looks,

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.stopping import Stopping
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.stopping import Stopping
 from hypothesis import given
 from hypothesis import strategies as st
 

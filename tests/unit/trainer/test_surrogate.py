@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import SearchSpace
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.gaussian_process import GaussianProcess
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.ideas import Ideas
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.surrogate import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.gaussian_process import GaussianProcess
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate import (
     Features,
     Surrogate,
     compressed,
     log_expected_improvement,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import SearchSpace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
 import torch
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.environment import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
     Contexts,
     Observer,
     OSTuningEnv,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.policy import Policy
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.surrogate_env import SurrogateEnv
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
 
 CONTEXTS = Contexts({"small": [0.0], "large": [1.0]})
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Measurement
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Measurement
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.guard import Watch

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from .._evaluation.evaluation import Evaluation
 from .._study.parameters import kernel_text
 from .._study.space import Candidate
-from .evaluation import Evaluation
 from .snapshot import Snapshot
 
 

@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from .._evaluation.evaluation import Evaluation
 from .._study.guard import Caution
 from .._study.space import Candidate, Point, SearchSpace, Value
 from .asking import Evaluator
-from .evaluation import Evaluation
 
 _ROUNDING = 1e-9
 _HALVINGS = 20

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .._evaluation.reward import percent
+from .._fleet.drift import Drift
 from .._study.study import Study
-from .drift import Drift
 from .power import detectable
-from .reward import percent
 
 # Gains from kernel parameters are mostly smaller than this, in per cent, beside a sane default.
 _LARGEST_USUAL_GAIN = 25.0

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from .._evaluation.evaluation import Evaluation
 from .._study.algorithm import AlgorithmName
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
 from .algorithms import new_algorithm
 from .asking import Algorithm, Evaluator, remove_like
-from .evaluation import Evaluation
 from .ideas import Ideas
 from .snapshot import Snapshot
 
@@ -63,8 +63,8 @@ def search(
     Searching a function, without hosts and without Ansible:
 
     >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace
-    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.evaluation import Evaluation
-    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.recommendation import recommend
+    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
+    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
     >>> space = SearchSpace([Axis("x", 0, 0, 1000)], [Layout("x", {}, 1, False)], [])
     >>> seen = []
     >>> def evaluate(candidates):  # higher is better; None would be a failure

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import special
 from sklearn.ensemble import ExtraTreesClassifier
 
+from .._evaluation.evaluation import Evaluation
 from .._study.space import SearchSpace
-from .evaluation import Evaluation
 from .gaussian_process import GaussianProcess, Numbers
 from .ideas import Ideas
 

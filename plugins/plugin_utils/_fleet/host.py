@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
+from .._evaluation.reward import figure, percent, reward
 from .._study.study import Study
 from .drift import TYPICAL_SPEED, Drift, Estimate
-from .evaluation import Evaluation, Job, Measurement, Score
-from .reward import figure, percent, reward
 
 _LARGE_DRIFT = 0.05
 _FACTS = ("boot_id", "network_namespace", "kernel", "cpus", "memory_bytes", "values")

@@ -21,8 +21,8 @@ import numpy as np
 from scipy import stats
 from scipy.linalg import hadamard
 
+from .._evaluation.evaluation import Evaluation, Job
 from .._study.space import Value
-from .evaluation import Evaluation, Job
 from .linked import Unit
 from .verification import Measure
 

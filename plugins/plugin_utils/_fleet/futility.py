@@ -23,8 +23,8 @@ from typing import Any
 
 from scipy import stats
 
+from .._evaluation.evaluation import Evaluation, Job, Measurement
 from .._study.study import Study
-from .evaluation import Evaluation, Job, Measurement
 from .host import Host
 
 _ERROR = 0.01  # the chance to end a run that would have reached what is needed

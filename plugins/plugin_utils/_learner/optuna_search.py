@@ -13,9 +13,9 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
+from .._evaluation.evaluation import Evaluation
 from .._study.space import Axis, Candidate, SearchSpace
 from .asking import remove_like
-from .evaluation import Evaluation
 from .snapshot import Snapshot
 
 SamplerName = Literal["tpe", "gp", "cmaes"]

@@ -14,13 +14,13 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
+from .._fleet.past import Past
 from .._store import store as in_store
 from .._store.claim import Claim, claim
 from .._store.store import StudyRecord
 from .._store.tables import StudyRow
 from .._study.sameness import differences
 from .._study.study import Study
-from .past import Past
 
 _RESUMABLE = (None, "stopped", "failed")
 

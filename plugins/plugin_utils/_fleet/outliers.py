@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from .._evaluation.evaluation import Evaluation, Score
+from .._evaluation.reward import percent
 from .._study.parameters import kernel_text
 from .drift import Drift
-from .evaluation import Evaluation, Score
-from .reward import percent
 
 _CHANCE = 0.002  # that a host is called off, or a candidate unstable, and is not
 _SMALLEST_OFFSET = 0.05  # as a log ratio

@@ -10,9 +10,9 @@ from statistics import fmean
 
 import numpy as np
 
+from .._evaluation.evaluation import Evaluation
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, SearchSpace
-from .evaluation import Evaluation
 
 # With fewer measurements there is nothing that one could tell of another.
 _FEWEST = 6

@@ -19,13 +19,13 @@ from datetime import datetime
 import numpy as np
 from pydantic import ValidationError
 
+from .._evaluation.evaluation import Evaluation, Job
+from .._evaluation.reward import reward
+from .._fleet.past import evaluation_of
 from .._store.tables import EvaluationRow, HostRow, StudyRow
 from .._study.sameness import is_same_search
 from .._study.space import Axis, Candidate, SearchSpace, Value
 from .._study.study import Study
-from .evaluation import Evaluation, Job
-from .past import evaluation_of
-from .reward import reward
 
 Tell = Callable[[str], None]
 # A share of an axis: farther from where it was, a candidate is another one.

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from statistics import variance
 from typing import Literal
 
+from .._evaluation.reward import figure, percent
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
 from .evidence import by_host, over_hosts, percents
 from .linked import Unit, units
-from .reward import figure, percent
 from .screening import Screening, Swap
 from .verification import Measure, Proof, prove
 

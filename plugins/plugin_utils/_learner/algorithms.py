@@ -10,12 +10,12 @@ from typing import get_args
 
 import numpy as np
 
+from .._evaluation.evaluation import Evaluation
 from .._study.algorithm import AlgorithmName, missing
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
 from .asking import Algorithm, remove_like
 from .design import first_batch
-from .evaluation import Evaluation
 from .ideas import Ideas
 from .snapshot import Snapshot
 

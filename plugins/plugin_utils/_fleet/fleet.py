@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
+from .._evaluation.reward import with_all_objectives
 from .._store.store import StoreError
 from .._study.parameters import kernel_text
 from .._study.study import Study
 from .._wire import Disconnected, Line
-from .evaluation import Evaluation, Job, Measurement, Score
 from .futility import Futility
 from .host import Host, Ticket, differing_values, shared
 from .past import Past
-from .reward import with_all_objectives
 
 
 class Ended(Exception):

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from .reward import percent
+from .._evaluation.reward import percent
 
 # A factor of 150: an interval that reaches further says nothing.
 _FURTHEST = 5.0

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
 from .._study.parameters import kernel_text
 from .._study.space import Value
 from .._study.study import Study
-from .evaluation import Evaluation, Job, Measurement, Score
 from .host import Host
 
 _AFTER_TRAINING = ("race", "verify", "ablate")

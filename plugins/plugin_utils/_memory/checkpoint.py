@@ -26,7 +26,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from .snapshot import Snapshot
+from .._learner.snapshot import Snapshot
 
 _KEPT = 3
 _LARGEST = 256 * 2**20  # bytes of one file; a real one has less than 1 MB

@@ -28,12 +28,12 @@ from typing import Literal
 import numpy as np
 from scipy.stats import norm
 
+from .._evaluation.evaluation import Evaluation, Job, Measurement, Phase
+from .._evaluation.reward import LARGEST_LOG_RATIO, figure, log_ratio, percent
 from .._study.space import Value
 from .._study.study import Study
 from .._study.verification import GuardMetric
-from .evaluation import Evaluation, Job, Measurement, Phase
 from .evidence import Estimate, Pair, bootstrapped, by_host, of_host, over_hosts, percents
-from .reward import LARGEST_LOG_RATIO, figure, log_ratio, percent
 from .sequential import Boundary, boundaries, p_value, planned_looks, shares_of
 
 Measure = Callable[[Sequence[Job]], list[Evaluation]]

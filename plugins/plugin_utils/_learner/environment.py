@@ -12,10 +12,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from .._evaluation.evaluation import Evaluation
+from .._evaluation.reward import LARGEST_LOG_RATIO
 from .._study.metrics import SYSTEM_METRICS
 from .._study.space import Candidate, Point, SearchSpace, Value
-from .evaluation import Evaluation
-from .reward import LARGEST_LOG_RATIO
 
 Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
 Observation = NDArray[np.float32]

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .._evaluation.evaluation import Evaluation
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
 from .asking import remove_like
 from .environment import Contexts, Observer
-from .evaluation import Evaluation
 from .ideas import Ideas
 from .policy import Policy
 from .proposals import around, pool

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from .._evaluation.evaluation import Evaluation
+from .._fleet.past import Past
+from .._learner.snapshot import Snapshot
 from .._store import store as in_store
 from .._store.store import StudyRecord
 from .._study.space import Value
 from .._study.study import Study
 from .checkpoint import Checkpoints
 from .earlier import earlier_studies, is_shared, translated
-from .evaluation import Evaluation
-from .past import Past
-from .snapshot import Snapshot
 
 Tell = Callable[[str], None]
 _PAUSE = 1.0  # seconds between two looks at what others have measured

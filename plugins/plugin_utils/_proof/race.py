@@ -20,10 +20,10 @@ from statistics import fmean, variance
 import numpy as np
 from scipy import stats
 
+from .._evaluation.evaluation import Evaluation, Job
+from .._evaluation.reward import percent
 from .._study.space import Candidate
 from .._study.verification import race_rounds
-from .evaluation import Evaluation, Job
-from .reward import percent
 from .verification import Measure
 
 # The chance to drop the best candidate for being behind by luck alone.
