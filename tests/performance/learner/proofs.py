@@ -26,7 +26,7 @@ from scipy import stats
 
 from . import tables
 from .measuring import Bench, Host, Noise
-from .searches import TRAINER, code, with_imports
+from .searches import ROOMS, code, with_imports
 from .shapes import Effect
 from .surfaces import Surface
 from .work import Row
@@ -97,8 +97,8 @@ def version() -> str:
     return code(
         *(
             found
-            for name in ("recommendation", "race", "verification")
-            for found in with_imports(TRAINER / f"{name}.py")
+            for name in ("_learner/recommendation", "_proof/race", "_proof/verification")
+            for found in with_imports(ROOMS / f"{name}.py")
         )
     )
 

@@ -22,7 +22,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from ansible_collections.autotune.kernel.plugins.plugin_utils import _trainer
+from ansible_collections.autotune.kernel.plugins import plugin_utils
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
@@ -35,7 +35,7 @@ from .surfaces import draw, related
 from .work import Row
 
 RACED = 3
-TRAINER = Path(next(iter(_trainer.__path__)))
+ROOMS = Path(next(iter(plugin_utils.__path__)))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ _PACKAGES = {"tpe": "optuna", "gp": "optuna", "cmaes": "optuna", "smac": "smac",
 def version(algorithm: str) -> str:
     """Changes when the algorithm may: of ours with the code that learns, of the others with package and adapter."""
     if algorithm in OURS:
-        return code(*with_imports(TRAINER / "learner.py"), Path(ours.__file__))
+        return code(*with_imports(ROOMS / "_learner/learner.py"), Path(ours.__file__))
     package = next((name for prefix, name in _PACKAGES.items() if algorithm.startswith(prefix)), None)
     adapter = code(Path(competitors.__file__))
     return f"{package} {importlib.metadata.version(package)} {adapter}" if package else adapter
@@ -90,19 +90,19 @@ def version(algorithm: str) -> str:
 
 @cache
 def recommendation_version() -> str:
-    return code(*with_imports(TRAINER / "recommendation.py"))
+    return code(*with_imports(ROOMS / "_learner/recommendation.py"))
 
 
 def with_imports(path: Path) -> list[Path]:
-    """A module of the trainer and those beside it that it imports, and these import."""
+    """A module of plugin_utils, those that it imports from there, and these import."""
     found, waiting = set(), [path]
     while waiting:
         path = waiting.pop()
         if path.exists() and path not in found:
             found.add(path)
             statements = ast.walk(ast.parse(path.read_text()))
-            nearby = [s for s in statements if isinstance(s, ast.ImportFrom) and s.level == 1 and s.module]
-            waiting += [path.with_name(f"{statement.module}.py") for statement in nearby]
+            nearby = [s for s in statements if isinstance(s, ast.ImportFrom) and s.level and s.module]
+            waiting += [path.parents[s.level - 1] / f"{s.module.replace('.', '/')}.py" for s in nearby if s.module]
     return sorted(found)
 
 
