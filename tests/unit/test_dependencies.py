@@ -58,7 +58,8 @@ def imported_packages(file: Path) -> set[str]:
 
 
 def test_every_package_that_the_plugins_import_is_a_dependency():
-    declared = {re.split(r"[<>=~!]", text)[0].lower() for text in PROJECT["dependencies"]}
+    extras = [text for texts in PROJECT["optional-dependencies"].values() for text in texts]
+    declared = {re.split(r"[<>=~!\[]", text)[0].lower() for text in [*PROJECT["dependencies"], *extras]}
     distributions = packages_distributions()
     undeclared = {
         f"{file.relative_to(ROOT)} imports {name}"
