@@ -132,7 +132,7 @@ def ablate(
     lost, unsure = _loss(proof, again)
     if again.improved and lost - tolerated <= _SURE * unsure:
         return outcome(kept, again, f"{len(kept)} of {len(changed)} changes bring what all of them do", again)
-    why = f"{percent(-lost):+.2g} % beside all of them" if again.improved else again.reason
+    why = f"{percent(-lost):+.1f} % beside all of them" if again.improved else again.reason
     return outcome(changed, proof, f"fewer values were not as good ({why}): all are kept", again)
 
 

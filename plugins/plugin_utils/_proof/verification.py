@@ -241,7 +241,7 @@ class _Test:
         if worse:
             return False, f"{', '.join(worse)} got significantly worse"
         if score <= -boundary.proved:
-            return False, f"the best candidate is worse than the baseline, by {-gain:.2g} %"
+            return False, f"the best candidate is worse than the baseline, by {-gain:.1f} %"
         for guard, own in guards.items():
             allowed = -math.log1p(guard.may_worsen / 100)
             if own and own.score(allowed) <= -boundary.proved:
@@ -254,11 +254,11 @@ class _Test:
             better = sum(pair.ratio > 0 for pair in pairs)
             return True, f"better in {better} of {len(pairs)} pairs"
         if percent(estimate.interval(boundary.proved)[1]) < least or (last and proved and gain < least):
-            return False, f"the gain of {gain:.2g} % is below the {least:g} % that matter"
+            return False, f"the gain of {gain:.1f} % is below the {least:g} % that matter"
         if last and not proved:
-            return False, f"the difference of {gain:+.2g} % is within the noise"
+            return False, f"the difference of {gain:+.1f} % is within the noise"
         if score < boundary.hopeless:
-            return False, f"a gain that could still be proved has become unlikely ({gain:+.2g} % so far)"
+            return False, f"a gain that could still be proved has become unlikely ({gain:+.1f} % so far)"
         for guard in open_guards:
             own = guards[guard]
             if last or (own and own.score(-math.log1p(guard.may_worsen / 100)) < boundary.hopeless):

@@ -17,7 +17,7 @@ at a time. What is proposed against a constraint is repaired before it is measur
 | ppo-plain | Stable-Baselines3's PPO, n_steps 64, batch 32, learning rate 1e-3 | a failure's reward |
 
 Of variants (CMA-ES from the default or from the centre, failures as infeasible or as the worst value, SMAC3's GP or its
-forest) the table has the one that was better on other surfaces (seeds 200 and up, 64/8).
+forest) the table has the one that was better on other surfaces (seeds 200 and up; CMA-ES at 64/8, the others at 32/4).
 """
 
 from __future__ import annotations
