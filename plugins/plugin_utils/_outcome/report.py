@@ -11,7 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import text
-from .result import Pair, Result, Share
+from .evidence import Pair, Share
+from .result import Result
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 180, 16  # of a picture, in SVG units
 _SHARE_HEIGHT = 34

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError, model_validator
-from pydantic.functional_validators import AfterValidator
+from pydantic import Field, ValidationError, model_validator
+
+from .evidence import Ablation, GuardMetric, Look, Pair, Racer
+from .part import Parameter, Part, Value
 
 FILE_NAME = "result.json"
 _LARGEST = 16 * 2**20  # bytes; a real one is a few kB
@@ -22,38 +23,14 @@ class ResultError(ValueError):
     """A result.json that cannot be used; the message is one line that says why."""
 
 
-def _parameter(name: str) -> str:
-    # Also a key in the YAML that is written from it, hence no "#", no blanks, and no ":" at its end.
-    if not re.fullmatch(r"[a-z][A-Za-z0-9_@:+/.-]*[./][A-Za-z0-9_@:+/.-]*[A-Za-z0-9_]", name) or ".." in name:
-        raise ValueError(f"{name!r} is no kernel parameter")
-    return name
-
-
-def _value(value: int | float | str) -> int | float | str:
-    # Ansible evaluates {{ }} wherever it finds it in a role's defaults, and no kernel value has use for it.
-    if isinstance(value, str) and (not value.isascii() or not value.isprintable() or re.search(r"\{[{%#]", value)):
-        raise ValueError(f"{value!r} is no value for a kernel parameter")
-    return value
-
-
-Parameter = Annotated[str, AfterValidator(_parameter)]
-Value = Annotated[StrictInt | StrictFloat | StrictStr, AfterValidator(_value)]
-
-
-class _Part(BaseModel):
-    """What a part of a result has in common: it does not change, and has no NaN, which is no JSON."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True)
-
-
-class Stability(_Part):
+class Stability(Part):
     """How steadily the host did its work, in [0, 1], and the factors of that by name (see _evaluation/stability.py)."""
 
     score: float
     parts: dict[str, float]
 
 
-class Baseline(_Part):
+class Baseline(Part):
     """The values found before tuning, and what they yield: the geometric mean over the pairs, if there are any."""
 
     metric: float
@@ -62,14 +39,14 @@ class Baseline(_Part):
     cv_percent: float | None = None
 
 
-class Best(_Part):
+class Best(Part):
     """What the best values yield: the geometric mean over the pairs; its ratio to the baseline's is the improvement."""
 
     metric: float
     stability: Stability | None = None
 
 
-class HostResult(_Part):
+class HostResult(Part):
     """One host's part; `improvement` and its interval in per cent, positive is better."""
 
     baseline_values: dict[Parameter, str]
@@ -83,56 +60,7 @@ class HostResult(_Part):
     kernel: str = "unknown"
 
 
-class Pair(_Part):
-    """Evidence: the baseline and the candidate, measured one after the other on one host.
-
-    change: what it says, over all objectives, in per cent, above 0 is better; guards: the same of each guard metric.
-    """
-
-    host: str
-    pair: int
-    first: Literal["baseline", "candidate"]
-    baseline: float
-    candidate: float
-    change: float | None = None
-    guards: dict[str, float] = {}
-
-
-class Look(_Part):
-    """What the sequential proof saw after so many pairs (see _proof/sequential.py)."""
-
-    pairs: int
-    gain: float
-    interval: tuple[float, float]
-    score: float
-    proved_at: float
-    hopeless_at: float
-
-
-class GuardMetric(_Part):
-    """Whether a metric was shown not to have worsened by more than it may; above 0 is better."""
-
-    metric: str
-    direction: Literal["maximise", "minimise"]
-    may_worsen: float
-    change: float | None
-    interval: tuple[float, float] | None
-    holds: bool
-
-
-class Racer(_Part):
-    """How a candidate came off in the race (see _proof/race.py); changes against the baseline."""
-
-    values: dict[Parameter, Value]
-    worth: float | None
-    by_host: dict[str, float]
-    evaluations: int
-    unstable: bool = False
-    failed: bool = False
-    left_after: int | None = None
-
-
-class HostNoise(_Part):
+class HostNoise(Part):
     """How a host's baseline behaved. Per cents: before training, over the whole run, and how it drifted (above 0 is
     better). jumps: between which of its evaluations it jumped, and by how much; odd: how it is unlike the other hosts.
     """
@@ -144,7 +72,7 @@ class HostNoise(_Part):
     odd: str | None = None
 
 
-class Noise(_Part):
+class Noise(Part):
     """What was known of the noise when the baselines had been measured: how large it is from run to run, which gain the
     proof finds in it, and what was said of that. All in per cent.
     """
@@ -155,7 +83,7 @@ class Noise(_Part):
     per_host: dict[str, HostNoise] = {}
 
 
-class EarlyStopping(_Part):
+class EarlyStopping(Part):
     """What was not done because it would not have mattered. training: why it ended before its budget was spent."""
 
     training: str | None = None
@@ -164,7 +92,7 @@ class EarlyStopping(_Part):
     seconds_saved: float = 0.0
 
 
-class Objective(_Part):
+class Objective(Part):
     """One of several metrics, and by how much the best values change it, in per cent, above 0 is better."""
 
     metric: str
@@ -173,55 +101,7 @@ class Objective(_Part):
     change: float | None = None
 
 
-class Share(_Part):
-    """What a parameter of the winner contributes, and what became of it (see _proof/ablation.py).
-
-    None where every host had the value anyway. together: parameters that only ever changed along with it.
-    """
-
-    param: Parameter
-    fate: Literal["kept", "dropped", "unchanged"]
-    share: float | None = None
-    interval: tuple[float, float] | None = None
-    together: tuple[str, ...] = ()
-
-
-class Swap(_Part):
-    """Evidence: `these` had the winner's values and `others` the host's own, then the other way round.
-
-    change: how much better the first was. What was known to be needed by then had the winner's values in both.
-    """
-
-    host: str
-    pair: int
-    these: tuple[str, ...]
-    others: tuple[str, ...]
-    change: float
-
-
-class Proved(_Part):
-    """What a proof said of some values."""
-
-    improved: bool
-    reason: str
-    improvement: float | None
-    interval: tuple[float, float] | None
-    p_value: float | None
-    evidence: tuple[Pair, ...]
-    looks: tuple[Look, ...]
-
-
-class Ablation(_Part):
-    """How the winner's values became fewer. fewer_values: the proof of what seemed enough, if it came so far."""
-
-    reason: str
-    shares: tuple[Share, ...]
-    swaps: tuple[Swap, ...] = ()
-    all_values: Proved
-    fewer_values: Proved | None = None
-
-
-class Change(_Part):
+class Change(Part):
     """A parameter's way from each host's own value to the learned one, and what it contributes by that."""
 
     param: Parameter
@@ -232,7 +112,7 @@ class Change(_Part):
     interval: tuple[float, float] | None = None
 
 
-class Result(_Part):
+class Result(Part):
     """How a study ended. Shares are per cents, times are seconds, `interval` is (low, high) around `improvement`."""
 
     format: Literal[1] = 1

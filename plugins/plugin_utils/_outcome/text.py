@@ -12,7 +12,8 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-from .result import Change, Result, Share
+from .evidence import Share
+from .result import Change, Result
 
 
 def one_line(text: object) -> str:

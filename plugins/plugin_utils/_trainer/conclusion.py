@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from .._evaluation.evaluation import Evaluation, Phase
 from .._evaluation.reward import percent
+from .._outcome import evidence
 from .._outcome import result as outcome
 from .._proof.ablation import Ablation
 from .._proof.evidence import Pair
@@ -99,9 +100,9 @@ def result_of(
         else None,
         per_host={name: _host_result(study, name, record, conclusion) for name in own},
         evidence=tuple(_evidence(pair) for pair in conclusion.pairs),
-        looks=tuple(outcome.Look(**vars(look)) for look in proof.looks) if proof else (),
-        guard_metrics=tuple(outcome.GuardMetric(**vars(guard)) for guard in proof.guards) if proof else (),
-        race=tuple(outcome.Racer(**vars(standing)) for standing in conclusion.standings),
+        looks=tuple(evidence.Look(**vars(look)) for look in proof.looks) if proof else (),
+        guard_metrics=tuple(evidence.GuardMetric(**vars(guard)) for guard in proof.guards) if proof else (),
+        race=tuple(evidence.Racer(**vars(standing)) for standing in conclusion.standings),
         ablation=_ablation(conclusion.ablation) if conclusion.ablation else None,
         noise=noise_of(record),
         early_stopping=early_stopping_of(study, record),
@@ -116,9 +117,9 @@ def result_of(
     )
 
 
-def _evidence(pair: Pair) -> outcome.Pair:
+def _evidence(pair: Pair) -> evidence.Pair:
     guards = {metric: percent(ratio) for metric, ratio in pair.guards.items()}
-    return outcome.Pair(**{**vars(pair), "guards": guards}, change=percent(pair.ratio))
+    return evidence.Pair(**{**vars(pair), "guards": guards}, change=percent(pair.ratio))
 
 
 def _changes(
@@ -137,12 +138,12 @@ def _changes(
     return tuple(changes)
 
 
-def _ablation(ablation: Ablation) -> outcome.Ablation:
-    return outcome.Ablation(
+def _ablation(ablation: Ablation) -> evidence.Ablation:
+    return evidence.Ablation(
         reason=ablation.reason,
-        shares=tuple(outcome.Share(**vars(share)) for share in ablation.shares),
+        shares=tuple(evidence.Share(**vars(share)) for share in ablation.shares),
         swaps=tuple(
-            outcome.Swap(
+            evidence.Swap(
                 host=swap.host, pair=swap.pair, these=swap.these, others=swap.others, change=percent(swap.ratio)
             )
             for swap in ablation.swaps
@@ -152,15 +153,15 @@ def _ablation(ablation: Ablation) -> outcome.Ablation:
     )
 
 
-def _proved(proof: Proof) -> outcome.Proved:
-    return outcome.Proved(
+def _proved(proof: Proof) -> evidence.Proved:
+    return evidence.Proved(
         improved=proof.improved,
         reason=proof.reason,
         improvement=proof.improvement,
         interval=proof.interval,
         p_value=proof.p_value,
         evidence=tuple(map(_evidence, proof.pairs)),
-        looks=tuple(outcome.Look(**vars(look)) for look in proof.looks),
+        looks=tuple(evidence.Look(**vars(look)) for look in proof.looks),
     )
 
 
