@@ -106,7 +106,7 @@ def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study
     own = Path("/proc/sys/kernel/pty/reserve")
     before = own.read_text()
     space = [{"param": "kernel.pty.reserve", "min": int(before), "max": int(before) * 2}]
-    script = f"print(f'throughput: {{open({str(own)!r}).read().strip()}}')"
+    script = f"print('throughput:', open({str(own)!r}).read().strip())"
 
     run = tune(write_study(script, action_space=space), inventory=INVENTORIES / "local")
 
