@@ -240,7 +240,8 @@ def test_a_benchmark_that_was_left_running_ends_with_the_lease(host: Host, tmp_p
         assert benchmark.wait(1 + 2) == -9
     wait_until(lambda: host.value(FIN_TIMEOUT) == found, 2)
     assert host.call("sysctl_info", parameters=[])["verdict"]["processes_ended"] >= 3
-    assert not _text(Path(f"/proc/{daemon.read_text().strip()}/comm"))
+    # After the values, and then somebody has to read how it ended.
+    wait_until(lambda: not _text(Path(f"/proc/{daemon.read_text().strip()}/cmdline")), 5)
 
 
 @pytest.mark.parametrize("state", ["leased", "present"])

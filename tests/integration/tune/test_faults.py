@@ -147,7 +147,9 @@ def test_hosts_that_cannot_take_part_do_not_stop_the_others(
 
     assert "unreachable=1" in run.text
     assert "are the same kernel and share net.ipv4.tcp_fin_timeout" in " ".join(run.text.split())
-    assert run.process.returncode == 2 | 4, run.text
+    assert run.process.returncode == 4, (
+        run.text
+    )  # of hosts that failed and hosts that were unreachable, Ansible tells these
     assert run.result["verdict"] == "improved"
     assert set(run.result["per_host"]) in ({"one", "lab2"}, {"two", "lab2"})
 
@@ -203,9 +205,14 @@ def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
     shown = [line for line in run.lines if " left\n" in line and line.startswith("[autotune] ")]
     assert len(run.evaluations) >= len(shown) > 0
     assert run.result["verdict"] == "stopped"
+    # A second Ctrl-C ends Ansible before its workers have said all; they finish nevertheless.
+    limit = time.monotonic() + (0 if times == 1 else 20)
     for host in lab.hosts:
-        assert f"{host}: stopped by SIGINT; its own values are back, verified" in run.text
-        assert {name: lab.sysctl(host, name) for name in untouched[host]["values"]} == untouched[host]["values"]
+        assert times > 1 or f"{host}: stopped by SIGINT; its own values are back, verified" in run.text
+        own = untouched[host]["values"]
+        while (found := {name: lab.sysctl(host, name) for name in own}) != own and time.monotonic() < limit:
+            time.sleep(0.2)
+        assert found == own
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP], ids=lambda number: number.name)
