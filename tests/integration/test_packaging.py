@@ -20,7 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store impor
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = "ansible_collections/autotune/kernel/"
-SHIPPED = ("benchmarks", "dashboard", "meta", "plugins", "roles")
+SHIPPED = ("benchmarks", "dashboard", "docs", "meta", "plugins", "roles")
 LISTED = ("-i", "localhost,", "--list-tasks", "-e", "study=any")
 LEFT_BEHIND = (".*", "build", "dist", "learned", "__pycache__", "*.egg-info", "*.sqlite*")
 
