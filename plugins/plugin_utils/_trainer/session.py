@@ -150,7 +150,7 @@ def _leave(folder: Path, content: dict[str, Any]) -> None:
 
 def _versions() -> dict[str, str]:
     found = {"python": sys.version.split()[0]}
-    for package in ("torch", "stable-baselines3", "gymnasium", "scipy", "SQLAlchemy"):
+    for package in ("torch", "botorch", "stable-baselines3", "gymnasium", "scipy", "SQLAlchemy"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:  # an installed tree without metadata
