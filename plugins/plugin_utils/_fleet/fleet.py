@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections import deque
@@ -20,7 +19,7 @@ from .._study.parameters import kernel_text
 from .._study.study import Study
 from .._wire import Disconnected, Line
 from .futility import Futility
-from .host import Host, Ticket, differing_values, shared
+from .host import Host, Ticket, why_not_beside
 from .past import Past
 
 
@@ -165,72 +164,29 @@ class Fleet:
             while self._connected and time.monotonic() < limit:
                 self._changed.wait(0.2)
 
-    # For the workers, a thread each
+    # For the conversations with the workers, a thread each (see conversation.py)
 
-    def serve(self, connection: socket.socket) -> None:
-        """Talk to one worker until it leaves or the study ends."""
-        line = Line(connection)
-        name = ""
-        reason = "its connection to the trainer broke"
-        try:
-            name = line.receive()["host"]
-            with self._changed:
-                self._awaited.discard(name)
-                self._connected.add(name)
-                self._lines[name] = line
-            reason = self._converse(line, name)
-        except (Disconnected, KeyError, TypeError, ValueError) as error:
-            reason = reason if isinstance(error, Disconnected) else f"it said something unintelligible: {error!r}"
-        finally:
-            line.close()
-            if name:
-                self._lose(name, reason)
+    @property
+    def is_over(self) -> bool:
+        """Whether the study has its result."""
+        return self._result is not None
 
-    def _converse(self, line: Line, name: str) -> str:
-        for message in line:
-            if message["kind"] == "farewell":
-                if message.get("stopped"):
-                    self.stop(message["reason"])
-                if message.get("ending"):
-                    self._ended_on(name, message["ending"])
-                return str(message["reason"])
-            if message["kind"] == "ready":
-                refusal = self._admit(name, message["facts"])
-                if refusal:
-                    line.send("refused", reason=refusal)
-                    return refusal
-            elif message["kind"] == "restored":
-                self._ended_on(name, message["ending"])
-            elif message["kind"] == "measurement" and self._result is not None:
-                pass  # it comes too late to count
-            elif message["kind"] == "measurement":
-                evaluation = self._settle(line, name, Measurement.from_message(message["measurement"]))
-                if evaluation.job.phase == "baseline" and evaluation.failed and not self._may_try_again(name):
-                    refusal = f"the benchmark does not work with the host's own values: {evaluation.measurement.error}"
-                    line.send("refused", reason=refusal)
-                    return refusal
-            else:
-                raise ValueError(f"a message of kind {message['kind']}")
-            following = self._next(line, name)
-            if following:
-                self._give(line, name, following)
-            elif self._result is not None:
-                line.send("end", result=self._result)
-        return "its connection to the trainer broke"
+    def arrive(self, name: str, line: Line) -> None:
+        """A worker is there, and getting ready."""
+        with self._changed:
+            self._awaited.discard(name)
+            self._connected.add(name)
+            self._lines[name] = line
 
-    def _admit(self, name: str, facts: dict[str, Any]) -> str | None:
+    def admit(self, name: str, facts: dict[str, Any]) -> str | None:
         """Take the host into the fleet, or say why not."""
         values = {parameter: kernel_text(facts["values"][parameter]) for parameter in self._study.space.parameters}
         host = Host(name, facts, values)
         with self._changed:
+            cautious = self._study.exploration == "cautious"
             for other in self.hosts.values():
-                both = shared(self._study.space.parameters, facts, other.facts)
-                if both:
-                    return f"{name} and {other.name} are the same kernel and share {', '.join(both)}; tune one of them"
-                if self._study.exploration == "cautious" and (differing := differing_values(host, other)):
-                    return (
-                        f"exploration: cautious starts from one place, and {differing}; tune {name} in a run of its own"
-                    )
+                if clash := why_not_beside(host, other, self._study.space.parameters, cautious=cautious):
+                    return clash
             known = self._past.hosts.get(name)
             if known and known.is_still(facts):
                 host = known
@@ -243,7 +199,7 @@ class Fleet:
             self.hosts[name] = host
         return None
 
-    def _may_try_again(self, name: str) -> bool:
+    def may_try_again(self, name: str) -> bool:
         """One failure may be an accident, such as a server that was busy; a second one in the baseline is not."""
         with self._changed:
             host = self.hosts[name]
@@ -252,6 +208,14 @@ class Fleet:
                 return False
             host.own.append(Ticket(Job("baseline", None, name)))
             return True
+
+    def give_next(self, line: Line, name: str) -> None:
+        """Send the host its next job, or the result if there will be none; nothing to a worker that speaks first."""
+        following = self._next(line, name)
+        if following:
+            self._give(line, name, following)
+        elif self.is_over:
+            line.send("end", result=self._result)
 
     def _next(self, line: Line, name: str) -> Ticket | None:
         """The host's next job; None once the study has ended, or when the worker has something to say first."""
@@ -281,7 +245,8 @@ class Fleet:
             bound = self._futility.bound(host, ticket.job)
         line.send("job", phase=ticket.job.phase, values=dict(ticket.job.values or host.baseline_values), bound=bound)
 
-    def _settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
+    def settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
+        """What the job has come to that the host was given; its worker is sent how that looks from the whole study."""
         progress: dict[str, Any] = {}
         with self._changed:
             host, ticket = self.hosts[name], self._running[name]
@@ -320,14 +285,16 @@ class Fleet:
             with self._recorded():
                 self._on_doing(name, doing)
 
-    def _ended_on(self, name: str, ending: str) -> None:
+    def ended_on(self, name: str, ending: str) -> None:
+        """What the host has now that the study is over for it, in its worker's words."""
         with self._changed, self._recorded():
             self._on_ending(name, str(ending))
 
     def _fail(self, ticket: Ticket, name: str, reason: str) -> None:
         ticket.evaluation = Evaluation(0, ticket.job, name, Measurement(error=reason), Score(None, None, 0.0))
 
-    def _lose(self, name: str, reason: str) -> None:
+    def lose(self, name: str, reason: str) -> None:
+        """The worker is gone: another host gets its job, unless the job was that host's own."""
         with self._changed:
             self._connected.discard(name)
             self._lines.pop(name, None)

@@ -130,6 +130,15 @@ def _in_words(change: float) -> str:
     return f"{abs(percent(change)):.0f} % {'better' if change > 0 else 'worse'}"
 
 
+def why_not_beside(host: Host, other: Host, parameters: Sequence[str], *, cautious: bool) -> str | None:
+    """Why a host cannot be tuned in the same run as another one; None if it can."""
+    if both := shared(parameters, host.facts, other.facts):
+        return f"{host.name} and {other.name} are the same kernel and share {', '.join(both)}; tune one of them"
+    if cautious and (differing := differing_values(host, other)):
+        return f"exploration: cautious starts from one place, and {differing}; tune {host.name} in a run of its own"
+    return None
+
+
 def shared(parameters: Sequence[str], one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The parameters of which two hosts that run on one kernel have only one."""
     if one["boot_id"] != other["boot_id"]:

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .._fleet.conversation import converse
 from .._fleet.fleet import Fleet
 from .._memory.beginning import CannotBegin, begin_new, resume
 from .._memory.checkpoint import Checkpoints
@@ -122,7 +123,7 @@ def _accept(server: socket.socket, fleet: Fleet) -> None:
     def accept() -> None:
         while True:
             connection, dummy = server.accept()
-            threading.Thread(target=fleet.serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=converse, args=(fleet, connection), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
 

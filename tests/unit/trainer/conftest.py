@@ -16,6 +16,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evalua
     Measurement,
     Score,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.conversation import converse
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Fleet
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
@@ -142,7 +143,7 @@ class Room:
     def worker(self, name: str) -> Worker:
         """A worker that is connected and has said nothing yet."""
         ours, theirs = socket.socketpair()
-        threading.Thread(target=self.fleet.serve, args=(theirs,), daemon=True).start()
+        threading.Thread(target=converse, args=(self.fleet, theirs), daemon=True).start()
         # Kept, for a worker that is forgotten closes its connection.
         self._workers.append(Worker(name, ours))
         return self._workers[-1]

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The trainer's conversation with one worker, from its first message until one of the two leaves (see _wire.py)."""
+
+from __future__ import annotations
+
+import socket
+
+from .._evaluation.evaluation import Measurement
+from .._wire import Disconnected, Line
+from .fleet import Fleet
+
+_BROKE = "its connection to the trainer broke"
+
+
+def converse(fleet: Fleet, connection: socket.socket) -> None:
+    """Talk to the worker at the other end until it leaves or the study ends; then its host is no more in the fleet."""
+    line = Line(connection)
+    name = ""
+    reason = _BROKE
+    try:
+        name = line.receive()["host"]
+        fleet.arrive(name, line)
+        reason = _answer(fleet, line, name)
+    except (Disconnected, KeyError, TypeError, ValueError) as error:
+        reason = reason if isinstance(error, Disconnected) else f"it said something unintelligible: {error!r}"
+    finally:
+        line.close()
+        if name:
+            fleet.lose(name, reason)
+
+
+def _answer(fleet: Fleet, line: Line, name: str) -> str:
+    """Answer every message; returns why there will be no more."""
+    for message in line:
+        if message["kind"] == "farewell":
+            if message.get("stopped"):
+                fleet.stop(message["reason"])
+            if message.get("ending"):
+                fleet.ended_on(name, message["ending"])
+            return str(message["reason"])
+        if message["kind"] == "ready":
+            refusal = fleet.admit(name, message["facts"])
+            if refusal:
+                line.send("refused", reason=refusal)
+                return refusal
+        elif message["kind"] == "restored":
+            fleet.ended_on(name, message["ending"])
+        elif message["kind"] == "measurement" and fleet.is_over:
+            pass  # it comes too late to count
+        elif message["kind"] == "measurement":
+            evaluation = fleet.settle(line, name, Measurement.from_message(message["measurement"]))
+            if evaluation.job.phase == "baseline" and evaluation.failed and not fleet.may_try_again(name):
+                refusal = f"the benchmark does not work with the host's own values: {evaluation.measurement.error}"
+                line.send("refused", reason=refusal)
+                return refusal
+        else:
+            raise ValueError(f"a message of kind {message['kind']}")
+        fleet.give_next(line, name)
+    return _BROKE
