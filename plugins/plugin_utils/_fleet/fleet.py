@@ -114,14 +114,13 @@ class Fleet:
 
     def wait_for_baselines(self) -> None:
         """Until every host that is connected now has measured its baseline, and there is at least one."""
-        with self._changed:
-            while self._connected - self._measured() or not self._measured():
-                self._raise_if_ended()
-                self._changed.wait(1.0)
-
-    def _measured(self) -> set[str]:
         wanted = self._study.baseline_evaluations
-        return {name for name, host in self.hosts.items() if len(host.baseline_metrics) >= wanted}
+
+        def measured() -> bool:
+            known = {name for name, host in self.hosts.items() if len(host.baseline_metrics) >= wanted}
+            return bool(known) and self._connected <= known
+
+        self._wait_until(measured)
 
     def _raise_if_ended(self) -> None:
         if not self._connected and not self._awaited:

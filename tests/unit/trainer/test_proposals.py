@@ -36,15 +36,9 @@ def is_legal(space: SearchSpace, point: np.ndarray) -> bool:
     return ordered and float(candidate["vm.dirty_background_ratio"]) < float(candidate["vm.dirty_ratio"])
 
 
-def new_space() -> SearchSpace:
-    content = {"workload_name": "w", "reward_metric": "m", "benchmark_command": "true", "action_space": SPACE}
-    return Study.model_validate({**content, "constraints": CONSTRAINTS}).space
-
-
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=25)
-def test_every_proposal_is_where_a_legal_candidate_lies(seed: int) -> None:
-    space = new_space()
+def test_every_proposal_is_where_a_legal_candidate_lies(space: SearchSpace, seed: int) -> None:
     random = np.random.default_rng(seed)
     leaders = space.settle(random.random((3, space.size)))
     proposed = random.uniform(-0.5, 1.5, (10, space.size))
@@ -56,8 +50,7 @@ def test_every_proposal_is_where_a_legal_candidate_lies(seed: int) -> None:
 
 
 @given(st.lists(st.lists(st.floats(-0.2, 1.2), min_size=5, max_size=5), min_size=1, max_size=8))
-def test_settling_many_points_is_decoding_and_encoding_each(points: list[list[float]]) -> None:
-    space = new_space()
+def test_settling_many_points_is_decoding_and_encoding_each(space: SearchSpace, points: list[list[float]]) -> None:
     wanted = np.array([space.encode(space.decode(np.array(point))) for point in points])
     assert space.settle(np.array(points)) == pytest.approx(wanted, abs=1e-9)
 
