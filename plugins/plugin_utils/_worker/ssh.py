@@ -28,6 +28,8 @@ from .transport import Lost
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 # Unanswered for this long, the other side is gone: without it a cut link is noticed after a quarter of an hour.
 _SILENCE = 15
+# How many seconds a command that has ended is given to say more, counted from the last that it said.
+_LAST_WORDS = 2.0
 _FLAG_WITH_VALUE = r"-[BbcDEeFIiJLlmOoPpQRSWw]"
 _FLAGS = {"-J": "proxyjump", "-i": "identityfile", "-l": "user", "-p": "port"}
 _SHARING = ("controlmaster", "controlpath", "controlpersist")
@@ -129,20 +131,23 @@ def _options_in(arguments: list[str]) -> dict[str, str]:
 class SSHProcess:
     def __init__(self, channel: paramiko.Channel, lost: Callable[[], bool]) -> None:
         self._channel, self._lost = channel, lost
+        self._heard, self._ended = 0.0, float("inf")
 
     def read(self, patience: float) -> tuple[bytes, bytes]:
         channel = self._channel
-        if patience and not channel.exit_status_ready():
+        if patience:
             select.select([channel], [], [], patience)
         output = channel.recv(65_536) if channel.recv_ready() else b""
         errors = channel.recv_stderr(65_536) if channel.recv_stderr_ready() else b""
-        if patience and not output and not errors:
+        if output or errors:
+            self._heard = time.monotonic()
+        elif patience:
             # A command that has closed its output keeps select() from waiting.
             channel.status_event.wait(0.01)
         return output, errors
 
     def code(self) -> int | None:
-        if self._channel.exit_status_ready():
+        if self._channel.exit_status_ready() and self._told_all():
             code = self._channel.recv_exit_status()
             if code == -1:
                 # Closed without an exit status; an instant later it is known whether that was the whole connection.
@@ -152,6 +157,16 @@ class SSHProcess:
         if self._lost():
             raise Lost("the SSH connection broke")
         return None
+
+    def _told_all(self) -> bool:
+        """Whether the output is at its end: sshd may send the exit status before the last of what was printed.
+
+        What a command left running can keep its output open for ever; that is waited for as long as something comes.
+        """
+        now = time.monotonic()
+        self._ended = min(self._ended, now)
+        at_its_end = self._channel.eof_received or self._channel.closed
+        return at_its_end or now - max(self._heard, self._ended) > _LAST_WORDS
 
     def end_input(self) -> None:
         self._channel.shutdown_write()
