@@ -1,25 +1,25 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The fleet: jobs go to whichever host is idle, and a job whose host goes away is given to another."""
+"""The fleet: every host that is idle gets a job, and whoever waits for jobs hears what came of them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
+from .._evaluation.evaluation import Evaluation, Job, Measurement
 from .._evaluation.reward import with_all_objectives
 from .._store.store import StoreError
 from .._study.parameters import kernel_text
 from .._study.study import Study
 from .._wire import Disconnected, Line
 from .futility import Futility
-from .host import Host, Ticket, why_not_beside
+from .host import Host, why_not_beside
+from .jobs import Jobs, Ticket
 from .past import Past
 
 
@@ -59,8 +59,7 @@ class Fleet:
         self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
         self._connected: set[str] = set()
-        self._queue: deque[Ticket] = deque()
-        self._running: dict[str, Ticket] = {}
+        self._jobs = Jobs(self._past, study.control_interval)
         self._ended: Ended | None = None
         self._notices: list[str] = []
         self._result: dict[str, Any] | None = None
@@ -88,17 +87,8 @@ class Fleet:
 
     def hand_out(self, jobs: Sequence[Job]) -> list[Ticket]:
         """The same without waiting: the tickets will have their evaluations."""
-        tickets = [Ticket(job) for job in jobs]
         with self._changed:
-            for ticket in tickets:
-                if done := self._past.answer(ticket.job):
-                    ticket.evaluation = done
-                elif ticket.job.host is None:
-                    self._queue.append(ticket)
-                elif ticket.job.host in self.hosts:
-                    self.hosts[ticket.job.host].own.append(ticket)
-                else:
-                    self._fail(ticket, ticket.job.host, "the host is gone")
+            tickets = [self._jobs.add(job) for job in jobs]
             self._changed.notify_all()
         return tickets
 
@@ -190,7 +180,9 @@ class Fleet:
             if known and known.is_still(facts):
                 host = known
             missing = self._study.baseline_evaluations - len(host.baseline_metrics)
-            host.own.extend(Ticket(Job("baseline", None, name)) for dummy in range(missing))
+            self._jobs.join(name)
+            for dummy in range(missing):
+                self._jobs.add(Job("baseline", None, name))
             with self._recorded():
                 self._on_host(host)
                 if known and host is not known:
@@ -205,18 +197,21 @@ class Fleet:
             host.baseline_failures += 1
             if host.baseline_failures > 1:
                 return False
-            host.own.append(Ticket(Job("baseline", None, name)))
+            self._jobs.add(Job("baseline", None, name))
             return True
 
     def give_next(self, line: Line, name: str) -> None:
         """Send the host its next job, or the result if there will be none; nothing to a worker that speaks first."""
-        following = self._next(line, name)
-        if following:
-            self._give(line, name, following)
+        job = self._next(line, name)
+        if job:
+            with self._changed:
+                host = self.hosts[name]
+                bound = self._futility.bound(host, job)
+            line.send("job", phase=job.phase, values=dict(job.values or host.baseline_values), bound=bound)
         elif self.is_over:
             line.send("end", result=self._result)
 
-    def _next(self, line: Line, name: str) -> Ticket | None:
+    def _next(self, line: Line, name: str) -> Job | None:
         """The host's next job; None once the study has ended, or when the worker has something to say first."""
         with self._changed:
             host = self.hosts[name]
@@ -225,45 +220,31 @@ class Fleet:
                     line.send("notice", text=self._notices.pop(0))
                 if self._result is not None or line.has_news():
                     return None
-                if host.own and not self._ended:
-                    return host.own.popleft()
-                if self._queue and not self._ended:
-                    if host.control_is_due(self._study.control_interval):
-                        host.since_control = 0
-                        return Ticket(Job("control", None, name))
-                    host.since_control += 1
-                    return self._queue.popleft()
+                if not self._ended and (job := self._jobs.begin(host)):
+                    self._tell(name, f"{job.phase} {self._number + self._jobs.under_way}")
+                    return job
                 if not self._changed.wait(1.0):
                     self._tell(name, "waits")
-
-    def _give(self, line: Line, name: str, ticket: Ticket) -> None:
-        with self._changed:
-            self._running[name] = ticket
-            self._tell(name, f"{ticket.job.phase} {self._number + len(self._running)}")
-            host = self.hosts[name]
-            bound = self._futility.bound(host, ticket.job)
-        line.send("job", phase=ticket.job.phase, values=dict(ticket.job.values or host.baseline_values), bound=bound)
 
     def settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
         """What the job has come to that the host was given; its worker is sent how that looks from the whole study."""
         progress: dict[str, Any] = {}
         with self._changed:
-            host, ticket = self.hosts[name], self._running[name]
+            host, job = self.hosts[name], self._jobs.of(name)
             measurement = with_all_objectives(self._study, measurement)
             host.done += 1
-            if ticket.job.values is None:
-                host.take(self._study, ticket.job.phase, measurement)
+            if job.values is None:
+                host.take(self._study, job.phase, measurement)
             score = host.compare(self._study, measurement)
             self._number += 1
-            evaluation = Evaluation(self._number, ticket.job, name, measurement, score, host.done)
+            evaluation = Evaluation(self._number, job, name, measurement, score, host.done)
             evaluation = self._futility.see(evaluation)
             with self._recorded():
                 progress = self._on_evaluation(evaluation)
                 while host.news:
                     self._on_news(name, host.news.pop(0))
             # Only now: until here, a job whose worker says nonsense is given to another.
-            del self._running[name]
-            ticket.evaluation = evaluation
+            self._jobs.done(evaluation)
             self._changed.notify_all()
         if progress:
             line.send("progress", **progress)
@@ -289,23 +270,14 @@ class Fleet:
         with self._changed, self._recorded():
             self._on_ending(name, str(ending))
 
-    def _fail(self, ticket: Ticket, name: str, reason: str) -> None:
-        ticket.evaluation = Evaluation(0, ticket.job, name, Measurement(error=reason), Score(None, None, 0.0))
-
     def lose(self, name: str, reason: str) -> None:
         """The worker is gone: another host gets its job, unless the job was that host's own."""
         with self._changed:
             self._connected.discard(name)
             self._lines.pop(name, None)
             self._tell(name, None)
-            host = self.hosts.pop(name, None)
-            ticket = self._running.pop(name, None)
-            if ticket and ticket.job.host is None:
-                self._queue.appendleft(ticket)
-            elif ticket:
-                self._fail(ticket, name, reason)
-            for waiting in host.own if host else ():
-                self._fail(waiting, name, reason)
+            self.hosts.pop(name, None)
+            self._jobs.leave(name, reason)
             if self._result is None:
                 self._last_lost = f"{name}: {reason}"
                 with self._recorded():

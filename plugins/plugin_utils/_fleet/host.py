@@ -6,26 +6,17 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
+from .._evaluation.evaluation import Evaluation, Measurement, Score
 from .._evaluation.reward import figure, percent, reward
 from .._study.study import Study
 from .drift import TYPICAL_SPEED, Drift, Estimate
 
 _LARGE_DRIFT = 0.05
 _FACTS = ("boot_id", "network_namespace", "kernel", "cpus", "memory_bytes", "values")
-
-
-@dataclass
-class Ticket:
-    """A job on its way: `evaluation` once it is done."""
-
-    job: Job
-    evaluation: Evaluation | None = None
 
 
 @dataclass
@@ -38,7 +29,6 @@ class Host:
     name: str
     facts: dict[str, Any]
     baseline_values: dict[str, str]
-    own: deque[Ticket] = field(default_factory=deque)
     drift: Drift = field(default_factory=Drift)
     baseline_metrics: list[float] = field(default_factory=list)
     done: int = 0

@@ -13,7 +13,8 @@ from typing import Any
 
 from .._evaluation.evaluation import Evaluation, Job
 from .._fleet.fleet import Fleet
-from .._fleet.host import Host, Ticket
+from .._fleet.host import Host
+from .._fleet.jobs import Ticket
 from .._learner.asking import Evaluator
 from .._learner.caution import Cautiously, TrustRegion
 from .._learner.design import starting_candidates
