@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -22,6 +22,8 @@ from .reading import Store
 
 # Studies that nobody has looked at for long are read again when somebody does.
 _KEPT = 8
+# A trainer that has just begun, or whose database server was started again, takes a moment to say that it is there.
+_SILENCE = timedelta(seconds=3)
 
 
 class UnknownStudy(LookupError):
@@ -58,7 +60,8 @@ class Feed:
     """One study, read from the store piece by piece. refresh() costs the same however long the study is.
 
     version: goes up whenever there is something new; whoever waits for that is woken by `changed`. told: what the
-    streams have said of a version, for those that are about to say the same.
+    streams have said of a version, for those that are about to say the same. interrupted: the study has not ended, and
+    no trainer works on it: killed, or gone with its machine.
     """
 
     def __init__(self, store: Store, study_id: int) -> None:
@@ -76,9 +79,11 @@ class Feed:
         self.best_reward: float | None = None
         self.failed = self.trained = 0
         self.updated: datetime | None = None
+        self.interrupted = False
         self._hosts: list[Row[Any]] = []
         self._counts: dict[int, _Count] = {}
         self._looked = 0.0
+        self._alive: datetime | None = None
         with store.reading() as connection:
             row = queries.study_row(connection, store, study_id)
         if row is None:
@@ -125,6 +130,8 @@ class Feed:
             request = queries.last_request(connection, self.store, self.study_id)
             ended = progress is not None and progress.finished and not self.ended
             row = queries.study_row(connection, self.store, self.study_id) if ended else None
+            unfinished = progress is not None and not progress.finished
+            abandoned = unfinished and bool(queries.abandoned(connection, [self.study_id]))
         news = bool(evaluations or events or row) or list(hosts) != self._hosts or request != self.request
         self._hosts, self.request = list(hosts), request
         if row:
@@ -140,8 +147,17 @@ class Feed:
         self.events += events
         self.hosts = [_host(host, self._counts.get(host.id, _Count())) for host in hosts]
         moments = [self.updated, *(e.finished for e in evaluations), *(e.at for e in events), self.study["finished"]]
-        self.updated = max((at for at in moments if at), default=None)
-        return news
+        self.updated = max((at for at in [*moments, *(host.since for host in hosts)] if at), default=None)
+        return self._is_left(abandoned) or news
+
+    def _is_left(self, abandoned: bool) -> bool:
+        """Note whether a trainer works on the study; whether that is news."""
+        now, before = datetime.now(UTC), self.interrupted
+        if not abandoned:
+            self._alive = now
+        heard = max((at for at in (self._alive, self.updated) if at), default=now)
+        self.interrupted = abandoned and now - heard > _SILENCE
+        return self.interrupted != before
 
     def _add(self, row: Row[Any], names: dict[int, str]) -> None:
         values = dict(row._mapping)

@@ -61,14 +61,16 @@ def status_of(feed: Feed) -> Message:
 
     best_percent, best_number, best_reward: of training. reward: the last evaluation's. left_seconds: at the pace so
     far. updated: when something last happened. asked: what somebody wants of the study: kind, at, by, taken_at.
+    interrupted: it has not ended, and no trainer works on it any more.
     """
     study, last = feed.study, feed.evaluations[-1] if feed.evaluations else None
     done, planned = len(feed.evaluations), max(study["evaluations_planned"] or 0, len(feed.evaluations))
-    until = study["finished"] or datetime.now(UTC)
+    now = feed.updated if feed.interrupted and feed.updated else datetime.now(UTC)
+    until = study["finished"] or now
     left = None
     if study["finished"]:
         left = 0.0
-    elif last:
+    elif last and not feed.interrupted:
         # The other hosts are, on average, in the middle of an evaluation: at the beginning that makes a difference.
         pace = (last.finished - study["started"]).total_seconds() / (done + max(len(feed.hosts) - 1, 0) / 2)
         left = max(pace, 0.0) * (planned - done)
@@ -76,6 +78,7 @@ def status_of(feed: Feed) -> Message:
         "phase": study["phase"],
         "verdict": study["verdict"],
         "reason": study["reason"],
+        "interrupted": feed.interrupted,
         "evaluations": done,
         "evaluations_planned": planned,
         "failed": feed.failed,

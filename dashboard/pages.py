@@ -82,6 +82,8 @@ def _ask(study_id: int, kind: Kind) -> AnyResponse:
     feed = feed_of(study_id)
     if feed.ended:
         return _answer("the study has ended already", 409)
+    if feed.interrupted:
+        return _answer("nobody runs this study any more; its hosts put their own values back by themselves", 409)
     feed.store.ask(study_id, kind, request.remote_addr or "unknown")
     feed.refresh()
     if _is_program():

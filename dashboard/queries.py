@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, String, and_, cast, func, or_, select
 
+from ..plugins.plugin_utils._store.claim import claimed
 from ..plugins.plugin_utils._store.tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
 from .reading import Store
 
@@ -127,6 +128,12 @@ def progress_row(connection: Connection, store: Store, study_id: int) -> Row[Any
     return connection.execute(select(*store.columns(StudyRow, wanted)).where(StudyRow.id == study_id)).one_or_none()
 
 
+def abandoned(connection: Connection, study_ids: Sequence[int]) -> set[int]:
+    """Those of the studies that no trainer runs now; none of them where that cannot be seen."""
+    held = claimed(connection, study_ids)
+    return set() if held is None else set(study_ids) - held
+
+
 def host_rows(connection: Connection, store: Store, study_id: int) -> Sequence[Row[Any]]:
     wanted = store.columns(HostRow, ("id", "name", "doing", "since", "lost"))
     return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
@@ -188,14 +195,22 @@ def whole_evaluations(store: Store, study_id: int, chunk: int = 500) -> Iterator
 def listed_studies(
     connection: Connection, store: Store, *, search: str = "", verdict: str = "", page: int = 1, size: int = 50
 ) -> tuple[list[dict[str, Any]], int]:
-    """A page of studies, the latest first, and how many there are in all. verdict: one of them, or "running"."""
+    """A page of studies, the latest first, and how many there are in all.
+
+    verdict: one of them, or "running" or "interrupted": without an end, with and without a trainer that works on it.
+    """
     wanted = []
+    unfinished = connection.execute(select(StudyRow.id).where(StudyRow.finished.is_(None))).scalars().all()
+    interrupted = abandoned(connection, unfinished)
     if search:
         text = search.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
         matches = [StudyRow.workload_name.ilike(f"%{text}%", escape="\\")]
         wanted.append(or_(*matches, cast(StudyRow.id, String) == search))
-    if verdict:
-        wanted.append(StudyRow.verdict.is_(None) if verdict == "running" else StudyRow.verdict == verdict)
+    if verdict in ("running", "interrupted"):
+        chosen = interrupted if verdict == "interrupted" else set(unfinished) - interrupted
+        wanted.append(StudyRow.id.in_(chosen))
+    elif verdict:
+        wanted.append(StudyRow.verdict == verdict)
     total = connection.execute(select(func.count()).select_from(StudyRow).where(and_(True, *wanted))).scalar_one()
     query = select(*store.columns(StudyRow, (*_STUDY, "study", "result"))).where(and_(True, *wanted))
     rows = connection.execute(query.order_by(StudyRow.id.desc()).limit(size).offset((page - 1) * size)).all()
@@ -205,7 +220,7 @@ def listed_studies(
     # Which ones failed stands in the rows themselves, and is counted for the studies alone that have no result yet.
     running = [row.id for row in rows if row.finished is None]
     failed = _counts(connection, EvaluationRow.study_id, running, EvaluationRow.error.is_not(None))
-    return [_summary(described(row), counts, failed, hosts) for row in rows], total
+    return [_summary(described(row), counts, failed, hosts, interrupted) for row in rows], total
 
 
 def _counts(connection: Connection, column: Any, ids: list[int], *conditions: Any) -> dict[int, int]:
@@ -215,7 +230,11 @@ def _counts(connection: Connection, column: Any, ids: list[int], *conditions: An
 
 
 def _summary(
-    study: dict[str, Any], evaluations: dict[int, int], failed: dict[int, int], hosts: dict[int, int]
+    study: dict[str, Any],
+    evaluations: dict[int, int],
+    failed: dict[int, int],
+    hosts: dict[int, int],
+    interrupted: set[int],
 ) -> dict[str, Any]:
     """A study in one line. improvement and interval are in per cent, and there only once they are proved."""
     result = study["result"] if isinstance(study["result"], dict) else {}
@@ -227,5 +246,6 @@ def _summary(
         "evaluations": evaluations.get(own, 0),
         "failed": failed.get(own, (counted or {}).get("failed", 0)),
         "hosts": hosts.get(own, 0),
-        "running": study["finished"] is None,
+        "running": study["finished"] is None and own not in interrupted,
+        "interrupted": own in interrupted,
     }

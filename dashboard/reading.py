@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
+from ..plugins.plugin_utils._store.database import options_of, with_driver
 from ..plugins.plugin_utils._store.requests import Kind, ask
 from ..plugins.plugin_utils._store.store import StoreError, open_store, shown
 from ..plugins.plugin_utils._store.tables import Base, StudyRow
@@ -69,9 +70,9 @@ class Store:
 
 def _engine(url: str) -> Engine:
     try:
-        parsed = make_url(url)
+        parsed = with_driver(make_url(url))
         if parsed.get_backend_name() != "sqlite":
-            return create_engine(parsed, pool_size=4, max_overflow=8, pool_pre_ping=True)
+            return create_engine(parsed, pool_size=4, max_overflow=8, **options_of(parsed))
         engine = create_engine(_read_only(parsed), poolclass=QueuePool, pool_size=4, max_overflow=8)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
         raise StoreError(

@@ -15,7 +15,7 @@ from .feed import Feed, Feeds, UnknownStudy
 from .messages import Message, of_evaluation, status_of
 from .table import LARGEST_PAGE, BadQuery, one_of, whole
 
-_VERDICTS = ("", "running", "improved", "no_improvement", "failed", "stopped")
+_VERDICTS = ("", "running", "interrupted", "improved", "no_improvement", "failed", "stopped")
 _SIZE = 50
 _MOST_COMPARED = 6
 _FAILURES = 50
@@ -48,7 +48,8 @@ def study_of(feed: Feed) -> Message:
     return {
         **feed.study,
         "status": status,
-        "running": not feed.ended,
+        "running": not feed.ended and not feed.interrupted,
+        "interrupted": feed.interrupted,
         "evaluations": status["evaluations"],
         "failed": status["failed"],
         "hosts": [dict(row._mapping) for row in rows],

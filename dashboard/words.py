@@ -30,6 +30,7 @@ VERDICTS = {
     "no_improvement": "No improvement",
     "failed": "Failed",
     "stopped": "Stopped",
+    "interrupted": "Interrupted",
 }
 
 
@@ -89,6 +90,12 @@ def verdict(name: str | None) -> str:
     return VERDICTS.get(name or "", "Running" if not name else name.replace("_", " "))
 
 
+def state(status: Mapping[str, Any]) -> str | None:
+    """The verdict, "interrupted", or None for what runs."""
+    found: str | None = status.get("verdict") or ("interrupted" if status.get("interrupted") else None)
+    return found
+
+
 def count(how_many: int | None, noun: str) -> str:
     """ "1 host", "1,200 hosts"."""
     return f"{number(how_many or 0)} {noun}{'' if how_many == 1 else 's'}"
@@ -135,6 +142,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment,
     "phase": phase,
     "verdict": verdict,
+    "state": state,
     "count": count,
     "sentence": sentence,
     "gain": gain,

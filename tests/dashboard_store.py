@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import (
     EvaluationRow,
@@ -188,7 +189,8 @@ def _gain(asked: dict[str, Any]) -> float:
 
 
 def _events(study_id: int, hosts: list[HostRow], evaluations: int, started: datetime) -> list[EventRow]:
-    texts = [(None, "the trust region has shrunk"), (hosts[-1].name, "lost: no answer for 15 seconds; it came back")]
+    last = hosts[-1].name if hosts else None
+    texts = [(None, "the trust region has shrunk"), (last, "lost: no answer for 15 seconds; it came back")]
     return [
         EventRow(study_id=study_id, at=started + timedelta(seconds=60.0 * place), host=host, text=text)
         for place, (host, text) in enumerate(texts, 1)
@@ -314,8 +316,18 @@ def running(url: str, *, evaluations: int = 20, hosts: int = 2, of: int = 200) -
 @contextmanager
 def continued(url: str, study_id: int, of: int = 200) -> Iterator[Running]:
     """A study that is there and goes on."""
-    engine = open_store(url)
-    try:
+    with claimed(url, study_id) as engine:
         yield Running(engine, study_id, of)
+
+
+@contextmanager
+def claimed(url: str, *study_ids: int) -> Iterator[Engine]:
+    """Studies whose trainer is alive, though it does nothing."""
+    engine = open_store(url)
+    held = [claim(engine, study_id) for study_id in study_ids]
+    try:
+        yield engine
     finally:
+        for one in filter(None, held):
+            one.release()
         engine.dispose()

@@ -1,6 +1,6 @@
 /* Keeps the status bar, the hosts, the latest evaluations and the log as a message says; touches only what differs. */
 
-import { duration, element, moment, number, perCent, phase, verdict } from "./words.js";
+import { duration, element, moment, number, perCent, phase, stateOf, verdict } from "./words.js";
 
 const LATEST = 12;
 const EVENTS = 500; // in the page, which may stay open for days
@@ -18,6 +18,7 @@ function show(field, text) {
 
 export function showStatus(status, hosts) {
   const ended = Boolean(status.verdict);
+  const over = ended || status.interrupted;
   const words = {
     phase: phase(status.phase),
     progress: `${number(status.evaluations)} of ${number(status.evaluations_planned)} evaluations`,
@@ -30,39 +31,46 @@ export function showStatus(status, hosts) {
     best_percent: perCent(status.best_percent),
     best_number: status.best_number ? `, no. ${status.best_number}` : "",
     elapsed_seconds: duration(status.elapsed_seconds),
-    left_seconds: ended ? "–" : duration(status.left_seconds),
+    left_seconds: over ? "–" : duration(status.left_seconds),
   };
   for (const [name, text] of Object.entries(words)) show(fields.get(name), text);
   const bar = fields.get("bar");
   bar.max = Math.max(status.evaluations_planned, 1);
   bar.value = status.evaluations;
-  showVerdict(status.verdict);
-  showWork(hosts, ended);
+  showVerdict(status);
+  showWork(hosts, status);
   showAsked(status.asked, ended);
   speak(status);
 }
 
-function showVerdict(name) {
+function showVerdict(status) {
+  const name = stateOf(status);
   const badge = fields.get("badge").firstElementChild;
   const kind = `badge ${name ?? "running"}`;
   if (badge.className === kind) return;
   badge.className = kind;
   badge.textContent = verdict(name);
-  if (name) document.getElementById("acts")?.remove();
+  const acts = document.getElementById("acts");
+  if (acts) acts.hidden = Boolean(name);
 }
 
-function showWork(hosts, ended) {
+/** What a host is at, or was when the study was interrupted. */
+function doingOf(host, status) {
+  return host.doing && status.interrupted ? `was at ${host.doing}` : host.doing;
+}
+
+function showWork(hosts, status) {
   const work = document.getElementById("at-work");
   if (hosts.length > 6) {
     const lost = hosts.filter((host) => host.lost).length;
-    const busy = hosts.filter((host) => host.doing && host.doing !== "waits").length;
+    const busy = status.interrupted ? 0 : hosts.filter((host) => host.doing && host.doing !== "waits").length;
     const text = `${hosts.length} hosts: ${busy} at work${lost ? `, ${lost} lost` : ""}; `;
     if (work.dataset.text === text) return;
     work.dataset.text = text;
     work.replaceChildren(element("span", text), element("a", "what each is doing", { href: "#hosts" }));
     return;
   }
-  const doings = hosts.map((host) => [host.name, host.lost ? "lost" : host.doing ?? (ended ? "ended" : "–")]);
+  const doings = hosts.map((host) => [host.name, host.lost ? "lost" : doingOf(host, status) ?? (status.verdict ? "ended" : "–")]);
   const text = JSON.stringify(doings);
   if (!hosts.length || work.dataset.text === text) return;
   work.dataset.text = text;
@@ -86,21 +94,23 @@ function showAsked(asked, ended) {
 function speak(status) {
   const text = status.verdict
     ? `The study has ended: ${verdict(status.verdict)}.`
+    : status.interrupted
+    ? "The study was interrupted: nothing is heard from its trainer."
     : `${phase(status.phase)}, ${number(status.evaluations)} of ${number(status.evaluations_planned)} evaluations, best seen ${perCent(status.best_percent)}.`;
   if (text === spokenAs || (!status.verdict && Date.now() - spokenAt < SPEAK)) return;
   if (spokenAt) document.getElementById("spoken").textContent = text; // what the page came with is read anyway
   [spokenAt, spokenAs] = [Date.now(), text];
 }
 
-export function showHosts(hosts, ended) {
+export function showHosts(hosts, status) {
   const body = document.getElementById("host-rows");
   const rows = new Map([...body.children].map((row) => [row.dataset.host, row]));
   if (hosts.length) body.querySelector(".empty")?.remove();
   for (const host of hosts) {
     const row = rows.get(host.name) ?? body.appendChild(hostRow(host.name));
     const words = {
-      state: host.lost ? "lost" : ended ? "ended" : "at work",
-      doing: host.lost ?? host.doing ?? "–",
+      state: host.lost ? "lost" : status.verdict ? "ended" : status.interrupted ? "interrupted" : "at work",
+      doing: host.lost ?? doingOf(host, status) ?? "–",
       evaluations: number(host.evaluations),
       failures: number(host.failures),
       baseline_metric: number(host.baseline_metric),

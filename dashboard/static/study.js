@@ -5,13 +5,13 @@ import { localTimes } from "./page.js";
 import { Connection } from "./connection.js";
 import { fetchPicture, picture } from "./pictures.js";
 import { showEvaluations, showEvents, showHosts, showStatus } from "./status.js";
-import { duration } from "./words.js";
+import { duration, stateOf } from "./words.js";
 
 const REFRESH = 5000;
 const root = document.getElementById("run");
 const api = `${root.dataset.root}/api/studies/${root.dataset.study}`;
 const chip = document.getElementById("connection");
-const WORDS = { live: "live", polling: "asking every 3 s", reconnecting: "no connection, trying again", ended: "ended", loaded: "connecting" };
+const WORDS = { live: "live", polling: "asking every 3 s", reconnecting: "no connection, trying again", ended: "ended", interrupted: "no trainer", loaded: "connecting" };
 
 const pictures = [...document.querySelectorAll("figure[data-picture]")].map((figure) =>
   picture(figure, (range) => fetchPicture(`${api}/pictures/${figure.dataset.picture}`, range)),
@@ -23,25 +23,26 @@ let shownStatus;
 
 function showConnection() {
   const age = Number.isNaN(updated) ? "" : `, last news ${duration((Date.now() - updated) / 1000)} ago`;
-  const text = state === "ended" ? WORDS.ended : `${WORDS[state]}${age}`;
-  chip.dataset.state = state;
+  // Live is a page that hears of a run, not one that hears that there is none.
+  const shown = shownStatus?.interrupted && ["live", "polling"].includes(state) ? "interrupted" : state;
+  const text = shown === "ended" ? WORDS.ended : `${WORDS[shown]}${age}`;
+  chip.dataset.state = shown;
   if (chip.textContent !== text) chip.textContent = text;
 }
 
 function take(message, isReset) {
   const { status } = message;
-  const ended = Boolean(status.verdict);
   if (status.updated) updated = Date.parse(status.updated);
   showStatus(status, message.hosts);
-  showHosts(message.hosts, ended);
+  showHosts(message.hosts, status);
   showEvaluations(message.evaluations, isReset);
   showEvents(message.events, isReset);
-  if (message.evaluations.length || isReset || status.verdict !== (shownStatus?.verdict ?? null)) {
+  if (message.evaluations.length || isReset || stateOf(status) !== stateOf(shownStatus ?? {})) {
     for (const one of pictures) one.outdate();
   }
-  const differs = ["best_number", "best_percent", "failed", "phase", "verdict", "reason"].some((name) => shownStatus?.[name] !== status[name]);
+  const differs = ["best_number", "best_percent", "failed", "phase", "verdict", "reason", "interrupted"].some((name) => shownStatus?.[name] !== status[name]);
   // The first message mostly says what the page came with.
-  const isKnown = !shownStatus && !isReset && !message.evaluations.length && !status.verdict;
+  const isKnown = !shownStatus && !isReset && !message.evaluations.length && !status.verdict && !status.interrupted;
   if (differs && !isKnown) refreshParts();
   shownStatus = status;
   showConnection();

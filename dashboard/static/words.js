@@ -48,9 +48,11 @@ const PHASES = {
   ablate: "leaving out what does not help",
   ended: "ended",
 };
-const VERDICTS = { improved: "Improved", no_improvement: "No improvement", failed: "Failed", stopped: "Stopped" };
+const VERDICTS = { improved: "Improved", no_improvement: "No improvement", failed: "Failed", stopped: "Stopped", interrupted: "Interrupted" };
 
 export const phase = (name) => PHASES[name] ?? name ?? NOTHING;
+/** What is said of a study: its verdict, or that nobody runs it, or null while it runs. */
+export const stateOf = (status) => status.verdict ?? (status.interrupted ? "interrupted" : null);
 export const verdict = (name) => (name ? VERDICTS[name] ?? name.replaceAll("_", " ") : "Running");
 
 /** A <time> in UTC, as the server writes it, with the reader's own time to be seen on pointing at it. */

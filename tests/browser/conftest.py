@@ -127,6 +127,9 @@ class Site:
     unproved: int
     running: int
     fresh: int
+    interrupted: int
+    failed: int
+    stopped: int
 
     @property
     def url(self) -> str:
@@ -143,6 +146,9 @@ class Site:
             "not proved": f"{self.url}/studies/{self.unproved}",
             "running": f"{self.url}/studies/{self.running}",
             "fresh": f"{self.url}/studies/{self.fresh}",
+            "interrupted": f"{self.url}/studies/{self.interrupted}",
+            "failed": f"{self.url}/studies/{self.failed}",
+            "stopped": f"{self.url}/studies/{self.stopped}",
             "evaluations": f"{run}/evaluations",
             "evaluation": f"{run}/evaluations/17",
             "compare": f"{self.url}/compare?study={self.improved}&study={self.unproved}&study={self.running}",
@@ -158,11 +164,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     improved = dashboard_store.fill(store, evaluations=200, hosts=4)
     unproved = dashboard_store.fill(store, evaluations=60, hosts=12, verdict="no_improvement", workload="memory")
     running = dashboard_store.fill(store, evaluations=80, hosts=2, finished=False, started=ago)
+    fresh = begin(store, workload="fresh")
+    interrupted = dashboard_store.fill(store, evaluations=30, hosts=2, finished=False, workload="killed")
+    failed = dashboard_store.fill(store, evaluations=0, hosts=2, verdict="failed", workload="broken")
+    stopped = dashboard_store.fill(store, evaluations=40, hosts=2, verdict="stopped", workload="enough")
     server = Server(store)
-    try:
-        yield Site(server.start(), improved, unproved, running, begin(store, workload="fresh"))
-    finally:
-        server.stop()
+    with dashboard_store.claimed(store, running, fresh):
+        try:
+            yield Site(server.start(), improved, unproved, running, fresh, interrupted, failed, stopped)
+        finally:
+            server.stop()
 
 
 @pytest.fixture

@@ -33,11 +33,11 @@ class StoreError(Exception):
 def open_store(url: str) -> Engine:
     """The store at a SQLAlchemy URL, with its tables; raises StoreError where that cannot be had."""
     try:
-        parsed = _with_driver(make_url(url))
+        parsed = with_driver(make_url(url))
         # A file: URI is no path, and its folder is for whoever writes one to make.
         if parsed.get_backend_name() == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, **_options(parsed))
+        engine = create_engine(parsed, **options_of(parsed))
     except ModuleNotFoundError as error:
         hint = "pip install autotune-kernel[postgresql]" if error.name == "psycopg" else "install it, or set `store`"
         raise StoreError(f"the store '{shown(url)}' needs the Python package {error.name}: {hint}") from None
@@ -65,14 +65,15 @@ def open_store(url: str) -> Engine:
     return engine
 
 
-def _with_driver(url: URL) -> URL:
+def with_driver(url: URL) -> URL:
     """`postgresql://` means the driver that is declared, whichever SQLAlchemy would take."""
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
-def _options(url: URL) -> dict[str, Any]:
+def options_of(url: URL) -> dict[str, Any]:
+    """What create_engine() needs beside the URL, so that a server that went away is noticed."""
     if url.drivername != "postgresql+psycopg":
-        return {}
+        return {"pool_pre_ping": True} if url.get_backend_name() != "sqlite" else {}
     own = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
     return {"pool_pre_ping": True, "connect_args": own}
 

@@ -28,8 +28,8 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}\u202
 def app(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('api') / 'store.sqlite'}"
     dashboard_store.fill(url, evaluations=30, hosts=2)
-    dashboard_store.fill(url, evaluations=30, hosts=2, finished=False)
-    return create_app(url, Settings())
+    with dashboard_store.claimed(url, dashboard_store.fill(url, evaluations=30, hosts=2, finished=False)):
+        yield create_app(url, Settings())
 
 
 def test_answers_as_described_and_never_with_a_fault(app):

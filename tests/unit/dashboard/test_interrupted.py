@@ -1,0 +1,142 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A study whose trainer was killed: no longer said to be running, by anything on the page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dashboard_store
+import pytest
+from ansible_collections.autotune.kernel.dashboard import feed as feeds
+from ansible_collections.autotune.kernel.dashboard.feed import Feed
+from ansible_collections.autotune.kernel.dashboard.reading import Store
+from flask.testing import FlaskClient
+
+# What a trainer is to others: it has claimed its study, and writes now and then.
+TRAINER = """
+import sys, time
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
+
+held = claim(open_store(sys.argv[1]), int(sys.argv[2]))
+print("claimed" if held else "taken", flush=True)
+time.sleep(600)
+"""
+AGO = timedelta(minutes=5)
+Clients = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def trainer(url: str) -> Iterator[Callable[[int], subprocess.Popen[str]]]:
+    started = []
+
+    def start(study_id: int) -> subprocess.Popen[str]:
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        process = subprocess.Popen(
+            [sys.executable, "-c", TRAINER, url, str(study_id)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout
+        assert process.stdout.readline() == "claimed\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def begun(url: str) -> int:
+    study_id = dashboard_store.fill(url, evaluations=30, hosts=2, finished=False, started=datetime.now(UTC) - AGO)
+    engine = dashboard_store.open_store(url)
+    with dashboard_store.Session(engine) as session:
+        for host in session.query(dashboard_store.HostRow):
+            host.since = datetime.now(UTC) - timedelta(minutes=1)
+        session.commit()
+    engine.dispose()
+    return study_id
+
+
+def test_a_killed_trainer_leaves_no_study_that_runs_for_ever(
+    url: str, client_of: Clients, trainer: Callable[[int], subprocess.Popen[str]]
+) -> None:
+    study_id = begun(url)
+    process = trainer(study_id)
+    client = client_of(poll=0.0)
+    assert client.get(f"/api/studies/{study_id}/data").get_json()["status"]["interrupted"] is False
+    assert client.get("/api/studies?verdict=running").get_json()["total"] == 1
+
+    process.kill()
+    process.wait()
+    client = client_of(poll=0.0)  # one that has not just seen it alive
+    status = client.get(f"/api/studies/{study_id}/data").get_json()["status"]
+    assert (status["interrupted"], status["left_seconds"]) == (True, None)
+    assert status["elapsed_seconds"] == pytest.approx(240, abs=5)  # to the last that was heard
+    assert client.get("/api/studies?verdict=running").get_json()["total"] == 0
+    (listed,) = client.get("/api/studies?verdict=interrupted").get_json()["studies"]
+    assert (listed["id"], listed["running"], listed["interrupted"]) == (study_id, False, True)
+
+    page = client.get(f"/studies/{study_id}").get_data(as_text=True)
+    assert re.search(r"Interrupted: nothing heard from its trainer since <time datetime=", page)
+    assert "-e resume=true" in page
+    assert '<span class="badge interrupted">Interrupted</span>' in page
+    assert '<div class="acts no-print" id="acts" hidden>' in page
+    assert "was at train 1" in page
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
+    asked = client.post(f"/studies/{study_id}/stop", data={"csrf_token": token}, headers={"Accept": "application/json"})
+    assert (asked.status_code, "nobody runs this study" in asked.get_json()["error"]) == (409, True)
+
+    trainer(study_id)  # as -e resume=true has it
+    assert client.get(f"/api/studies/{study_id}/data").get_json()["status"]["interrupted"] is False
+
+
+def test_who_watches_is_told_within_seconds_and_told_again_when_it_goes_on(
+    url: str, trainer: Callable[[int], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "_SILENCE", timedelta(seconds=0.3))
+    study_id = begun(url)
+    process = trainer(study_id)
+    feed = Feed(Store(url), study_id)
+    version = feed.version
+    process.kill()
+    process.wait()
+    feed.refresh()
+    assert not feed.interrupted  # a moment's silence is none
+    time.sleep(0.4)
+    feed.refresh()
+    assert (feed.interrupted, feed.version) == (True, version + 1)
+    feed.refresh()
+    assert feed.version == version + 1  # that it is still so is no news
+    trainer(study_id)
+    feed.refresh()
+    assert (feed.interrupted, feed.version) == (False, version + 2)
+
+
+def test_a_study_that_has_just_begun_is_not_interrupted(url: str) -> None:
+    study_id = dashboard_store.fill(url, evaluations=0, hosts=0, finished=False, started=datetime.now(UTC))
+    assert not Feed(Store(url), study_id).interrupted
+
+
+def test_a_study_that_has_ended_is_not_interrupted(url: str, study_id: int) -> None:
+    assert not Feed(Store(url), study_id).interrupted
+
+
+def test_a_store_by_another_name_has_the_same_trainer(url: str, tmp_path: Path) -> None:
+    study_id = begun(url)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.sqlite").symlink_to(tmp_path / "store.sqlite")
+    other = f"sqlite:///{tmp_path / 'elsewhere' / 'link.sqlite'}"
+    with dashboard_store.claimed(url, study_id):
+        assert not Feed(Store(other), study_id).interrupted
+    assert Feed(Store(other), study_id).interrupted
