@@ -53,18 +53,16 @@ def main() -> None:
         _give_up(str(error))
     print(f"autotune: the page is at {_address(settings)}{_entrance(settings)}", flush=True)
     print("autotune: Ctrl-C ends it; a run goes on without it", flush=True)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _end)
-    try:
-        server.run()
-    except SystemExit:
-        pass
-    finally:
+
+    def end(number: int, frame: object) -> NoReturn:
+        # At once: streams have threads of their own, which wait for news, and nothing of theirs needs an end.
         if kept:
             kept.remove()
-    # Streams have threads of their own, which wait for news; nothing of theirs needs an end.
-    sys.stdout.flush()
-    os._exit(0)
+        os._exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    server.run()
 
 
 def _arguments() -> argparse.Namespace:
@@ -152,10 +150,6 @@ def _address(settings: Settings) -> str:
 
 def _entrance(settings: Settings) -> str:
     return f"?token={settings.token}" if settings.token else ""
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    raise SystemExit(0)
 
 
 def _give_up(text: str) -> NoReturn:

@@ -15,6 +15,8 @@ from .settings import Settings
 
 # Beyond the streams: what answers everything else, however many pages are fed.
 SPARE_THREADS = 8
+# Waitress keeps what it has sent until a buffer is full: a stream must not hold on to all that it ever said.
+_BUFFER = 64 * 1024
 
 
 class CannotListen(Exception):
@@ -32,8 +34,9 @@ def server_of(app: Flask, settings: Settings, listening: socket.socket) -> Any:
         sockets=[listening],
         threads=settings.max_streams + SPARE_THREADS,
         connection_limit=4 * settings.max_streams + 100,
-        # A reader who does not read stops his own thread, and not before a page has room.
-        outbuf_high_watermark=2**20,
+        # A reader who does not read stops his own thread.
+        outbuf_high_watermark=_BUFFER,
+        asyncore_use_poll=True,  # select() knows no file beyond the 1,024th
         channel_timeout=60,
         max_request_body_size=64 * 1024,
         max_request_header_size=32 * 1024,

@@ -29,6 +29,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils import _page  # no
 HOSTS = 50
 LENGTHS = (100, 1_000, 10_000)
 PAGES = 100
+BYTES_AN_EVALUATION = 4000  # in the server, with its candidate's values
 CHROMIUM = Path("/usr/bin/chromium")
 
 
@@ -137,12 +138,13 @@ async def many_pages(page: _page.Page, url: str, study_id: int, arguments: argpa
     print(f"{len(clients)} pages were live after {time.monotonic() - began:.1f} s; open for {arguments.minutes:g} min,")
     print(f"an evaluation every {arguments.every:g} s, {HOSTS} hosts, {LENGTHS[-1]} evaluations before")
     memory, asked, told = [], [], []
-    until = time.monotonic() + arguments.minutes * 60
+    began = time.monotonic()
+    until = began + arguments.minutes * 60
     with dashboard_store.continued(url, study_id) as study:
         while time.monotonic() < until:
             told.append(await asyncio.to_thread(study.evaluate))
             asked.append(await ask(page.address, "/api/studies"))
-            memory.append(resident(page.pid))
+            memory.append((time.monotonic() - began, resident(page.pid)))
             await asyncio.sleep(arguments.every)
     limit = time.monotonic() + 15
     while any(len(client.numbers) < len(told) for client in clients) and time.monotonic() < limit:
@@ -157,11 +159,28 @@ async def many_pages(page: _page.Page, url: str, study_id: int, arguments: argpa
     worst = f"99 % {late[int(len(late) * 0.99)]:.2f} s, worst {late[-1]:.2f} s"
     print(f"after their end   median {statistics.median(late):.2f} s, {worst}")
     print(f"other requests    median {statistics.median(asked) * 1000:.0f} ms, worst {max(asked) * 1000:.0f} ms")
-    third = max(len(memory) // 3, 1)
-    first, last = statistics.fmean(memory[:third]), statistics.fmean(memory[-third:])
-    print(f"the server's memory  {first:.0f} MB in the first third, {last:.0f} MB in the last")
-    if lost or twice:
-        raise SystemExit("updates were lost or told twice")
+    grows = tell_memory(memory, len(told))
+    if lost or twice or grows:
+        raise SystemExit("updates were lost or told twice" if lost or twice else "the server's memory grows")
+
+
+def tell_memory(memory: list[tuple[float, float]], told: int) -> bool:
+    """Print it by the minute; whether it grows. What is known of each new evaluation is kept: that is no growth."""
+    by_minute: dict[int, list[float]] = {}
+    for at, size in memory:
+        by_minute.setdefault(int(at // 60), []).append(size)
+    means = [statistics.fmean(sizes) for sizes in by_minute.values()]
+    print(f"the server's memory, MB, mean of each minute: {', '.join(f'{mean:.0f}' for mean in means)}")
+    if len(means) < 4:
+        print("whether it is flat takes four minutes to tell: --minutes 4")
+        return False
+    # The first minute fills what is kept ready; from then on nothing should come but the evaluations.
+    later = means[-1] - means[1]
+    expected = told * (len(means) - 2) / len(means) * BYTES_AN_EVALUATION / 2**20
+    flat = later <= max(expected, 0.05 * means[1])
+    word = "flat" if flat else "NOT FLAT"
+    print(f"{word}: {later:+.1f} MB since the second minute, of which {expected:.1f} MB for the new evaluations")
+    return not flat
 
 
 async def ask(address: str, path: str) -> float:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.dashboard.app import create_app
@@ -42,17 +43,35 @@ def client_of(url: str) -> Callable[..., FlaskClient]:
 
 
 @pytest.fixture
-def serve(url: str) -> Iterator[Callable[..., str]]:
+def servers() -> list[Any]:
+    """Those that `serve` has started."""
+    return []
+
+
+@pytest.fixture
+def serve(url: str, servers: list[Any]) -> Iterator[Callable[..., str]]:
     """A real server in a thread; returns where it is."""
-    servers = []
+    threads = []
 
     def start(**changes: object) -> str:
         listening = listen(SETTINGS)
         settings = replace(SETTINGS, port=listening.getsockname()[1], **changes)
         servers.append(server_of(create_app(url, settings), settings, listening))
-        threading.Thread(target=servers[-1].run, daemon=True).start()
+        threads.append(threading.Thread(target=servers[-1].run, daemon=True))
+        threads[-1].start()
         return f"http://127.0.0.1:{settings.port}"
 
     yield start
-    for server in servers:
-        server.close()
+    for server, thread in zip(servers, threads, strict=True):
+        # By its own thread: what is closed under another one's eyes makes that one fail.
+        server.trigger.pull_trigger(lambda server=server: end(server))
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def end(server: Any) -> None:
+    """To be done by the server's own thread: nothing is left to serve, and whatever waits for work goes."""
+    for channel in list(server.active_channels.values()):
+        channel.handle_close()
+    server.close()
+    server.task_dispatcher.set_thread_count(0)

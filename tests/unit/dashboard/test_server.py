@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
 
@@ -83,6 +84,22 @@ def test_a_page_that_was_killed_is_no_obstacle(folder, url, study_id):
     again, started = _page.start(folder, url, ["--port", "0"])
     assert started
     assert again.pid != first.pid
+
+
+def test_ctrl_c_ends_it_at_once_though_pages_are_open(url, study_id):
+    with dashboard_store.running(url) as study:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "dashboard"), "--store", url, "--port", "0"], stdout=subprocess.PIPE, text=True
+        )
+        port = int(process.stdout.readline().split(":")[3].split("/")[0])
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection.request("GET", f"/api/studies/{study.study_id}/stream")
+        assert connection.getresponse().readline() == b"retry: 2000\n"
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        assert time.monotonic() - began < 3  # waitress waits 5 seconds for its threads, in vain
+        assert process.returncode == 0
 
 
 def test_why_it_did_not_start_is_said(folder, study_id):

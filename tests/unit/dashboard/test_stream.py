@@ -169,6 +169,18 @@ def test_full_of_streams_the_server_still_answers(serve, running_study):
         one.close()
 
 
+def test_what_a_stream_has_said_is_not_kept(stream, servers, running_study):
+    one = stream(running_study.study_id)
+    words = 200 * 1024
+    for dummy in range(4):
+        running_study.tell("x" * words)
+        while not one.next("message")["events"]:
+            pass
+    (channel,) = servers[0].active_channels.values()
+    kept = sum(len(buffer.buf.getfile().getvalue()) for buffer in channel.outbufs if buffer.buf)
+    assert kept < 2 * words
+
+
 def test_one_thread_looks_into_the_store_for_all_and_ends_with_the_last(serve, running_study):
     others = set(threading.enumerate())
 
