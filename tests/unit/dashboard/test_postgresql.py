@@ -1,0 +1,147 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The page for a store in a real PostgreSQL: everything that asks the database something."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dashboard_store
+import pytest
+from ansible_collections.autotune.kernel.dashboard.app import create_app
+from ansible_collections.autotune.kernel.dashboard.feed import Feed
+from ansible_collections.autotune.kernel.dashboard.reading import Store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import Request, take
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, text
+
+MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
+
+
+@pytest.fixture
+def engine(postgresql: Any) -> Iterator[Engine]:
+    """An empty database."""
+    engine = dashboard_store.open_store(postgresql.url)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE studies, hosts, evaluations, events, requests RESTART IDENTITY"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def url(postgresql: Any, engine: Engine) -> str:
+    """In place of the SQLite file that the page's other tests have."""
+    found: str = postgresql.url
+    return found
+
+
+def test_every_page_of_a_finished_study(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
+    client, here = client_of(), f"/studies/{study_id}"
+    assert client.get("/api/studies?q=WAN&verdict=improved").get_json()["total"] == 1
+    assert client.get(f"/api/studies?q={study_id}").get_json()["total"] == 1
+    for path in ("/", here, f"{here}/evaluations?sort=reward", f"{here}/evaluations/7", f"/compare?study={study_id}"):
+        assert client.get(path).status_code == 200, path
+    for name in ("learning_curve", "parallel", "evidence"):
+        assert client.get(f"/api{here}/pictures/{name}").get_json()["figure"]["data"]
+    assert len(client.get(f"/api{here}/evaluations.json").get_json()) == 120
+    assert client.get(f"/api{here}/evaluations.csv").get_data(as_text=True).count("\n") == 121
+
+
+def test_an_evaluation_reaches_those_who_watch(serve: Any, running_study: Any) -> None:
+    from .test_stream import Stream
+
+    one = Stream(serve(), running_study.study_id, after="0-0")
+    assert one.next("message")["status"]["evaluations"] == 20
+    began = time.monotonic()
+    number = running_study.evaluate()
+    message = one.next("message")
+    assert [evaluation["number"] for evaluation in message["evaluations"]] == [number]
+    assert time.monotonic() - began < 2
+    assert message["status"]["elapsed_seconds"] < 3600  # whatever the server's time zone
+    running_study.finish()
+    assert one.next("end")["status"]["verdict"] == "improved"
+    one.close()
+
+
+def test_a_stop_is_left_for_the_trainer(
+    engine: Engine, running_study: Any, client_of: Callable[..., FlaskClient]
+) -> None:
+    client, here = client_of(poll=0.0), f"/studies/{running_study.study_id}"
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', client.get(here).get_data(as_text=True))[0]
+    assert client.post(f"{here}/stop", data={"csrf_token": token}).status_code == 303
+    assert take(engine, running_study.study_id) == [Request("stop", "127.0.0.1")]
+    asked = client.get(f"/api{here}/data").get_json()["status"]["asked"]
+    assert (asked["kind"], asked["by"], asked["taken_at"] is not None) == ("stop", "127.0.0.1", True)
+
+
+def test_markup_in_every_field_is_text(
+    engine: Engine, url: str, study_id: int, client_of: Callable[..., FlaskClient]
+) -> None:
+    with dashboard_store.Session(engine) as session:
+        study = session.get_one(dashboard_store.StudyRow, study_id)
+        study.workload_name, study.reason = MARKUP[:60], MARKUP
+        study.study = {**study.study, "reward_metric": MARKUP, "benchmark_command": MARKUP}
+        for host in session.query(dashboard_store.HostRow):
+            host.name, host.doing, host.lost = f"{host.name}{MARKUP}", MARKUP, MARKUP
+        for row in session.query(dashboard_store.EvaluationRow).filter(dashboard_store.EvaluationRow.error.isnot(None)):
+            row.error = MARKUP
+        for event in session.query(dashboard_store.EventRow):
+            event.text, event.host = MARKUP, MARKUP
+        session.commit()
+    client, here = client_of(), f"/studies/{study_id}"
+    for path in ("/", here, f"{here}/evaluations?failed=true", f"{here}/evaluations/7", f"/compare?study={study_id}"):
+        shown = client.get(path).get_data(as_text=True)
+        assert "&lt;script&gt;" in shown or "\\u003cscript" in shown, path
+        assert "<script>alert" not in shown
+        assert "<img" not in shown
+        assert "49" not in re.findall(r"onerror=alert\(1\)&gt;(.{0,6})", shown)
+    assert client.get("/api/studies", query_string={"q": MARKUP}).get_json()["total"] == 0
+
+
+def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_again_is_not_gone(
+    postgresql: Any, engine: Engine, url: str
+) -> None:
+    study_id = dashboard_store.fill(url, evaluations=10, hosts=2, finished=False)
+    with dashboard_store.Session(engine) as session:
+        for host in session.query(dashboard_store.HostRow):
+            host.since = None
+        session.commit()
+    assert Feed(Store(url), study_id).interrupted
+    held = claim(engine, study_id)
+    assert held is not None
+    held.keep(engine, study_id, interval=0.1)
+    feed = Feed(Store(url), study_id)
+    assert not feed.interrupted
+    postgresql.stop()
+    postgresql.start()
+    limit = time.monotonic() + 30
+    while Feed(Store(url), study_id).interrupted:  # whoever has not seen it before the server went
+        assert time.monotonic() < limit, "the trainer has lost its claim for good"
+        time.sleep(0.1)
+    feed.refresh()
+    assert not feed.interrupted
+    held.release()
+    assert Feed(Store(url), study_id).interrupted
+
+
+def test_a_server_that_is_away_is_said_without_the_password(
+    postgresql: Any, url: str, study_id: int, client_of: Callable[..., FlaskClient]
+) -> None:
+    client = client_of(poll=0.0)
+    assert client.get(f"/studies/{study_id}").status_code == 200
+    postgresql.stop()
+    try:
+        answer = client.get(f"/api/studies/{study_id}/data")
+        with pytest.raises(StoreError) as at_first:
+            create_app(url)
+    finally:
+        postgresql.start()
+    assert (answer.status_code, "the store cannot be read" in answer.get_json()["error"]) == (503, True)
+    assert "tuner:***@127.0.0.1" in str(at_first.value)
+    assert postgresql.password not in answer.get_data(as_text=True) + str(at_first.value)
+    assert client.get(f"/studies/{study_id}").status_code == 200
