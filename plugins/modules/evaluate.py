@@ -9,12 +9,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: evaluate
-short_description: Take part in a study that learns kernel parameters for a workload
+short_description: Learn kernel parameters for a workload
 version_added: "0.1.0"
 description:
-  - Runs on all hosts of the play at once. Each host applies candidate values with M(autotune.kernel.sysctl) under a
-    lease, runs the benchmark over SSH, and sends the measurement to the trainer, a process of its own that the first
-    host starts.
+  - Runs a study, that is searches for the kernel parameters with which a benchmark does best, and proves the gain
+    against the hosts' own values. The collection's playbook C(tune.yml) calls it.
+  - Runs on all hosts of the play at once. Each host gets candidate values by M(autotune.kernel.sysctl) under a lease
+    and runs the benchmark, over a connection of its own. The measurements go to the trainer, a process of the
+    controller, which the first host starts.
   - Ends when the study does. Every host then has its own values back; so it does after a failure and after Ctrl-C.
   - The result is in C(result.json) in a folder named for the workload, below O(output).
 options:
@@ -60,8 +62,8 @@ options:
     default: 60
   dry_run:
     description:
-      - In check mode, also run the benchmark with the values that the host has, as often as for the baseline, and tell
-        its noise. Without check mode, nothing.
+      - For check mode, without which it means nothing. Also run the benchmark with the values that the host has, as
+        often as for the baseline, and tell its noise.
     type: bool
     default: false
 attributes:
@@ -99,7 +101,7 @@ EXAMPLES = r"""
 - name: Keep the measurements in a database
   autotune.kernel.evaluate:
     study: wan.yml
-    store: postgresql+psycopg://autotune@database.example/autotune
+    store: postgresql://tuner@db.example/autotune
     seed: 7
 
 - name: Go on where the last run was interrupted
@@ -110,7 +112,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: How the study ended. In check mode it is V(none).
+  description: How the study ended, V(improved), V(no_improvement) or V(stopped); a study that failed is a task that
+    failed. In check mode it is V(none).
   returned: success
   type: str
   sample: improved
@@ -118,5 +121,5 @@ path:
   description: The folder that holds C(result.json).
   returned: success
   type: str
-  sample: /home/user/learned/wan
+  sample: learned/wan
 """

@@ -237,7 +237,7 @@ lease:
     expires_in:
       description: Seconds until the host puts its own values back.
       type: float
-  sample: {"holder": "tuner", "nonce": "5f0c…", "expires_in": 120.0}
+  sample: {"holder": "tuner", "nonce": "5f0c8a91", "expires_in": 120.0}
 originals:
   description: The host's own values, which the end of the lease brings back.
   returned: when O(state=leased), except in check mode
@@ -264,7 +264,7 @@ verdict:
       description: Whether all were read back and have the host's own value.
       type: bool
     mismatches:
-      description: Those which have not.
+      description: Those which could not be put back, as in RV(mismatches).
       type: list
       elements: dict
     foreign:

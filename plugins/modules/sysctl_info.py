@@ -105,7 +105,8 @@ effective_uid:
 gate:
   description:
     - The program of role P(autotune.kernel.access#role) by which M(autotune.kernel.sysctl) works here for a user who is
-      not root. If it did, everything else here is what it says. Null for root, and where there is none.
+      not root. Where it is told, all else that is returned comes from that program. Null for root, where there is no
+      such program, and where it does not serve this user.
   returned: always
   type: str
   sample: /usr/local/libexec/autotune-sysctl
@@ -182,9 +183,10 @@ lease:
     M(autotune.kernel.sysctl) puts the host's own values back first.
   returned: always
   type: dict
-  sample: {holder: tuner, nonce: 5f0c…, expires_in: 117.2}
+  sample: {holder: tuner, nonce: 5f0c8a91, expires_in: 117.2}
 verdict:
-  description: How the last lease ended which its holder did not end, null if there was none.
+  description: How the last lease ended which its holder did not end, as in C(verdict) of M(autotune.kernel.sysctl). Null
+    if there was none.
   returned: always
   type: dict
 """
