@@ -21,7 +21,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets imp
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
 from pydantic import BaseModel
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
 WHOLE, *PARTS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)]
 # Keys with a default of which README shows something else.
 EXAMPLES = {"exploration", "streams", "share"}
@@ -96,5 +97,18 @@ def test_every_name_that_a_study_may_choose_is_there(names: Any) -> None:
     assert [name for name in names if not re.search(rf"\b{name}\b", README)] == []
 
 
+def test_every_setting_of_the_playbooks_is_there() -> None:
+    playbooks = "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "lab")
+    settings = set(re.findall(r"\{\{ (\w+) \|", playbooks))
+    assert {"study", "dashboard_port", "benchmark_environment"} <= settings
+    assert [name for name in sorted(settings) if not re.search(rf"`(-e )?{name}\b", README)] == []
+
+
 def test_the_catalogue_is_as_large_as_it_says() -> None:
     assert f"a catalogue of some {round(len(SYSCTLS), -1)} sysctls" in README
+
+
+def test_every_part_of_the_program_is_named_for_developers() -> None:
+    section = README.partition("## For developers\n")[2]
+    parts = [path.name for path in (ROOT / "plugins/plugin_utils").glob("_*") if path.name != "__pycache__"]
+    assert [name for name in parts if f"`{name}`" not in section] == []
