@@ -19,6 +19,7 @@ from .drawing import (
     evenly,
     level,
     line,
+    not_yet,
     nothing,
     picture,
     plain,
@@ -34,7 +35,7 @@ def best(data: StudyData) -> Picture:
     values = result.get("best_config") or (leader.asked if leader else None)
     own = next((e.asked for e in data.evaluations if e.phase == "baseline" and e.asked), None)
     if not values or own is None:
-        return nothing("No candidate has been measured yet.")
+        return not_yet("No candidate has been measured", data)
     rows = [
         (plain(a.label, 40), a.place(own), a.place(values), a.value(own), a.value(values))
         for a in axes(data.study["study"], [own, values])

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TypeVar
 
+from .queries import StudyData
+
 LIMIT = 2000  # points of a series
 INK, QUIET, BLUE, ORANGE = "#000000", "#999999", "#0072B2", "#E69F00"
 GREEN, SKY, RED, PURPLE = "#009E73", "#56B4E9", "#D55E00", "#CC79A7"
@@ -53,6 +55,11 @@ class Picture:
     total: int = 0
 
 
+def not_yet(what: str, data: StudyData) -> Picture:
+    """what: "Nothing has been measured". In a study that has ended it never will."""
+    return nothing(f"{what}: the study ended before." if data.study["finished"] else f"{what} yet.")
+
+
 def nothing(why: str) -> Picture:
     return Picture({"data": [], "layout": {}}, why)
 
@@ -77,7 +84,7 @@ def frame(layout: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": plain(title, 60)}, "automargin": True, "zeroline": False, **more}
+    return {"title": {"text": plain(title, 60), "standoff": 12}, "automargin": True, "zeroline": False, **more}
 
 
 def marks(

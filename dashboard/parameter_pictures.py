@@ -24,6 +24,7 @@ from .drawing import (
     level,
     line,
     marks,
+    not_yet,
     nothing,
     picture,
     plain,
@@ -40,7 +41,7 @@ def parameters(data: StudyData) -> Picture:
     """A small picture for each axis of the search space: its value against the change that came of it."""
     trained, found = _trained(data)
     if not trained or not found:
-        return nothing("No candidate has been measured yet.")
+        return not_yet("No candidate has been measured", data)
     points = evenly(trained, max(LIMIT * 4 // len(found), 200))
     ranked = [label for label, dummy, dummy_sign in _importance(found, trained)]
     shown = sorted(found, key=lambda a: ranked.index(a.label))[:_MOST]

@@ -26,7 +26,7 @@ from .drawing import (
     level,
     line,
     marks,
-    nothing,
+    not_yet,
     picture,
     plain,
     rolling_mean,
@@ -42,7 +42,7 @@ def learning_curve(data: StudyData) -> Picture:
     """Every evaluation's change against its host's baseline, with the smoothed way of training and the best so far."""
     traces = [_of_phase(phase, data.evaluations, _change_by_number(data.evaluations)) for phase in _phases(data)]
     if not traces:
-        return nothing("Nothing has been measured yet.")
+        return not_yet("Nothing has been measured", data)
     trained = [
         (e.number, e.change_percent) for e in data.evaluations if e.phase == "train" and e.change_percent is not None
     ]
@@ -83,7 +83,7 @@ def stability(data: StudyData) -> Picture:
         if e.stability is not None and (change := e.change_percent) is not None
     }
     if not placed:
-        return nothing("No evaluation has told its stability yet.")
+        return not_yet("No evaluation has told its stability", data)
     traces = [_of_phase(phase, data.evaluations, placed) for phase in _phases(data)]
     traces = [trace for trace in traces if trace["x"]]
     front = _front([placed[e.id] for e in data.evaluations if e.id in placed and e.phase in ("train", "race")])
@@ -112,18 +112,20 @@ def stability(data: StudyData) -> Picture:
 def episodes(data: StudyData) -> Picture:
     """The mean reward of each episode of training, with the least and the largest in it."""
     size = max(int((data.study["study"].get("training_config") or {}).get("max_steps_per_episode") or _EPISODE), 1)
-    rewards = [e.reward for e in data.evaluations if e.phase == "train" and e.reward is not None]
-    parts = [rewards[start : start + size] for start in range(0, len(rewards), size)]
+    trained = [e for e in data.evaluations if e.phase == "train" and e.reward is not None]
+    parts = [trained[start : start + size] for start in range(0, len(trained), size)]
     if not parts:
-        return nothing("The first episode has not begun.")
-    means = [fmean(part) for part in parts]
+        return not_yet("No episode has begun", data)
+    means = [fmean(e.reward or 0.0 for e in part) for part in parts]
+    # What fails has the worst reward there is: lines that reach down to it would hide all else.
+    reach = [[e.reward or 0.0 for e in part if not e.failed] + [mean] for part, mean in zip(parts, means, strict=True)]
     shown = evenly(list(enumerate(means)), 2000)
     places = [place for place, dummy in shown]
     spread = {
         "type": "data",
         "symmetric": False,
-        "array": [max(parts[place]) - means[place] for place in places],
-        "arrayminus": [means[place] - min(parts[place]) for place in places],
+        "array": [max(reach[place]) - means[place] for place in places],
+        "arrayminus": [means[place] - min(reach[place]) for place in places],
         "color": QUIET,
         "thickness": 1,
         "width": 0,
@@ -149,7 +151,7 @@ def episodes(data: StudyData) -> Picture:
         f"{number(means[-1])} in the last."
     )
     if "error_y" in trace:
-        words += " Thin lines reach from the least to the largest reward."
+        words += " Thin lines reach from the least to the largest reward of what did not fail."
     return picture(traces, layout, words, len(parts))
 
 
@@ -160,7 +162,7 @@ def drift(data: StudyData) -> Picture:
         if e.phase in ("baseline", "control") and e.metric:
             measured.setdefault(e.host, []).append(e)
     if not measured:
-        return nothing("No baseline has been measured yet.")
+        return not_yet("No baseline has been measured", data)
     many = len(measured) > len(SERIES)
     traces, last = [], {}
     for place, (host, own) in enumerate(measured.items()):

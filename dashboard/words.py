@@ -107,11 +107,11 @@ def sentence(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     metric = study.get("metric") or "the metric"
     match status.get("verdict"):
         case "improved":
-            return f"{metric} {gain(result)}, proved in {count(result.get('pairs'), 'pair')}."
+            return f"Improved: {metric} {gain(result)}, proved in {count(result.get('pairs'), 'pair')}."
         case "no_improvement":
             return "Nothing better than the hosts' own values was proved: keep them."
         case "failed":
-            return "The study ended early, and nothing was learned."
+            return "Failed: the study ended early, and nothing was learned."
         case "stopped":
             return "Stopped before the end: nothing was proved, and the hosts have their own values."
     best = status.get("best_percent")

@@ -51,6 +51,12 @@ BEST = {
     "net.ipv4.tcp_autocorking": 1,
     "net.ipv4.tcp_rmem": "4096 131072 33554432",
 }
+REASONS = {
+    "improved": "better in 8 of 8 pairs",
+    "no_improvement": "better in 4 of 8 pairs: that may be chance",
+    "failed": "host01: the benchmark failed 3 times with the host's own values: exit code 127, iperf3: not found",
+    "stopped": "stopped on its page, from 127.0.0.1",
+}
 ERRORS = (
     "the benchmark ended with exit code 1: connection refused",
     "the values were not taken: net.ipv4.tcp_rmem: Invalid argument",
@@ -96,8 +102,9 @@ def fill(
             if finished:
                 _finish(study, rows, made, verdict)
             else:
+                now = max([started, *(evaluation.finished for evaluation in made)])
                 for place, row in enumerate(rows):
-                    row.doing, row.since = f"train {place + 1}", datetime.now(UTC)
+                    row.doing, row.since = f"train {place + 1}", now
             session.commit()
             return study.id
     finally:
@@ -198,7 +205,7 @@ def _events(study_id: int, hosts: list[HostRow], evaluations: int, started: date
 
 
 def _finish(study: StudyRow, hosts: list[HostRow], rows: list[EvaluationRow], verdict: str) -> None:
-    study.phase, study.verdict, study.reason = "ended", verdict, "better in 8 of 8 pairs"
+    study.phase, study.verdict, study.reason = "ended", verdict, REASONS[verdict]
     study.finished = rows[-1].finished + timedelta(seconds=3) if rows else study.started
     improved = verdict == "improved"
     values = dict(OWN)

@@ -165,7 +165,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     unproved = dashboard_store.fill(store, evaluations=60, hosts=12, verdict="no_improvement", workload="memory")
     running = dashboard_store.fill(store, evaluations=80, hosts=2, finished=False, started=ago)
     fresh = begin(store, workload="fresh")
-    interrupted = dashboard_store.fill(store, evaluations=30, hosts=2, finished=False, workload="killed")
+    interrupted = dashboard_store.fill(store, evaluations=30, hosts=2, finished=False, workload="killed", started=ago)
     failed = dashboard_store.fill(store, evaluations=0, hosts=2, verdict="failed", workload="broken")
     stopped = dashboard_store.fill(store, evaluations=40, hosts=2, verdict="stopped", workload="enough")
     server = Server(store)

@@ -51,7 +51,8 @@ def candidate(number: int, swappiness: int, control: str = "reno", performance: 
 
 
 def data(*evaluations: Evaluation, result: dict[str, Any] | None = None) -> StudyData:
-    study = {"study": {"action_space": SPACE, "training_config": {"max_steps_per_episode": 4}}, "metric": "speed"}
+    own = {"action_space": SPACE, "training_config": {"max_steps_per_episode": 4}}
+    study = {"study": own, "metric": "speed", "finished": result and datetime(2026, 11, 22, tzinfo=UTC)}
     hosts = [Host(name, None, None, None, 0, 0, None) for name in dict.fromkeys(e.host for e in evaluations)]
     return StudyData(study, hosts, evaluations, (), result)
 
@@ -99,6 +100,8 @@ def test_without_data_a_picture_says_what_is_missing(name: str) -> None:
     picture = PICTURES[name](data())
     assert picture.figure["data"] == []
     assert len(picture.summary) > 20
+    ended = PICTURES[name](data(result={"verdict": "failed"})).summary
+    assert " yet" not in ended
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -155,6 +158,17 @@ def test_an_episode_is_told_by_its_mean() -> None:
     picture = PICTURES["episodes"](data(*(evaluation(n, reward=r) for n, r in enumerate(rewards, 1))))
     assert trace(picture, "mean reward")["y"] == [0.5, 3.0]
     assert "2 of 4" in picture.summary
+
+
+def test_what_failed_counts_in_an_episodes_mean_and_does_not_stretch_its_lines() -> None:
+    own = [
+        evaluation(1, reward=-2.0, error="no"),
+        *(evaluation(n, reward=r) for n, r in ((2, 0.4), (3, 0.5), (4, 0.7))),
+    ]
+    drawn = trace(PICTURES["episodes"](data(*own)), "mean reward")
+    assert drawn["y"] == [pytest.approx(-0.1)]
+    assert drawn["error_y"]["array"] == [pytest.approx(0.8)]
+    assert drawn["error_y"]["arrayminus"] == [0.0]
 
 
 def test_importance_finds_the_parameter_that_matters_also_where_the_middle_is_best() -> None:

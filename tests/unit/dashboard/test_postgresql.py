@@ -107,10 +107,6 @@ def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_agai
     postgresql: Any, engine: Engine, url: str
 ) -> None:
     study_id = dashboard_store.fill(url, evaluations=10, hosts=2, finished=False)
-    with dashboard_store.Session(engine) as session:
-        for host in session.query(dashboard_store.HostRow):
-            host.since = None
-        session.commit()
     assert Feed(Store(url), study_id).interrupted
     held = claim(engine, study_id)
     assert held is not None

@@ -106,7 +106,8 @@ def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
         try:
             limit = time.monotonic() + PATIENCE
             while socket.socket().connect_ex(("127.0.0.1", port)):
-                assert nginx.poll() is None and time.monotonic() < limit, log.read_text()
+                assert nginx.poll() is None, log.read_text()
+                assert time.monotonic() < limit, log.read_text()
                 time.sleep(0.05)
             yield Proxy(port, token.read_text().strip(), tmp_path / "certificate.pem")
         finally:
