@@ -47,7 +47,7 @@ def learning_curve(data: StudyData) -> Picture:
         (e.number, e.change_percent) for e in data.evaluations if e.phase == "train" and e.change_percent is not None
     ]
     changes = [change for dummy, change in trained]
-    words = [f"{count(len(data.evaluations), 'evaluation')} so far."]
+    words = [f"{count(len(data.evaluations), 'evaluation')}."]
     if trained:
         window = min(max(5, len(trained) // 12), 100)
         smooth = evenly(list(zip((n for n, dummy in trained), rolling_mean(changes, window), strict=True)), 500)
@@ -145,7 +145,7 @@ def episodes(data: StudyData) -> Picture:
         "yaxis": axis("mean reward"),
         "showlegend": len(traces) > 1,
     }
-    unfinished = f"; the last one has {len(parts[-1])} of {size} so far" if len(parts[-1]) < size else ""
+    unfinished = f"; the last one has {len(parts[-1])} of {size}" if len(parts[-1]) < size else ""
     words = (
         f"{count(len(parts), 'episode')}{unfinished}. Mean reward {number(means[0])} in the first, "
         f"{number(means[-1])} in the last."

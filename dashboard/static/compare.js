@@ -1,16 +1,20 @@
 /* The compared studies in one picture: of each its best so far, from its own learning curve. */
 
 import "./page.js";
-import { fetchPicture, picture } from "./pictures.js";
+import { picture } from "./pictures.js";
 import { perCent } from "./words.js";
 
 const LOOKS = [["#0072B2", "solid"], ["#E69F00", "dash"], ["#009E73", "dot"], ["#CC79A7", "dashdot"], ["#56B4E9", "longdash"], ["#D55E00", "solid"]];
 
 const root = document.getElementById("compared");
 
-async function bestSoFar() {
+function bestSoFar(range, get) {
   const ids = root.dataset.studies.split(" ");
-  const curves = await Promise.all(ids.map((id) => fetchPicture(`${root.dataset.root}/api/studies/${id}/pictures/learning_curve`)));
+  const curves = ids.map((id) => get(`${root.dataset.root}/api/studies/${id}/pictures/learning_curve`));
+  return curves[0] instanceof Promise ? Promise.all(curves).then(inOne) : inOne(curves);
+}
+
+function inOne(curves) {
   const names = [...document.querySelectorAll(".side-by-side thead th a")].map((link) => link.textContent);
   const data = [];
   curves.forEach((curve, place) => {

@@ -1,15 +1,18 @@
-/* Pictures: drawn by Plotly once they come into sight, again at most every five seconds, and each with its own error. */
+/* Pictures: drawn by Plotly once they come into sight, again at most every five seconds, and each with its own error.
+   On paper all of them are. */
 
 import { element, number } from "./words.js";
 import { isDark, onTheme } from "./page.js";
 
 const REFRESH = 5000;
 const NARROW = 560;
+const PAPER = 680; // pixels: what A4 and Letter have between print.css's margins
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"], doubleClick: false };
 // Okabe and Ito's colours stay, but for those that the dark page would swallow.
 const ON_DARK = { "#000000": "#e8ecef", "#0072B2": "#4ba3e3", "#999999": "#8a949e", "#D55E00": "#f0803c", "#009E73": "#2bbd92" };
 const ON_LIGHT = { "#000000": "#1b1f24", "#999999": "#8f969c" };
 
+const all = [];
 let library;
 
 /** Plotly, from this server, once something is to be drawn. */
@@ -24,9 +27,10 @@ function load() {
 }
 
 class Picture {
-  /** source(range) fetches {figure, summary, shown, total}; range is {from, to} or undefined. */
+  /** source(range, get) has {figure, summary, shown, total} from get(), or a promise of it; range: {from, to} or undefined. */
   constructor(figure, source) {
     Object.assign(this, { figure, source, visible: false, stale: true, drawnAt: 0, range: undefined });
+    all.push(this);
     this.canvas = figure.querySelector(".canvas.js-only");
     this.details = figure.querySelector("details");
     this.details.addEventListener("toggle", () => this.showTable());
@@ -49,7 +53,7 @@ class Picture {
       this.stale = false;
       this.drawnAt = Date.now();
       try {
-        this.content = await this.source(this.range);
+        this.content = await this.source(this.range, fetchPicture);
         await this.draw();
         this.figure.classList.remove("stale");
       } catch (error) {
@@ -61,6 +65,22 @@ class Picture {
   }
 
   async draw() {
+    if (this.describe()) await this.paint(await load());
+  }
+
+  /** All at once, for the browser waits for nothing before it prints. */
+  drawOnPaper() {
+    if (this.stale) {
+      try {
+        this.content = this.source(this.range, readPicture);
+        this.stale = false;
+      } catch { /* what was drawn before is better than nothing */ }
+    }
+    if (this.content && this.describe()) this.paint(window.Plotly, PAPER);
+  }
+
+  /** What is said of the picture; whether there is something to draw. */
+  describe() {
     const { figure, summary, shown, total } = this.content;
     this.figure.querySelector(".summary").textContent = summary;
     const isEmpty = !figure.data.length;
@@ -72,17 +92,22 @@ class Picture {
       if (this.drawn) window.Plotly.purge(this.canvas);
       this.drawn = false;
       this.canvas.hidden = true;
-      return;
+      return false;
     }
     this.canvas.hidden = false;
-    const plotly = await load();
-    const { data, layout } = themed(figure, this.canvas.clientWidth < NARROW, this.range);
+    return true;
+  }
+
+  paint(plotly, width) {
+    const { data, layout } = themed(this.content.figure, (width ?? this.canvas.clientWidth) < NARROW, this.range);
+    Object.assign(layout, width ? { width } : { autosize: true });
     if (!this.drawn) this.canvas.replaceChildren();
     this.canvas.style.height = `${layout.height}px`;
-    await plotly.react(this.canvas, data, layout, CONFIG);
+    const painted = plotly.react(this.canvas, data, layout, CONFIG);
     if (!this.drawn) this.listen();
     this.drawn = true;
     this.showTable();
+    return painted;
   }
 
   get canZoom() {
@@ -197,12 +222,36 @@ function table(figure, title) {
 const axisTitle = (axis, otherwise) => literal(axis?.title?.text ?? otherwise);
 const literal = (text) => String(text ?? "").replaceAll("<br>", ", ").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
-export async function fetchPicture(address, range) {
-  const query = range ? `?from=${range.from}&to=${range.to}` : "";
-  const answer = await fetch(address + query);
+const within = (address, range) => (range ? `${address}?from=${range.from}&to=${range.to}` : address);
+
+async function fetchPicture(address, range) {
+  const answer = await fetch(within(address, range));
   if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
   return answer.json();
 }
+
+/** The same, and everything waits for it. */
+function readPicture(address, range) {
+  const asked = new XMLHttpRequest();
+  asked.open("GET", within(address, range), false);
+  asked.send();
+  if (asked.status !== 200) throw new Error(`the server answers ${asked.status}`);
+  return JSON.parse(asked.responseText);
+}
+
+// Nothing can be loaded any more once the browser is about to print.
+addEventListener("load", () => setTimeout(() => load().catch(() => {}), 2000));
+addEventListener("beforeprint", () => {
+  if (!window.Plotly) return;
+  const { theme } = document.documentElement.dataset;
+  document.documentElement.dataset.theme = "light"; // its colours are read while it is drawn
+  for (const one of all) one.drawOnPaper();
+  if (theme) document.documentElement.dataset.theme = theme;
+  else delete document.documentElement.dataset.theme;
+});
+addEventListener("afterprint", () => {
+  for (const one of all) if (one.drawn) one.draw();
+});
 
 export function picture(figure, source) {
   return new Picture(figure, source);

@@ -3,7 +3,7 @@
 import "./page.js";
 import { localTimes } from "./page.js";
 import { Connection } from "./connection.js";
-import { fetchPicture, picture } from "./pictures.js";
+import { picture } from "./pictures.js";
 import { showEvaluations, showEvents, showHosts, showStatus } from "./status.js";
 import { duration, stateOf } from "./words.js";
 
@@ -14,7 +14,7 @@ const chip = document.getElementById("connection");
 const WORDS = { live: "live", polling: "asking every 3 s", reconnecting: "no connection, trying again", ended: "ended", interrupted: "no trainer", loaded: "connecting" };
 
 const pictures = [...document.querySelectorAll("figure[data-picture]")].map((figure) =>
-  picture(figure, (range) => fetchPicture(`${api}/pictures/${figure.dataset.picture}`, range)),
+  picture(figure, (range, get) => get(`${api}/pictures/${figure.dataset.picture}`, range)),
 );
 
 let updated = Date.parse(root.dataset.updated);

@@ -13,7 +13,7 @@ from ansible_collections.autotune.kernel.dashboard import words
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from .conftest import draw_all
+from .conftest import draw_all, until
 
 KINDS = (
     "all studies",
@@ -125,6 +125,27 @@ def test_paper_is_light(site: Any, open_page: OpenPage) -> None:
     expect(page.locator("header.head")).to_be_hidden()
     tick = page.locator("figure[data-picture=learning_curve] .xtick text").first
     expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
+
+
+DRAWN = """() => Object.fromEntries([...document.querySelectorAll("figure.picture")].map((figure) => [
+  figure.id,
+  [figure.querySelector(".main-svg")?.getAttribute("width"), figure.querySelector(".xtick text")?.style.fill]]))"""
+
+
+@pytest.mark.parametrize(("kind", "pictures"), [("improved", 9), ("compare", 1)])
+def test_paper_has_every_picture_also_those_nobody_scrolled_to(
+    site: Any, open_page: OpenPage, kind: str, pictures: int
+) -> None:
+    page = open_page(site.pages[kind], color_scheme="dark", viewport={"width": 1280, "height": 500})
+    until(page, "Boolean(window.Plotly)")
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.onPaper = ({DRAWN})(); }})")
+    page.pdf()
+    on_paper = page.evaluate("window.onPaper")
+    assert len(on_paper) == pictures
+    assert {tuple(drawn) for drawn in on_paper.values()} == {("680", "rgb(27, 31, 36)")}
+    # Afterwards they are the screen's again, which is wide and dark.
+    light = f"Object.values(({DRAWN})()).some(([width, colour]) => width === '680' || colour === 'rgb(27, 31, 36)')"
+    until(page, f"!{light}")
 
 
 NUMBERS = (None, 0, 7, -2, 0.80191, -22.34, 100.04, 1234.6, 14312, 1e6, 4294967295, 2.6e-6, -0.5, 0.00012, 1e16)
