@@ -26,7 +26,7 @@ if not __package__:  # run as a folder: `python dashboard` in a checkout, or by 
 
 from ansible_collections.autotune.kernel.dashboard.app import create_app
 from ansible_collections.autotune.kernel.dashboard.running import PidFile, Taken
-from ansible_collections.autotune.kernel.dashboard.server import CannotListen, listen, server_of
+from ansible_collections.autotune.kernel.dashboard.server import CannotListen, keep_memory_small, listen, server_of
 from ansible_collections.autotune.kernel.dashboard.settings import PORT, Settings
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store, shown
 
@@ -39,6 +39,7 @@ _STORE = (
 def main() -> None:
     """Serve until a signal ends it. Whatever the user can cause is said in one line."""
     arguments = _arguments()
+    keep_memory_small()
     try:
         settings = _settings(arguments)
         if arguments.new_store:
