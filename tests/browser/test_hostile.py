@@ -67,14 +67,15 @@ def test_markup_is_text(serve: Any, open_page: Callable[..., Page]) -> None:
             summary.click()
         assert page.evaluate("window.hacked") is None, path
         assert page.locator("img, a[href^='javascript'], main script").count() == 0, path
-    page.goto(f"{server.url}/studies/{running}")
-    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
-    with dashboard_store.Session(engine) as session:
-        session.add(dashboard_store.EventRow(study_id=running, at=dashboard_store.START, host=MARKUP, text=MARKUP))
-        session.query(dashboard_store.HostRow).filter_by(study_id=running).first().doing = MARKUP
-        session.commit()
-    expect(page.locator("#event-rows li").first).to_contain_text(MARKUP.replace("\n", " "))
-    expect(page.locator("#at-work")).to_contain_text(MARKUP)
-    assert page.evaluate("window.hacked") is None
-    assert page.locator("img").count() == 0
+    with dashboard_store.claimed(server.store, running):
+        page.goto(f"{server.url}/studies/{running}")
+        expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+        with dashboard_store.Session(engine) as session:
+            session.add(dashboard_store.EventRow(study_id=running, at=dashboard_store.START, host=MARKUP, text=MARKUP))
+            session.query(dashboard_store.HostRow).filter_by(study_id=running).first().doing = MARKUP
+            session.commit()
+        expect(page.locator("#event-rows li").first).to_contain_text(MARKUP.replace("\n", " "))
+        expect(page.locator("#at-work")).to_contain_text(MARKUP)
+        assert page.evaluate("window.hacked") is None
+        assert page.locator("img").count() == 0
     engine.dispose()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from integration.conftest import lab  # noqa: F401
 from integration.tune.conftest import start, untouched, write_study  # noqa: F401
+from integration.tune.test_resume import kill_controller
 from playwright.sync_api import Page, expect
 
 from .conftest import until
@@ -92,3 +93,34 @@ def test_stopping_gives_the_hosts_their_values_back(
     expect(page.locator("#verdict")).to_contain_text("Stopped before the end", timeout=PATIENT)
     expect(page.locator("#log")).to_contain_text("asked")
     # `untouched` looks at every host now.
+
+
+@pytest.mark.timeout(900)
+def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(
+    start: Any,  # noqa: F811
+    write_study: Any,  # noqa: F811
+    untouched: Any,  # noqa: F811
+    serve: Any,
+    open_page: OpenPage,
+) -> None:
+    study = write_study(training_config={"total_timesteps": 24, "benchmark_timeout": 20})
+    run = start(study)
+    page = follow(run, serve, open_page)
+    state = page.locator("#connection")
+    expect(state).to_have_attribute("data-state", "live", timeout=PATIENT)
+    until(page, "Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
+    kill_controller(run)
+    expect(page.locator(".now .badge")).to_have_text("Interrupted", timeout=PATIENT)
+    expect(state).to_have_attribute("data-state", "interrupted")
+    expect(page.locator("#verdict")).to_contain_text("nothing heard from its trainer since")
+    expect(page.locator("#verdict")).to_contain_text("-e resume=true")
+    expect(page.get_by_role("button", name="Stop the run…")).to_be_hidden()
+    before = evaluations(page)
+
+    run = start(study, "-e", "resume=true")
+    expect(state).to_have_attribute("data-state", "live", timeout=PATIENT)
+    expect(page.locator(".now .badge")).to_have_text("Running")
+    expect(page.get_by_role("button", name="Stop the run…")).to_be_visible()
+    assert run.end(400) == 0, run.text
+    expect(state).to_have_attribute("data-state", "ended", timeout=PATIENT)
+    assert evaluations(page) == run.result["evaluations"]["total"] > before
