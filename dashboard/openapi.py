@@ -10,132 +10,70 @@ from typing import Any
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
-_TEXT_OR_NOTHING: Schema = {"type": ["string", "null"]}
-_NUMBER: Schema = {"type": ["number", "null"]}
-_WHOLE: Schema = {"type": "integer"}
-_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
-_ANY: Schema = {"type": ["object", "null"], "additionalProperties": True}
-_LIST: Schema = {"type": ["array", "null"]}
-_YES: Schema = {"type": "boolean"}
+_KINDS: dict[str, Schema] = {
+    "text": _TEXT,
+    "text?": {"type": ["string", "null"]},
+    "whole": {"type": "integer"},
+    "whole?": {"type": ["integer", "null"]},
+    "number?": {"type": ["number", "null"]},
+    "moment?": {"type": ["string", "null"], "format": "date-time"},
+    "any?": {"type": ["object", "null"], "additionalProperties": True},
+    "list?": {"type": ["array", "null"]},
+    "yes": {"type": "boolean"},
+    "cursor": {"type": "string", "pattern": r"^\d+-\d+$"},
+}
 
 
-def _object(**properties: Schema) -> Schema:
+def _schema(kind: str) -> Schema:
+    """whole: a number; number?: one or null; [Event]: many of those; Event: another schema of _SCHEMAS."""
+    if kind.startswith("["):
+        return {"type": "array", "items": _schema(kind[1:-1])}
+    return _KINDS.get(kind) or {"$ref": f"#/components/schemas/{kind}"}
+
+
+def _object(fields: str, **more: Schema) -> Schema:
+    """fields: "name:kind other:kind", all of which are there."""
+    properties = {name: _schema(kind) for name, dummy, kind in (field.partition(":") for field in fields.split())}
+    properties |= more
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _many(schema: Schema) -> Schema:
-    return {"type": "array", "items": schema}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-_OUTLINE = _object(
-    id=_WHOLE,
-    workload_name=_TEXT,
-    seed=_WHOLE,
-    started=_MOMENT,
-    finished=_MOMENT,
-    phase=_TEXT,
-    evaluations_planned=_WHOLE,
-    verdict=_TEXT_OR_NOTHING,
-    reason=_TEXT_OR_NOTHING,
-    metric=_TEXT,
-    direction={"enum": ["maximise", "minimise"]},
-    running=_YES,
-    interrupted=_YES,
-    evaluations=_WHOLE,
-    failed=_WHOLE,
-)["properties"]
+_OUTLINE = """id:whole workload_name:text seed:whole started:moment? finished:moment? phase:text
+    evaluations_planned:whole verdict:text? reason:text? metric:text running:yes interrupted:yes evaluations:whole failed:whole"""
+_DIRECTION: Schema = {"enum": ["maximise", "minimise"]}
+_PAGE_OF = "total:whole page:whole pages:whole"
 _SCHEMAS: dict[str, Schema] = {
-    "Error": _object(error=_TEXT),
+    "Error": _object("error:text"),
     "Evaluation": _object(
-        id=_WHOLE,
-        number=_WHOLE,
-        phase=_TEXT,
-        host=_TEXT,
-        metric=_NUMBER,
-        change_percent=_NUMBER,
-        reward=_NUMBER,
-        stability=_NUMBER,
-        error=_TEXT_OR_NOTHING,
-        finished=_MOMENT,
+        """id:whole number:whole phase:text host:text metric:number? change_percent:number? reward:number?
+        stability:number? error:text? finished:moment?"""
     ),
     "WholeEvaluation": {
-        **_object(
-            number=_WHOLE, phase=_TEXT, host=_TEXT, metric=_NUMBER, asked=_ANY, actual=_ANY, error=_TEXT_OR_NOTHING
-        ),
+        **_object("number:whole phase:text host:text metric:number? asked:any? actual:any? error:text?"),
         "additionalProperties": True,
     },
-    "Event": _object(id=_WHOLE, at=_MOMENT, host=_TEXT_OR_NOTHING, text=_TEXT),
+    "Event": _object("id:whole at:moment? host:text? text:text"),
     "Host": _object(
-        name=_TEXT,
-        doing=_TEXT_OR_NOTHING,
-        since=_MOMENT,
-        lost=_TEXT_OR_NOTHING,
-        evaluations=_WHOLE,
-        failures=_WHOLE,
-        baseline_metric=_NUMBER,
+        "name:text doing:text? since:moment? lost:text? evaluations:whole failures:whole baseline_metric:number?"
     ),
     "Status": _object(
-        phase=_TEXT,
-        verdict=_TEXT_OR_NOTHING,
-        reason=_TEXT_OR_NOTHING,
-        interrupted=_YES,
-        evaluations=_WHOLE,
-        evaluations_planned=_WHOLE,
-        failed=_WHOLE,
-        best_percent=_NUMBER,
-        best_number={"type": ["integer", "null"]},
-        reward=_NUMBER,
-        best_reward=_NUMBER,
-        episode=_WHOLE,
-        elapsed_seconds=_NUMBER,
-        left_seconds=_NUMBER,
-        updated=_MOMENT,
-        asked=_ANY,
+        """phase:text verdict:text? reason:text? interrupted:yes evaluations:whole evaluations_planned:whole
+        failed:whole best_percent:number? best_number:whole? reward:number? best_reward:number? episode:whole
+        elapsed_seconds:number? left_seconds:number? updated:moment? asked:any?"""
     ),
-    "Message": _object(
-        cursor={"type": "string", "pattern": r"^\d+-\d+$"},
-        status=_ref("Status"),
-        hosts=_many(_ref("Host")),
-        evaluations=_many(_ref("Evaluation")),
-        events=_many(_ref("Event")),
-    ),
+    "Message": _object("cursor:cursor status:Status hosts:[Host] evaluations:[Evaluation] events:[Event]"),
     "Study": _object(
-        **_OUTLINE,
-        study=_ANY,
-        result=_ANY,
-        status=_ref("Status"),
-        hosts=_many(_ANY),
-        baseline_values=_ANY,
-        parameters=_many(_TEXT),
-        best=_ANY,
-        failures=_many(_ref("Evaluation")),
+        f"""{_OUTLINE} study:any? result:any? status:Status hosts:[any?] baseline_values:any? parameters:[text]
+        best:any? failures:[Evaluation]""",
+        direction=_DIRECTION,
     ),
     "Summary": _object(
-        **_OUTLINE,
-        hosts=_WHOLE,
-        improvement=_NUMBER,
-        interval=_LIST,
-        confidence=_NUMBER,
-        pairs=_NUMBER,
-        best_config=_ANY,
+        f"{_OUTLINE} hosts:whole improvement:number? interval:list? confidence:number? pairs:number? best_config:any?",
+        direction=_DIRECTION,
     ),
-    "Studies": _object(studies=_many(_ref("Summary")), total=_WHOLE, page=_WHOLE, pages=_WHOLE, q=_TEXT, verdict=_TEXT),
-    "Table": _object(
-        evaluations=_many(_ref("Evaluation")),
-        total=_WHOLE,
-        page=_WHOLE,
-        pages=_WHOLE,
-        sort=_TEXT,
-        order=_TEXT,
-        phase=_TEXT,
-        host=_TEXT,
-        failed=_TEXT,
-    ),
-    "Picture": _object(name=_TEXT, figure=_object(data=_LIST, layout=_ANY), summary=_TEXT, shown=_WHOLE, total=_WHOLE),
+    "Studies": _object(f"studies:[Summary] {_PAGE_OF} q:text verdict:text"),
+    "Table": _object(f"evaluations:[Evaluation] {_PAGE_OF} sort:text order:text phase:text host:text failed:text"),
+    "Picture": _object("name:text summary:text shown:whole total:whole", figure=_object("data:list? layout:any?")),
 }
 
 _ID: Schema = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
@@ -163,7 +101,7 @@ def _get(summary: str, content: Schema, *parameters: Schema, unknown: bool = Tru
 
 
 def _json(name: str) -> Schema:
-    return {"application/json": {"schema": _ref(name)}}
+    return {"application/json": {"schema": _schema(name)}}
 
 
 def document(prefix: str) -> Schema:
@@ -215,7 +153,7 @@ def document(prefix: str) -> Schema:
         ),
         "/studies/{id}/evaluations.csv": _get("all evaluations", {"text/csv": {"schema": _TEXT}}, _STUDY),
         "/studies/{id}/evaluations.json": _get(
-            "all evaluations", {"application/json": {"schema": _many(_ref("WholeEvaluation"))}}, _STUDY
+            "all evaluations", {"application/json": {"schema": _schema("[WholeEvaluation]")}}, _STUDY
         ),
     }
     return {
