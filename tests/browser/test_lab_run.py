@@ -37,6 +37,11 @@ def follow(run: Any, serve: Any, open_page: OpenPage) -> Page:
     return page
 
 
+def see_it_live(page: Page) -> None:
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
+    until(page, "Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
+
+
 def evaluations(page: Page) -> int:
     return int(page.locator("[data-status=evaluations]").inner_text())
 
@@ -52,8 +57,7 @@ def test_the_curve_grows_and_the_verdict_shows(
     study = write_study(training_config={"total_timesteps": 24, "benchmark_timeout": 20})
     run = start(study)
     page = follow(run, serve, open_page)
-    expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
-    until(page, "Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
+    see_it_live(page)
     page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} >= 2")
     before, drawn = evaluations(page), page.evaluate(POINTS)
@@ -107,8 +111,7 @@ def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(
     run = start(study)
     page = follow(run, serve, open_page)
     state = page.locator("#connection")
-    expect(state).to_have_attribute("data-state", "live", timeout=PATIENT)
-    until(page, "Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
+    see_it_live(page)
     kill_controller(run)
     expect(page.locator(".now .badge")).to_have_text("Interrupted", timeout=PATIENT)
     expect(state).to_have_attribute("data-state", "interrupted")
