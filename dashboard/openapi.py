@@ -39,7 +39,8 @@ def _object(fields: str, **more: Schema) -> Schema:
 
 
 _OUTLINE = """id:whole workload_name:text seed:whole started:moment? finished:moment? phase:text
-    evaluations_planned:whole verdict:text? reason:text? metric:text running:yes interrupted:yes evaluations:whole failed:whole"""
+    evaluations_planned:whole verdict:text? reason:text? metric:text running:yes interrupted:yes
+    evaluations:whole failed:whole"""
 _DIRECTION: Schema = {"enum": ["maximise", "minimise"]}
 _PAGE_OF = "total:whole page:whole pages:whole"
 _SCHEMAS: dict[str, Schema] = {

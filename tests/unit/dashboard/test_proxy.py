@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
@@ -89,12 +89,12 @@ def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
         *("--host-name", given["dashboard_host_names"].strip()),
     ]
     token = tmp_path / "dashboard.token"
-    page, dummy = _page.start(tmp_path, url, ["--port", "0", "--token-file", str(token), *options])
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        port, own = first.getsockname()[1], second.getsockname()[1]
+    _page.start(tmp_path, url, ["--port", str(own), "--token-file", str(token), *options])
     try:
         assert "http://127.0.0.1:8470;" in location
-        location = location.replace("127.0.0.1:8470", urlsplit(page.address).netloc)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        location = location.replace("127.0.0.1:8470", f"127.0.0.1:{own}")
         certify = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         names = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-days", "2"]
         files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "certificate.pem")]
@@ -129,6 +129,10 @@ def test_it_opens_with_its_token_and_under_its_name_alone(proxy: Proxy) -> None:
     assert proxy.ask("GET", script, Cookie=cookie).status == 200
     refused = proxy.ask("GET", "/autotune/", host="evil.example.org", Cookie=cookie)
     assert (refused.status, b"dashboard_host_names" in refused.read()) == (403, True)
+
+
+def test_the_address_that_is_printed_leads_through_it(proxy: Proxy, tmp_path: Path) -> None:
+    assert f"the page is at https://{NAME}/autotune/?token={proxy.token}\n" in (tmp_path / "dashboard.log").read_text()
 
 
 def test_updates_come_through_at_once(proxy: Proxy, running_study: Any) -> None:
