@@ -177,6 +177,8 @@ function themed(figure, isNarrow, range) {
   if (range && layout.xaxis) layout.xaxis.range = [range.from, range.to];
   if (isNarrow) {
     const { grid } = layout;
+    // Beside long names there is room for half of what stands below.
+    if (layout.yaxis?.type === "category") layout.xaxis.title.text = layout.xaxis.title.text.replace(/(.{16,}?) /, "$1<br>");
     if (grid && grid.columns > 1) {
       const count = Object.keys(layout).filter((key) => /^xaxis\d*$/.test(key)).length;
       layout.height = Math.max(230, (layout.height - 60) / grid.rows) * count;
