@@ -185,8 +185,8 @@ lease:
   type: dict
   sample: {holder: tuner, nonce: 5f0c8a91, expires_in: 117.2}
 verdict:
-  description: How the last lease ended which its holder did not end, as in C(verdict) of M(autotune.kernel.sysctl). Null
-    if there was none.
+  description: How the last lease ended which its holder did not end, as in C(verdict) of M(autotune.kernel.sysctl).
+    Null if there was none.
   returned: always
   type: dict
 """

@@ -165,7 +165,7 @@ class SSHProcess:
         """
         now = time.monotonic()
         self._ended = min(self._ended, now)
-        at_its_end = self._channel.eof_received or self._channel.closed
+        at_its_end = bool(self._channel.eof_received or self._channel.closed)
         return at_its_end or now - max(self._heard, self._ended) > _LAST_WORDS
 
     def end_input(self) -> None:
