@@ -71,7 +71,8 @@ attributes:
     description: Runs on the controller and calls modules on the hosts.
     support: full
   check_mode:
-    description: Validates the study, looks at the hosts, connects, and asks each host whether it would take the values.
+    description: Validates the study, looks at the hosts, connects, and has each host check both ends of every range as
+      far as that can be done without writing.
     support: full
   diff_mode:
     description: Nothing stays changed, so there is nothing to show.

@@ -20,21 +20,23 @@ from .serve import Workplace
 def rehearse(
     workplace: Workplace, facts: dict[str, Any], *, run_benchmark: bool, show: Callable[[str], None], hosts: int = 1
 ) -> None:
-    """Show what would be tried, ask the host whether it would take it, and run the benchmark on the host's own values,
+    """Show what would be tried, have the host check it without writing, and run the benchmark on the host's own values,
     as often as the study's baseline does.
 
     hosts: how many the study has. `workplace.apply` must be in check mode. Raises what it raises, and BenchmarkFailed
     and Lost.
     """
     host, space = workplace.host, workplace.study.space
-    show(f"dry run on {host}: connected, {len(space.parameters)} parameters there and writable; nothing will be set")
+    count = "1 parameter" if len(space.parameters) == 1 else f"{len(space.parameters)} parameters"
+    show(f"dry run on {host}: connected, {count} there and writable; nothing will be set")
     lowest, highest = (space.decode(np.full(space.size, end)) for end in (0.0, 1.0))
     for parameter in space.parameters:
         own = kernel_text(facts["values"][parameter])
         show(f"  would try {parameter}: now {own}, from {lowest[parameter]} to {highest[parameter]}")
     for candidate in (lowest, highest):
         workplace.apply(candidate)
-    show(f"  {host} would take both ends of every range")
+    # What the kernel itself says to a value, only writing it can tell.
+    show(f"  {host}: nothing speaks against the ends of the ranges, as far as that shows without writing them")
     if run_benchmark:
         _try_benchmark(workplace, hosts, show)
 

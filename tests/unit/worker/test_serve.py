@@ -180,9 +180,9 @@ def test_a_dry_run_shows_what_it_would_do(host: Any, new_workplace: NewWorkplace
     workplace = new_workplace()
     rehearse(workplace, FACTS, run_benchmark=True, show=shown.append)
     assert shown[:3] == [
-        "dry run on h1: connected, 1 parameters there and writable; nothing will be set",
+        "dry run on h1: connected, 1 parameter there and writable; nothing will be set",
         "  would try vm.swappiness: now 60, from 0 to 100",
-        "  h1 would take both ends of every range",
+        "  h1: nothing speaks against the ends of the ranges, as far as that shows without writing them",
     ]
     assert shown[3].startswith("  the benchmark works: 94.5, 94.5, 94.5 throughput in ")
     assert f"on this host alone {workplace.study.evaluations_on(1)} evaluations would take about " in shown[3]
