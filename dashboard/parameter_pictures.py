@@ -133,10 +133,9 @@ def parallel(data: StudyData) -> Picture:
         "height": 460,
         "margin": {"l": 48, "r": 96, "t": 16, "b": 60},
     }
-    words = (
-        "Each line is a candidate, each upright axis what it set, from the least to the largest value; "
-        f"{count(len(failed), 'candidate')} failed."
-    )
+    words = "Each line is a candidate, each upright axis what it set, from the least to the largest value."
+    if failed:
+        words += f" {count(len(failed), 'candidate')} failed."
     drawn_picture = picture(traces, layout, words, 0)
     return Picture(drawn_picture.figure, words, shown, len(trained) + len(failed))
 

@@ -35,12 +35,13 @@ from .queries import Evaluation, StudyData
 from .words import count, number, per_cent
 
 _EPISODE = 10  # evaluations, where the study does not say
+_PAIRED = ("verify", "ablate")
 _FEW = 100  # episodes, of which each can be shown with its spread
 
 
 def learning_curve(data: StudyData) -> Picture:
     """Every evaluation's change against its host's baseline, with the smoothed way of training and the best so far."""
-    traces = [_of_phase(phase, data.evaluations, _change_by_number(data.evaluations)) for phase in _phases(data)]
+    traces = _by_phase(data.evaluations, _change_by_number(data.evaluations))
     if not traces:
         return not_yet("Nothing has been measured", data)
     trained = [
@@ -71,6 +72,7 @@ def learning_curve(data: StudyData) -> Picture:
         "yaxis": axis("change against the host's baseline, %", ticksuffix=" %"),
         "shapes": [level(0)],
         "annotations": [_named_level("baseline", 0)],
+        "height": 430,
     }
     return picture(traces, layout, " ".join(words), _measured(data))
 
@@ -84,8 +86,7 @@ def stability(data: StudyData) -> Picture:
     }
     if not placed:
         return not_yet("No evaluation has told its stability", data)
-    traces = [_of_phase(phase, data.evaluations, placed) for phase in _phases(data)]
-    traces = [trace for trace in traces if trace["x"]]
+    traces = _by_phase(data.evaluations, placed)
     front = _front([placed[e.id] for e in data.evaluations if e.id in placed and e.phase in ("train", "race")])
     words = ["To the right is steadier, higher up is faster."]
     if front:
@@ -195,20 +196,23 @@ def drift(data: StudyData) -> Picture:
     return picture(traces, layout, words, total)
 
 
-def _phases(data: StudyData) -> list[str]:
-    there = {e.phase for e in data.evaluations if e.performance is not None}
-    return [phase for phase in PHASES if phase in there]
-
-
 def _change_by_number(evaluations: Sequence[Evaluation]) -> dict[int, tuple[float, float]]:
     return {e.id: (e.number, change) for e in evaluations if (change := e.change_percent) is not None}
 
 
-def _of_phase(phase: str, evaluations: Sequence[Evaluation], places: dict[int, tuple[float, float]]) -> Trace:
-    own = [e for e in evaluations if e.phase == phase and e.id in places]
-    points: list[Point] = [(*places[e.id], _about(e)) for e in own]
-    best = max(points, key=lambda point: point[1], default=None)
-    return marks(phase, points, *PHASES[phase], keep=[best[0]] if best else ())
+def _by_phase(evaluations: Sequence[Evaluation], places: dict[int, tuple[float, float]]) -> list[Trace]:
+    """A trace a phase; where candidates meet the hosts' own values, these have one of their own."""
+    traces = []
+    for phase, (colour, symbol) in PHASES.items():
+        there = [e for e in evaluations if e.phase == phase and e.id in places]
+        own = [e for e in there if e.own_values] if phase in _PAIRED else []
+        others = [e for e in there if not e.own_values] if own else there
+        for name, shape, kind in ((f"{phase}, own values", f"{symbol}-open", own), (phase, symbol, others)):
+            points: list[Point] = [(*places[e.id], _about(e)) for e in kind]
+            if points:
+                best = max(points, key=lambda point: point[1])
+                traces.append(marks(name, points, colour, shape, keep=[best[0]]))
+    return traces
 
 
 def _failures(data: StudyData) -> list[Evaluation]:

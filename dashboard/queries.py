@@ -21,7 +21,8 @@ from .reading import Store
 class Evaluation(NamedTuple):
     """One evaluation, as far as pictures, tables and messages need it; `asked` are the candidate's values.
 
-    performance: the log ratio to the host's own baseline, above 0 is better; None where it failed.
+    performance: the log ratio to the host's own baseline, above 0 is better; None where it failed. own_values: it ran
+    with the host's own values; None in a store that does not say.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Evaluation(NamedTuple):
     error: str | None
     finished: datetime
     asked: Mapping[str, Any]
+    own_values: bool | None = None
 
     @property
     def failed(self) -> bool:
@@ -88,7 +90,7 @@ class StudyData:
 _STUDY = ("id", "workload_name", "seed", "started", "finished", "phase", "evaluations_planned", "verdict", "reason")
 _EVALUATION = (
     *("id", "number", "phase", "pair", "host_id", "metric", "performance", "stability", "reward", "error", "finished"),
-    "asked",
+    *("asked", "own_values"),
 )
 
 

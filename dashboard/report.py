@@ -15,7 +15,7 @@ from .configuration import as_sysctl, as_yaml, changes
 from .feed import Feed
 from .messages import of_evaluation
 from .queries import Evaluation
-from .words import number, per_cent
+from .words import per_cent, probability
 
 _FAILURES = 100  # shown; the table of evaluations has all
 
@@ -94,7 +94,7 @@ def _words(result: Mapping[str, Any]) -> str:
     share = f"{100 * result.get('confidence', 0.95):.3g} %"
     low, high = map(per_cent, interval)
     p_value = result.get("p_value")
-    p = f" If there were none, pairs like these would come with probability {number(p_value)}." if p_value else ""
+    p = f" If there were none, pairs like these would come with probability {probability(p_value)}." if p_value else ""
     if result.get("verdict") == "improved":
         return f"With {share} confidence the gain in {metric} lies between {low} and {high}.{p}"
     if interval[0] <= 0 <= interval[1]:

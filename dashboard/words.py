@@ -46,6 +46,11 @@ def number(value: Any) -> str:
     return _minus(mantissa + power)
 
 
+def probability(value: float | None) -> str:
+    """Two digits: more of them mean nothing."""
+    return number(value if value is None else float(f"{value:.2g}"))
+
+
 def per_cent(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NOTHING
@@ -137,6 +142,7 @@ def _minus(text: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
+    "probability": probability,
     "per_cent": per_cent,
     "duration": duration,
     "moment": moment,

@@ -157,6 +157,7 @@ def evaluation_row(
         number=number,
         phase=phase,
         pair=number // 2 if phase == "verify" else None,
+        own_values=own,
         asked=asked,
         actual={} if error else {name: str(value) for name, value in asked.items()},
         metric=metric,

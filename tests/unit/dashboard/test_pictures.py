@@ -153,6 +153,16 @@ def test_the_front_holds_what_nothing_beats_in_both() -> None:
     assert trace(PICTURES["stability"](data(*many)), "unbeaten in both")["x"] == [0.95, 0.9, 0.8, 0.5]
 
 
+def test_pairs_tell_the_hosts_own_values_from_the_candidates() -> None:
+    pairs = [evaluation(n, phase="verify", performance=n % 2 * 0.5, own_values=n % 2 == 0) for n in range(1, 9)]
+    curve = PICTURES["learning_curve"](data(*pairs))
+    assert trace(curve, "verify")["x"] == [1, 3, 5, 7]
+    assert trace(curve, "verify, own values")["x"] == [2, 4, 6, 8]
+    # An older store does not say which is which.
+    untold = PICTURES["learning_curve"](data(*(one._replace(own_values=None) for one in pairs)))
+    assert trace(untold, "verify")["x"] == list(range(1, 9))
+
+
 def test_an_episode_is_told_by_its_mean() -> None:
     rewards = [0.0, 1.0, 0.0, 1.0, 3.0, 3.0]
     picture = PICTURES["episodes"](data(*(evaluation(n, reward=r) for n, r in enumerate(rewards, 1))))
