@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ import torch._dynamo  # the first optimizer would import it, and the hosts would
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.utils import configure_logger
+from stable_baselines3.common.logger import HumanOutputFormat, Logger
 from torch import Tensor
 
 from .._study.study import TrainingConfig
@@ -46,9 +47,9 @@ class Policy:
                 clip_range=config.clip_range or 0.2,
                 policy_kwargs={"net_arch": [64, 64], "log_std_init": -0.5},
                 device="cpu",
-                verbose=int(config.verbose),
             )
-        self._ppo.set_logger(configure_logger(verbose=0))
+        # One of its own making would leave a folder in /tmp. What it says goes to the trainer's log.
+        self._ppo.set_logger(Logger(None, [HumanOutputFormat(sys.stderr)] if config.verbose else []))
 
     def imagine(self, steps: int, seed: int) -> None:
         """Train on the surrogate environment for so many steps."""

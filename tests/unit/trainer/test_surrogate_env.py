@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -150,3 +152,16 @@ def test_what_others_draw_at_random_is_not_touched(study: Study) -> None:
     policy.imagine(16, seed=1)
     policy.propose(starts, seed=1)
     assert (torch.rand(1), np.random.random()) == expected
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_says_what_it_learns_only_if_asked_and_leaves_no_folder(
+    study: Study, verbose: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment = new_environment(study, slots=8)[0]
+    Policy(environment, TrainingConfig(verbose=verbose), seed=1).imagine(32, seed=1)
+    said = capsys.readouterr()
+    assert ("train/" in said.err and "loss" in said.err) is verbose
+    assert not said.out
+    assert not list(tmp_path.iterdir())
