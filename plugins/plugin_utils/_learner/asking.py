@@ -54,6 +54,11 @@ class Evaluator(Protocol):
     def collect(self) -> list[Evaluation]: ...
 
 
+def slots_for(hosts: int) -> int:
+    """How many candidates to have for so many hosts: some wait in a queue, so that no host waits for the learner."""
+    return max(hosts, 1) + max(hosts // 4, 1)
+
+
 def remove_like(evaluation: Evaluation, candidates: list[Candidate]) -> Candidate | None:
     """Take out and return the candidate that this was an evaluation of.
 

@@ -15,7 +15,7 @@ from .._evaluation.evaluation import Evaluation, Job
 from .._fleet.fleet import Fleet
 from .._fleet.host import Host
 from .._fleet.jobs import Ticket
-from .._learner.asking import Evaluator
+from .._learner.asking import Evaluator, slots_for
 from .._learner.caution import Cautiously, TrustRegion
 from .._learner.design import starting_candidates
 from .._learner.learner import search
@@ -31,7 +31,7 @@ Tell = Callable[[str], None]
 
 
 class FleetEvaluator:
-    """The fleet, for the learner. Some candidates wait in a queue, so that no host ever waits for the learner."""
+    """The fleet, for the learner."""
 
     def __init__(self, fleet: Fleet, clock: Clock) -> None:
         self._fleet, self._clock = fleet, clock
@@ -39,8 +39,7 @@ class FleetEvaluator:
 
     @property
     def slots(self) -> int:
-        hosts = len(self._fleet.hosts)
-        return max(hosts, 1) + max(hosts // 4, 1)
+        return slots_for(len(self._fleet.hosts))
 
     def submit(self, candidates: Sequence[Candidate]) -> None:
         self._open += self._fleet.hand_out([Job("train", candidate) for candidate in candidates])

@@ -25,7 +25,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "playbooks/collections"))
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before NumPy and torch come in, here and below
-from ansible_collections.autotune.kernel.tests.performance.learner import proofs, report, searches  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.learner import proofs, report, searches, waiting  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.searches import ALGORITHMS, Cell  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.work import Row, Task, append, read, run  # noqa: E402
 
@@ -101,6 +101,7 @@ def everything(*, full: bool, processes: int, until: float | None) -> str:
         if at < count
         for name in part.algorithms
     ]
+    waits = waited(until)
     rows = searched(list(dict.fromkeys(wanted)), processes, until)
     cells = [cell for cell in CELLS if any(row["cell"] == cell for row in rows)]
     fleets = [cell for cell in FLEETS if any(row["cell"] == cell for row in rows)]
@@ -114,6 +115,7 @@ def everything(*, full: bool, processes: int, until: float | None) -> str:
         "Warm start": report.warm(rows, COLD, WARM),
         **{f"{report.FLEETS[cell]}, {report.words(cell)}": report.detailed(rows, cell, ALGORITHMS) for cell in fleets},
         "CPU seconds of the algorithm itself, a search": report.seconds(rows, cells, compared),
+        "Hosts that wait for the learner": waiting.table(waits),
         "The proof": studies,
     }
     return "\n\n".join([*(f"**{title}**\n\n{table}" for title, table in sections.items()), report.cost(rows, "200/8")])
@@ -143,6 +145,21 @@ def _search(known: Row | None, name: str, cell: str, number: int) -> Row:
         append(FOLDER / "searches.jsonl", known)
     row = searches.judge(known)
     append(FOLDER / "judged.jsonl", row)
+    return row
+
+
+def waited(until: float | None) -> list[Row]:
+    """The rows of all cases, from the file or anew; all at once, for mostly they sleep."""
+    path, cases = FOLDER / "waiting.jsonl", range(len(waiting.CASES))
+    known = {row["case"]: row for row in read(path) if row["version"] == waiting.version()}
+    tasks = [Task("waiting", _wait, (at,)) for at in cases if at not in known]
+    new = run(tasks, processes=len(cases), until=until, costs={"waiting": [200.0]})
+    return [*known.values(), *new]
+
+
+def _wait(at: int) -> Row:
+    row = waiting.measure(at)
+    append(FOLDER / "waiting.jsonl", row)
     return row
 
 
