@@ -46,9 +46,9 @@ def number(value: Any) -> str:
     return _minus(mantissa + power)
 
 
-def probability(value: float | None) -> str:
+def probability(value: Any) -> str:
     """Two digits: more of them mean nothing."""
-    return number(value if value is None else float(f"{value:.2g}"))
+    return number(float(f"{value:.2g}") if isinstance(value, int | float) else value)
 
 
 def per_cent(value: float | None) -> str:

@@ -36,6 +36,7 @@ OpenPage = Callable[..., Page]
 @pytest.mark.parametrize("kind", KINDS)
 def test_suits_every_eye_and_every_screen(site: Any, open_page: OpenPage, kind: str) -> None:
     page = open_page(site.pages[kind], color_scheme="light")
+    expect(page.get_by_text("Internal Server Error")).to_have_count(0)
     draw_all(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dashboard_store
+import pytest
 from flask.testing import FlaskClient
 
 
@@ -95,3 +96,19 @@ def test_studies_side_by_side_agree_or_not(url: str, study_id: int, client_of: C
     assert 'class="same"' in rows["net.core.somaxconn"]
     assert 'class="same"' not in rows["vm.swappiness"]
     assert re.findall(r"<td>(.*?)</td>", rows["vm.swappiness"]) == ["12", "77"]
+
+
+@pytest.mark.parametrize("evaluations", [0, 3, 40])
+def test_every_page_is_there_in_every_state(url: str, evaluations: int, client_of: Callable[..., FlaskClient]) -> None:
+    hosts = min(evaluations, 2)
+    ids = [
+        dashboard_store.fill(url, evaluations=evaluations, hosts=hosts, verdict=verdict)
+        for verdict in dashboard_store.REASONS
+        if evaluations == 40 or verdict in ("failed", "stopped")
+    ]
+    ids += [dashboard_store.fill(url, evaluations=evaluations, hosts=hosts, finished=False) for dummy in range(2)]
+    client = client_of()
+    with dashboard_store.claimed(url, ids[-1]):
+        paths = ["/", "/?verdict=interrupted", f"/compare?{'&'.join(f'study={number}' for number in ids)}"]
+        paths += [f"/studies/{number}{page}" for number in ids for page in ("", "/evaluations")]
+        assert {path: client.get(path).status_code for path in paths} == dict.fromkeys(paths, 200)

@@ -9,9 +9,17 @@ import pytest
 import yaml
 from ansible_collections.autotune.kernel.dashboard.configuration import as_sysctl, as_yaml, axes, changes
 from ansible_collections.autotune.kernel.dashboard.report import evidence
-from ansible_collections.autotune.kernel.dashboard.words import duration, moment, number, per_cent, sentence
+from ansible_collections.autotune.kernel.dashboard.words import (
+    duration,
+    moment,
+    number,
+    per_cent,
+    probability,
+    sentence,
+)
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Undefined
 
 
 @pytest.mark.parametrize(
@@ -48,6 +56,11 @@ def test_shares_have_a_sign() -> None:
 )
 def test_durations_have_two_units(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_probability_has_two_digits() -> None:
+    given = (None, Undefined(), 0.0000004569, 0.0361, 1)
+    assert [probability(value) for value in given] == ["–", "–", "4.6\u00a0×\u00a010⁻⁷", "0.036", "1"]
 
 
 def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
