@@ -98,7 +98,7 @@ def test_ctrl_c_ends_it_at_once_though_pages_are_open(url, study_id):
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
-        assert time.monotonic() - began < 3  # waitress waits 5 seconds for its threads, in vain
+        assert time.monotonic() - began < 4.5  # waitress waits 5 seconds for its threads, in vain
         assert process.returncode == 0
 
 
