@@ -40,8 +40,8 @@ OWN = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
 class Host:
     """Measures by the job alone: the same phase, values and pair for the same time give the same number."""
 
-    def __init__(self, name: str = "h1", *, boot: str = "b1", gone_after: int | None = None) -> None:
-        self.name, self.boot, self.gone_after = name, boot, gone_after
+    def __init__(self, name: str = "h1", *, boot: str = "", gone_after: int | None = None) -> None:
+        self.name, self.boot, self.gone_after = name, boot or f"boot of {name}", gone_after
         self.jobs: list[dict[str, Any]] = []
         self.notices: list[str] = []
         self.result: dict[str, Any] = {}
@@ -242,7 +242,7 @@ def test_stopped_it_goes_on_as_often_as_it_takes(run: Run, config: dict[str, Any
 
 
 def test_a_host_that_is_away_keeps_its_evaluations_and_others_do_its_jobs(run: Run, config: dict[str, Any]) -> None:
-    first = run(Host("h1", gone_after=8), Host("h2"), hosts=["h1", "h2"])["result"]
+    first = run(Host("h1", gone_after=5), Host("h2"), hosts=["h1", "h2"])["result"]
     assert first["verdict"] == "stopped"
     before = rows(config["store"])
     result = run(Host("h2"), hosts=["h2"], resume=True)["result"]
