@@ -46,7 +46,6 @@ def new_algorithm(
 
         return ModelBased(
             space,
-            budget=budget,
             seed=seed,
             config=config,
             design=first_batch(space, budget, starts, seed),

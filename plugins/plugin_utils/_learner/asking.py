@@ -19,7 +19,7 @@ class Algorithm(Protocol):
 
     The same seed and the same tells in the same order give the same candidates. pending: what was asked and not told.
     rounds: grows whenever there is something new in snapshot(). restore() takes it to where it was when it had been
-    told these evaluations. promise: by how much it expects the reward to grow with the candidate asked last.
+    told these evaluations. promise: by how much it expects the reward to grow with one more candidate.
     """
 
     pending: list[Candidate]

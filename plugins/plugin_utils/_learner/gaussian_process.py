@@ -4,9 +4,9 @@
 """The Gaussian process of the surrogate: BoTorch's, with a Matérn kernel and a length of its own for every axis.
 
 The lengths' prior grows with the dimension (Hvarfner et al., Vanilla Bayesian Optimization Performs Great in High
-Dimensions, ICML 2024), and the noise is inferred. A kernel that sums over single parameters predicts unseen candidates
-much better (R² 0.95 instead of 0.83 after 60 evaluations of 8 parameters), but is too sure of itself where two act
-together: searches with it ended worse.
+Dimensions, ICML 2024), and the noise is inferred. A kernel that sums over single parameters, or adds such a sum to this
+one, predicts unseen candidates much better (R² 0.93 instead of 0.87 after 64 evaluations of 8 parameters), but is too
+sure of itself where two act together: searches with either ended worse.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ Numbers = NDArray[np.float64]
 
 _FIRST_ITERATIONS, _LATER_ITERATIONS = 60, 20
 _SCALE = "scale"
+_LENGTHS = "covar_module.raw_lengthscale"
 
 
 class GaussianProcess:
@@ -72,6 +73,11 @@ class GaussianProcess:
         self._centre, self.spread = hyperparameters[_SCALE].tolist()
         self._kernel, self._noise = model.covar_module, float(model.likelihood.noise.detach())
         self._mean = float(model.mean_module.constant.detach())
+
+    def doubt(self, factors: Numbers | float) -> None:
+        """Before condition(): take the fitted lengths times these, shape (size,), for the true ones."""
+        fitted = self._kernel.raw_lengthscale_constraint.transform(self.hyperparameters[_LENGTHS])
+        self._kernel.lengthscale = fitted * torch.as_tensor(factors)
 
     def condition(self, points: Numbers, values: Numbers) -> None:
         """Take these data for those there are, with the hyperparameters as they are."""

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 class Ideas:
     """All true is the product; `./dev bench-learner` leaves one out at a time.
 
-    policy: PPO's proposals are in the pool. compression: rewards below the median on a logarithmic scale.
-    feasibility: a model of where evaluations fail. daring: every third candidate is the one that may be best, not the
-    one that is expected to be better by most. finish: the last evaluations go to what the surrogate takes for the best.
+    policy: PPO's proposals are in the pool. feasibility: a model of where evaluations fail. daring: every third
+    candidate is the one that may be best, not the one that is expected to be better by most. doubt: every second
+    candidate is chosen by a surrogate to which other axes matter.
     """
 
     policy: bool = True
-    compression: bool = True
     feasibility: bool = True
     daring: bool = True
-    finish: bool = True
+    doubt: bool = True

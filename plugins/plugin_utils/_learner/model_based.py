@@ -40,9 +40,12 @@ _REFINEMENTS, _REFINED = 2, 12
 _USEFUL = 0.1
 # In units of the spread of the rewards: what a failure is to the policy, and of how much doubt it hopes the best.
 _FAILURE, _OPTIMISM = -3.0, 0.5
-_FINISH = 0.92  # the share of the budget after which only the best is tried
 # Expected improvement is sure of itself where the surrogate is; one in so many candidates hopes for more.
 _DARING, _HOPE = 3, 2.0
+# Few evaluations do not tell which axes matter, and one set of lengths, believed in, never looks at some of them again:
+# of two parameters that need each other, the second one. So for one in so many candidates the lengths are drawn anew,
+# with this spread of their logarithm.
+_DOUBTED, _SPREAD = 2, 1.0
 _MOST_HOSTS = 8
 _GENERATION = 1_000_003  # seeds of different rounds and candidates must not meet
 
@@ -58,7 +61,6 @@ class ModelBased:
         self,
         space: SearchSpace,
         *,
-        budget: int,
         seed: int,
         config: TrainingConfig,
         design: Sequence[Candidate],
@@ -69,7 +71,7 @@ class ModelBased:
         ideas: Ideas,
     ) -> None:
         torch.set_num_threads(1)  # the models are small, and the benchmark may run on this very machine
-        self._space, self._budget, self._seed, self._ideas = space, budget, seed, ideas
+        self._space, self._seed, self._ideas = space, seed, ideas
         self._own = None if own is None else space.encode(own)
         self._hosts = Contexts(contexts)
         self._observer = Observer(space, metrics, self._hosts)
@@ -169,6 +171,9 @@ class ModelBased:
         if not self._useful:
             self.promise = None
             return generator.random(self._space.size) if at % 2 else self._proposed(at, 1)[0]
+        doubts = self._ideas.doubt and at % _DOUBTED == 0
+        size = self._features.size + self._hosts.size
+        self._surrogate.doubt(np.exp(_SPREAD * generator.normal(size=size)) if doubts else 1.0)
         pending = self._space_points(self.pending)
         self._surrogate.condition(self._seen(self._points, self._where), self._rewards, self._seen(pending))
         tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
@@ -185,17 +190,15 @@ class ModelBased:
             closer = self._space.settle(around(self._space, finest, _NEARBY, generator))
             points = np.concatenate([finest, closer])
             expected = self._expect(points)
-        self.promise = float(np.exp(_likely_improvement(expected, best).max()))
+        if not doubts:
+            self.promise = float(np.exp(_likely_improvement(expected, best).max()))
         found: Numbers = points[np.argmax(self._worth(expected, best, at))]
         return found
 
     def _worth(self, expected: Expectation, best: float, at: int) -> Numbers:
-        finishing = self._ideas.finish and at >= self._budget * _FINISH
-        daring = self._ideas.daring and at % _DARING == 0
-        if not finishing and not daring:
-            return _likely_improvement(expected, best)
-        hope = 0.0 if finishing else _HOPE * expected.std
-        return expected.mean + hope + _log(expected.works) * self._surrogate.spread
+        if self._ideas.daring and at % _DARING == 0:
+            return expected.mean + _HOPE * expected.std + _log(expected.works) * self._surrogate.spread
+        return _likely_improvement(expected, best)
 
     def _expect(self, points: Numbers) -> Expectation:
         """Of each point on the hosts as they are, on average."""

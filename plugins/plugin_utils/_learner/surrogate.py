@@ -74,12 +74,16 @@ class Surrogate:
     def fit(self, features: Numbers, rewards: Numbers) -> None:
         """rewards are NaN where the evaluation failed; at least two are not."""
         known = _kept(rewards)
-        self._process.fit(features[known], self._values(rewards[known]))
+        self._process.fit(features[known], rewards[known])
+
+    def doubt(self, factors: Numbers | float) -> None:
+        """Until the next fit, and from condition() on: every axis matters more, or less, than the data say."""
+        self._process.doubt(factors)
 
     def condition(self, features: Numbers, rewards: Numbers, pending: Numbers) -> None:
         """The same data or more, hyperparameters as they are; what is pending is taken to come out as expected."""
         kept = _kept(rewards)
-        known, values = features[kept], self._values(rewards[kept])
+        known, values = features[kept], rewards[kept]
         self._process.condition(known, values)
         if len(pending):
             expected, dummy = self._process.predict(pending)
@@ -121,9 +125,6 @@ class Surrogate:
         votes = [tree.tree_.predict(seen)[:, 1] for tree in self._forest.estimators_]
         return np.mean(votes, axis=0)  # type: ignore[no-any-return]
 
-    def _values(self, rewards: Numbers) -> Numbers:
-        return compressed(rewards) if self._ideas.compression else rewards
-
     def tensors(self) -> dict[str, Tensor]:
         return {_PREFIX + name: value for name, value in self._process.hyperparameters.items()}
 
@@ -155,17 +156,9 @@ def expected_rewards(space: SearchSpace, worked: Sequence[Evaluation], wanted: S
         chosen = sorted(worked, key=lambda evaluation: evaluation.score.reward, reverse=True)[:MOST]
     process = GaussianProcess(features.size)
     points = np.array([place_of(space, evaluation) for evaluation in chosen])
-    process.fit(features(points), compressed(np.array([evaluation.score.reward for evaluation in chosen])))
+    process.fit(features(points), np.array([evaluation.score.reward for evaluation in chosen]))
     means, dummy = process.predict(features(np.array([place_of(space, evaluation) for evaluation in wanted])))
     return [float(mean) for mean in means]
-
-
-def compressed(rewards: Numbers) -> Numbers:
-    """The lower half on a logarithmic scale: how bad bad ones are must not flatten what tells good ones apart."""
-    middle = float(np.median(rewards))
-    unit = max(float(np.quantile(rewards, 0.9)) - middle, 1e-9)
-    below = np.minimum(rewards - middle, 0.0)
-    return np.where(rewards < middle, middle - unit * np.log1p(-below / unit), rewards)
 
 
 def log_expected_improvement(mean: Numbers, std: Numbers, best: float) -> Numbers:

@@ -50,12 +50,12 @@ class Part(NamedTuple):
 
 
 PARTS = [
-    Part("32/4", [report.OWN, *RIVALS], 10),
-    Part("64/8", [report.OWN, *RIVALS], 10),
-    Part("200/8", [report.OWN, *RIVALS], 5),
-    Part("64/8", IDEAS, 5),
-    *(Part(cell, [report.OWN], 5) for cell in (*COLD, WARM)),
-    *(Part(cell, [report.OWN, "without policy", "gp", "tpe", "random"], 5) for cell in FLEETS),
+    Part("32/4", [report.OWN, *RIVALS], 20),
+    Part("64/8", [report.OWN, *RIVALS], 20),
+    Part("200/8", [report.OWN, *RIVALS], 8),
+    *(Part(cell, IDEAS, 20) for cell in ("32/4", "64/8")),
+    *(Part(cell, [report.OWN], 10) for cell in (*COLD, WARM)),
+    *(Part(cell, [report.OWN, "without policy", "gp", "tpe", "random"], 10) for cell in FLEETS),
     *(Part(cell, [report.OWN, *RIVALS], 0) for cell in ("64/8@1", "64/8@10", "200/16")),
     Part("200/8", IDEAS, 0),
 ]
@@ -105,7 +105,7 @@ def everything(*, full: bool, processes: int, until: float | None) -> str:
     rows = searched(list(dict.fromkeys(wanted)), processes, until)
     cells = [cell for cell in CELLS if any(row["cell"] == cell for row in rows)]
     fleets = [cell for cell in FLEETS if any(row["cell"] == cell for row in rows)]
-    compared, with_ideas = [report.OWN, *RIVALS], [cell for cell in ("64/8", "200/8") if cell in cells]
+    compared, with_ideas = [report.OWN, *RIVALS], [cell for cell in ("32/4", "64/8", "200/8") if cell in cells]
     sections = {
         "Share of the gap between default and optimum that is closed: median (lower quartile), surfaces": report.shares(
             rows, cells, compared
