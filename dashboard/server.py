@@ -18,8 +18,6 @@ from .settings import Settings
 SPARE_THREADS = 8
 # Waitress keeps what it has sent until a buffer is full: a stream must not hold on to all that it ever said.
 _BUFFER = 64 * 1024
-
-
 _M_ARENA_MAX = -8  # malloc.h of glibc
 
 
