@@ -105,13 +105,14 @@ def everything(*, full: bool, processes: int, until: float | None) -> str:
     rows = searched(list(dict.fromkeys(wanted)), processes, until)
     cells = [cell for cell in CELLS if any(row["cell"] == cell for row in rows)]
     fleets = [cell for cell in FLEETS if any(row["cell"] == cell for row in rows)]
-    compared, with_ideas = [report.OWN, *RIVALS], [cell for cell in ("32/4", "64/8", "200/8") if cell in cells]
+    compared = [report.OWN, *RIVALS]
+    with_ideas = [cell for cell in CELLS if any(row["cell"] == cell and row["algorithm"] in IDEAS for row in rows)]
     sections = {
         "Share of the gap between default and optimum that is closed: median (lower quartile), surfaces": report.shares(
             rows, cells, compared
         ),
         "Median of the paired differences; below 0, ours is better": report.differences(rows, cells, compared),
-        "What each idea is worth: without it": report.differences(rows, with_ideas, [report.OWN, *IDEAS]),
+        "What each idea is worth: the mean of the paired differences without it": report.worth(rows, with_ideas, IDEAS),
         "Warm start": report.warm(rows, COLD, WARM),
         **{f"{report.FLEETS[cell]}, {report.words(cell)}": report.detailed(rows, cell, ALGORITHMS) for cell in fleets},
         "CPU seconds of the algorithm itself, a search": report.seconds(rows, cells, compared),

@@ -137,7 +137,7 @@ def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str
         gap = tables.difference(dict.fromkeys(ratios, 0.0), ratios)
         if name == other or gap is None:
             return ""
-        median, low, high = (f"{math.expm1(value):+.1%}" for value in (gap.median, gap.low, gap.high))
+        median, low, high = (f"{math.expm1(value):+.1%}" for value in (gap.middle, gap.low, gap.high))
         return f"{median} ({low} to {high})"
 
     def mean(name: str) -> float:

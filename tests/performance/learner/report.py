@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import median
+
+import numpy as np
 
 from . import tables
 from .searches import Cell
@@ -65,13 +66,20 @@ def seconds(rows: Rows, cells: Sequence[str], algorithms: Sequence[str]) -> str:
     return _across(rows, cells, algorithms, lambda own: f"{median(row['cpu_seconds'] for row in own):.1f}")
 
 
-def differences(rows: Rows, cells: Sequence[str], algorithms: Sequence[str], *, what: str = "share") -> str:
+def worth(rows: Rows, cells: Sequence[str], without: Sequence[str]) -> str:
+    """The mean of the paired differences to ours, for an idea may matter on few surfaces, but much."""
+    return differences(rows, cells, without, np.mean)
+
+
+def differences(
+    rows: Rows, cells: Sequence[str], algorithms: Sequence[str], middle: tables.Statistic = np.median
+) -> str:
     """The median of the paired differences to ours, with its interval; below 0, ours is better."""
     lines = []
     for name in algorithms:
         if name != OWN:
-            pairs = [(_by_surface(rows, cell, OWN, what), _by_surface(rows, cell, name, what)) for cell in cells]
-            lines.append([name, *(_gap(tables.difference(*pair)) for pair in pairs)])
+            pairs = [(_by_surface(rows, cell, OWN), _by_surface(rows, cell, name)) for cell in cells]
+            lines.append([name, *(_gap(tables.difference(*pair, middle)) for pair in pairs)])
     return tables.markdown([f"minus {OWN} (95 %)", *map(words, cells)], lines)
 
 
@@ -110,11 +118,9 @@ def _of(rows: Rows, cell: str, name: str) -> list[Row]:
     return [row for row in rows if row["cell"] == cell and row["algorithm"] == name]
 
 
-def _by_surface(rows: Rows, cell: str, name: str, what: str = "share") -> dict[int, float]:
-    found: dict[int, float] = defaultdict(float)
-    found.update({row["surface"]: row[what] for row in _of(rows, cell, name)})
-    return found
+def _by_surface(rows: Rows, cell: str, name: str) -> dict[int, float]:
+    return {row["surface"]: row["share"] for row in _of(rows, cell, name)}
 
 
 def _gap(gap: tables.Difference | None) -> str:
-    return f"{gap.median:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})" if gap else ""
+    return f"{gap.middle:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})" if gap else ""

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -14,24 +15,32 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Difference:
-    """The median of the paired differences on the surfaces that both were on, with its 95 % interval."""
+    """The middle of the paired differences on the surfaces that both were on, with its 95 % interval."""
 
-    median: float
+    middle: float
     low: float
     high: float
     surfaces: int
 
 
-def difference(ours: Mapping[int, float], other: Mapping[int, float]) -> Difference | None:
-    """`other` minus `ours`, both by surface: below 0, ours is better. None with fewer than five in common."""
+Statistic = Callable[..., Any]
+
+
+def difference(
+    ours: Mapping[int, float], other: Mapping[int, float], middle: Statistic = np.median
+) -> Difference | None:
+    """`other` minus `ours`, both by surface: below 0, ours is better. None with fewer than five in common.
+
+    middle: np.median, or np.mean, which sees what happens on few surfaces, too.
+    """
     common = sorted(ours.keys() & other.keys())
     gaps = np.array([other[surface] - ours[surface] for surface in common])
     if len(gaps) < 5:
         return None
     if np.ptp(gaps) == 0:
         return Difference(float(gaps[0]), float(gaps[0]), float(gaps[0]), len(gaps))
-    found = stats.bootstrap((gaps,), np.median, n_resamples=4999, rng=1, method="percentile").confidence_interval
-    return Difference(float(np.median(gaps)), float(found.low), float(found.high), len(gaps))
+    found = stats.bootstrap((gaps,), middle, n_resamples=4999, rng=1, method="percentile").confidence_interval
+    return Difference(float(middle(gaps)), float(found.low), float(found.high), len(gaps))
 
 
 def quartile(values: Sequence[float]) -> float:

@@ -29,7 +29,7 @@ def test_compares_on_the_surfaces_that_both_were_on():
     other = {1: 0.8, 2: 0.7, 3: 0.6, 4: 0.5, 5: 0.4, 7: 1.0}
     found = tables.difference(ours, other)
     assert found.surfaces == 5
-    assert (found.median, found.low, found.high) == pytest.approx((-0.1, -0.1, -0.1))
+    assert (found.middle, found.low, found.high) == pytest.approx((-0.1, -0.1, -0.1))
 
 
 def test_says_nothing_about_four_surfaces():
@@ -42,9 +42,9 @@ def test_says_nothing_about_four_surfaces():
 def test_the_interval_holds_the_median_and_turns_with_the_sides(shares, gap):
     better = {surface: share + gap * (surface + 1) for surface, share in shares.items()}
     one, back = tables.difference(shares, better), tables.difference(better, shares)
-    assert one.low <= one.median <= one.high
-    assert one.median > 0
-    assert (back.median, back.low, back.high) == pytest.approx((-one.median, -one.high, -one.low), abs=gap * 32)
+    assert one.low <= one.middle <= one.high
+    assert one.middle > 0
+    assert (back.middle, back.low, back.high) == pytest.approx((-one.middle, -one.high, -one.low), abs=gap * 32)
     assert back.high <= 0
 
 
