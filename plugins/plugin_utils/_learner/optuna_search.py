@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from .._evaluation.evaluation import Evaluation
 from .._study.space import Axis, Candidate, SearchSpace
@@ -19,6 +19,8 @@ from .asking import remove_like
 from .snapshot import Snapshot
 
 SamplerName = Literal["tpe", "gp", "cmaes"]
+# Optuna's Gaussian process lists all whole numbers of a range: of more than these it has an interval, which is rounded.
+_LISTED = 64
 
 
 class OptunaSearch:
@@ -87,6 +89,8 @@ class OptunaSearch:
     def _kind(self, axis: Axis) -> BaseDistribution:
         if axis.choices and self._name != "cmaes":
             return CategoricalDistribution(axis.choices)
+        if self._name == "gp" and (axis.high - axis.low) / axis.step > _LISTED:
+            return FloatDistribution(axis.low, axis.high, log=axis.log)
         return IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=1 if axis.log else int(axis.step))
 
     def _number(self, axis: Axis, param: Any) -> float:
