@@ -123,7 +123,6 @@ class ModelBased:
 
     def _learn(self) -> None:
         self._surrogate.fit(self._seen(self._points, self._where), self._rewards)
-        self._surrogate.condition(self._seen(self._points, self._where), self._rewards, self._none)
         self._useful = self._surrogate.quality() > _USEFUL
         self.rounds += 1
         self._fitted = len(self._rewards)
@@ -226,10 +225,6 @@ class ModelBased:
 
     def _space_points(self, candidates: Sequence[Candidate]) -> Numbers:
         return np.array([self._space.encode(candidate) for candidate in candidates]).reshape(-1, self._space.size)
-
-    @property
-    def _none(self) -> Numbers:
-        return np.zeros((0, self._features.size + self._hosts.size))
 
     # To go on later
 

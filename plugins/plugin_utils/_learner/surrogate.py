@@ -75,6 +75,7 @@ class Surrogate:
         """rewards are NaN where the evaluation failed; at least two are not."""
         known = _kept(rewards)
         self._process.fit(features[known], rewards[known])
+        self._grow(features, ~np.isnan(rewards))
 
     def doubt(self, factors: Numbers | float) -> None:
         """Until the next fit, and from condition() on: every axis matters more, or less, than the data say."""
