@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,6 +38,27 @@ def follow(run: Any, serve: Any, open_page: OpenPage) -> Page:
     return page
 
 
+Begin = Callable[[int], tuple[Page, Any, Callable[..., Any]]]
+
+
+@pytest.fixture
+def begin(
+    start: Any,  # noqa: F811
+    write_study: Any,  # noqa: F811
+    untouched: Any,  # noqa: F811
+    serve: Any,
+    open_page: OpenPage,
+) -> Begin:
+    """Start a study of so many training evaluations: its page, the run, and what runs the same study again."""
+
+    def begin_one(training: int) -> tuple[Page, Any, Callable[..., Any]]:
+        study = write_study(training_config={"total_timesteps": training, "benchmark_timeout": 20})
+        run = start(study)
+        return follow(run, serve, open_page), run, partial(start, study)
+
+    return begin_one
+
+
 def see_it_live(page: Page) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
     until(page, "Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
@@ -47,16 +69,8 @@ def evaluations(page: Page) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_the_curve_grows_and_the_verdict_shows(
-    start: Any,  # noqa: F811
-    write_study: Any,  # noqa: F811
-    untouched: Any,  # noqa: F811
-    serve: Any,
-    open_page: OpenPage,
-) -> None:
-    study = write_study(training_config={"total_timesteps": 24, "benchmark_timeout": 20})
-    run = start(study)
-    page = follow(run, serve, open_page)
+def test_the_curve_grows_and_the_verdict_shows(begin: Begin) -> None:
+    page, run, dummy = begin(24)
     see_it_live(page)
     page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} >= 2")
@@ -79,15 +93,8 @@ def test_the_curve_grows_and_the_verdict_shows(
 
 
 @pytest.mark.timeout(600)
-def test_stopping_gives_the_hosts_their_values_back(
-    start: Any,  # noqa: F811
-    write_study: Any,  # noqa: F811
-    untouched: Any,  # noqa: F811
-    serve: Any,
-    open_page: OpenPage,
-) -> None:
-    run = start(write_study(training_config={"total_timesteps": 500, "benchmark_timeout": 20}))
-    page = follow(run, serve, open_page)
+def test_stopping_gives_the_hosts_their_values_back(begin: Begin) -> None:
+    page, run, dummy = begin(500)
     expect(page.locator("[data-status=phase]")).to_have_text("training", timeout=PATIENT)
     page.get_by_role("button", name="Stop the run…").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
@@ -100,16 +107,8 @@ def test_stopping_gives_the_hosts_their_values_back(
 
 
 @pytest.mark.timeout(900)
-def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(
-    start: Any,  # noqa: F811
-    write_study: Any,  # noqa: F811
-    untouched: Any,  # noqa: F811
-    serve: Any,
-    open_page: OpenPage,
-) -> None:
-    study = write_study(training_config={"total_timesteps": 24, "benchmark_timeout": 20})
-    run = start(study)
-    page = follow(run, serve, open_page)
+def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(begin: Begin) -> None:
+    page, run, again = begin(24)
     state = page.locator("#connection")
     see_it_live(page)
     kill_controller(run)
@@ -120,7 +119,7 @@ def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(
     expect(page.get_by_role("button", name="Stop the run…")).to_be_hidden()
     before = evaluations(page)
 
-    run = start(study, "-e", "resume=true")
+    run = again("-e", "resume=true")
     expect(state).to_have_attribute("data-state", "live", timeout=PATIENT)
     expect(page.locator(".now .badge")).to_have_text("Running")
     expect(page.get_by_role("button", name="Stop the run…")).to_be_visible()
