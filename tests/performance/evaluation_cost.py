@@ -83,7 +83,7 @@ def report(evaluations: list[dict[str, float]], result: dict[str, Any], hosts: i
     print(f"{'added':<12}{median(added):8.3f}{quantiles(added, n=10)[-1]:8.3f}  apply, sample and wait together")
     own = result["seconds"]
     print(
-        f"once: connect {own['connect'] / hosts:.3f} s a host, learn {own['learn']:.2f} s, store {own['store']:.2f} s"
+        f"in all: connect {own['connect'] / hosts:.3f} s a host, learn {own['learn']:.2f} s, store {own['store']:.2f} s"
     )
     waited = sum(row["wait"] for row in evaluations) / hosts
     print(f"of {own['total']:.0f} s, hosts waited for the learner and for each other {waited / own['total']:.1%}")
