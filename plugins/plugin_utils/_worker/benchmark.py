@@ -28,11 +28,16 @@ _END_STRAYS = f"""for dummy in 1 2 3; do
     [ -n "$strays" ] && kill -s KILL $strays 2>/dev/null || break
 done
 """
+_BEAT = 5  # seconds
 # Lives on the host as long as the connection does. When its input ends, because the controller is done or dead or sshd
-# is gone, it ends what is left of the benchmark and takes the folder away.
+# is gone, it ends what is left of the benchmark and takes the folder away. It writes, since that alone tells a host of
+# a controller that went while the link was cut: one that only listens is sure of it after two hours.
 _KEEPER = f"""folder=$(mktemp -d -t autotune.XXXXXXXXXX) || exit 1
 echo "$folder"
+while sleep {_BEAT} > /dev/null 2>&1; do echo; done &
+beat=$!
 cat > /dev/null
+kill $beat 2>/dev/null
 cd "$folder" && [ -s {_GROUP} ] && kill -s KILL -- "-$(cut -d' ' -f1 {_GROUP})" 2>/dev/null
 {_END_STRAYS}cd / && rm -rf -- "$folder"
 """

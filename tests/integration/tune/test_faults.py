@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHAddress, SSHTransport
 
 pytestmark = pytest.mark.usefixtures("untouched")
 Write = Callable[..., Path]
@@ -187,6 +191,19 @@ def test_a_host_that_is_lost_in_the_middle_gets_its_values_back_and_the_others_g
     trained = [row for row in run.evaluations if row.phase == "train"]
     assert len(trained) == 10
     assert run.result["per_host"]["lab2"]["pairs"] == 4
+
+
+def test_a_controller_that_went_while_the_link_was_cut_leaves_no_folder(lab: Any, ssh_option: dict[str, Any]) -> None:
+    transport = SSHTransport(SSHAddress.of_connection(ssh_option.get))
+    Benchmark(transport, {}, timeout=5).ship([])
+    assert lab.run("lab1", "sh", "-c", "ls -d /tmp/autotune.*").stdout
+    subprocess.run(["ip", "link", "set", lab.link("lab1"), "down"], check=True)
+    # What goes by a reset says so once only, and here nobody hears it.
+    connection = transport._client.get_transport().sock  # type: ignore[union-attr]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.close()
+    lab.build()
+    # That the host has nothing of it left, the fixture `untouched` checks.
 
 
 # The other phases: tests/unit/trainer/test_session.py. The worker knows no phases.
