@@ -1,10 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The ablation: each parameter goes back to the hosts' own value unless that costs something measurable.
+"""The ablation: parameters go back to the hosts' own values where these are as good.
 
-What each is worth a screening tells (screening.py). What remains is proved anew against the baseline; if that fails, or
-if it is measurably less than all values together brought, these stay.
+What each is worth a screening tells (screening.py). What seems to be of no use is done without (missed.py), and what
+remains is proved anew against the baseline; if that fails, all values stay.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from .._evaluation.reward import figure, percent
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
-from .evidence import by_host, over_hosts, percents
+from .evidence import by_host, percents
 from .linked import Unit, units
+from .missed import not_missed
 from .screening import Screening, Swap
 from .verification import Measure, Proof, prove
 
-# All that is dropped may together cost so much of the gain, or min_improvement if that is more.
-_TOLERATED = 0.1
-# Standard errors by which the proof of what remains must not fall behind: what is less, the screening tells better.
-_SURE = 1.645
+# What brings less of the gain, or less than min_improvement, the screening does not look for.
+_SMALL = 0.1
 
 Fate = Literal["kept", "dropped", "unchanged"]
 
@@ -50,7 +49,7 @@ class Share:
 class Ablation:
     """`values` is what remains, and `proof` what proves it.
 
-    That is `again`, the proof of what seemed enough, if it was as good as `before`, the proof of all values together.
+    That is `again`, the proof of fewer values, or `before`, the proof of all of them, if no fewer are as good.
     """
 
     values: Candidate
@@ -85,12 +84,12 @@ def ablate(
         return Ablation(_only(winner, changed), proof, "", [*shares, *unchanged], proof)
 
     gain = math.log1p((proof.improvement or 0.0) / 100)
-    tolerated = max(math.log1p(rules.min_improvement / 100), _TOLERATED * gain)
+    matters = math.log1p(rules.min_improvement / 100)
     screening = Screening(
         lambda host, kept: {**own[host], **{parameter: winner[parameter] for parameter in kept}},
         lambda evaluation: figure(study, evaluation.measurement),
         noise=_noise(proof),
-        tolerated=tolerated,
+        worth=max(matters, _SMALL * gain),
         seed=seed,
     )
     kept = screening.run(changed, hosts, measure, rules.screening)
@@ -117,9 +116,18 @@ def ablate(
         return outcome(changed, proof, "no single value's share could be told from the noise: all are kept")
     if len(kept) == len(changed):
         return outcome(changed, proof, "every value that was changed is needed")
-    minimal = _only(winner, kept)
+    without = not_missed(
+        sorted((unit for unit in changed if unit not in kept), key=screening.share),
+        lambda some: screening.with_and_without(some, [unit for unit in changed if unit not in some], measure),
+        matters=matters,
+        gain=gain,
+        budget=rules.without,
+    )
+    if not without:
+        return outcome(changed, proof, "with fewer values less was measured, or too little to tell: all are kept")
+    kept = [unit for unit in changed if unit not in without]
     again = prove(
-        minimal,
+        _only(winner, kept),
         hosts,
         measure,
         study,
@@ -129,11 +137,9 @@ def ablate(
         own=own,
         first=screening.pairs,
     )
-    lost, unsure = _loss(proof, again)
-    if again.improved and lost - tolerated <= _SURE * unsure:
-        return outcome(kept, again, f"{len(kept)} of {len(changed)} changes bring what all of them do", again)
-    why = f"{percent(-lost):+.1f} % beside all of them" if again.improved else again.reason
-    return outcome(changed, proof, f"fewer values were not as good ({why}): all are kept", again)
+    if again.improved:
+        return outcome(kept, again, f"{len(kept)} of {len(changed)} changes are enough", again)
+    return outcome(changed, proof, f"fewer values were not proved anew ({again.reason}): all are kept", again)
 
 
 def _differs(unit: Unit, winner: Candidate, own: Mapping[str, Mapping[str, Value]]) -> bool:
@@ -158,11 +164,3 @@ def _noise(proof: Proof) -> tuple[float, int]:
     groups = by_host(proof.pairs).values()
     freedom = sum(len(values) - 1 for values in groups)
     return (sum(variance(values) * (len(values) - 1) for values in groups) / freedom, freedom) if freedom else (0.0, 0)
-
-
-def _loss(before: Proof, after: Proof) -> tuple[float, float]:
-    """How much less the second one proved, as a log ratio, and the standard error of that."""
-    one, other = over_hosts(by_host(before.pairs)), over_hosts(by_host(after.pairs))
-    if one is None or other is None:
-        return math.inf, 0.0
-    return one.mean - other.mean, math.hypot(one.error, other.error)

@@ -24,11 +24,11 @@ from scipy.linalg import hadamard
 from .._evaluation.evaluation import Evaluation, Job
 from .._study.space import Value
 from .linked import Unit
+from .missed import PAIRS
 from .verification import Measure
 
 # The chance that any parameter which does nothing is kept for luck; and that one worth it is known not to be.
 _ERROR = 0.1
-_FEWEST = 4  # pairs at a time; see Verification.screening
 _FURTHEST = 5.0
 
 Group = tuple[Unit, ...]
@@ -52,8 +52,8 @@ class Screening:
     """Swaps, and what they say of each unit of parameters.
 
     values_on: the values of a host that keeps these parameters and has its own of the others. figure: see reward.py.
-    noise: variance of a swap's ratio and its degrees of freedom, as far as is known before. tolerated: the log ratio
-    that all units which are not kept may bring together.
+    noise: variance of a swap's ratio and its degrees of freedom, as far as is known before. worth: the log ratio that
+    all units together must bring to be worth keeping.
     """
 
     def __init__(
@@ -62,30 +62,27 @@ class Screening:
         figure: Callable[[Evaluation], float | None],
         *,
         noise: tuple[float, int],
-        tolerated: float,
+        worth: float,
         seed: int,
     ) -> None:
-        self._values_on, self._figure, self._tolerated = values_on, figure, tolerated
+        self._values_on, self._figure, self._worth = values_on, figure, worth
         self._variance, self._freedom = noise
         self._generator = np.random.default_rng([seed, 1])
         self._units = 1
+        self._present: list[str] = []
         self.pairs = 0
         self.swaps: list[Swap] = []
 
     def run(self, changed: Sequence[Unit], hosts: Sequence[str], measure: Measure, budget: int) -> list[Unit]:
-        """The units to keep; none if no share can be told from the noise.
-
-        Swaps until all is decided or `budget` pairs are used up. What is not shown to be worth keeping by then is
-        tried without, all of it at once, in four pairs more.
-        """
+        """Those that are worth keeping: swaps until all is decided, or `budget` pairs are used up."""
         self._units = len(changed)
         most = 1 << (budget.bit_length() - 1)
         most = min(most if len(changed) <= most else most // 2, len(changed))
         groups: list[Group] = [tuple(changed[at::most]) for at in range(most)]
         kept: list[Unit] = []
-        present = list(hosts)
-        while groups and present and self.pairs + _size(groups) <= budget:
-            present = self._swap(groups, kept, present, measure)
+        self._present = list(hosts)
+        while groups and self._present and self.pairs + _size(groups) <= budget:
+            self._swap(groups, kept, measure)
             undecided: list[Group] = []
             for group in groups:
                 needed = self._is_needed(group)
@@ -96,22 +93,19 @@ class Screening:
                 elif needed is None:
                     undecided.append(group)
             groups = undecided
-        kept += [unit for group in groups for unit in group if self._is_needed(group)]
-        rest = tuple(unit for unit in changed if unit not in kept)
-        if kept and rest and present:
-            self._swap([rest], kept, present, measure)
-            rest = self._without_what_is_missed(rest)
-        return [unit for unit in changed if unit not in rest] if kept else []
+        return kept + [unit for group in groups for unit in group if self._is_needed(group)]
 
-    def _without_what_is_missed(self, rest: Group) -> Group:
-        """Of what seemed not worth keeping, the best goes back until the others cost no more than is tolerated."""
-        worst_first = sorted(rest, key=lambda unit: self._estimate(unit)[0])
-        while worst_first:
-            value, error, dummy = self._estimate([parameter for unit in worst_first for parameter in unit])
-            if value <= max(self._tolerated, error):
-                break
-            worst_first.pop()
-        return tuple(worst_first)
+    def with_and_without(self, units: Sequence[Unit], kept: Sequence[Unit], measure: Measure) -> list[float]:
+        """PAIRS swaps of all these at once, beside what is kept: log ratios, above 0 where they are missed."""
+        if not self._present:
+            return []
+        before = len(self.swaps)
+        self._swap([tuple(units)], kept, measure)
+        return [swap.ratio if swap.these else -swap.ratio for swap in self.swaps[before:]]
+
+    def share(self, unit: Unit) -> float:
+        """What the unit brings, as a log ratio."""
+        return self._estimate(unit)[0]
 
     def estimate(self, parameters: Sequence[str], confidence: float) -> tuple[float, tuple[float, float]]:
         """What these bring, as a log ratio, with its interval; the equal part, where they only changed with others.
@@ -125,13 +119,13 @@ class Screening:
     def _is_needed(self, group: Group) -> bool | None:
         """None if that is not known yet."""
         value, error, freedom = self._estimate([parameter for unit in group for parameter in unit])
-        worth = self._tolerated / self._units
+        worth = self._worth / self._units
         if value > worth and value > error * float(stats.t.isf(_ERROR / self._units, freedom)):
             return True
         return False if value + error * float(stats.t.isf(_ERROR, freedom)) < worth else None
 
-    def _swap(self, groups: Sequence[Group], kept: Sequence[Unit], hosts: Sequence[str], measure: Measure) -> list[str]:
-        """One row of the design after the other, on one host after the other; the hosts that are left."""
+    def _swap(self, groups: Sequence[Group], kept: Sequence[Unit], measure: Measure) -> None:
+        """One row of the design after the other, on one host after the other."""
         size = _size(groups)
         columns = 1 + self._generator.permutation(size - 1)[: len(groups)] if len(groups) < size else np.arange(size)
         signs = hadamard(size)[:, columns] * self._generator.choice([-1, 1], len(groups))
@@ -140,7 +134,7 @@ class Screening:
         sides: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         for row in signs:
             self.pairs += 1
-            host = hosts[self.pairs % len(hosts)]
+            host = self._present[self.pairs % len(self._present)]
             these, others = (
                 tuple(p for group, sign in zip(groups, row, strict=True) if sign == side for u in group for p in u)
                 for side in (1, -1)
@@ -157,7 +151,7 @@ class Screening:
             if before is not None and after is not None:
                 self.swaps.append(Swap(one.host, one.job.pair or 0, these, others, after - before))
         gone = {evaluation.host for evaluation in evaluations if not evaluation.took_place}
-        return [host for host in hosts if host not in gone]
+        self._present = [host for host in self._present if host not in gone]
 
     def _estimate(self, parameters: Sequence[str]) -> tuple[float, float, float]:
         """Value, standard error, degrees of freedom."""
@@ -177,4 +171,4 @@ class Screening:
 
 
 def _size(groups: Sequence[Group]) -> int:
-    return max(_FEWEST, 1 << (len(groups) - 1).bit_length())
+    return max(PAIRS, 1 << (len(groups) - 1).bit_length())

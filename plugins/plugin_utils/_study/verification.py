@@ -31,10 +31,12 @@ class Verification(Strict):
 
     @property
     def screening(self) -> int:
-        """Pairs in all at most by which the ablation learns what each parameter is worth; eight tell of eight.
+        """Pairs in all at most by which the ablation learns what each parameter is worth; eight tell of eight."""
+        return max(self.pairs // 2, 8)
 
-        Four more tell what all that seems to be worth nothing is worth together.
-        """
+    @property
+    def without(self) -> int:
+        """Pairs in all at most by which it learns whether what seems to be worth nothing is missed."""
         return max(self.pairs // 2, 8)
 
     def rounds_again(self, hosts: int) -> int:

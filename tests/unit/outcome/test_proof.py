@@ -50,7 +50,7 @@ def ablated(improved: dict[str, Any]) -> dict[str, Any]:
             {"values": {"vm.swappiness": 30}, "worth": None, "by_host": {}, "evaluations": 0, "failed": True},
         ],
         "ablation": {
-            "reason": "2 of 3 changes bring what all of them do",
+            "reason": "2 of 3 changes are enough",
             "shares": [
                 {**bbr, "fate": "kept"},
                 {"param": "net.ipv4.tcp_rmem", "share": 30.0, "interval": [20.0, 41.0], "fate": "kept"},
@@ -89,7 +89,7 @@ def test_the_report_shows_shares_guards_race_and_looks(tmp_path: Path, ablated: 
     report = files_of(tmp_path, ablated)["report.html"]
     for words in (
         "What each parameter contributes",
-        "2 of 3 changes bring what all of them do.",
+        "2 of 3 changes are enough.",
         "left as the hosts have them: vm.swappiness.",
         "vm.swappiness, dropped</text>",
         "p99&lt;ms&gt; (minimise)",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ def ablated(
     worth: Worth,
     count: int = 8,
     *,
-    noise: float = 0.02,
+    noise: float = 0.01,
     seed: int = 1,
     own: Mapping[str, int] | None = None,
     **fields: Any,
@@ -56,7 +56,7 @@ def ablated(
 def test_what_contributes_stays_and_the_rest_goes() -> None:
     found, hosts = ablated(additive({2: 0.3, 5: 0.2}))
     assert found.values == {"net.core.p2": 9, "net.core.p5": 9}
-    assert found.reason == "2 of 8 changes bring what all of them do"
+    assert found.reason == "2 of 8 changes are enough"
     assert found.proof is found.again
     assert found.proof.improved
     fates = {share.param: share.fate for share in found.shares}
@@ -108,23 +108,38 @@ def test_parameters_that_only_work_together_both_stay() -> None:
     assert set(found.values) == {"net.core.p1", "net.core.p3"}
 
 
-@pytest.mark.parametrize(
-    ("enough", "reason"),
-    [
-        pytest.param(0, "fewer values were not as good (", id="not proved"),
-        pytest.param(2, " % beside all of them): all are kept", id="proved, but measurably less"),
-    ],
-)
-def test_what_is_not_as_good_as_all_values_together_is_not_taken(
-    enough: int, reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever the screening says."""
-    monkeypatch.setattr(ablation.Screening, "run", lambda self, changed, *others: [changed[enough]])
+def test_what_is_missed_stays_whatever_the_screening_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
+    found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
+    assert {"net.core.p2", "net.core.p5"} <= set(found.values)
+
+
+def test_what_is_not_proved_anew_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
+    monkeypatch.setattr(ablation, "not_missed", lambda units, measure, **dummy: units)
     found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
     assert len(found.values) == 8
     assert found.proof is found.before is not found.again
-    assert reason in found.reason
+    assert found.reason.startswith("fewer values were not proved anew (")
     assert {share.fate for share in found.shares} == {"kept"}
+
+
+def run_of(screen: Callable[..., Any], kept: list[tuple[str, ...]]) -> Callable[..., Any]:
+    def run(*arguments: Any) -> list[tuple[str, ...]]:
+        screen(*arguments)
+        return kept
+
+    return run
+
+
+def test_a_few_per_cent_that_several_values_share_are_not_lost_beside_a_large_gain() -> None:
+    """No share of theirs can be told from the noise of pairs in which the large one changes."""
+    small = {0: 0.03, 1: 0.03, 3: 0.02}
+    lost = []
+    for seed in range(12):
+        found, dummy = ablated(additive({2: 0.7, **small}), noise=0.03, seed=seed)
+        lost.append(sum(gain for at, gain in small.items() if names(8)[at] not in found.values))
+    assert sum(lost) / len(lost) < 0.02
 
 
 def test_where_no_share_can_be_told_from_the_noise_all_values_stay() -> None:
@@ -139,7 +154,7 @@ def test_many_parameters_change_in_groups() -> None:
     found, hosts = ablated(additive({3: 0.3, 17: 0.3}), 40, noise=0.005)
     assert {"net.core.p3", "net.core.p17"} <= set(found.values)
     assert len(found.values) <= 12
-    assert len(hosts.jobs) <= study_of(40).evaluations_by_phase(2)["ablate"] < 2 * 40 + 40
+    assert len(hosts.jobs) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 3 * 40
 
 
 def test_the_budget_holds() -> None:
