@@ -166,7 +166,7 @@ def evaluation_row(
         performance=performance,
         stability=stability,
         stability_parts=None if stability is None else {"variation": stability},
-        reward=-2.0 if performance is None else 0.5 * performance + 0.5 * (stability or 0.0),
+        reward=-2.0 if performance is None else 0.9 * performance + 0.1 * (stability or 0.0),
         observations={"cpu_usage": round(generator.uniform(20, 60), 2)},
         strain={} if error else {"retransmits": 0.01},
         seconds={"apply": 0.35, "benchmark": 5.0, "sample": 0.02, "wait": 0.01},

@@ -64,10 +64,14 @@ class TrainingConfig(Strict):
 
 
 class RewardWeights(Strict):
-    """reward = performance weight x performance + stability weight x stability."""
+    """reward = performance weight x performance + stability weight x stability.
 
-    performance: float = Field(default=0.5, gt=0)
-    stability: float = Field(default=0.5, ge=0)
+    A study is after its metric: with these weights a stability of 1 instead of 0.5 is worth 6 % of it, and decides
+    where candidates are alike. With half and half, on the lab's WAN, a tenth of the throughput was given up for it.
+    """
+
+    performance: float = Field(default=0.9, gt=0)
+    stability: float = Field(default=0.1, ge=0)
 
 
 class Study(Strict):
@@ -229,7 +233,7 @@ class Study(Strict):
             "train": training,
             "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
             "verify": 2 * rules.rounds(hosts) * hosts,
-            "ablate": 2 * (rules.screening + 4 + rules.rounds_again(hosts) * hosts)
+            "ablate": 2 * (rules.screening + rules.without + rules.rounds_again(hosts) * hosts)
             if len(self.action_space) > 1
             else 0,
         }

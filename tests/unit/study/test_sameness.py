@@ -57,7 +57,7 @@ def test_what_does_not_matter_is_no_difference(changes: dict[str, Any]) -> None:
             {"action_space": [{**SWAPPINESS, "max": 60}, CONTROL]},
             "action_space of vm.swappiness max was 100 and is 60",
         ),
-        ({"reward": {"performance": 0.5, "stability": 0}}, "reward.stability was 0.5 and is 0.0"),
+        ({"reward": {"performance": 0.9, "stability": 0}}, "reward.stability was 0.1 and is 0.0"),
         ({"run_on": "generator"}, 'run_on was not there and is "generator"'),
     ],
 )

@@ -61,8 +61,8 @@ def found_equal(one: float, other: float) -> bool:
     ("streamed", "weights", "expected"),
     [
         ([], {}, math.log(2)),
-        ([100.0, 100.0, 100.0], {}, (math.log(2) + 1) / 2),
-        ([90.0, 100.0, 110.0], {}, (math.log(2) + 0.9) / 2),
+        ([100.0, 100.0, 100.0], {}, 0.9 * math.log(2) + 0.1),
+        ([90.0, 100.0, 110.0], {}, 0.9 * math.log(2) + 0.09),
         ([90.0, 100.0, 110.0], {"performance": 3.0, "stability": 1.0}, (3 * math.log(2) + 0.9) / 4),
         ([90.0, 100.0, 110.0], {"stability": 0.0}, math.log(2)),
     ],
@@ -87,4 +87,4 @@ def test_what_the_host_suffered_lowers_the_reward() -> None:
     )
     assert (calm.stability, strained.stability) == (1.0, 0.5)
     assert strained.stability_parts == {"retransmits": 0.5}
-    assert calm.reward - strained.reward == pytest.approx(0.25)
+    assert calm.reward - strained.reward == pytest.approx(0.05)
