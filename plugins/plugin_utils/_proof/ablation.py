@@ -138,7 +138,7 @@ def ablate(
         first=screening.pairs,
     )
     if again.improved:
-        return outcome(kept, again, f"{len(kept)} of {len(changed)} changes are enough", again)
+        return outcome(kept, again, f"{len(kept)} of {len(changed)} changes {'is' if len(kept) == 1 else 'are'} enough", again)
     return outcome(changed, proof, f"fewer values were not proved anew ({again.reason}): all are kept", again)
 
 

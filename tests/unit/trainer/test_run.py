@@ -54,10 +54,10 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_remains_is_the_result_with_its_own_proof(conclude: Callable[..., Conclusion]) -> None:
     minimal: Mapping[str, Any] = {"vm.swappiness": 10}
-    ablation = Ablation(dict(minimal), LESS, "1 of 2 changes are enough", [], FULL, again=LESS)
+    ablation = Ablation(dict(minimal), LESS, "1 of 2 changes is enough", [], FULL, again=LESS)
     found = conclude(FULL, ablation)
     assert (found.verdict, found.winner, found.proof) == ("improved", minimal, LESS)
-    assert found.reason == "better in 4 of 4 pairs; 1 of 2 changes are enough"
+    assert found.reason == "better in 4 of 4 pairs; 1 of 2 changes is enough"
 
 
 def test_without_a_proof_nothing_is_ablated(conclude: Callable[..., Conclusion]) -> None:
