@@ -124,7 +124,9 @@ def ablate(
         budget=rules.without,
     )
     if not without:
-        return outcome(changed, proof, "with fewer values less was measured, or too little to tell: all are kept")
+        return outcome(
+            changed, proof, "what seemed of no use is missed, or too little was measured to tell: all are kept"
+        )
     kept = [unit for unit in changed if unit not in without]
     again = prove(
         _only(winner, kept),
@@ -138,7 +140,9 @@ def ablate(
         first=screening.pairs,
     )
     if again.improved:
-        return outcome(kept, again, f"{len(kept)} of {len(changed)} changes {'is' if len(kept) == 1 else 'are'} enough", again)
+        return outcome(
+            kept, again, f"{len(kept)} of {len(changed)} changes {'is' if len(kept) == 1 else 'are'} enough", again
+        )
     return outcome(changed, proof, f"fewer values were not proved anew ({again.reason}): all are kept", again)
 
 
