@@ -19,24 +19,28 @@ from botorch.exceptions.errors import ModelFittingError
 from botorch.exceptions.warnings import InputDataWarning, OptimizationWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
-from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
+from gpytorch.kernels import MaternKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.errors import NotPSDError
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .related import Related, matern
+
 Numbers = NDArray[np.float64]
 
 _FIRST_ITERATIONS, _LATER_ITERATIONS = 60, 20
 _SCALE = "scale"
-_LENGTHS = "covar_module.raw_lengthscale"
 
 
 class GaussianProcess:
-    """Means and standard deviations of what would be measured without noise. Points have shape (n, size)."""
+    """Means and standard deviations of what would be measured without noise. Points have shape (n, size).
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    related: whether points have one column more, which tells an earlier study's from this one's (see related.py).
+    """
+
+    def __init__(self, size: int, *, related: bool = False) -> None:
+        self._size, self._related = size, related
         self.hyperparameters: dict[str, Tensor] = {}
 
     def fit(self, points: Numbers, values: Numbers) -> None:
@@ -68,16 +72,19 @@ class GaussianProcess:
     def restore(self, hyperparameters: dict[str, Tensor]) -> None:
         """Go on with those of an earlier fit; without data until condition() brings them."""
         self.hyperparameters = hyperparameters
-        model = self._model(torch.zeros(1, self._size, dtype=torch.double), torch.zeros(1, 1, dtype=torch.double))
+        nowhere = torch.zeros(1, self._size + self._related, dtype=torch.double)
+        model = self._model(nowhere, torch.zeros(1, 1, dtype=torch.double))
         model.load_state_dict({name: value for name, value in hyperparameters.items() if name != _SCALE})
         self._centre, self.spread = hyperparameters[_SCALE].tolist()
         self._kernel, self._noise = model.covar_module, float(model.likelihood.noise.detach())
         self._mean = float(model.mean_module.constant.detach())
+        kernels = [kernel for kernel in self._kernel.modules() if isinstance(kernel, MaternKernel)]
+        self._lengths = [(kernel, kernel.lengthscale.detach().clone()) for kernel in kernels]
 
     def doubt(self, factors: Numbers | float) -> None:
         """Before condition(): take the fitted lengths times these, shape (size,), for the true ones."""
-        fitted = self._kernel.raw_lengthscale_constraint.transform(self.hyperparameters[_LENGTHS])
-        self._kernel.lengthscale = fitted * torch.as_tensor(factors)
+        for kernel, fitted in self._lengths:
+            kernel.lengthscale = fitted * torch.as_tensor(factors)
 
     def condition(self, points: Numbers, values: Numbers) -> None:
         """Take these data for those there are, with the hyperparameters as they are."""
@@ -111,7 +118,7 @@ class GaussianProcess:
         return found
 
     def _model(self, points: Tensor, targets: Tensor) -> SingleTaskGP:
-        kernel = get_covar_module_with_dim_scaled_prior(ard_num_dims=self._size, use_rbf_kernel=False)
+        kernel = Related(self._size) if self._related else matern(self._size)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputDataWarning)  # one point, in restore(), cannot be standardised
             return SingleTaskGP(points, targets, covar_module=kernel, outcome_transform=None)

@@ -62,11 +62,11 @@ class Surrogate:
     """A Gaussian process for the reward, and trees for where evaluations fail.
 
     Failures say nothing of how good a candidate would be, and cliffs are sharp: so they do not go into the process,
-    which would smooth them over their neighbourhood, but into trees, which cut.
+    which would smooth them over their neighbourhood, but into trees, which cut. related: as of a GaussianProcess.
     """
 
-    def __init__(self, features: int, seed: int, ideas: Ideas) -> None:
-        self._process = GaussianProcess(features)
+    def __init__(self, features: int, seed: int, ideas: Ideas, *, related: bool = False) -> None:
+        self._process = GaussianProcess(features, related=related)
         self._seed, self._ideas = seed, ideas
         self._forest: ExtraTreesClassifier | None = None
         self._failed = self.grown = 0  # of the data when the trees grew

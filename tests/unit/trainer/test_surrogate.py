@@ -81,6 +81,25 @@ def test_goes_on_with_the_hyperparameters_of_an_earlier_fit(process: GaussianPro
     assert np.array_equal(process.predict(points)[0], again.predict(points)[0])
 
 
+def test_an_earlier_surface_is_followed_as_far_as_this_one_does() -> None:
+    """Eight measurements here say how large the factor is, and how far the baselines are apart."""
+    random = np.random.default_rng(7)
+    here, before, unseen = random.random((8, 3)), random.random((60, 3)), random.random((300, 3))
+
+    def error(points: np.ndarray, values: np.ndarray, wanted: np.ndarray, *, related: bool) -> float:
+        process = GaussianProcess(3, related=related)
+        process.fit(points, values)
+        truth = 0.5 * steps(unseen) - 2
+        return float(np.var(process.predict(wanted)[0] - truth) / np.var(truth))
+
+    both = np.hstack([np.vstack([before, here]), np.repeat([[1.0], [0.0]], (60, 8), axis=0)])
+    values = np.concatenate([steps(before), 0.5 * steps(here) - 2])
+    warm = error(both, values, np.hstack([unseen, np.zeros((300, 1))]), related=True)
+    cold = error(here, values[60:], unseen, related=False)
+    assert warm < 0.1
+    assert warm < cold / 3
+
+
 def known(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
     """Where the first axis is above 0.7 everything fails."""
     points = np.random.default_rng(5).random((count, 3))
