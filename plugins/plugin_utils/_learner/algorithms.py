@@ -32,6 +32,7 @@ def new_algorithm(
     metrics: Sequence[str],
     contexts: Mapping[str, Sequence[float]],
     known: Sequence[Evaluation],
+    earlier: Sequence[Evaluation],
     ideas: Ideas,
 ) -> Algorithm:
     """Raises ValueError with what to do, if there is no such algorithm or it lacks a package."""
@@ -53,12 +54,13 @@ def new_algorithm(
             metrics=metrics,
             contexts=contexts,
             known=known,
+            earlier=earlier,
             ideas=ideas,
         )
     from .optuna_search import OptunaSearch  # an optional extra
 
     optuna = OptunaSearch(name, space, seed)
-    for evaluation in known:
+    for evaluation in [*earlier, *known]:
         optuna.hear(evaluation)
     return optuna
 

@@ -38,6 +38,7 @@ def search(
     metrics: Sequence[str] = (),
     contexts: Mapping[str, Sequence[float]] | None = None,
     known: Sequence[Evaluation] = (),
+    earlier: Sequence[Evaluation] = (),
     news: Callable[[], Sequence[Evaluation]] = list,
     history: Sequence[Evaluation] = (),
     snapshot: Snapshot | None = None,
@@ -51,7 +52,8 @@ def search(
     own: the values that the host has, if nothing is changed. starts: candidates that somebody recommends; they are
     tried first. metrics: which of an evaluation's observations count. contexts: by host, numbers that tell it from
     others, such as its memory.
-    known: evaluations of the baseline and of earlier studies; they are learned from and do not count.
+    known: evaluations of before on this very surface, such as of the baseline; they are learned from and do not count.
+    earlier: those of earlier studies, on surfaces that may be others; likewise.
     news: asked again and again for evaluations which others have made meanwhile; these do not count either.
     history: this run's own evaluations before it was interrupted, in their order; they do count. snapshot: one of those
     that on_round(snapshot, number of own evaluations seen) was given then; it spares the learner thinking all again.
@@ -86,6 +88,7 @@ def search(
         metrics=metrics,
         contexts=contexts or {},
         known=known,
+        earlier=earlier,
         ideas=ideas or Ideas(),
     )
     hosts: Evaluator = OneByOne(evaluator) if callable(evaluator) else evaluator

@@ -54,7 +54,8 @@ class ModelBased:
     """ask() for a candidate, tell() what came of one; in any order, as many at once as there are hosts.
 
     The same seed and the same tells in the same order give the same candidates. design: the first batch.
-    own: the host's values. known: evaluations of before, which are learned from.
+    own: the host's values. known: evaluations of before, which are learned from. earlier: those of another surface,
+    which is likely to be related; if it has enough of them, there is no first batch.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ModelBased:
         metrics: Sequence[str],
         contexts: Mapping[str, Sequence[float]],
         known: Sequence[Evaluation],
+        earlier: Sequence[Evaluation],
         ideas: Ideas,
     ) -> None:
         torch.set_num_threads(1)  # the models are small, and the benchmark may run on this very machine
@@ -76,7 +78,8 @@ class ModelBased:
         self._hosts = Contexts(contexts)
         self._observer = Observer(space, metrics, self._hosts)
         self._features = Features(space)
-        self._surrogate = Surrogate(self._features.size + self._hosts.size, seed, ideas)
+        self._earlier = sum(evaluation.took_place for evaluation in earlier)
+        self._surrogate = Surrogate(self._features.size + self._hosts.size, seed, ideas, related=self._earlier > 0)
         slots = config.n_steps or _ROLLOUT
         self._environment = SurrogateEnv(space, self._observer, config.max_steps_per_episode, slots, seed)
         self._policy = Policy(self._environment, config, seed)
@@ -90,6 +93,10 @@ class ModelBased:
         self.rounds = 0
         self.pending: list[Candidate] = []
         self.promise: float | None = None
+        for evaluation in earlier:
+            self.hear(evaluation)
+        if np.isfinite(self._rewards).sum() > len(self._design):
+            self._design = []
         for evaluation in known:
             self.hear(evaluation)
 
@@ -100,7 +107,7 @@ class ModelBased:
         elif np.isnan(self._rewards).sum() + 3 > len(self._rewards):  # too little to learn from, so far
             candidate = self._space.decode(np.random.default_rng([self._seed, at]).random(self._space.size))
         else:
-            if len(self._rewards) >= self._fitted + max(self._fitted // 12, 1):
+            if len(self._rewards) >= self._fitted + max((self._fitted - self._earlier) // 12, 1):
                 self._learn()
             candidate = self._space.decode(self._choose(at))
         self.pending.append(candidate)
@@ -122,7 +129,7 @@ class ModelBased:
     # A round
 
     def _learn(self) -> None:
-        self._surrogate.fit(self._seen(self._points, self._where), self._rewards)
+        self._surrogate.fit(self._known(), self._rewards)
         self._useful = self._surrogate.quality() > _USEFUL
         self.rounds += 1
         self._fitted = len(self._rewards)
@@ -174,7 +181,7 @@ class ModelBased:
         size = self._features.size + self._hosts.size
         self._surrogate.doubt(np.exp(_SPREAD * generator.normal(size=size)) if doubts else 1.0)
         pending = self._space_points(self.pending)
-        self._surrogate.condition(self._seen(self._points, self._where), self._rewards, self._seen(pending))
+        self._surrogate.condition(self._known(), self._rewards, self._seen(pending))
         tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
         known = self._expect(tried)
         best = float(known.mean.max())
@@ -221,7 +228,15 @@ class ModelBased:
     def _seen(self, points: Numbers, hosts: NDArray[np.int_] | None = None) -> Numbers:
         """What the surrogate sees of points on hosts; where no host is named, of one that lies in the middle."""
         where = np.full(len(points), self._hosts.known) if hosts is None else hosts
-        return np.hstack([self._features(points), self._hosts.rows[where]])
+        here = np.zeros((len(points), 1 if self._earlier else 0))
+        return np.hstack([self._features(points), self._hosts.rows[where], here])
+
+    def _known(self) -> Numbers:
+        """What the surrogate sees of all that was measured, the earlier study's first."""
+        seen = self._seen(self._points, self._where)
+        if self._earlier:
+            seen[: self._earlier, -1] = 1
+        return seen
 
     def _space_points(self, candidates: Sequence[Candidate]) -> Numbers:
         return np.array([self._space.encode(candidate) for candidate in candidates]).reshape(-1, self._space.size)
@@ -248,8 +263,7 @@ class ModelBased:
         self._policy.restore(snapshot.tensors)
         state: dict[str, Any] = snapshot.state
         grown = slice(state["grown"])
-        features = self._seen(self._points[grown], self._where[grown])
-        self._surrogate.restore(snapshot.tensors, features, self._rewards[grown])
+        self._surrogate.restore(snapshot.tensors, self._known()[grown], self._rewards[grown])
         self._asked, self._learned, self._fitted = state["asked"], state["learned"], state["fitted"]
         self.rounds, self._useful, self.promise = state["rounds"], state["useful"], state["promise"]
         self.pending = [dict(candidate) for candidate in state["pending"]]

@@ -66,7 +66,7 @@ class Memory:
 
     # Other studies
 
-    def known(self, own: Mapping[str, Value], tell: Tell) -> list[Evaluation]:
+    def earlier(self, own: Mapping[str, Value], tell: Tell) -> list[Evaluation]:
         """The evaluations of the studies that `warm_start` names. own: the host's values, where those say nothing."""
         found: list[Evaluation] = []
         for row in earlier_studies(in_store.studies(self._engine), self._study, self._study_id, tell):

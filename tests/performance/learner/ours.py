@@ -32,7 +32,8 @@ def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
         own=default,
         metrics=["memory_used_percent", "cpu_usage"] if differing else [],
         contexts={host.name: [host.kind] for host in bench.hosts} if differing else None,
-        known=[*baselines, *bench.history],
+        known=baselines,
+        earlier=bench.history,
         ideas=ideas,
     )
 

@@ -179,6 +179,48 @@ def test_what_was_known_before_is_learned_from_and_does_not_count(space: SearchS
     assert max(hill(candidate) for candidate in function.tried) > 0.29
 
 
+def earlier_of(surface: Surface, space: SearchSpace) -> list[Evaluation]:
+    before = Function(surface)
+    search(space, before, budget=24, seed=1)
+    return before.seen
+
+
+def test_an_earlier_study_of_a_related_surface_shows_where_to_begin(space: SearchSpace) -> None:
+    """Its scale is another, and its baseline: as measurements of this surface all of them would lie far above it."""
+    earlier = earlier_of(lambda candidate: 5.0 + 3.0 * hill(candidate), space)
+    function = Function(hill)
+    search(space, function, budget=6, seed=2, earlier=earlier)
+    assert hill(function.tried[0]) > 0.25
+    assert max(hill(candidate) for candidate in function.tried) > 0.29
+
+
+def test_an_earlier_study_that_misleads_is_outvoted(space: SearchSpace) -> None:
+    earlier = earlier_of(lambda candidate: -hill(candidate), space)
+    function = Function(hill)
+    search(space, function, budget=30, seed=2, earlier=earlier)
+    assert hill(recommend(space, function.seen, 1)[0]) > 0.25
+
+
+def test_an_earlier_study_of_a_few_evaluations_does_not_replace_the_first_batch(space: SearchSpace) -> None:
+    def first(earlier: Sequence[Evaluation]) -> list[Candidate]:
+        function = Function(hill)
+        search(space, function, budget=24, seed=2, earlier=earlier)
+        return function.tried[:6]
+
+    earlier = earlier_of(hill, space)
+    assert first(earlier[:6]) == first([])
+    assert first(earlier[:7]) != first([])
+
+
+def test_what_others_measure_of_this_surface_counts_for_more_than_an_earlier_study(space: SearchSpace) -> None:
+    here = earlier_of(hill, space)
+    earlier = earlier_of(lambda candidate: -hill(candidate), space)
+    function = Function(hill)
+    news = iter([here])
+    search(space, function, budget=6, seed=2, earlier=earlier, news=lambda: next(news, []))
+    assert max(hill(candidate) for candidate in function.tried[1:]) > 0.29
+
+
 def test_what_others_recommend_is_tried_first(space: SearchSpace) -> None:
     start: Candidate = {
         "vm.swappiness": 33,
@@ -199,11 +241,14 @@ def test_no_two_hosts_are_given_the_same_and_none_is_idle(space: SearchSpace) ->
     assert len(keys) > 18  # the last ones may well repeat what is best
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "random"])
+@pytest.mark.parametrize(("algorithm", "warm"), [("ppo", False), ("ppo", True), ("random", False)])
 @pytest.mark.parametrize("end", [3, 13, 17])
-def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(algorithm: Any, end: int, space: SearchSpace) -> None:
+def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(
+    algorithm: Any, warm: bool, end: int, space: SearchSpace
+) -> None:
+    earlier = earlier_of(cliff, space) if warm else []
     whole = Hosts(cliff, slots=2)
-    search(space, whole, budget=20, seed=1, algorithm=algorithm)
+    search(space, whole, budget=20, seed=1, algorithm=algorithm, earlier=earlier)
 
     snapshots: list[Snapshot] = []
     first = Hosts(cliff, slots=2)
@@ -222,11 +267,21 @@ def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(algorithm: Any
             budget=20,
             seed=1,
             algorithm=algorithm,
+            earlier=earlier,
             on_round=lambda snapshot, seen: snapshots.append(snapshot),
         )
     for snapshot in [None, *snapshots[-1:]]:
         second = Hosts(cliff, slots=2)
-        search(space, second, budget=20, seed=1, algorithm=algorithm, history=first.seen, snapshot=snapshot)
+        search(
+            space,
+            second,
+            budget=20,
+            seed=1,
+            algorithm=algorithm,
+            earlier=earlier,
+            history=first.seen,
+            snapshot=snapshot,
+        )
         assert first.tried + second.tried == whole.tried
 
 
