@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -18,11 +18,18 @@ from .._study.space import Candidate, SearchSpace
 _FEWEST = 6
 
 
-def recommend(space: SearchSpace, evaluations: Sequence[Evaluation], count: int) -> list[Candidate]:
+def recommend(
+    space: SearchSpace,
+    evaluations: Sequence[Evaluation],
+    count: int,
+    contexts: Mapping[str, Sequence[float]] | None = None,
+) -> list[Candidate]:
     """At most `count` candidates, best first, no two alike, among those that were tried and never failed.
 
     The best of many noisy measurements is mostly the luckiest, so candidates are ranked by what a surrogate expects of
-    them, which has seen their neighbours, too. Depends on nothing but the evaluations, whichever algorithm proposed.
+    them, which has seen their neighbours, too, on all hosts: one that had an easy host, or was on the only one where it
+    works, is not the best for that. contexts: by host, numbers that tell it from others, as for `search`. Depends on
+    nothing but the evaluations, whichever algorithm proposed.
     """
     groups: dict[tuple[str, ...], list[Evaluation]] = {}
     for evaluation in evaluations:
@@ -33,8 +40,9 @@ def recommend(space: SearchSpace, evaluations: Sequence[Evaluation], count: int)
     worked = [evaluation for evaluation in evaluations if not evaluation.failed]
     means = [fmean(evaluation.score.reward for evaluation in group) for group in sound]
     if len(worked) >= _FEWEST and np.ptp(means or [0.0]) > 0:
+        from .environment import Contexts
         from .surrogate import expected_rewards  # torch comes with it
 
-        means = expected_rewards(space, worked, [group[0] for group in sound])
+        means = expected_rewards(space, evaluations, [group[0] for group in sound], Contexts(contexts or {}))
     best = sorted(range(len(sound)), key=lambda at: means[at], reverse=True)
     return [dict(sound[at][0].job.values or {}) for at in best[:count]]

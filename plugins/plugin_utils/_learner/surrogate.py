@@ -16,6 +16,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from .._evaluation.evaluation import Evaluation
 from .._study.space import SearchSpace
+from .environment import Contexts
 from .gaussian_process import GaussianProcess, Numbers
 from .ideas import Ideas
 
@@ -150,15 +151,24 @@ def place_of(space: SearchSpace, evaluation: Evaluation) -> Numbers:
     return space.encode({**(evaluation.job.values or {}), **evaluation.measurement.actual})
 
 
-def expected_rewards(space: SearchSpace, worked: Sequence[Evaluation], wanted: Sequence[Evaluation]) -> list[float]:
-    """What a surrogate of evaluations that did not fail expects where the wanted ones were."""
-    features, chosen = Features(space), worked
-    if len(worked) > MOST:
-        chosen = sorted(worked, key=lambda evaluation: evaluation.score.reward, reverse=True)[:MOST]
-    process = GaussianProcess(features.size)
-    points = np.array([place_of(space, evaluation) for evaluation in chosen])
-    process.fit(features(points), np.array([evaluation.score.reward for evaluation in chosen]))
-    means, dummy = process.predict(features(np.array([place_of(space, evaluation) for evaluation in wanted])))
+def expected_rewards(
+    space: SearchSpace, evaluations: Sequence[Evaluation], wanted: Sequence[Evaluation], hosts: Contexts
+) -> list[float]:
+    """What a surrogate of the evaluations expects where the wanted ones were, on average over the hosts.
+
+    Where it may fail on one of them it is worth less: each candidate was tried on few.
+    """
+    features = Features(space)
+
+    def seen(some: Sequence[Evaluation], rows: Numbers) -> Numbers:
+        return np.hstack([features(np.array([place_of(space, one) for one in some])), rows])
+
+    surrogate = Surrogate(features.size + hosts.size, 0, Ideas())
+    rewards = np.array([np.nan if one.failed else one.score.reward for one in evaluations])
+    surrogate.fit(seen(evaluations, hosts.rows[[hosts.number(one.host) for one in evaluations]]), rewards)
+    each = [surrogate.expect(seen(wanted, np.tile(row, (len(wanted), 1)))) for row in hosts.rows[: hosts.known]]
+    works = np.min([expected.works for expected in each], axis=0)
+    means = np.mean([expected.mean for expected in each], axis=0) + surrogate.spread * np.log(np.maximum(works, 1e-6))
     return [float(mean) for mean in means]
 
 

@@ -55,13 +55,13 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
     region = TrustRegion(study.space, next(iter(fleet.hosts.values())).baseline_values, study.caution)
     for evaluation in memory.history:
         region.learn(evaluation)
-    train(study, fleet, record, clock, memory, region, tell, seed)
+    contexts = train(study, fleet, record, clock, memory, region, tell, seed)
 
     record.enter("race")
     trained = record.in_hindsight()
     if study.exploration == "cautious":
         trained = [evaluation for evaluation in trained if not region.harmful(evaluation)]
-    candidates = recommend(study.space, trained, study.verification.candidates)
+    candidates = recommend(study.space, trained, study.verification.candidates, contexts)
     winner, standings = race(candidates, hosts_for("race"), measure, seed=seed) if candidates else (None, [])
     if winner is None:
         return Conclusion("no_improvement", "no candidate ran without failing", standings=standings)

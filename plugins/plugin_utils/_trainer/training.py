@@ -54,8 +54,8 @@ class FleetEvaluator:
 
 def train(
     study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Memory, region: TrustRegion, tell: Tell, seed: int
-) -> None:
-    """Spend the study's training evaluations; the record has them then."""
+) -> dict[str, list[float]]:
+    """Spend the study's training evaluations; the record has them then. Returns what told the hosts apart."""
     snapshot = memory.snapshot(tell)
     # A learner that goes on must see its hosts as it saw them, though some may be away now, and others drift.
     seen: dict[str, Any] = snapshot.state["fleet"] if snapshot else _as_seen(fleet)
@@ -86,6 +86,7 @@ def train(
         on_round=on_round,
         is_enough=_rule(study, record, tell),
     )
+    return seen["contexts"]  # type: ignore[no-any-return]
 
 
 def _rule(study: Study, record: Record, tell: Tell) -> Callable[[int, float | None], bool]:

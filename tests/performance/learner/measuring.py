@@ -63,6 +63,11 @@ def alike(surface: Surface) -> list[Host]:
     return [Host("bench1", {0.0: surface}, kind=0.0)]
 
 
+def contexts_of(hosts: Sequence[Host]) -> dict[str, Sequence[float]]:
+    """What tells them apart, as `learner.search` and `recommend` want it."""
+    return {host.name: [host.kind] for host in hosts}
+
+
 @dataclass(frozen=True)
 class Together:
     """All hosts under all their loads as one: the mean of their performances; what fails on one fails."""
@@ -167,6 +172,11 @@ class Bench:
     def surface(self) -> Surface:
         """The first host's; the only one where hosts do not differ."""
         return next(iter(self.hosts[0].surfaces.values()))
+
+    def observed(self) -> list[dict[str, float]]:
+        """What each host's metrics show now, before anything is evaluated there."""
+        random = np.random.default_rng([self.seed, 80])
+        return [host.observations(self._load, random) for host in self.hosts]
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         return [self.measure(candidate) for candidate in candidates]

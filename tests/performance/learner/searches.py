@@ -29,7 +29,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
 
 from . import competitors, ours
-from .measuring import Bench, Host, Noise, alike, evaluated, fleet, together
+from .measuring import Bench, Host, Noise, alike, contexts_of, evaluated, fleet, together
 from .ours import OURS
 from .surfaces import draw, related
 from .work import Row
@@ -190,7 +190,7 @@ def judge(row: Row) -> Row:
     hosts = hosts_of(cell, number)
     evaluations = list(_evaluations(row, hosts[0]))
     surface = together(hosts) if cell.of_fleet else next(iter(hosts[0].surfaces.values()))
-    candidates = recommend(surface.space, evaluations, RACED)
+    candidates = recommend(surface.space, evaluations, RACED, contexts_of(hosts))
     winner = _raced(candidates, Bench(hosts, Noise(cell.sigma), seed=1_000_000 + number))
     share, unraced = surface.share(winner), surface.share(candidates[0] if candidates else None)
     about = {name: value for name, value in row.items() if name != "tried"}
