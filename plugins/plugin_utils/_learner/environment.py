@@ -41,6 +41,9 @@ class Contexts:
         self.known = len(known)
         self.rows = np.vstack([known, np.full((1, self.size), 0.5)])
 
+    def __contains__(self, host: str) -> bool:
+        return host in self._names
+
     def number(self, host: str) -> int:
         """Its row in `rows`."""
         return self._names.index(host) if self.size and host in self._names else self.known
@@ -55,11 +58,14 @@ class Observer:
     | performance | (1,) | [-1, 1] | log ratio to the baseline; -1 is e^2 times worse, or failed |
     | metrics | (len(metrics),) | [0, 1] | the state_space metrics, normalised |
     | host | (hosts.size,) | [0, 1] | what tells the hosts apart |
+
+    Metrics and host are the context, of size `context_size`: what the next candidate meets and has had no part in.
     """
 
     def __init__(self, space: SearchSpace, metrics: Sequence[str], hosts: Contexts | None = None) -> None:
         self._space, self._metrics, self._hosts = space, metrics, hosts or Contexts({})
-        low = np.concatenate([np.zeros(space.size), [-1.0], np.zeros(len(metrics) + self._hosts.size)])
+        self.context_size = len(metrics) + self._hosts.size
+        low = np.concatenate([np.zeros(space.size), [-1.0], np.zeros(self.context_size)])
         self.box = gymnasium.spaces.Box(low.astype(np.float32), 1.0, (len(low),), np.float32)
 
     def at_baseline(
@@ -81,6 +87,10 @@ class Observer:
         found[:, : self._space.size] = points
         found[:, self._space.size] = np.clip(performances / LARGEST_LOG_RATIO, -1.0, 1.0)
         return found
+
+    def contexts(self, observations: Observation) -> NDArray[np.float64]:
+        """Their part of observations, shape (n, ...): (n, context_size)."""
+        return observations[:, self._space.size + 1 :].astype(np.float64)
 
     def _observation(
         self, values: Mapping[str, Value], performance: float, sampled: Mapping[str, float], host: str

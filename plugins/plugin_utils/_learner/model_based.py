@@ -22,7 +22,7 @@ from .._evaluation.evaluation import Evaluation
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
 from .asking import remove_like
-from .environment import Contexts, Observer
+from .environment import Contexts, Observation, Observer
 from .ideas import Ideas
 from .policy import Policy
 from .proposals import around, pool
@@ -46,7 +46,8 @@ _DARING, _HOPE = 3, 2.0
 # of two parameters that need each other, the second one. So for one in so many candidates the lengths are drawn anew,
 # with this spread of their logarithm.
 _DOUBTED, _SPREAD = 2, 1.0
-_MOST_HOSTS = 8
+# So many contexts, at most, stand for all that were met.
+_CONTEXTS = 8
 _GENERATION = 1_000_003  # seeds of different rounds and candidates must not meet
 
 
@@ -79,15 +80,19 @@ class ModelBased:
         self._observer = Observer(space, metrics, self._hosts)
         self._features = Features(space)
         self._earlier = sum(evaluation.took_place for evaluation in earlier)
-        self._surrogate = Surrogate(self._features.size + self._hosts.size, seed, ideas, related=self._earlier > 0)
+        size = self._features.size + self._observer.context_size
+        self._surrogate = Surrogate(size, seed, ideas, related=self._earlier > 0)
         slots = config.n_steps or _ROLLOUT
         self._environment = SurrogateEnv(space, self._observer, config.max_steps_per_episode, slots, seed)
         self._policy = Policy(self._environment, config, seed)
         self._design = list(design)
-        self._start = self._observer.at_baseline(own or {}, {})
+        self._start = dict(own or {})
         self._evaluations: list[Evaluation] = []
+        self._before: list[Observation] = []
+        self._after: list[Observation] = []
         self._points = np.zeros((0, space.size))
-        self._rewards, self._where = np.zeros(0), np.zeros(0, dtype=int)
+        self._rewards, self._contexts = np.zeros(0), np.zeros((0, self._observer.context_size))
+        self._last: dict[str, Observation] = {}
         self._asked = self._learned = self._fitted = 0
         self._useful = True
         self.rounds = 0
@@ -124,7 +129,13 @@ class ModelBased:
         self._evaluations.append(evaluation)
         self._points = np.vstack([self._points, place_of(self._space, evaluation)])
         self._rewards = np.append(self._rewards, reward)
-        self._where = np.append(self._where, self._hosts.number(evaluation.host))
+        after = self._observer.after(evaluation)
+        # What was seen before it: its own metrics may be the candidate's doing. The first one is mostly the baseline.
+        start = self._observer.at_baseline(self._start, evaluation.measurement.observations, evaluation.host)
+        self._before.append(self._last.get(evaluation.host, start))
+        self._after.append(after)
+        self._last[evaluation.host] = after
+        self._contexts = np.vstack([self._contexts, self._observer.contexts(self._before[-1][None, :])])
 
     # A round
 
@@ -142,33 +153,23 @@ class ModelBased:
         centre, spread = self._rewards[worked].mean(), max(self._rewards[worked].std(), 1e-6)
         seed = self._seed + _GENERATION * self.rounds
         standard = np.clip(np.nan_to_num((self._rewards - centre) / spread, nan=_FAILURE), _FAILURE, 3.0)
-        before, after = self._observations()
         new = slice(self._learned, None)
         actions = (2 * self._points - 1).astype(np.float32)
-        self._policy.learn(before[new], actions[new], standard[new], seed)
+        self._policy.learn(np.array(self._before)[new], actions[new], standard[new], seed)
         self._learned = len(self._rewards)
         if not self._useful:
             return
         performances = [e.score.performance for e in self._evaluations]
         offset = np.mean([p - r for p, r in zip(performances, self._rewards, strict=True) if p is not None])
 
-        def imagine(points: Numbers, hosts: NDArray[np.int_]) -> tuple[Numbers, Numbers]:
-            expected = self._surrogate.expect(self._seen(points, hosts))
+        def imagine(points: Numbers, dummy: Numbers) -> tuple[Numbers, Numbers]:
+            # What is best for one host under one load is not wanted: the candidate is for all of them.
+            expected = self._expect(points)
             hoped = np.clip((expected.mean + _OPTIMISM * expected.std - centre) / spread, _FAILURE, 6.0)
             return expected.works * hoped + (1 - expected.works) * _FAILURE, expected.mean + offset
 
-        self._environment.set(imagine, after, self._where, seed)
+        self._environment.set(imagine, np.array(self._after), seed)
         self._policy.imagine(_ROLLOUTS * self._environment.num_envs, seed)
-
-    def _observations(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Before and after each evaluation, on the host that did it."""
-        last: dict[str, NDArray[np.float32]] = {}
-        before, after = [], []
-        for evaluation in self._evaluations:
-            before.append(last.get(evaluation.host, self._start))
-            after.append(self._observer.after(evaluation))
-            last[evaluation.host] = after[-1]
-        return np.array(before), np.array(after)
 
     # A candidate
 
@@ -176,19 +177,19 @@ class ModelBased:
         generator = np.random.default_rng([self._seed, at])
         if not self._useful:
             self.promise = None
-            return generator.random(self._space.size) if at % 2 else self._proposed(at, 1)[0]
+            return generator.random(self._space.size)
         doubts = self._ideas.doubt and at % _DOUBTED == 0
-        size = self._features.size + self._hosts.size
+        size = self._features.size + self._observer.context_size
         self._surrogate.doubt(np.exp(_SPREAD * generator.normal(size=size)) if doubts else 1.0)
         pending = self._space_points(self.pending)
-        self._surrogate.condition(self._known(), self._rewards, self._seen(pending))
+        middle = np.tile(self._contexts.mean(axis=0), (len(pending), 1))
+        self._surrogate.condition(self._known(), self._rewards, self._seen(pending, middle))
         tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
         known = self._expect(tried)
-        best = float(known.mean.max())
-        leaders = tried[np.argsort(-known.mean)[:_LEADERS]]
-        proposed = (
-            self._proposed(at, _PROPOSALS) if self._ideas.policy else generator.random((_PROPOSALS, self._space.size))
-        )
+        # They work where they were tried; elsewhere they may not.
+        ranked = np.argsort(-(self._sound(known) if len(self._met()) > 1 else known.mean))
+        best, leaders = float(known.mean[ranked[0]]), tried[ranked[:_LEADERS]]
+        proposed = self._proposed(at) if self._ideas.policy else generator.random((_PROPOSALS, self._space.size))
         points = pool(self._space, leaders, self._own, proposed, generator)
         expected = self._expect(points)
         for dummy in range(_REFINEMENTS):
@@ -203,37 +204,42 @@ class ModelBased:
 
     def _worth(self, expected: Expectation, best: float, at: int) -> Numbers:
         if self._ideas.daring and at % _DARING == 0:
-            return expected.mean + _HOPE * expected.std + _log(expected.works) * self._surrogate.spread
+            return self._sound(expected) + _HOPE * expected.std
         return _likely_improvement(expected, best)
 
-    def _expect(self, points: Numbers) -> Expectation:
-        """Of each point on the hosts as they are, on average."""
-        if not self._hosts.size:
-            return self._surrogate.expect(self._seen(points))
-        each = [
-            self._surrogate.expect(self._seen(points, np.full(len(points), host)))
-            for host in range(min(self._hosts.known, _MOST_HOSTS))
-        ]
-        return Expectation(
-            *(np.mean([getattr(one, part) for one in each], axis=0) for part in ("mean", "std", "works"))
-        )
+    def _sound(self, expected: Expectation) -> Numbers:
+        """The reward that is expected, less where there may be a failure instead."""
+        return expected.mean + _log(expected.works) * self._surrogate.spread
 
-    def _proposed(self, at: int, count: int) -> Numbers:
+    def _expect(self, points: Numbers) -> Expectation:
+        """Of each point in the contexts that there were, on average; what fails in one of them is for none."""
+        each = [self._surrogate.expect(self._seen(points, np.tile(one, (len(points), 1)))) for one in self._met()]
+        mean, std = (np.mean([getattr(one, part) for one in each], axis=0) for part in ("mean", "std"))
+        return Expectation(mean, std, np.min([one.works for one in each], axis=0))
+
+    def _proposed(self, at: int) -> Numbers:
         """The policy's proposals for the hosts as they were last seen."""
-        last = {evaluation.host: evaluation for evaluation in self._evaluations}
-        observations = np.array([self._observer.after(evaluation) for evaluation in last.values()])
-        wanted = observations[np.arange(count) % len(observations)]
+        observations = np.array(list(self._last.values()))
+        wanted = observations[np.arange(_PROPOSALS) % len(observations)]
         return self._policy.propose(wanted, self._seed + _GENERATION * at + 1)
 
-    def _seen(self, points: Numbers, hosts: NDArray[np.int_] | None = None) -> Numbers:
-        """What the surrogate sees of points on hosts; where no host is named, of one that lies in the middle."""
-        where = np.full(len(points), self._hosts.known) if hosts is None else hosts
-        here = np.zeros((len(points), 1 if self._earlier else 0))
-        return np.hstack([self._features(points), self._hosts.rows[where], here])
+    def _met(self) -> Numbers:
+        """Contexts that stand for all that this fleet met, some of every host: evenly from them in their order."""
+        own = enumerate(self._evaluations)
+        here = [at >= self._earlier and evaluation.host in self._hosts for at, evaluation in own]
+        # Backwards, for what tells hosts apart comes last.
+        met = np.unique(self._contexts[here if any(here) else slice(None)][:, ::-1], axis=0)[:, ::-1]
+        count = min(len(met), _CONTEXTS)
+        chosen: Numbers = met[((np.arange(count) + 0.5) * len(met) / count).astype(int)]
+        return chosen
+
+    def _seen(self, points: Numbers, contexts: Numbers) -> Numbers:
+        """What the surrogate sees of points in the contexts that they meet, in this study."""
+        return np.hstack([self._features(points), contexts, np.zeros((len(points), 1 if self._earlier else 0))])
 
     def _known(self) -> Numbers:
         """What the surrogate sees of all that was measured, the earlier study's first."""
-        seen = self._seen(self._points, self._where)
+        seen = self._seen(self._points, self._contexts)
         if self._earlier:
             seen[: self._earlier, -1] = 1
         return seen

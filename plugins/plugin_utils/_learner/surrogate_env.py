@@ -17,16 +17,16 @@ from .._study.space import SearchSpace
 from .environment import Observation, Observer, to_point
 
 Numbers = NDArray[np.float64]
-# From points of the search space, shape (n, size), and the numbers of the hosts they would be tried on, to what is
-# learned from them (standardised rewards) and what would be observed of them (performances).
-Imagine = Callable[[Numbers, NDArray[np.int_]], tuple[Numbers, Numbers]]
+# From points of the search space, shape (n, size), and the contexts that they would meet, shape (n, context_size), to
+# what is learned from them (standardised rewards) and what would be observed of them (performances).
+Imagine = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
 
 class SurrogateEnv(VecEnv):
     """`OSTuningEnv` with imagined evaluations: the same actions and observations, in `slots` episodes at once.
 
-    An episode starts from something that was really observed, on the host which that was. What is observed then is
-    the imagined evaluation: where its values lie, and how good they are expected to be; the metrics stay as they were.
+    An episode starts from something that was really observed, and stays in its context. What is observed then is
+    the imagined evaluation: where its values lie, and how good they are expected to be.
     `set` gives it what is known; without that it knows nothing, and every reward is 0.
     """
 
@@ -35,15 +35,14 @@ class SurrogateEnv(VecEnv):
         self._generator = np.random.default_rng(seed)
         self._imagine: Imagine = lambda points, dummy: (np.zeros(len(points)), np.zeros(len(points)))
         self._starts = np.zeros((1, *observer.box.shape), dtype=np.float32)
-        self._hosts = np.zeros(1, dtype=int)
-        self._steps, self._host = np.zeros(slots, dtype=int), np.zeros(slots, dtype=int)
+        self._steps = np.zeros(slots, dtype=int)
         self._observations = np.zeros((slots, *observer.box.shape), dtype=np.float32)
         self._actions: NDArray[Any] = np.zeros((slots, space.size))
         super().__init__(slots, observer.box, gymnasium.spaces.Box(-1.0, 1.0, (space.size,), np.float32))
 
-    def set(self, imagine: Imagine, starts: Observation, hosts: NDArray[np.int_], seed: int) -> None:
-        """starts: real observations, shape (n, ...), made on `hosts` (numbers, shape (n,))."""
-        self._imagine, self._starts, self._hosts = imagine, starts, hosts
+    def set(self, imagine: Imagine, starts: Observation, seed: int) -> None:
+        """starts: real observations, shape (n, ...)."""
+        self._imagine, self._starts = imagine, starts
         self._generator = np.random.default_rng(seed)
 
     def reset(self) -> Any:
@@ -52,7 +51,7 @@ class SurrogateEnv(VecEnv):
 
     def _begin(self, slots: NDArray[Any]) -> None:
         chosen = self._generator.integers(len(self._starts), size=len(slots))
-        self._observations[slots], self._host[slots] = self._starts[chosen], self._hosts[chosen]
+        self._observations[slots] = self._starts[chosen]
         self._steps[slots] = 0
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -60,7 +59,7 @@ class SurrogateEnv(VecEnv):
 
     def step_wait(self) -> Any:
         points = self._space.settle(to_point(self._actions))
-        rewards, performances = self._imagine(points, self._host)
+        rewards, performances = self._imagine(points, self._observer.contexts(self._observations))
         self._observations = self._observer.imagined(self._observations, points, performances)
         self._steps += 1
         dones = self._steps >= self._max_steps

@@ -14,7 +14,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evalua
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
 
-from .measuring import BASELINE, Bench, evaluated
+from .measuring import BASELINE, Bench, contexts_of, evaluated
 
 
 def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
@@ -23,7 +23,10 @@ def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
 
     differing = len(bench.hosts) > 1
     default = bench.surface.default
-    baselines = [evaluated(1, Job("baseline", None, host.name), default, BASELINE, {}) for host in bench.hosts]
+    baselines = [
+        evaluated(1, Job("baseline", None, host.name), default, BASELINE, seen)
+        for host, seen in zip(bench.hosts, bench.observed(), strict=True)
+    ]
     learner.search(
         bench.space,
         Fleet(bench),
@@ -31,7 +34,7 @@ def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
         seed=seed,
         own=default,
         metrics=["memory_used_percent", "cpu_usage"] if differing else [],
-        contexts={host.name: [host.kind] for host in bench.hosts} if differing else None,
+        contexts=contexts_of(bench.hosts),
         known=baselines,
         earlier=bench.history,
         ideas=ideas,

@@ -34,9 +34,9 @@ def study(new_study: Callable[..., Study]) -> Study:
     )
 
 
-def imagined(points: np.ndarray, hosts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def imagined(points: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Small hosts like a little swappiness, large ones much of it."""
-    rewards = 1 - 4 * np.abs(points[:, 0] - np.where(hosts == 0, 0.1, 0.9))
+    rewards = 1 - 4 * np.abs(points[:, 0] - np.where(contexts[:, -1] == 0, 0.1, 0.9))
     return rewards, rewards / 10
 
 
@@ -45,7 +45,7 @@ def new_environment(study: Study, slots: int, max_steps: int = 3) -> tuple[Surro
     own = {"vm.swappiness": "50", "net.ipv4.tcp_congestion_control": "reno"}
     starts = np.stack([observer.at_baseline(own, {"cpu_usage": 40.0}, host) for host in ("small", "large")])
     environment = SurrogateEnv(study.space, observer, max_steps, slots, seed=1)
-    environment.set(imagined, starts, np.array([0, 1]), seed=1)
+    environment.set(imagined, starts, seed=1)
     return environment, observer, starts
 
 
@@ -58,7 +58,7 @@ class OneSlot(gymnasium.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
-        self._slots.set(imagined, self._slots._starts, self._slots._hosts, seed=seed or 1)
+        self._slots.set(imagined, self._slots._starts, seed=seed or 1)
         return self._slots.reset()[0], {}
 
     def step(self, action: Any) -> Any:
@@ -136,7 +136,7 @@ def test_a_policy_goes_on_from_its_tensors(study: Study) -> None:
     one.imagine(32, seed=3)
     other.restore(one.tensors())
     for policy in (one, other):
-        environment.set(imagined, starts, np.array([0, 1]), seed=4)
+        environment.set(imagined, starts, seed=4)
         policy.imagine(32, seed=4)
     assert (one.propose(starts, seed=5) == other.propose(starts, seed=5)).all()
 
