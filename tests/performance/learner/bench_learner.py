@@ -46,7 +46,7 @@ class Part(NamedTuple):
     cell: str
     algorithms: Sequence[str]
     surfaces: int
-    full: int = 24
+    full: int = 20
 
 
 PARTS = [
@@ -57,13 +57,12 @@ PARTS = [
     *(Part(cell, [report.OWN], 10) for cell in (*COLD, WARM)),
     *(Part(cell, [report.OWN, "without policy", "gp", "tpe", "random"], 10) for cell in FLEETS),
     *(Part(cell, [report.OWN, *RIVALS], 0) for cell in ("64/8@1", "64/8@10", "200/16")),
-    Part("200/8", IDEAS, 0),
 ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="all cells on 24 surfaces: many hours")
+    parser.add_argument("--full", action="store_true", help="all cells on 20 surfaces: many hours")
     parser.add_argument("--minutes", type=float, help="begin nothing that would end later (28, with --full no limit)")
     parser.add_argument("--proofs", action="store_true", help="the simulated studies alone")
     parser.add_argument("--cell", action="append", help=f"evaluations/parameters[@noise per cent], such as {CELLS}")
