@@ -34,10 +34,10 @@ _BEAT = 5  # seconds
 # a controller that went while the link was cut: one that only listens is sure of it after two hours.
 _KEEPER = f"""folder=$(mktemp -d -t autotune.XXXXXXXXXX) || exit 1
 echo "$folder"
-while sleep {_BEAT} > /dev/null 2>&1; do echo; done &
-beat=$!
+(trap 'kill $! 2>/dev/null; wait; exit' TERM; while sleep {_BEAT} > /dev/null 2>&1 & wait $!; do echo; done) &
 cat > /dev/null
-kill $beat 2>/dev/null
+kill $!
+wait
 cd "$folder" && [ -s {_GROUP} ] && kill -s KILL -- "-$(cut -d' ' -f1 {_GROUP})" 2>/dev/null
 {_END_STRAYS}cd / && rm -rf -- "$folder"
 """
