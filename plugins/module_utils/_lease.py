@@ -211,7 +211,7 @@ def _leave_as_it_was(lease: _journal.Lease | None, fresh: _journal.Lease, error:
     if failure.restored:
         with contextlib.suppress(OSError):
             if lease:
-                _journal.write(replace(lease, deadline=fresh.deadline))
+                _journal.write(replace(lease, deadline=fresh.deadline, foreign_seen=fresh.foreign_seen))
             else:
                 _journal.end()
     raise failure from None

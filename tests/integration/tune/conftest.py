@@ -50,6 +50,13 @@ class Run:
     output: Path
     lines: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        self.lines.extend(self.process.stdout or ())
+
     @property
     def text(self) -> str:
         return "".join(self.lines)
@@ -76,7 +83,7 @@ class Run:
     def end(self, seconds: float = 240) -> int:
         """Wait for the run's end; returns ansible-playbook's exit code."""
         code = self.process.wait(seconds)
-        time.sleep(0.1)  # the reader's last lines
+        self.reader.join(10)  # until all that print have ended: workers may outlive Ansible
         return code
 
     def signal(self, number: int) -> None:
@@ -139,7 +146,6 @@ def start(lab: Any, tmp_path: Path) -> Iterator[Callable[..., Run]]:
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"},
         )
         run = Run(process, output)
-        threading.Thread(target=lambda: run.lines.extend(iter(process.stdout.readline, "")), daemon=True).start()  # type: ignore[union-attr]
         runs.append(run)
         return run
 

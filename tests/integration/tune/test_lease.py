@@ -58,7 +58,8 @@ def test_every_value_is_back_within_the_lease_and_two_seconds(
 def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
     lab: Any, start: Runner, write_study: Write
 ) -> None:
-    run = start(write_study(**SLOW))
+    # On a busy machine the learner may take longer than a short lease; what the next one tells is the next one's alone.
+    run = start(write_study(**SLOW), "-e", "lease_margin=60")
     run.wait_for("lab1 train: ")
 
     for dummy in range(100):  # at some time while a benchmark runs, and not while values are applied
@@ -70,7 +71,8 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
     run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 30)
     run.signal(signal.SIGINT)
     assert run.end(30) != 0
-    assert "lab1: stopped by SIGINT; its own values are back, verified (somebody else had set" in run.text
+    ended = [line for line in run.lines if "lab1" in line][-5:]
+    assert any("lab1: stopped by SIGINT; its own values are back, verified (somebody" in line for line in ended), ended
     spoilt = [row for row in run.evaluations if row.error and "somebody else set" in row.error]
     assert spoilt
     assert all(row.metric is None for row in spoilt)

@@ -198,6 +198,17 @@ def test_a_value_that_somebody_else_set_is_told_at_the_renewal_and_still_at_the_
     assert kernel.get("vm.swappiness") == "60"
 
 
+def test_a_value_that_somebody_else_set_is_not_forgotten_over_a_renewal_that_fails(kernel: Any) -> None:
+    _lease.lend(VALUES, "anna", 60)
+    kernel.put("vm.swappiness", "77")
+    with pytest.raises(Failure):
+        _lease.lend({"vm.swappiness": "201"}, "anna", 60)
+    kernel.put("vm.swappiness", "10")
+    report = _lease.give_back("anna")
+    assert report.verdict is not None
+    assert report.verdict["foreign"] == {"vm.swappiness": "77"}
+
+
 @pytest.mark.parametrize("ended_by", ["watchdog", "next contact", "holder"])
 @pytest.mark.parametrize("call", ["renew", "confirm"])
 def test_a_renewal_or_confirmation_that_comes_late_is_refused(
