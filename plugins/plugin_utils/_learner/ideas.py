@@ -12,12 +12,11 @@ from dataclasses import dataclass
 class Ideas:
     """All true is the product; `./dev bench-learner` leaves one out at a time.
 
-    policy: PPO's proposals are in the pool. feasibility: a model of where evaluations fail. daring: every third
-    candidate is the one that may be best, not the one that is expected to be better by most. doubt: every second
-    candidate is chosen by a surrogate to which other axes matter.
+    policy: PPO's proposals are among those that are screened. feasibility: a model of where evaluations fail.
+    doubt: the surrogate is not taken at its word; of the candidates every second one is chosen by a surrogate to which
+    other axes matter, and every third one is that which may be best, not that which is expected to be better.
     """
 
     policy: bool = True
     feasibility: bool = True
-    daring: bool = True
     doubt: bool = True

@@ -5,8 +5,8 @@
 
 In rounds: the surrogate is fitted to all evaluations; PPO learns from those that are new, and then for thousands of
 steps in the surrogate environment. Between rounds, for every evaluation that ends one candidate is proposed: the
-policy's proposals, and what lies around the best candidates so far, are screened by the expected improvement over the
-best that the surrogate knows, times the chance that the evaluation does not fail.
+policy's proposals, as many random ones, the best so far, and then what lies around the finest of these, are screened
+by the expected improvement over the best that the surrogate knows, times the chance that the evaluation does not fail.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .asking import remove_like
 from .environment import Contexts, Observation, Observer
 from .ideas import Ideas
 from .policy import Policy
-from .proposals import around, pool
+from .proposals import around
 from .snapshot import Snapshot
 from .surrogate import Expectation, Features, Surrogate, log_expected_improvement, place_of
 from .surrogate_env import SurrogateEnv
@@ -34,7 +34,6 @@ Numbers = NDArray[np.float64]
 
 _ROLLOUT, _ROLLOUTS = 256, 8  # imagined evaluations an update of the policy, and updates a round
 _PROPOSALS, _NEARBY = 128, 128
-_LEADERS = 6
 _REFINEMENTS, _REFINED = 2, 12
 # Below this correlation of measurements with what the surrogate would have predicted, it is not asked.
 _USEFUL = 0.1
@@ -75,7 +74,6 @@ class ModelBased:
     ) -> None:
         torch.set_num_threads(1)  # the models are small, and the benchmark may run on this very machine
         self._space, self._seed, self._ideas = space, seed, ideas
-        self._own = None if own is None else space.encode(own)
         self._hosts = Contexts(contexts)
         self._observer = Observer(space, metrics, self._hosts)
         self._features = Features(space)
@@ -187,10 +185,11 @@ class ModelBased:
         tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
         known = self._expect(tried)
         # They work where they were tried; elsewhere they may not.
-        ranked = np.argsort(-(self._sound(known) if len(self._met()) > 1 else known.mean))
-        best, leaders = float(known.mean[ranked[0]]), tried[ranked[:_LEADERS]]
-        proposed = self._proposed(at) if self._ideas.policy else generator.random((_PROPOSALS, self._space.size))
-        points = pool(self._space, leaders, self._own, proposed, generator)
+        leader = np.argmax(self._sound(known) if len(self._met()) > 1 else known.mean)
+        best = float(known.mean[leader])
+        anywhere = (_PROPOSALS, self._space.size)
+        proposed = self._proposed(at) if self._ideas.policy else generator.random(anywhere)
+        points = self._space.settle(np.concatenate([tried[[leader]], proposed, generator.random(anywhere)]))
         expected = self._expect(points)
         for dummy in range(_REFINEMENTS):
             finest = points[np.argsort(-self._worth(expected, best, at))[:_REFINED]]
@@ -203,7 +202,7 @@ class ModelBased:
         return found
 
     def _worth(self, expected: Expectation, best: float, at: int) -> Numbers:
-        if self._ideas.daring and at % _DARING == 0:
+        if self._ideas.doubt and at % _DARING == 0:
             return self._sound(expected) + _HOPE * expected.std
         return _likely_improvement(expected, best)
 
