@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -72,7 +72,8 @@ class Proof:
 
     interval: the last look's repeated confidence interval, which holds however the test stopped. bootstrap: BCa at the
     study's confidence, as if the number of pairs had been fixed. p_value: two-sided, stage-wise. hosts: the change and
-    its interval on each. tuned: the candidate's evaluations. Without enough pairs there is only a reason.
+    its interval on each. own, tuned: the evaluations of the hosts' own values and of the candidate that all this rests
+    on. Without enough pairs there is only a reason.
     """
 
     improved: bool
@@ -86,6 +87,13 @@ class Proof:
     looks: Sequence[Look] = ()
     guards: Sequence[Guarded] = ()
     hosts: Mapping[str, tuple[float, tuple[float, float]]] | None = None
+    own: Sequence[Evaluation] = ()
+
+    @property
+    def counted(self) -> list[Pair]:
+        """The pairs that the figures are made of: a host's only pair tells nothing of its noise and is left out."""
+        hosts = by_host(self.pairs)
+        return [pair for pair in self.pairs if pair.host in hosts]
 
 
 def prove(
@@ -112,6 +120,7 @@ def prove(
     orders = _orders(hosts, most, seed)
     values_on = {host: {**(own or {}).get(host, {}), **candidate} for host in hosts}
     pairs: list[Pair] = []
+    own_values: list[Evaluation] = []
     tuned: list[Evaluation] = []
     present, begun = list(hosts), dict.fromkeys(hosts, 0)
     for at in looks:
@@ -126,11 +135,12 @@ def prove(
             evaluations = measure(jobs)
             begun |= {host: begun[host] + more for host in present}
             pairs += _pairs_of(study, evaluations)
+            own_values += [evaluation for evaluation in evaluations if evaluation.job.values is None]
             tuned += [evaluation for evaluation in evaluations if evaluation.job.values is not None]
             present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
         proof = test.look(pairs, tuned, last=at == rounds or not present)
         if proof:
-            return proof
+            return replace(proof, own=tuple(own_values))
     raise AssertionError("the last look decides")
 
 

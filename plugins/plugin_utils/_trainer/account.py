@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import fmean
 
-from .._evaluation.evaluation import Evaluation
+from .._evaluation.evaluation import Measurement
 from .._evaluation.reward import log_ratio, percent
 from .._fleet.futility import saved_seconds
 from .._outcome import result as outcome
+from .._proof.verification import Proof
 from .._study.study import Study
 from .record import Record
 
@@ -48,21 +48,22 @@ def early_stopping_of(study: Study, record: Record) -> outcome.EarlyStopping:
     )
 
 
-def objectives_of(study: Study, evaluations: Sequence[Evaluation]) -> tuple[outcome.Objective, ...]:
-    """Each metric's own part in what the pairs say; nothing of a study with one metric."""
+def objectives_of(study: Study, proof: Proof | None) -> tuple[outcome.Objective, ...]:
+    """Each metric's own part in what the proof says; nothing of a study with one metric."""
     if not study.objectives:
         return ()
-    sides: dict[tuple[str, int | None], dict[bool, Evaluation]] = {}
-    for evaluation in evaluations:
-        if evaluation.job.phase == "verify" and not evaluation.failed:
-            own = evaluation.job.values is None
-            sides.setdefault((evaluation.host, evaluation.job.pair), {})[own] = evaluation
-    pairs = [(pair[False].measurement, pair[True].measurement) for pair in sides.values() if len(pair) == 2]
+    pairs = _both_sides(proof) if proof else []
     wanted = [(study.reward_metric, study.direction, 1.0)]
     wanted += [(objective.metric, objective.direction, objective.weight) for objective in study.objectives]
     found = []
     for metric, direction, weight in wanted:
-        ratios = [log_ratio(tuned.metrics[metric], own.metrics[metric], direction) for tuned, own in pairs]
+        ratios = [log_ratio(tuned.metrics[metric], own.metrics[metric], direction) for own, tuned in pairs]
         change = percent(fmean(ratios)) if ratios else None
         found.append(outcome.Objective(metric=metric, direction=direction, weight=weight, change=change))
     return tuple(found)
+
+
+def _both_sides(proof: Proof) -> list[tuple[Measurement, Measurement]]:
+    """The measurements of the hosts' own values and of the candidate in each pair that counted."""
+    own, tuned = ({(e.host, e.job.pair): e.measurement for e in side} for side in (proof.own, proof.tuned))
+    return [(own[pair.host, pair.pair], tuned[pair.host, pair.pair]) for pair in proof.counted]

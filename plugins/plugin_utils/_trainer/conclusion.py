@@ -47,6 +47,11 @@ class Conclusion:
         return self.proof.pairs if self.proof else ()
 
     @property
+    def counted(self) -> Sequence[Pair]:
+        """The pairs that the proof's figures are made of; without figures, all there are."""
+        return (self.proof.counted or self.proof.pairs) if self.proof else ()
+
+    @property
     def tuned(self) -> Sequence[Evaluation]:
         return self.proof.tuned if self.proof else ()
 
@@ -94,8 +99,8 @@ def result_of(
         bootstrap=proof.bootstrap if proof else None,
         confidence=study.verification.confidence,
         pairs=len(conclusion.pairs),
-        baseline=_baseline(record, baselines, conclusion.pairs) if baselines else None,
-        best=outcome.Best(metric=_candidate_metric(conclusion.pairs), stability=_stability(conclusion.tuned))
+        baseline=_baseline(record, baselines, conclusion) if baselines else None,
+        best=outcome.Best(metric=_candidate_metric(conclusion.counted), stability=_stability(conclusion.tuned))
         if conclusion.pairs
         else None,
         per_host={name: _host_result(study, name, record, conclusion) for name in own},
@@ -106,7 +111,7 @@ def result_of(
         ablation=_ablation(conclusion.ablation) if conclusion.ablation else None,
         noise=noise_of(record),
         early_stopping=early_stopping_of(study, record),
-        objectives=objectives_of(study, record.evaluations),
+        objectives=objectives_of(study, proof),
         evaluations=_counts(record.evaluations),
         seconds=_seconds(record, clock),
         parameters=_changes(study, winner, record, conclusion.ablation) if winner else (),
@@ -174,11 +179,15 @@ def _as_kept(conclusion: Conclusion) -> dict[str, Value]:
     }
 
 
-def _baseline(record: Record, baselines: dict[str, list[float]], pairs: Sequence[Pair]) -> outcome.Baseline:
-    spreads = [stdev(metrics) / fmean(metrics) * 100 for metrics in baselines.values() if len(metrics) > 1]
+def _baseline(record: Record, baselines: dict[str, list[float]], conclusion: Conclusion) -> outcome.Baseline:
+    """As the proof measured it, for it is compared to what the proof measured of the best values; or else as ever."""
+    pairs = conclusion.counted
+    own = [evaluation for evaluation in record.evaluations if evaluation.job.values is None]
+    measured = [[pair.baseline for pair in pairs if pair.host == host] for host in {pair.host for pair in pairs}]
+    spreads = [stdev(metrics) / fmean(metrics) * 100 for metrics in measured or baselines.values() if len(metrics) > 1]
     return outcome.Baseline(
         metric=_baseline_metric(pairs, [metric for metrics in baselines.values() for metric in metrics]),
-        stability=_stability([evaluation for evaluation in record.evaluations if evaluation.job.values is None]),
+        stability=_stability(conclusion.proof.own if conclusion.proof and pairs else own),
         values=record.hosts[next(iter(baselines))].baseline_values,
         cv_percent=median(spreads) if spreads else None,
     )

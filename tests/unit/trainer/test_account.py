@@ -13,14 +13,18 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evalua
     Measurement,
     Score,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import percent
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Pair, by_host, over_hosts
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import foresee
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import Proof
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.account import (
     early_stopping_of,
     noise_of,
     objectives_of,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion, result_of
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
 
 NewStudy = Callable[..., Study]
@@ -63,19 +67,57 @@ def test_the_performance_of_several_metrics_is_their_weighted_mean(new_study: Ne
     assert host.compare(study, measured(100.0, 5.0)).performance == pytest.approx(0.0)
 
 
-def test_each_objective_has_its_own_part_in_what_was_proved(new_study: NewStudy) -> None:
+def pair_of(host: str, number: int, throughput: float, p99: float) -> tuple[Pair, Evaluation, Evaluation]:
+    """Own values of 100 and 5 against these, which count as TWO says."""
+    own, tuned = measured(100.0, 5.0), measured(throughput, p99)
+    ratio = (math.log(throughput / 100) + 3 * math.log(5 / p99)) / 4
+    jobs = [Job("ablate", values, host, number) for values in (None, {"vm.swappiness": 1})]
+    sides = [Evaluation(1, job, host, m, Score(0.0, None, 0.0)) for job, m in zip(jobs, (own, tuned), strict=True)]
+    return Pair(host, number, "baseline", 100.0, throughput, ratio), sides[0], sides[1]
+
+
+def proof_of(*sides: tuple[Pair, Evaluation, Evaluation]) -> Proof:
+    pairs, own, tuned = zip(*sides, strict=True)
+    estimate = over_hosts(by_host(pairs))
+    gain = percent(estimate.mean) if estimate else None
+    return Proof(True, "", pairs=pairs, own=own, tuned=tuned, improvement=gain, interval=(0.0, 50.0))
+
+
+def test_each_objective_has_its_own_part_in_the_proof(new_study: NewStudy) -> None:
     study = new_study(**TWO)
-    evaluations = []
-    for pair in (1, 2):
-        for values, found in ((None, measured(100.0, 5.0)), ({"vm.swappiness": 1}, measured(121.0, 4.0))):
-            evaluations.append(Evaluation(1, Job("verify", values, "h1", pair), "h1", found, Score(0.0, None, 0.0)))
-    lonely = replace(evaluations[-1], job=replace(evaluations[-1].job, pair=3))
-    first, second = objectives_of(study, [*evaluations, lonely])
+    first, second = objectives_of(study, proof_of(*(pair_of("h1", number, 121.0, 4.0) for number in (1, 2))))
     assert (first.metric, first.weight, first.change) == ("throughput", 1.0, pytest.approx(21.0))
     assert (second.metric, second.direction, second.weight) == ("p99", "minimise", 3.0)
     assert second.change == pytest.approx(25.0)
-    assert objectives_of(new_study(), evaluations) == ()
-    assert [part.change for part in objectives_of(study, [])] == [None, None]
+    assert objectives_of(new_study(), proof_of(pair_of("h1", 1, 121.0, 4.0))) == ()
+    assert [part.change for part in objectives_of(study, None)] == [None, None]
+
+
+def test_all_figures_of_a_conclusion_come_from_its_proof(
+    new_study: NewStudy, new_record: Callable[[Study], Record]
+) -> None:
+    """Whatever was measured before, as by a proof of more values; and of a host whose only pair told nothing."""
+    study = new_study(**TWO)
+    record = new_record(study)
+    record.on_host(host_of(study, 100.0, 100.0))
+    before = Job("verify", {"vm.swappiness": 1}, "h1", 1)
+    for number, job in enumerate((before, replace(before, values=None)), 1):
+        record.on_evaluation(Evaluation(number, job, "h1", measured(900.0, 1.0), Score(0.0, 0.1, 0.0)))
+    proof = proof_of(pair_of("h1", 1, 130.0, 4.0), pair_of("h1", 2, 120.0, 4.4), pair_of("h2", 1, 50.0, 9.0))
+    steady = [replace(e, score=replace(e.score, stability=0.8)) for e in proof.own]
+    proof = replace(proof, own=steady)
+    record.hosts["h2"] = host_of(study, 100.0, name="h2")
+    conclusion = Conclusion("improved", "", {"vm.swappiness": 1}, proof=proof)
+    found = result_of(study, conclusion, record, Clock(), seed=1, about={})
+    parts = [(part.weight, math.log1p((part.change or 0.0) / 100)) for part in found.objectives]
+    mean = sum(weight * log for weight, log in parts) / sum(weight for weight, dummy in parts)
+    assert found.improvement == pytest.approx(math.expm1(mean) * 100)
+    assert found.baseline is not None
+    assert found.best is not None
+    assert found.best.metric / found.baseline.metric == pytest.approx(1 + (found.objectives[0].change or 0.0) / 100)
+    assert found.baseline.stability is not None
+    assert found.baseline.stability.score == pytest.approx(0.8)
+    assert found.baseline.cv_percent == 0.0
 
 
 def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_record: Callable[[Study], Record]) -> None:
