@@ -27,6 +27,7 @@ import json
 import os
 import select
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from typing import Any
 Message = dict[str, Any]
 
 SOCKET_NAME = "trainer.sock"
+_CHUNK = 65536
 
 
 class Disconnected(Exception):
@@ -44,33 +46,44 @@ class Disconnected(Exception):
 class Line:
     """One end of the conversation: whole messages in, whole messages out.
 
-    Raises Disconnected from send() and receive() when the other side has gone.
+    Any thread may send, one receives. Raises Disconnected from send() and receive() when the other side has gone.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._reader = connection.makefile("rb")
+        self._sending = threading.Lock()
+        self._received = bytearray()
+        self._readable = select.poll()
+        self._readable.register(connection, select.POLLIN)
 
     def send(self, kind: str, **content: Any) -> None:
         text = json.dumps({"kind": kind, **content}, allow_nan=False)
         try:
-            self._connection.sendall(text.encode() + b"\n")
+            # A large message takes several writes, and another thread's must not get between them.
+            with self._sending:
+                self._connection.sendall(text.encode() + b"\n")
         except OSError as error:
             raise Disconnected(str(error)) from error
 
     def receive(self) -> Message:
-        try:
-            line = self._reader.readline()
-        except OSError as error:
-            raise Disconnected(str(error)) from error
-        if not line.endswith(b"\n"):
-            raise Disconnected("the connection was closed")
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            try:
+                more = self._connection.recv(_CHUNK)
+            except OSError as error:
+                raise Disconnected(str(error)) from error
+            if not more:
+                raise Disconnected("the connection was closed")
+            self._received += more
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
         message: Message = json.loads(line)
         return message
 
     def has_news(self) -> bool:
-        """Whether receive() has something to say at once; only right after a whole message was received."""
-        return bool(select.select([self._connection], [], [], 0)[0])
+        """Whether there is more to receive, a message or that the other side has gone."""
+        return bool(self._received or self._readable.poll(0))
 
     def __iter__(self) -> Iterator[Message]:
         """Messages until the other side is gone."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import fcntl
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -88,6 +90,46 @@ def test_knows_whether_there_is_news(pair: tuple[Line, Line]) -> None:
     assert not other.has_news()
     one.close()
     assert other.has_news()
+
+
+def test_what_came_along_with_a_message_is_news(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    one._connection.sendall(b'{"kind": "job"}\n{"kind": "restore"}\n{"kind": "no')
+    assert other.receive() == {"kind": "job"}
+    assert other.has_news()
+    assert other.receive() == {"kind": "restore"}
+    assert other.has_news(), "the rest of a message that has begun is on its way"
+
+
+def test_a_process_with_many_open_files_hears_the_news(pair: tuple[Line, Line]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1200:
+        pytest.skip("this machine does not allow so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    one, other = socket.socketpair()
+    high = fcntl.fcntl(other, fcntl.F_DUPFD, 1100)  # select() ends at 1023
+    other.close()
+    line = Line(socket.socket(fileno=high))
+    try:
+        assert not line.has_news()
+        Line(one).send("restore")
+        assert line.has_news()
+    finally:
+        line.close()
+        one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_threads_that_send_at_once_do_not_mix_their_messages(pair: tuple[Line, Line]) -> None:
+    one, other = pair
+    texts = [letter * 3_000_000 for letter in "abcd"]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        try:
+            for text in texts:
+                pool.submit(one.send, "notice", text=text)
+            assert sorted(other.receive()["text"] for dummy in texts) == texts
+        finally:
+            other.close()  # senders that nobody listens to any more end
 
 
 @pytest.mark.parametrize("length", [10, 200])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -113,6 +114,18 @@ def test_notices_that_the_trainer_is_gone(
     trainer[0].close()
     with pytest.raises(Disconnected):
         running.result(PATIENCE)
+
+
+def test_restores_at_once_when_told_to_in_the_same_breath_as_the_job(
+    trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]]
+) -> None:
+    both = "".join(json.dumps(message) + "\n" for message in (JOB, {"kind": "restore"}))
+    trainer[0]._connection.sendall(both.encode())
+    running = serving(command="sleep 15")
+    # Without the restore in mind, the measurement would come first.
+    assert trainer[0].receive()["kind"] == "restored"
+    trainer[0].send("end", result={"verdict": "stopped"})
+    assert running.result(PATIENCE) == {"verdict": "stopped"}
 
 
 def test_restores_at_once_when_told_to_in_the_middle_of_a_benchmark(
