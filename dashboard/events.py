@@ -107,9 +107,7 @@ def is_over(feed: Feed) -> bool:
     finished = feed.study["finished"]
     if finished is None:
         return False
-    return time.time() - finished.timestamp() > _AFTERWARDS or all(
-        host.doing is None or host.lost for host in feed.hosts
-    )
+    return time.time() - finished.timestamp() > _AFTERWARDS or all(host.doing is None for host in feed.hosts)
 
 
 @streams.get("/api/studies/<id:study_id>/stream")

@@ -205,7 +205,8 @@ def _has(rows: list[Evaluation] | list[Event], wanted: int) -> bool:
 
 
 def _host(row: Row[Any], count: _Count) -> Host:
-    return Host(row.name, row.doing, row.since, row.lost, count.evaluations, count.failures, count.baseline_metric)
+    counts = (count.evaluations, count.failures, count.baseline_metric)
+    return Host(row.name, row.doing, row.since, row.lost, *counts, row.restored)
 
 
 class Feeds:

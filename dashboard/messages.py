@@ -5,7 +5,7 @@
 
 cursor       how far it goes: what is new after it is asked for with ?after=CURSOR
 status       the study now, see status_of()
-hosts        every host now: name, doing, since, lost, evaluations, failures, baseline_metric
+hosts        every host now: name, doing, since, lost, evaluations, failures, baseline_metric, restored
 evaluations  those that ended since: id, number, phase, host, metric, change_percent, reward, stability, error, finished
 events       those that happened since: id, at, host, text
 reset        only where the message is not what came after the cursor that was asked for, but a new beginning:

@@ -20,6 +20,7 @@ _KINDS: dict[str, Schema] = {
     "any?": {"type": ["object", "null"], "additionalProperties": True},
     "list?": {"type": ["array", "null"]},
     "yes": {"type": "boolean"},
+    "yes?": {"type": ["boolean", "null"]},
     "cursor": {"type": "string", "pattern": r"^\d+-\d+$"},
 }
 
@@ -55,7 +56,8 @@ _SCHEMAS: dict[str, Schema] = {
     },
     "Event": _object("id:whole at:moment? host:text? text:text"),
     "Host": _object(
-        "name:text doing:text? since:moment? lost:text? evaluations:whole failures:whole baseline_metric:number?"
+        """name:text doing:text? since:moment? lost:text? evaluations:whole failures:whole baseline_metric:number?
+        restored:yes?"""
     ),
     "Status": _object(
         """phase:text verdict:text? reason:text? interrupted:yes evaluations:whole evaluations_planned:whole

@@ -57,7 +57,10 @@ class Event(NamedTuple):
 
 
 class Host(NamedTuple):
-    """A host: what it has done so far, and what it is at. baseline_metric: its latest measurement of the baseline."""
+    """A host: what it has done so far, and what it is at. baseline_metric: its latest measurement of the baseline.
+
+    restored: whether it has its own values back, verified; None as long as it has not said so.
+    """
 
     name: str
     doing: str | None
@@ -66,6 +69,7 @@ class Host(NamedTuple):
     evaluations: int
     failures: int
     baseline_metric: float | None
+    restored: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def abandoned(connection: Connection, study_ids: Sequence[int]) -> set[int]:
 
 
 def host_rows(connection: Connection, store: Store, study_id: int) -> Sequence[Row[Any]]:
-    wanted = store.columns(HostRow, ("id", "name", "doing", "since", "lost"))
+    wanted = store.columns(HostRow, ("id", "name", "doing", "since", "lost", "restored"))
     return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, geometric_mean, median, stdev
 from typing import Any
 
+from ..plugins.plugin_utils._outcome.verdict import is_proved, wanted
 from .configuration import as_sysctl, as_yaml, changes
 from .feed import Feed
 from .messages import of_evaluation
@@ -38,7 +39,7 @@ def report(feed: Feed) -> dict[str, Any]:
 def _best(
     study: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]], leader: Evaluation | None, result: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    proved = result.get("verdict") == "improved"
+    proved = is_proved(result)
     values = result.get("best_config") or (leader.asked if leader else None)
     if not values:
         return None
@@ -46,6 +47,7 @@ def _best(
     head = f"# Study {study['id']}: {what}. Written by the page of autotune.kernel.\n"
     return {
         "proved": proved,
+        "role": result.get("verdict") == "improved",
         "values": values,
         "changes": changes(study["study"], own, values),
         "evaluation": of_evaluation(leader) if leader else None,
@@ -66,12 +68,18 @@ def evidence(result: Mapping[str, Any]) -> dict[str, Any] | None:
     first = sum(pair.get("first") == "baseline" for pair in pairs)
     return {
         "pairs": pairs,
-        "better": sum((pair.get("change") or sign * (pair["candidate"] - pair["baseline"])) > 0 for pair in pairs),
+        "better": sum(_change(pair, sign) > 0 for pair in pairs),
         "baseline_first": first,
         "arms": {name: _arm(metrics) for name, metrics in arms.items()},
-        "significant": result.get("verdict") == "improved",
+        "significant": is_proved(result),
         "words": _words(result),
     }
+
+
+def _change(pair: Mapping[str, Any], sign: int) -> float:
+    """Above 0 is better: over all objectives, as the pair itself says, or else in the metric."""
+    change: float | None = pair.get("change")
+    return sign * (pair["candidate"] - pair["baseline"]) if change is None else change
 
 
 def _arm(metrics: Sequence[float]) -> dict[str, Any]:
@@ -88,14 +96,18 @@ def _arm(metrics: Sequence[float]) -> dict[str, Any]:
 
 def _words(result: Mapping[str, Any]) -> str:
     """What the interval means, for those who do not read intervals."""
-    interval, metric = result.get("interval"), result.get("metric")
+    interval, metric = result.get("interval"), wanted(result)
     if not interval or not all(map(math.isfinite, interval)):
         return "There are too few pairs to say anything."
     share = f"{100 * result.get('confidence', 0.95):.3g} %"
     low, high = map(per_cent, interval)
     p_value = result.get("p_value")
-    p = f" If there were none, pairs like these would come with probability {probability(p_value)}." if p_value else ""
-    if result.get("verdict") == "improved":
+    p = (
+        f" If there were none, pairs like these would come with probability {probability(p_value)}."
+        if p_value is not None
+        else ""
+    )
+    if is_proved(result):
         return f"With {share} confidence the gain in {metric} lies between {low} and {high}.{p}"
     if interval[0] <= 0 <= interval[1]:
         return f"Not significant: the change in {metric} may be anything between {low} and {high}, no change among it."

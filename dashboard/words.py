@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Undefined
 from markupsafe import Markup
+
+from ..plugins.plugin_utils._outcome import verdict as endings
 
 NOTHING = "\N{EN DASH}"
 SPACE = "\N{NO-BREAK SPACE}"
@@ -108,17 +111,11 @@ def count(how_many: int | None, noun: str) -> str:
 
 def sentence(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     """What is known, in one sentence that claims no more than has been proved."""
-    result = study.get("result") or {}
+    if status.get("verdict"):
+        result = {"metric": study.get("metric"), **(study.get("result") or {}), "verdict": status["verdict"]}
+        said = endings.ending(result, per_cent)
+        return f"{said.heading}: {said.text}."
     metric = study.get("metric") or "the metric"
-    match status.get("verdict"):
-        case "improved":
-            return f"Improved: {metric} {gain(result)}, proved in {count(result.get('pairs'), 'pair')}."
-        case "no_improvement":
-            return "Nothing better than the hosts' own values was proved: keep them."
-        case "failed":
-            return "Failed: the study ended early, and nothing was learned."
-        case "stopped":
-            return "Stopped before the end: nothing was proved, and the hosts have their own values."
     best = status.get("best_percent")
     if best is None:
         return "No candidate has been measured yet."
@@ -127,13 +124,41 @@ def sentence(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     return f"Best so far {per_cent(best)} of {metric} in a single evaluation: not yet significant."
 
 
+@dataclass(frozen=True)
+class Left:
+    """What hosts have once a study has left them. needs_attention: not everywhere their own values."""
+
+    text: str
+    needs_attention: bool = False
+
+
+def left_with(hosts: Sequence[Mapping[str, Any]]) -> Left | None:
+    """What the hosts of a study that has ended have now, as far as they have said so; None without hosts."""
+    if not hosts:
+        return None
+    failed = [host for host in hosts if host["restored"] is False]
+    leaving = [host for host in hosts if host["restored"] is None and host["doing"]]
+    silent = [host for host in hosts if host["restored"] is None and not host["doing"]]
+    told = [
+        f"{text}: {_names(those)}."
+        for text, those in (
+            ("Own values not verified, needs attention (the log says what is wrong)", failed),
+            ("Own values are being put back", leaving),
+            ("Not heard of since it was tuned, so its lease puts its own values back", silent),
+        )
+        if those
+    ]
+    return Left(" ".join(told) or "Every host has its own values back, verified.", needs_attention=bool(failed))
+
+
+def _names(hosts: Sequence[Mapping[str, Any]]) -> str:
+    names = [str(host["name"]) for host in hosts[:6]]
+    return ", ".join(names) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
+
+
 def gain(result: Mapping[str, Any]) -> str:
     """The improvement with its interval, as in "+58.0 % (95 % interval +51.2 % to +66.0 %)"."""
-    improvement, interval = result.get("improvement"), result.get("interval")
-    if not interval:
-        return per_cent(improvement)
-    low, high = map(per_cent, interval)
-    return f"{per_cent(improvement)} ({100 * result.get('confidence', 0.95):.3g} % interval {low} to {high})"
+    return endings.gain(result, per_cent)
 
 
 def _minus(text: str) -> str:
@@ -151,5 +176,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "state": state,
     "count": count,
     "sentence": sentence,
+    "left_with": left_with,
     "gain": gain,
+    "wanted": endings.wanted,
 }

@@ -208,6 +208,8 @@ def _events(study_id: int, hosts: list[HostRow], evaluations: int, started: date
 def _finish(study: StudyRow, hosts: list[HostRow], rows: list[EvaluationRow], verdict: str) -> None:
     study.phase, study.verdict, study.reason = "ended", verdict, REASONS[verdict]
     study.finished = rows[-1].finished + timedelta(seconds=3) if rows else study.started
+    for host in hosts:
+        host.restored = True
     improved = verdict == "improved"
     values = dict(OWN)
     study.result = {

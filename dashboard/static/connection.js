@@ -72,7 +72,7 @@ export class Connection {
     this.cursor = message.cursor;
     this.onMessage(message, isReset);
     // A study that has ended may still say what its hosts have now; asking goes on until the stream says that it is over.
-    const over = isEnd || (state === "polling" && message.status.verdict && !message.hosts.some((host) => host.doing && !host.lost));
+    const over = isEnd || (state === "polling" && message.status.verdict && !message.hosts.some((host) => host.doing));
     if (over) this.close();
     this.tell(over ? "ended" : state);
   }

@@ -9,7 +9,8 @@ Every message is one JSON object on one line with a `kind`. A worker sends
     ready        host, facts                         it can evaluate; `facts` is what `sysctl_info` said
     measurement  job, measurement                    the answer to a job
     restored     ending                              its host has its own values back: the answer to `restore`
-    farewell     reason, stopped, ending             it leaves; `ending` says what its host has now, where that is known
+    farewell     reason, stopped                     it leaves: another host may have its job
+    left         ending, restored                    its last word: what its host has now; `restored`: its own values
 
 and the trainer answers
 

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 from .._evaluation.evaluation import Measurement
-from .._wire import Disconnected, Line
+from .._wire import Disconnected, Line, Message
 from .fleet import Fleet
 
 _BROKE = "its connection to the trainer broke"
@@ -35,18 +36,14 @@ def _answer(fleet: Fleet, line: Line, name: str) -> str:
     """Answer every message; returns why there will be no more."""
     for message in line:
         if message["kind"] == "farewell":
-            if message.get("stopped"):
-                fleet.stop(message["reason"])
-            if message.get("ending"):
-                fleet.ended_on(name, message["ending"])
-            return str(message["reason"])
+            return _see_off(fleet, line, name, message)
         if message["kind"] == "ready":
             refusal = fleet.admit(name, message["facts"])
             if refusal:
                 line.send("refused", reason=refusal)
                 return refusal
         elif message["kind"] == "restored":
-            fleet.ended_on(name, message["ending"])
+            fleet.ended_on(name, message["ending"], restored=True)
         elif message["kind"] == "measurement" and fleet.is_over:
             pass  # it comes too late to count
         elif message["kind"] == "measurement":
@@ -59,3 +56,15 @@ def _answer(fleet: Fleet, line: Line, name: str) -> str:
             raise ValueError(f"a message of kind {message['kind']}")
         fleet.give_next(line, name)
     return _BROKE
+
+
+def _see_off(fleet: Fleet, line: Line, name: str, farewell: Message) -> str:
+    """Nothing more is asked of the host, and what it has once it was left is its last word; returns why it leaves."""
+    reason = str(farewell["reason"])
+    if farewell.get("stopped"):
+        fleet.stop(reason)
+    fleet.depart(name, reason)
+    with suppress(Disconnected):
+        left = line.receive()
+        fleet.ended_on(name, left["ending"], restored=bool(left["restored"]))
+    return reason

@@ -49,7 +49,7 @@ class Fleet:
         on_evaluation: Callable[[Evaluation], dict[str, Any]],
         on_news: Callable[[str, str], None] = lambda name, text: None,
         on_doing: Callable[[str, str | None], None] = lambda name, doing: None,
-        on_ending: Callable[[str, str], None] = lambda name, text: None,
+        on_ending: Callable[[str, str, bool], None] = lambda name, text, restored: None,
         past: Past | None = None,
     ) -> None:
         self._study, self._past = study, past or Past()
@@ -59,6 +59,7 @@ class Fleet:
         self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
         self._connected: set[str] = set()
+        self._leaving: set[str] = set()
         self._jobs = Jobs(self._past, study.control_interval)
         self._ended: Ended | None = None
         self._notices: list[str] = []
@@ -150,7 +151,7 @@ class Fleet:
             self._result = result
             self._changed.notify_all()
             limit = time.monotonic() + patience
-            while self._connected and time.monotonic() < limit:
+            while (self._connected or self._leaving) and time.monotonic() < limit:
                 self._changed.wait(0.2)
 
     # For the conversations with the workers, a thread each (see conversation.py)
@@ -265,21 +266,38 @@ class Fleet:
             with self._recorded():
                 self._on_doing(name, doing)
 
-    def ended_on(self, name: str, ending: str) -> None:
-        """What the host has now that the study is over for it, in its worker's words."""
+    def ended_on(self, name: str, ending: str, *, restored: bool) -> None:
+        """What the host has now that the study is over for it, in its worker's words. restored: its own values."""
         with self._changed, self._recorded():
-            self._on_ending(name, str(ending))
+            self._on_ending(name, str(ending), restored)
+
+    def depart(self, name: str, reason: str) -> None:
+        """The worker does no more, but still cleans up: end() waits for that, and nothing else does."""
+        with self._changed:
+            self._tell(name, "leaves")
+            self._leaving.add(name)
+            self._part_with(name, reason)
 
     def lose(self, name: str, reason: str) -> None:
-        """The worker is gone: another host gets its job, unless the job was that host's own."""
+        """The worker is gone, with or without a farewell."""
         with self._changed:
-            self._connected.discard(name)
-            self._lines.pop(name, None)
-            self._tell(name, None)
-            self.hosts.pop(name, None)
-            self._jobs.leave(name, reason)
-            if self._result is None:
-                self._last_lost = f"{name}: {reason}"
+            if name in self._leaving:
+                self._leaving.discard(name)
                 with self._recorded():
-                    self._on_lost(name, reason)
+                    self._on_doing(name, None)
+            else:
+                self._tell(name, None)
+                self._part_with(name, reason)
             self._changed.notify_all()
+
+    def _part_with(self, name: str, reason: str) -> None:
+        """Another host gets its job, unless the job was that host's own."""
+        self._connected.discard(name)
+        self._lines.pop(name, None)
+        self.hosts.pop(name, None)
+        self._jobs.leave(name, reason)
+        if self._result is None:
+            self._last_lost = f"{name}: {reason}"
+            with self._recorded():
+                self._on_lost(name, reason)
+        self._changed.notify_all()

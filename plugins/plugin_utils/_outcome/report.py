@@ -55,6 +55,7 @@ def render(result: Result, mark: str) -> str:
     metrics = [metric for pair in result.evidence for metric in (pair.baseline, pair.candidate)] or [0.0]
     return environment.get_template("report.html.j2").render(
         result=result,
+        ending=text.ending(result),
         mark=mark,
         pictures=_pictures(result.evidence, min(metrics), max(metrics)),
         lowest=min(metrics),

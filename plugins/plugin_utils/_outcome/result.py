@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from . import verdict
 from .evidence import Ablation, GuardMetric, Look, Pair, Racer
 from .part import Parameter, Part, Value
 
@@ -113,11 +114,15 @@ class Change(Part):
 
 
 class Result(Part):
-    """How a study ended. Shares are per cents, times are seconds, `interval` is (low, high) around `improvement`."""
+    """How a study ended. Shares are per cents, times are seconds, `interval` is (low, high) around `improvement`.
+
+    proved: the best values were proved to be better; a study may be stopped after that, and have no role.
+    """
 
     format: Literal[1] = 1
     workload_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
     verdict: Literal["improved", "no_improvement", "failed", "stopped"]
+    proved: bool = False
     reason: str = ""
     metric: str
     direction: Literal["maximise", "minimise"] = "maximise"
@@ -151,6 +156,11 @@ class Result(Part):
     study_id: int | None = None
     study: dict[str, Any] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _improved_is_proved(cls, raw: Any) -> Any:
+        return {**raw, "proved": verdict.is_proved(raw)} if isinstance(raw, dict) else raw
+
     @model_validator(mode="after")
     def _improved_says_by_how_much(self) -> Self:
         if self.improved:
@@ -166,11 +176,6 @@ class Result(Part):
     @property
     def improved(self) -> bool:
         return self.verdict == "improved"
-
-    @property
-    def wanted(self) -> str:
-        """What `improvement` is about: the metric, or all that there are."""
-        return " and ".join(objective.metric for objective in self.objectives) or self.metric
 
     @property
     def changes(self) -> tuple[Change, ...]:

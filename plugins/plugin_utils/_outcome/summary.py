@@ -9,12 +9,13 @@ import shlex
 from pathlib import Path
 
 from .result import Result
-from .text import contributes, found, gain, names, number, one_line, per_cent
+from .text import contributes, ending, found, names, number, one_line, per_cent
 
 
 def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
     """The closing text, without a newline at its end; `folder` and `inventory` as the user would type them."""
-    lines = [f"{result.workload_name}: {_verdict(result)}"]
+    said = ending(result)
+    lines = [f"{result.workload_name}: {said.heading.lower()}, {said.text}"]
     if result.reason:
         lines.append(f"  {one_line(result.reason)}")
     lines += _figures(result)
@@ -26,16 +27,6 @@ def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
     elif result.verdict == "stopped" and result.study_id is not None:
         lines += ["", f"  go on   the same command with -e resume={result.study_id}"]
     return "\n".join(lines)
-
-
-def _verdict(result: Result) -> str:
-    words = {
-        "improved": f"improved, {one_line(result.wanted)} {gain(result)}",
-        "no_improvement": "no improvement that could be proved: keep the values the hosts have",
-        "failed": "failed, nothing was learned",
-        "stopped": "stopped before the end" + ("" if result.evidence else ", nothing was proved"),
-    }
-    return words[result.verdict]
 
 
 def _figures(result: Result) -> list[str]:

@@ -12,8 +12,13 @@ import re
 import textwrap
 from collections.abc import Iterable
 
+from . import verdict
 from .evidence import Share
 from .result import Change, Result
+from .verdict import Ending
+
+# What a verdict is told from: a result's evidence can be long.
+_SAID = {"verdict", "proved", "metric", "objectives", "improvement", "interval", "confidence", "pairs"}
 
 
 def one_line(text: object) -> str:
@@ -47,10 +52,13 @@ def per_cent(value: float | None) -> str:
 
 def gain(result: Result) -> str:
     """The improvement with its interval, as in "+58.0 % (95 % interval +51.2 % to +66.0 %)"."""
-    if result.interval is None:
-        return per_cent(result.improvement)
-    low, high = map(per_cent, result.interval)
-    return f"{per_cent(result.improvement)} ({100 * result.confidence:.3g} % interval {low} to {high})"
+    return verdict.gain(vars(result), per_cent)
+
+
+def ending(result: Result) -> Ending:
+    """The verdict and what follows from it, on one line each."""
+    said = verdict.ending(result.model_dump(mode="json", include=_SAID), per_cent)
+    return Ending(one_line(said.heading), one_line(said.text))
 
 
 def contributes(change: Change | Share) -> str:

@@ -87,7 +87,7 @@ class StudyRecord:
             row = known or HostRow(study_id=self.study_id, name=name)
             if row.facts != facts:
                 row.facts, row.baseline_values, row.changed_after = facts, dict(baseline_values), after
-            row.lost = None
+            row.lost = row.restored = None
             session.add(row)
             session.flush()
             return row.id
@@ -112,6 +112,17 @@ class StudyRecord:
             if name in self._hosts:
                 row = session.get_one(HostRow, self._hosts[name])
                 row.doing, row.since = doing, since
+
+        _write(self._engine, change)
+
+    def set_ending(self, name: str, ending: str, restored: bool) -> None:
+        """What the host has once it was left; restored: its own values, verified."""
+        at = datetime.now(UTC)
+
+        def change(session: Session) -> None:
+            if name in self._hosts:
+                session.get_one(HostRow, self._hosts[name]).restored = restored
+            session.add(EventRow(study_id=self.study_id, at=at, host=name, text=ending))
 
         _write(self._engine, change)
 

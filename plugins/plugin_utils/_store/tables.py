@@ -65,7 +65,8 @@ class HostRow(Base):
     """A host of a study: `facts` is what sysctl_info found, `baseline_values` what the host itself had.
 
     doing: what it is at now ("train 12", "waits", …), and `since` when. changed_after: a host that was started again
-    while the run had stopped is another one since the evaluation of this number.
+    while the run had stopped is another one since the evaluation of this number. restored: whether the host has its own
+    values back, verified; None as long as it has not said so.
     """
 
     __tablename__ = "hosts"
@@ -79,6 +80,7 @@ class HostRow(Base):
     doing: Mapped[str | None]
     since: Mapped[datetime | None]
     changed_after: Mapped[int | None]
+    restored: Mapped[bool | None]
 
 
 class EvaluationRow(Base):

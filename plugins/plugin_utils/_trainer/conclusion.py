@@ -88,6 +88,7 @@ def result_of(
     return outcome.Result(
         workload_name=study.workload_name,
         verdict=conclusion.verdict,
+        proved=bool(proof and proof.improved),
         reason=conclusion.reason,
         metric=study.reward_metric,
         direction=study.direction,

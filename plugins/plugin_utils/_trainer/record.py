@@ -100,8 +100,8 @@ class Record:
     def on_doing(self, name: str, doing: str | None) -> None:
         self._store.set_doing(name, doing)
 
-    def on_ending(self, name: str, ending: str) -> None:
-        self._store.add_event(ending, name)
+    def on_ending(self, name: str, ending: str, restored: bool) -> None:
+        self._store.set_ending(name, ending, restored)
 
     def note(self, text: str, host: str | None = None) -> None:
         self._store.add_event(text, host)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,9 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
     except (TimedOut, OSError) as failure:
         farewell = f"{part.host}: {failure}"
     finally:
-        if result is None:
-            # First of all, so that the job goes to another host while this one is being cleaned up.
-            _say(line, farewell, stopped)
-        ending, reached = _leave(part, stopped)
-        if result is not None:
-            _say(line, farewell, False, ending)
+        # First of all, so that the job goes to another host while this one is being cleaned up.
+        _say(line, "farewell", reason=farewell, stopped=stopped)
+        ending, reached = _leave(part, line, stopped)
     if lost or not reached:
         raise AnsibleConnectionFailure(f"{farewell}; {ending}")
     if stopped:
@@ -105,26 +103,34 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
     return result
 
 
-def _say(line: Line, farewell: str, stopped: bool, ending: str | None = None) -> None:
-    try:
-        line.send("farewell", reason=farewell, stopped=stopped, ending=ending)
-    except Disconnected:
-        pass
-    line.close()
+def _say(line: Line, kind: str, **content: Any) -> None:
+    """To the trainer, if it is still there."""
+    with suppress(Disconnected):
+        line.send(kind, **content)
 
 
-def _leave(part: Part, stopped: bool) -> tuple[str, bool]:
-    """One clause on what the host has now, and whether it was reached. Raises PartFailed if its values are not back."""
+def _leave(part: Part, line: Line, stopped: bool) -> tuple[str, bool]:
+    """One clause on what the host has now, and whether it was reached; the trainer is told as well.
+
+    Raises PartFailed if its values are not back.
+    """
+    ending, restored, reached = "it is not known what the host has now", False, True
     try:
-        return part.leave(), True
+        ending, restored = part.leave(), True
     except AnsibleConnectionFailure as error:
         # Out of reach: its lease puts the values back. Saying so is all that can be done from here.
         part.show(f"{part.host} is out of reach ({error}); it takes its own values back within {part.lease} s")
-        return f"if no connection comes back, the host takes its own values back within {part.lease} s", False
+        ending = f"if no connection comes back, the host takes its own values back within {part.lease} s"
+        reached = False
     except PartFailed as failure:
+        ending = str(failure)
         if stopped:
-            _last_word(part, str(failure))
+            _last_word(part, ending)
         raise
+    finally:
+        _say(line, "left", ending=ending, restored=restored)
+        line.close()
+    return ending, reached
 
 
 def _last_word(part: Part, text: str) -> None:

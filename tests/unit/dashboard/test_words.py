@@ -82,7 +82,7 @@ STUDY = {"metric": "speed", "result": {"improvement": 58.0, "interval": [51.2, 6
         ({"verdict": None, "best_percent": None}, "No candidate", "better"),
         ({"verdict": "improved"}, "proved in 8 pairs", "not yet"),
         ({"verdict": "no_improvement", "best_percent": 20.0}, "keep them", "+20"),
-        ({"verdict": "stopped", "best_percent": 20.0}, "nothing was proved", "+20"),
+        ({"verdict": "stopped", "best_percent": 20.0}, "nothing was proved", "own values"),
         ({"verdict": "failed", "best_percent": 20.0}, "nothing was learned", "+20"),
     ],
 )

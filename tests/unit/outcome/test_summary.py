@@ -10,7 +10,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result im
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
 
 IMPROVED = """\
-wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141.9 %)
+wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141.9 %), proved in 2 pairs
   the interval excludes 0 and every host gained
   baseline 153.2, best 353 (throughput_mbit, maximise), 2 pairs, p = 0.0078
   58 evaluations (1 failed) on 2 hosts in 5.2 min
@@ -37,7 +37,7 @@ def test_an_improvement_says_what_where_and_what_next(improved: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        ("no_improvement", "keep the values the hosts have"),
+        ("no_improvement", "nothing better than the hosts' own values was proved: keep them"),
         ("failed", "nothing was learned"),
         ("stopped", "stopped before the end"),
     ],

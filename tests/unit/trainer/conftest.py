@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -107,11 +108,14 @@ class Worker:
                 self.leave("the study is over", ending="its own values are back, verified")
                 return message
 
-    def leave(self, reason: str = "it had to go", *, stopped: bool = False, ending: str | None = None) -> None:
-        try:
-            self.line.send("farewell", reason=reason, stopped=stopped, ending=ending)
-        except Disconnected:
-            pass  # a refused worker is not listened to
+    def leave(
+        self, reason: str = "it had to go", *, stopped: bool = False, ending: str = "", restored: bool = True
+    ) -> None:
+        """Without an `ending` its process dies before it can say what its host has."""
+        with suppress(Disconnected):  # a refused worker is not listened to
+            self.line.send("farewell", reason=reason, stopped=stopped)
+            if ending:
+                self.line.send("left", ending=ending, restored=restored)
         self.line.close()
 
 
@@ -124,7 +128,7 @@ class Room:
         self.evaluations: list[Evaluation] = []
         self.news: list[tuple[str, str]] = []
         self.doing: list[tuple[str, str | None]] = []
-        self.endings: list[tuple[str, str]] = []
+        self.endings: list[tuple[str, str, bool]] = []
         self.fails: dict[str, Exception] = {}
         self._workers: list[Worker] = []
         self._pool = pool
@@ -137,7 +141,7 @@ class Room:
             on_news=lambda name, text: self.news.append((name, text)),
             past=past,
             on_doing=lambda name, doing: self.doing.append((name, doing)),
-            on_ending=lambda name, text: self.endings.append((name, text)),
+            on_ending=lambda *ending: self.endings.append(ending),
         )
 
     def worker(self, name: str) -> Worker:
@@ -157,6 +161,9 @@ class Room:
 
     def wait_for_baselines(self) -> Future[None]:
         return self._pool.submit(self.fleet.wait_for_baselines)
+
+    def end(self, result: dict[str, Any]) -> Future[None]:
+        return self._pool.submit(self.fleet.end, result, PATIENCE)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what another thread is about to do."""

@@ -99,9 +99,39 @@ def test_end_hears_what_every_host_has_now(new_room: NewRoom) -> None:
     worker = room.working("h1", lambda job: {"metric": 100.0})
     room.wait_for_baselines().result(PATIENCE)
     room.fleet.end({"verdict": "improved"}, patience=PATIENCE)
-    assert room.endings == [("h1", "its own values are back, verified")]
+    assert room.endings == [("h1", "its own values are back, verified", True)]
     assert room.doing[-1] == ("h1", None)
     worker.result(PATIENCE)
+
+
+def test_hears_what_a_host_has_that_left_before_the_end_and_gives_its_job_away_at_once(new_room: NewRoom) -> None:
+    room = new_room("h1", "h2")
+    first, second = room.worker("h1").baseline(), room.worker("h2").baseline()
+    measuring = room.measure(candidate(1), candidate(2), candidate(3))
+    first.receive("job")
+    first.line.send("farewell", reason="stopped by SIGINT", stopped=False)
+    # While it cleans up, its host's job is another one's, and the run does not wait for it.
+    for dummy in range(3):
+        second.receive("job")
+        second.answer()
+    measuring.result(PATIENCE)
+    assert room.doing[-1] != ("h1", None)
+    ended = room.measure(candidate(4))
+    room.fleet.stop("stopped on its page")
+    with pytest.raises(Ended):
+        ended.result(PATIENCE)
+    ending = room.end({"verdict": "stopped"})
+    second.leave(ending="its own values are back, verified")
+    room.until(lambda: ("h2", None) in room.doing)
+    assert not ending.done()
+    first.line.send("left", ending="NEEDS ATTENTION: vm.swappiness could not be put back", restored=False)
+    first.line.close()
+    ending.result(PATIENCE)
+    assert sorted(room.endings) == [
+        ("h1", "NEEDS ATTENTION: vm.swappiness could not be put back", False),
+        ("h2", "its own values are back, verified", True),
+    ]
+    assert room.doing[-1] == ("h1", None)
 
 
 def test_restore_reaches_a_worker_in_the_middle_of_its_benchmark_and_one_that_waits(new_room: NewRoom) -> None:

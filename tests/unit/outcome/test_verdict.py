@@ -1,0 +1,93 @@
+"""What is said of a study that has ended: the same on the terminal, in the report and on the page."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.dashboard.report import evidence
+from ansible_collections.autotune.kernel.dashboard.words import left_with, sentence
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.report import render
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
+
+TWO = [
+    {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": 150.0},
+    {"metric": "p99_ms", "direction": "minimise", "weight": 1.0, "change": 112.0},
+]
+
+
+def plain(text: str) -> str:
+    """The page writes figures with other blanks and signs."""
+    return text.replace("\u00a0", " ").replace("\N{MINUS SIGN}", "-")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "improved, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), proved in 2 pairs"),
+        ({"verdict": "no_improvement"}, "no improvement, nothing better than the hosts' own values was proved"),
+        ({"verdict": "failed"}, "failed, nothing was learned"),
+        ({"verdict": "stopped"}, "stopped before the end, nothing was proved"),
+        (
+            {"verdict": "stopped", "proved": True},
+            "stopped before the end, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), "
+            "proved in 2 pairs, but which of the values are needed was not known yet",
+        ),
+    ],
+)
+def test_terminal_report_and_page_say_the_same(improved: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+    result = Result.model_validate({**improved, "objectives": TWO, **changes})
+    (first, *dummy) = summary(result, Path("learned")).splitlines()
+    assert first.startswith(f"wan-transfer: {words}")
+    heading, text = first.removeprefix("wan-transfer: ").split(", ", 1)
+    assert f"<strong>{heading.capitalize()}:</strong> {escape(text, quote=False)}.".replace("'", "&#39;") in render(
+        result, ""
+    )
+    status = {"verdict": result.verdict, "best_percent": 77.0}
+    page = sentence({"metric": "throughput_mbit", "result": result.model_dump(mode="json")}, status)
+    assert plain(page) == f"{heading.capitalize()}: {text}."
+
+
+@pytest.mark.parametrize(("verdict", "proved"), [("stopped", True), ("improved", True), ("no_improvement", False)])
+def test_evidence_is_significant_where_the_proof_was_whatever_happened_then(
+    improved: dict[str, Any], verdict: str, proved: bool
+) -> None:
+    raw = Result.model_validate(improved | {"verdict": verdict, "proved": proved}).model_dump(mode="json")
+    found = evidence(raw)
+    assert found is not None
+    assert found["significant"] is proved
+    assert found["words"].startswith("With 95 % confidence") is proved
+    assert ("best seen, not proved" in render(Result.model_validate(raw), "")) is not proved
+
+
+def test_a_figure_of_nought_is_a_figure(improved: dict[str, Any]) -> None:
+    """A pair whose objectives come to nothing is not a better one, though its metric is higher."""
+    improved["evidence"][0]["change"] = 0.0
+    found = evidence(improved | {"p_value": 0.0})
+    assert found is not None
+    assert found["better"] == 1
+    assert "with probability 0." in found["words"]
+
+
+def host(name: str, restored: bool | None, doing: str | None = None) -> dict[str, Any]:
+    return {"name": name, "restored": restored, "doing": doing}
+
+
+def test_of_the_hosts_the_page_says_what_they_have_said_themselves() -> None:
+    assert left_with([]) is None
+    fine = left_with([host("a", True), host("b", True)])
+    assert fine is not None
+    assert (fine.text, fine.needs_attention) == ("Every host has its own values back, verified.", False)
+    mixed = left_with([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")])
+    assert mixed is not None
+    assert mixed.needs_attention
+    assert "needs attention (the log says what is wrong): b." in mixed.text
+    assert "being put back: d." in mixed.text
+    assert "its lease puts its own values back: c." in mixed.text
+    assert "Every host" not in mixed.text
+    many = left_with([host(f"h{number}", None) for number in range(9)])
+    assert many is not None
+    assert many.text.endswith("h4, h5 and 3 more.")
