@@ -18,12 +18,13 @@ import yaml
 from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
 from pydantic import BaseModel, ValidationError
 
+from .command import files_named
 from .completion import completed
 from .guard import Caution, Guard
 from .objectives import EarlyStopping, Objective
 from .parameters import BoolParameter, ChoiceParameter, Element, IntParameter, VectorParameter
 from .presets import KnownHost, safe_on_all
-from .study import RewardWeights, StateMetric, Study, TrainingConfig, script_of
+from .study import RewardWeights, StateMetric, Study, TrainingConfig
 from .verification import GuardMetric, Verification
 
 _LARGEST = 1_000_000
@@ -130,7 +131,8 @@ def read_study(path: Path, folder: Path, hosts: Sequence[KnownHost] = ()) -> Stu
         study = Study.model_validate(data, context=context)
     except ValidationError as error:
         raise StudyError(path, _lines(error, notices)) from None
-    names = dict.fromkeys([*filter(None, map(script_of, study.commands)), *study.files])
+    named = [name for words in study.commands for name in files_named(words, find)]
+    names = dict.fromkeys([*named, *study.files])
     found = [(find(name), name) for name in names]
     return StudyFile(study, [(source, name) for source, name in found if source], notices)
 

@@ -15,6 +15,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._procfs import can
 from pydantic import Field, ValidationInfo, field_validator
 
 from .algorithm import AlgorithmName, missing
+from .command import script_of, shell_syntax
 from .constraints import parse_constraint
 from .guard import Caution, Guard
 from .metrics import SYSTEM_METRICS
@@ -25,7 +26,6 @@ from .space import SearchSpace
 from .verification import GuardMetric, Verification, race_rounds
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-_INTERPRETERS = ("python", "python3", "sh", "bash", "perl", "ruby", "node")
 
 
 class StateMetric(Strict):
@@ -178,8 +178,15 @@ class Study(Strict):
             raise ValueError(f"cannot be split into words: {error}") from error
         if not words:
             raise ValueError("is empty; write the command to run")
+        if syntax := shell_syntax(command):
+            raise ValueError(
+                f"holds `{syntax}`, which only a shell understands, and no shell reads it: write a script, "
+                "or quote what is meant literally"
+            )
         find: Callable[[str], object] | None = (info.context or {}).get("find")
         script = script_of(words)
+        if script and not _stays_inside(script):
+            raise ValueError(f"names {script}, which leads out of the folder of the study; put it beside the study")
         if find and script and not find(script):
             raise ValueError(f"names {script}, which is neither beside the study nor in the current folder")
         return command
@@ -246,15 +253,6 @@ class Study(Strict):
     def commands(self) -> list[list[str]]:
         texts = (self.benchmark_command, self.setup, self.teardown, self.guard.health_command)
         return [shlex.split(text) for text in texts if text]
-
-
-def script_of(words: list[str]) -> str | None:
-    """The script that a command names by a relative path, and which therefore has to be shipped to the host."""
-    candidates = words[1:2] if words[0].rsplit("/", 1)[-1] in _INTERPRETERS else words[:1]
-    for word in candidates:
-        if not word.startswith(("-", "/")) and ("/" in word or word.endswith((".py", ".sh", ".pl"))):
-            return word
-    return None
 
 
 def _stays_inside(name: str) -> bool:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyFile
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import script_of
 
 Read = Callable[[str], StudyFile]
 Mistakes = Callable[[str], list[str]]
@@ -128,24 +126,6 @@ def test_tells_of_every_constraint_that_is_wrong(mistakes_with: Mistakes) -> Non
 
 def test_a_name_is_there_once(mistakes: Mistakes, mistakes_with: Mistakes) -> None:
     assert mistakes_with("  - {param: vm/swappiness, min: 1, max: 2}") == ["action_space: names vm.swappiness twice"]
-
-
-@pytest.mark.parametrize(
-    ("command", "script"),
-    [
-        ("python3 bench.py --fast", "bench.py"),
-        ("/usr/bin/python3 sub/bench.py", "sub/bench.py"),
-        ("python3 -m timeit", None),
-        ("python3 /opt/bench.py", None),
-        ("./bench -x", "./bench"),
-        ("bench.sh", "bench.sh"),
-        ("iperf3 -c peer.sh", None),
-        ("sh -c 'echo hello/world'", None),
-        ("fio jobs/random.fio", None),
-    ],
-)
-def test_knows_which_script_a_command_needs(command: str, script: str | None) -> None:
-    assert script_of(shlex.split(command)) == script
 
 
 def test_a_denied_parameter_may_be_tuned_by_whoever_means_it(read: Read, mistakes: Mistakes) -> None:

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""A study's commands: the words of a program and its arguments, which no shell reads, and the scripts they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_SCRIPTS = (".py", ".sh", ".pl", ".rb", ".js", ".lua", ".R")
+_SHELL = r"(ba|da|z|k|a|fi)?sh"
+# Interpreters, with their options that take a value, and those after which the program itself follows.
+_INTERPRETERS = (
+    (re.compile(rf"{_SHELL}$"), "oO", "c"),
+    (re.compile(r"(python|pypy)[\d.]*$"), "WX", "cm"),
+    (re.compile(r"perl[\d.]*$"), "I", "eE"),
+    (re.compile(r"ruby[\d.]*$"), "IrC", "e"),
+    (re.compile(r"node(js)?$"), "r", "ep"),
+    (re.compile(r"(lua|luajit)[\d.]*$"), "l", "e"),
+    (re.compile(r"Rscript$"), "", "e"),
+)
+# Programs that run another: their options that take a value, and how many words stand before the other's name.
+_WRAPPERS = {
+    "nice": ("n", 0),
+    "ionice": ("cn", 0),
+    "chrt": ("TPD", 1),
+    "taskset": ("", 1),
+    "timeout": ("ks", 1),
+    "stdbuf": ("ioe", 0),
+    "env": ("uC", 0),
+    "nohup": ("", 0),
+    "setsid": ("", 0),
+    "time": ("fo", 0),
+    "numactl": ("iNmpCl", 0),
+    "sudo": ("ugCDhpRrTtU", 0),
+}
+# In this order: quoted text is no syntax, but variables in double quotes look as if they were replaced.
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\$`])*\"""")
+_OPERATOR = re.compile(r"[|;<>`]|&&|&(?=\s|$)|\$[({A-Za-z_]")
+_BUILTINS = ("cd", "export", "source", ".", "eval", "exec", "set", "ulimit", "umask", "alias", "if", "for", "while")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+
+
+def shell_syntax(command: str) -> str | None:
+    """What of a command only a shell would understand, or None."""
+    if found := _OPERATOR.search(_QUOTED.sub("", command)):
+        return found[0]
+    first = command.split(maxsplit=1)[0] if command.strip() else ""
+    assigned = _ASSIGNMENT.match(first)
+    return first if first in _BUILTINS else assigned[0] if assigned else None
+
+
+def script_of(words: list[str]) -> str | None:
+    """The script that a command runs by a relative path, and which therefore has to be shipped to the host."""
+    words = _without_wrappers(words)
+    if not words:
+        return None
+    for pattern, takes_value, takes_program in _INTERPRETERS:
+        if pattern.match(_program(words[0])):
+            words = _after_options(words[1:], takes_value, takes_program)
+            break
+    return words[0] if words and _looks_like_a_script(words[0]) else None
+
+
+def files_named(words: list[str], find: Callable[[str], object]) -> list[str]:
+    """What to ship for a command: its script, and every other word that looks like one and is there to be found."""
+    script = script_of(words)
+    others = [word for word in words if _looks_like_a_script(word) and ".." not in word.split("/") and find(word)]
+    return [*([script] if script else []), *others]
+
+
+def _looks_like_a_script(word: str) -> bool:
+    return not word.startswith(("-", "/")) and ("/" in word or word.endswith(_SCRIPTS))
+
+
+def _program(word: str) -> str:
+    return word.rpartition("/")[2]
+
+
+def _without_wrappers(words: list[str]) -> list[str]:
+    while words and _program(words[0]) in _WRAPPERS:
+        takes_value, operands = _WRAPPERS[_program(words[0])]
+        words = _after_options(words[1:], takes_value)[operands:]
+        while words and _ASSIGNMENT.match(words[0]):
+            words = words[1:]
+    return words
+
+
+def _after_options(words: list[str], takes_value: str, takes_program: str = "") -> list[str]:
+    """The words behind a program's own options; none where one of those is the program that it runs."""
+    while words and words[0].startswith("-") and words[0] != "-":
+        option, *words = words
+        if option == "--":
+            return words
+        if option.startswith("--"):
+            continue
+        for at, letter in enumerate(option[1:], 2):
+            if letter in takes_program:
+                return []
+            if letter in takes_value:
+                words = words if option[at:] else words[1:]
+                break
+    return words
