@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _side_effects
 
 # Writing one zeroes the other. The first cannot be written 0, so it is the second that ends the first.
 EXCLUSIVE = (
@@ -51,8 +51,8 @@ def with_partners(parameters: Iterable[str]) -> list[str]:
     """These parameters and those which a write to them changes too."""
     named = list(parameters)
     exclusive = [_PARTNERS[parameter] for parameter in named if parameter in _PARTNERS]
-    reset = [other for parameter in named for other in _procfs.reset_by(parameter)]
-    return list(dict.fromkeys(named + exclusive + reset))
+    also = [other for parameter in named for other in _side_effects.of(parameter)]
+    return list(dict.fromkeys(named + exclusive + also))
 
 
 def completed(asked: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
@@ -135,11 +135,15 @@ def _ordered(needed: Mapping[str, list[str]], current: Mapping[str, str]) -> lis
         if low in needed and high in needed:
             grows = (_first_number(needed[high][-1]) or 0) >= (_first_number(current.get(high, "")) or 0)
             order.add(*((low, high) if grows else (high, low)))
-    reset = [(parameter, other) for parameter in needed for other in _procfs.reset_by(parameter)]
-    for first, then in [*_BEFORE, *reset]:
+    also = [(parameter, other) for parameter in needed for other in _side_effects.of(parameter)]
+    for first, then in [*_BEFORE, *also]:
         if first in needed and then in needed:
             order.add(then, first)
-    return list(order.static_order())
+    # A refusal before it leaves nothing to undo.
+    return sorted(
+        order.static_order(),
+        key=lambda parameter: _denylist.irreversible_because(parameter, needed[parameter][-1]) is not None,
+    )
 
 
 def _first_number(text: str) -> int | None:

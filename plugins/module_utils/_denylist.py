@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _procfs, _value
 
 # Patterns are names with slashes; * also matches slashes.
 _REASONS: dict[str, tuple[str, ...]] = {
@@ -137,21 +137,52 @@ _REASONS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_REASONS_BY_VALUE: dict[tuple[str, str], str] = {
-    ("vm/overcommit_memory", "2"): "programs that reserve more memory than they use stop working",
-    ("net/ipv4/tcp_syncookies", "0"): "it weakens security",
+_REASONS_BY_VALUE: dict[tuple[str, int], str] = {
+    ("vm/overcommit_memory", 2): "programs that reserve more memory than they use stop working",
+    ("net/ipv4/tcp_syncookies", 0): "it weakens security",
 }
+# What putting the value back does not bring back, beside what the reasons above say. None: whatever the value.
+_LOST: dict[str, tuple[int | None, str]] = {
+    "net/ipv6/conf/*/addr_gen_mode": (None, "the interface gets further IPv6 addresses, which stay"),
+    "net/ipv6/conf/*/disable_ipv6": (0, "the kernel removes IPv6 addresses and routes for good"),
+    "net/ipv6/conf/*/forwarding": (0, "the kernel drops the default routes of router advertisements"),
+    "net/ipv6/conf/*/stable_secret": (None, "the interface gets further IPv6 addresses, which stay"),
+}
+_IRREVERSIBLE = ("it cannot be undone before the next boot", "it acts when written and has no value to put back")
+_WORD = 2**64  # kernels before 5.1 ignore an overflow
 
 
 def denied_because(parameter: str, value: str | None = None) -> str | None:
-    """Why the parameter (or this value of it) is denied, or None; raises ValueError for a bad name."""
+    """Why the parameter (or this value of it) is denied, or None; raises ValueError for a bad name.
+
+    The value is judged as the kernel would read it: it takes the first number and ignores what stands after a space.
+    """
     path = "/".join(_procfs.components(parameter))
     for reason, patterns in _REASONS.items():
         if any(fnmatchcase(path, pattern) for pattern in patterns):
             return reason
-    return _REASONS_BY_VALUE.get((path, value or ""))
+    number = _first_number(value)
+    return None if number is None else _REASONS_BY_VALUE.get((path, number))
+
+
+def irreversible_because(parameter: str, value: str) -> str | None:
+    """Why putting back the former value would not undo setting this one, or None; raises ValueError for a bad name."""
+    path = "/".join(_procfs.components(parameter))
+    if path.startswith("net/ipv6/conf/default/"):
+        return None  # only interfaces still to come have it from there
+    for pattern, (harmless, reason) in _LOST.items():
+        if fnmatchcase(path, pattern) and (harmless is None or _first_number(value) != harmless):
+            return reason
+    denied = denied_because(parameter)
+    return denied if denied in _IRREVERSIBLE else None
 
 
 def holds_secret(parameter: str) -> bool:
     """Whether the value must not be shown."""
     return denied_because(parameter) == "it holds a secret"
+
+
+def _first_number(value: str | None) -> int | None:
+    words = (value or "").split()
+    number = _value.number(words[0]) if words else None
+    return None if number is None else number % _WORD

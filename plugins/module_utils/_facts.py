@@ -13,8 +13,11 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _host, _jou
 
 
 def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
-    """The host and these of its parameters, or all; raises ValueError for a bad name, Failure for a bad journal."""
-    names = _host.parameters() if parameters is None else parameters
+    """The host and these of its parameters, or all; raises ValueError for a bad name, Failure for a bad journal.
+
+    `warnings` are for whoever asked, beside what sysctl_info returns.
+    """
+    names, nameless = _host.survey() if parameters is None else (parameters, [])
     lease, machine = _journal.read(), _host.machine()
     return {
         "kernel": os.uname().release,
@@ -34,4 +37,9 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
         if lease is None
         else {"holder": lease.holder, "nonce": lease.nonce, "expires_in": round(lease.expires_in, 3)},
         "verdict": _journal.read_verdict(),
+        "warnings": [_left_out(nameless)] if nameless else [],
     }
+
+
+def _left_out(nameless: Sequence[str]) -> str:
+    return f"{len(nameless)} parameters are left out, since their names cannot be written here, as {nameless[0]}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs, _refusal
 
 if TYPE_CHECKING:
     from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
@@ -23,12 +24,29 @@ _MACHINES_OWN_PROCESSES = 0xEFFFFFFC  # the inode of the first PID namespace, th
 
 def parameters() -> list[str]:
     """Every parameter of this host, by name."""
-    return sorted(
-        _procfs.canonical_name(os.path.join(first, os.path.relpath(os.path.join(folder, name), root)).lstrip("/"))
-        for first, root in [("", _procfs.ROOT), *_procfs.folders_outside()]
-        for folder, dummy, names in os.walk(root)
-        for name in names
-    )
+    return survey()[0]
+
+
+def survey() -> tuple[list[str], list[str]]:
+    """Every parameter of this host by name, and the files, in ASCII, whose names cannot be those of parameters here.
+
+    The kernel takes nearly any bytes as the name of an interface.
+    """
+    named, nameless = [], []
+    for path in _files():
+        try:
+            named.append(_procfs.canonical_name(path))
+        except ValueError:
+            nameless.append(ascii(path)[1:-1])
+    return sorted(named), sorted(nameless)
+
+
+def _files() -> Iterator[str]:
+    """The names of all parameters, with slashes."""
+    for first, root in [("", _procfs.ROOT), *_procfs.folders_outside()]:
+        for folder, dummy, names in os.walk(root):
+            for name in names:
+                yield os.path.join(first, os.path.relpath(os.path.join(folder, name), root)).lstrip("/")
 
 
 def catalogued() -> list[str]:
@@ -55,7 +73,7 @@ def look_at(parameter: str) -> dict[str, Any]:
     Raises ValueError for a bad name.
     """
     exists = _procfs.exists(parameter)
-    why_not = _procfs.why_not_writable(parameter) if exists else "it does not exist here"
+    why_not = _procfs.why_not_writable(parameter) if exists else f"it {_refusal.missing(parameter)}"
     value = None
     readable = exists and os.access(_procfs.path_of(parameter), os.R_OK)
     if readable and not _denylist.holds_secret(parameter):

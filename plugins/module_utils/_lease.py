@@ -15,6 +15,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _constraints,
     _journal,
     _procfs,
+    _side_effects,
     _transaction,
     _watchdog,
 )
@@ -66,7 +67,7 @@ def lend(
     report = Report()
     with contextlib.nullcontext() if check else _journal.locked():
         lease = claim(holder, report, check, nonce)
-        plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {})
+        plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {}, is_loan=True)
         if check:
             report.changes = _transaction.predicted(plan)
             return report
@@ -122,7 +123,7 @@ def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Chang
     report.warnings += [
         f"{parameter} has gone from this host, so nothing of it was put back"
         for parameter in originals
-        if parameter not in found and not _procfs.is_reset_by_another(parameter)
+        if parameter not in found and not _side_effects.is_scheduler_s_own(parameter)
     ]
     return {
         parameter: Change(

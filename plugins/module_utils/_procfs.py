@@ -10,10 +10,8 @@ Beside the sysctls there are settings of the same kind that live elsewhere. They
 from __future__ import annotations
 
 import errno
-import math
 import os
 import re
-from typing import Any
 
 ROOT = "/proc/sys"
 SYSFS = "/sys"
@@ -24,11 +22,12 @@ _OUTSIDE = {
     "block": "block",
     "sched": "kernel/debug/sched",
 }
-_COMPONENT = re.compile(r"[A-Za-z0-9_.:@+=,-]+")
+_COMPONENT = re.compile(r"[A-Za-z0-9_.:@+=,!-]+")  # /sys/block writes cciss/c0d0 with an exclamation mark
+# The kernel takes nearly any byte in the name of an interface. Left out is what shells, sysctl.d or YAML would read.
+_INTERFACE = re.compile(r"[A-Za-z0-9_.:@+=,!#~()%^\x80-\U0010ffff-]+")
 _SWAPPED = str.maketrans("./", "/.")
 # `always [madvise] never`; the scheduler writes (full) instead.
 _CHOSEN = re.compile(r"(?:^|\s)(?:\[(\S+)\]|\((\S+)\))(?=\s|$)")
-_LONGEST_VALUE = 4000  # the kernel reads at most one page of a write
 
 
 def components(parameter: str) -> list[str]:
@@ -40,12 +39,24 @@ def components(parameter: str) -> list[str]:
     first = next((character for character in str(parameter) if character in "./"), "")
     path = parameter if first == "/" else str(parameter).translate(_SWAPPED)
     parts = path.split("/")
-    if len(parts) < 2 or any(part in (".", "..") or not _COMPONENT.fullmatch(part) for part in parts):
-        raise ValueError(
-            f"{parameter!r} is not the name of a kernel parameter: "
-            "write vm.swappiness, or net/ipv4/conf/eth0.1/mtu where a part has dots"
-        )
+    is_no_path = len(parts) < 2 or parts[0].startswith("-")
+    if is_no_path or not all(_is_component(part, at, parts) for at, part in enumerate(parts)):
+        raise ValueError(f"{parameter!r} is not the name of a kernel parameter: {_how_to_write(str(parameter))}")
     return parts
+
+
+def _is_component(part: str, at: int, parts: list[str]) -> bool:
+    is_interface = at == 3 and parts[0] == "net" and parts[2] in ("conf", "neigh")
+    allowed = _INTERFACE if is_interface else _COMPONENT
+    return part not in (".", "..") and part.isprintable() and allowed.fullmatch(part) is not None
+
+
+def _how_to_write(parameter: str) -> str:
+    if parameter.startswith("-"):
+        return "a leading - belongs in files of sysctl.d; leave it out"
+    if "*" in parameter:
+        return "patterns with * belong in files of sysctl.d; name each parameter"
+    return "write vm.swappiness, or net/ipv4/conf/eth0.1/mtu where a part has dots"
 
 
 def canonical_name(parameter: str) -> str:
@@ -76,31 +87,6 @@ def folders_outside() -> list[tuple[str, str]]:
     queues = [(f"block/{device}", f"block/{device}/queue") for device in _listed("block")]
     others = [(first, folder) for first, folder in _OUTSIDE.items() if first != "block"]
     return [(first, os.path.join(SYSFS, folder)) for first, folder in others + queues]
-
-
-def text_of(parameter: str, value: Any) -> str:
-    """A value as the kernel writes it, single spaces between elements; raises ValueError for what cannot be one."""
-    if isinstance(value, (list, tuple)):
-        if not value:
-            raise ValueError(f"{parameter}: an empty list is not a value")
-        return " ".join(text_of(parameter, element) for element in value)
-    if isinstance(value, bool):
-        raise ValueError(
-            f"{parameter}: {str(value).lower()} is not a value, write 1 or 0 "
-            "(YAML reads yes, no, on and off as booleans too)"
-        )
-    if isinstance(value, float):
-        if not math.isfinite(value) or value != int(value):
-            raise ValueError(f"{parameter}: {value} is not a whole number")
-        value = int(value)
-    if not isinstance(value, (int, str)):
-        raise ValueError(f"{parameter}: {value!r} is not a number, a string or a list of these")
-    text = re.sub("[ \t]+", " ", str(value).strip())
-    if not text.isascii() or not text.isprintable():
-        raise ValueError(f"{parameter}: {text!r} has characters which are not printable ASCII")
-    if len(text) > _LONGEST_VALUE:
-        raise ValueError(f"{parameter}: the value is longer than {_LONGEST_VALUE} characters")
-    return text
 
 
 def read(parameter: str) -> str:
@@ -135,22 +121,6 @@ def choices(parameter: str) -> list[str] | None:
     return [word.strip("[]()") for word in content.split()]
 
 
-def reset_by(parameter: str) -> list[str]:
-    """Parameters which the kernel sets anew when this one is written: what depends on a device's scheduler."""
-    first, *rest = components(parameter)
-    if first != "block" or rest[1:] != ["scheduler"]:
-        return []
-    queue = f"block/{rest[0]}"
-    names = ["nr_requests", "wbt_lat_usec", *(f"iosched/{name}" for name in _listed(f"{queue}/queue/iosched"))]
-    return [canonical_name(f"{queue}/{name}") for name in names]
-
-
-def is_reset_by_another(parameter: str) -> bool:
-    """Whether it comes and goes with another parameter's value, as what belongs to one scheduler does."""
-    first, *rest = components(parameter)
-    return first == "block" and "iosched" in rest
-
-
 def write(parameter: str, text: str) -> None:
     """Write a value in one system call, as the kernel wants it; raises OSError with what the kernel said."""
     descriptor = os.open(path_of(parameter), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
@@ -168,13 +138,30 @@ def exists(parameter: str) -> bool:
 def why_missing(parameter: str) -> str | None:
     """Why a setting that is not a sysctl does not exist here, or None where there is nothing to say."""
     first, *rest = components(parameter)
-    if first == "sched" and not os.path.isdir(os.path.join(SYSFS, _OUTSIDE[first])):
-        debugfs = os.path.join(SYSFS, "kernel/debug")
-        return f"{debugfs} is not mounted (mount -t debugfs debugfs {debugfs}), or this kernel is older than 5.13"
+    if first == "sched":
+        return _why_no_scheduler_settings()
     if first == "block" and not os.path.isdir(os.path.join(SYSFS, "block", rest[0])):
         return f"there is no block device {rest[0]}; there are {', '.join(_listed('block')) or 'none'}"
     if first == "block" and rest[1] == "iosched":
         return "it belongs to another scheduler than the device has"
+    return None
+
+
+def _why_no_scheduler_settings() -> str | None:
+    debugfs = os.path.join(SYSFS, "kernel/debug")
+    if not os.path.isdir(debugfs):
+        return "this kernel has no debugfs (CONFIG_DEBUG_FS), where the scheduler's settings are"
+    try:
+        entries = os.listdir(debugfs)
+    except OSError as error:
+        return f"debugfs is not readable for user id {os.geteuid()} ({os.strerror(error.errno or 0)}): use become"
+    if not entries:
+        return (
+            f"debugfs is not readable, since it is not mounted: mount -t debugfs debugfs {debugfs} "
+            "(if that is refused, this kernel was started with debugfs=off, or this is a container)"
+        )
+    if "sched" not in entries:
+        return "the debugfs of this kernel has no settings of the scheduler: it is older than 5.13"
     return None
 
 
@@ -188,6 +175,8 @@ def why_not_writable(parameter: str) -> str | None:
             return f"{place} is read-only here, as in a container: tune the machine that runs it"
         if os.geteuid() != 0:
             return f"user id {os.geteuid()} may not write it: use become"
+        if error.errno == errno.EPERM and components(parameter)[0] == "sched":
+            return "debugfs is closed, since this kernel is locked down (Secure Boot, or lockdown= at boot)"
         is_inner = components(parameter)[0] == "net" and not in_initial_network_namespace()
         return f"the kernel does not let it be written {'in this network namespace' if is_inner else 'here'}"
     return None

@@ -8,13 +8,10 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import re
 from collections.abc import Collection
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs, _side_effects, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
-
-_WHOLE_NUMBERS = re.compile(r"-?(0x[0-9a-fA-F]+|\d+)( -?(0x[0-9a-fA-F]+|\d+))*")
 
 
 def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Change | str:
@@ -25,7 +22,7 @@ def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Chang
             "denied", value, said=f"{parameter} is denied because {reason} (name it in allow_unsafe if you mean it)"
         )
     if not _procfs.exists(parameter):
-        return Change("missing", value, said=f"{parameter} does not exist here{_why_missing(parameter)}")
+        return Change("missing", value, said=f"{parameter} {missing(parameter)}")
     why_not = _procfs.why_not_writable(parameter)
     try:
         before = _procfs.read(parameter)
@@ -34,6 +31,9 @@ def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Chang
         return Change("rejected", value, said=said)
     if why_not and value != before:
         return Change("read_only", value, before, before, f"{parameter} cannot be written: {why_not}")
+    if value != before and (names := _side_effects.out_of_reach(parameter)):
+        said = f"{parameter} also changes interface {names[0]}, whose name cannot be written here to put it back"
+        return Change("rejected", value, before, before, said)
     misfit = _misfit(parameter, value, before)
     return Change("rejected", value, before, before, misfit) if misfit else before
 
@@ -50,17 +50,31 @@ def explain(parameter: str, value: str, error: OSError) -> str:
     return said
 
 
+def missing(parameter: str) -> str:
+    """That the parameter does not exist here, and why, or which one may be meant."""
+    return f"does not exist here{_why_missing(parameter)}"
+
+
 def _misfit(parameter: str, value: str, before: str) -> str | None:
-    if not _WHOLE_NUMBERS.fullmatch(before):
+    kind = _value.kind_of(parameter)
+    if kind == _value.RANGES and _value.ranges(value) is None:
+        return f"{parameter} takes numbers and ranges, as 5030,8080-8089, not {value!r}"
+    if kind == _value.MASK and not _value.is_mask(value):
+        return f"{parameter} takes a hexadecimal mask of CPUs, as f, not {value!r}"
+    found = _value.numbers(before)
+    if found is None or (kind != _value.NUMBERS and _procfs.is_sysctl(parameter)):
         return None
-    expected, given = len(before.split()), len(value.split())
-    if not _WHOLE_NUMBERS.fullmatch(value):
-        return f"{parameter} takes {_numbers(expected)}, not {value!r}"
+    expected, given = len(found), len(value.split())
+    if _value.numbers(value) is None:
+        return f"{parameter} takes {_whole_numbers(expected)}, not {value!r}"
+    if not _procfs.is_sysctl(parameter) and value != " ".join(map(str, _value.numbers(value) or ())):
+        # Some of these files read 010 as 8, others as 10, and others refuse 0x10.
+        return f"{parameter} takes decimal numbers without leading zeros, not {value!r}"
     # The kernel would take a shorter vector and set only its first elements.
-    return f"{parameter} takes {_numbers(expected)}, {value!r} has {given}" if expected != given else None
+    return f"{parameter} takes {_whole_numbers(expected)}, {value!r} has {given}" if expected != given else None
 
 
-def _numbers(count: int) -> str:
+def _whole_numbers(count: int) -> str:
     return "one whole number" if count == 1 else f"{count} whole numbers"
 
 
@@ -71,6 +85,8 @@ def _why_missing(parameter: str) -> str:
         )
     if reason := _procfs.why_missing(parameter):
         return f": {reason}"
+    if meant := _with_dotted_interface(parameter):
+        return f": if the interface's name has dots, write {meant}"
     folder, name = os.path.split(_procfs.path_of(parameter))
     similar = difflib.get_close_matches(name, os.listdir(folder) if os.path.isdir(folder) else [], n=1, cutoff=0.8)
     if similar:
@@ -79,3 +95,11 @@ def _why_missing(parameter: str) -> str:
     if parameter.startswith("net.") and not _procfs.in_initial_network_namespace():
         return ": it is not part of this network namespace, or needs a kernel module"
     return ": this kernel lacks it, or it needs a kernel module to be loaded"
+
+
+def _with_dotted_interface(parameter: str) -> str | None:
+    """net.ipv4.conf.eth0.100.rp_filter, which names the folder 100 below eth0, as net/ipv4/conf/eth0.100/rp_filter."""
+    parts = _procfs.components(parameter)
+    if len(parts) < 6 or parts[0] != "net" or parts[2] not in ("conf", "neigh"):
+        return None
+    return "/".join([*parts[:3], ".".join(parts[3:-1]), parts[-1]])

@@ -14,8 +14,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _procfs, _refusal
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _constraints,
+    _denylist,
+    _procfs,
+    _refusal,
+    _side_effects,
+    _value,
+)
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
+
+_ROUNDS = 5  # what depends on another value, or changes with it, takes its turn after it
 
 
 @dataclass(frozen=True)
@@ -69,11 +78,13 @@ def prepare(
     allow_unsafe: Collection[str] = (),
     own: Mapping[str, str] | None = None,
     beside: Mapping[str, str] | None = None,
+    is_loan: bool = False,
 ) -> Plan:
     """Validate every value and take what is there; nothing is written. Raises Failure naming every fault.
 
     Names and values are canonical. `own` are the host's values before a lease. `beside` are some of these that are
-    put back in the same transaction; they are not validated, and those which have gone are left out.
+    put back in the same transaction; they are not validated, and those which have gone are left out. For a loan, what
+    could not be undone is a fault.
     """
     own = own or {}
     faults: dict[str, Change] = {}
@@ -84,6 +95,9 @@ def prepare(
             faults[parameter] = found
         else:
             before[parameter] = found
+    asked = {
+        name: _value.as_wide_as(before[name], name, value) if name in before else value for name, value in asked.items()
+    }
     for parameter in _constraints.with_partners([*asked, *(beside or {})]):
         if parameter not in before and (value_now := _procfs.read_or_none(parameter)) is not None:
             before[parameter] = value_now
@@ -92,6 +106,12 @@ def prepare(
     for parameter, message in _constraints.conflicts(targets, before, own).items():
         value = targets.get(parameter, before[parameter])
         faults.setdefault(parameter, Change("rejected", value, before[parameter], before[parameter], message))
+    if is_loan:
+        for parameter, reason in irreversible(targets, before).items():
+            said = f"{parameter} cannot be lent, since it could not be undone: {reason} (state=present sets it to stay)"
+            faults.setdefault(
+                parameter, Change("rejected", targets[parameter], before[parameter], before[parameter], said)
+            )
     if faults:
         sound = {
             parameter: Change("unchanged", value, before[parameter], before[parameter])
@@ -101,6 +121,13 @@ def prepare(
         said = "; ".join(fault.said for fault in faults.values())
         raise Failure(f"Nothing was written: {said}.", {**sound, **faults})
     return Plan(dict(asked), targets, before)
+
+
+def irreversible(targets: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+    """Those targets which putting back the former values would not undo, with the reason."""
+    changing = {parameter: value for parameter, value in targets.items() if before.get(parameter) != value}
+    reasons = {parameter: _denylist.irreversible_because(parameter, value) for parameter, value in changing.items()}
+    return {parameter: reason for parameter, reason in reasons.items() if reason}
 
 
 def carry_out(plan: Plan) -> dict[str, Change]:
@@ -133,7 +160,7 @@ def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
     """Write back what differs, verify it, and tell what could not be done. A parameter that has gone needs nothing."""
     said: dict[str, str] = {}
     wrong: dict[str, str | None] = {}
-    for attempt in range(4):
+    for attempt in range(_ROUNDS):
         current = {parameter: _procfs.read_or_none(parameter) for parameter in originals}
         there = {
             parameter: value
@@ -141,10 +168,13 @@ def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
             if current[parameter] is not None or _procfs.exists(parameter)
         }
         wrong = {parameter: current[parameter] for parameter, value in there.items() if current[parameter] != value}
-        if not wrong or attempt == 3:
+        if not wrong or attempt == _ROUNDS - 1:
             break
         known = {parameter: value for parameter, value in current.items() if value is not None}
-        for parameter, value in _constraints.writes(there, known):
+        # First alone what changes others: they may come right by themselves, and follow it as before.
+        following = _following(wrong) if attempt == 0 else set()
+        due = {parameter: value for parameter, value in there.items() if parameter not in following}
+        for parameter, value in _constraints.writes(due, known):
             try:
                 _procfs.write(parameter, value)
             except OSError as error:
@@ -172,7 +202,7 @@ def by_hand(parameter: str, originals: Mapping[str, str]) -> str:
     path = _procfs.path_of(parameter)
     if path.startswith(_procfs.ROOT + os.sep):
         return f"sysctl -w {shlex.quote(f'{parameter}={originals[parameter]}')}"
-    return f"echo {shlex.quote(originals[parameter])} > {path}"
+    return f"echo {shlex.quote(originals[parameter])} > {shlex.quote(path)}"
 
 
 def needs_attention(mismatches: Collection[Mismatch]) -> list[str]:
@@ -195,8 +225,22 @@ def undisturbed() -> Iterator[None]:
 
 
 def _write_all(plan: Plan) -> dict[str, Change]:
-    """Write what differs; returns what the kernel refused, at the first refusal that a later write cannot cure."""
-    pending = _constraints.writes(plan.targets, plan.before)
+    """Write what differs, then again what these writes changed; returns what the kernel refused."""
+    differing = [parameter for parameter, value in plan.targets.items() if plan.before[parameter] != value]
+    following = _following(differing) - set(plan.asked)
+    first = {parameter: value for parameter, value in plan.targets.items() if parameter not in following}
+    written = _constraints.writes(first, plan.before)
+    if refused := _write(written, plan):
+        return refused
+    # What was asked for and written differs only where the kernel made another value of it.
+    settled = set(plan.asked) & {parameter for parameter, dummy in written}
+    current = {name: now for name in plan.targets if (now := _procfs.read_or_none(name)) is not None}
+    left = {name: value for name, value in plan.targets.items() if name in current and name not in settled}
+    return _write(_constraints.writes(left, current), plan)
+
+
+def _write(pending: list[tuple[str, str]], plan: Plan) -> dict[str, Change]:
+    """Write these in turn; returns what the kernel refused, at the first refusal that a later write cannot cure."""
     while pending:
         refused: dict[str, Change] = {}
         for parameter, value in pending:
@@ -212,6 +256,11 @@ def _write_all(plan: Plan) -> dict[str, Change]:
             return refused
         pending = still_pending  # a value may be invalid only until another one is written
     return {}
+
+
+def _following(parameters: Collection[str]) -> set[str]:
+    """Those of these which a write to another of them may change: they may come right by themselves."""
+    return {other for parameter in parameters for other in _side_effects.of(parameter)} & set(parameters)
 
 
 def _not_read_back(plan: Plan) -> dict[str, Change]:

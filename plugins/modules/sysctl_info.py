@@ -208,11 +208,12 @@ def main() -> None:
     if module.params["catalogue"]:
         names = [*(names or ()), *_host.catalogued()]
     try:
-        if _delegate.is_needed():
-            module.exit_json(**_delegate.facts(names))
-        module.exit_json(**_facts.facts(names))
+        found = _delegate.facts(names) if _delegate.is_needed() else _facts.facts(names)
     except (Failure, ValueError) as error:
         module.fail_json(msg=str(error))
+    for warning in found.pop("warnings", ()):
+        module.warn(warning)
+    module.exit_json(**found)
 
 
 if __name__ == "__main__":

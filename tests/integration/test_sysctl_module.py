@@ -49,6 +49,20 @@ MANY = [
     *(f"net.ipv4.tcp_{name}" for name in ("orphan_retries", "pacing_ss_ratio", "probe_threshold")),
 ]
 
+MOVING = {"net.netfilter.nf_conntrack_count"}
+# ip(8) refuses some of the names that the kernel takes.
+RENAMED = """
+import subprocess, sys
+subprocess.run(["ip", "link", "add", "plain", "type", "veth", "peer", "name", "peer" + sys.argv[1][:8]], check=True)
+import fcntl, socket, struct
+request = struct.pack("16s16s", b"plain", bytes.fromhex(sys.argv[1]))
+fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8923, request)  # SIOCSIFNAME
+"""
+REMOVED = """
+import subprocess, sys
+subprocess.run(["ip", "link", "delete", "peer" + sys.argv[1][:8]], check=True)
+"""
+
 
 class Host:
     """A process in namespaces of its own, which other processes enter."""
@@ -183,25 +197,175 @@ def test_what_a_namespace_has_read_only_is_refused_before_writing(host: Host) ->
     assert result["parameters"]["net.core.rmem_max"]["status"] == "read_only"
 
 
-@pytest.mark.parametrize(
-    ("parameter", "value", "kept"),
-    [
-        ("net.ipv4.ip_local_reserved_ports", "8080,8081", "8080-8081"),
-        ("net.ipv4.icmp_ratelimit", "1001", None),  # milliseconds, kept in ticks: 1004 where there are 250 a second
-    ],
-)
-def test_a_value_that_the_kernel_makes_another_of_is_told(
-    parameter: str, value: str, kept: str | None, host: Host
-) -> None:
+def test_a_value_that_the_kernel_makes_another_of_is_told(host: Host) -> None:
+    parameter = "net.ipv4.icmp_ratelimit"  # milliseconds, kept in ticks: 1004 where there are 250 a second
     found = host.value(parameter)
-    result = host.call(values={parameter: value}, state="leased", holder="anna")
-    assert result["after"] == {parameter: kept or host.value(parameter)}
-    if kept or host.value(parameter) != value:
-        assert result["parameters"][parameter]["status"] == "clamped"
+    result = host.call(values={parameter: "1001"}, state="leased", holder="anna")
+    kept = host.value(parameter)
+    assert result["after"] == {parameter: kept}
+    assert result["parameters"][parameter]["status"] == ("applied" if kept == "1001" else "clamped")
     result = host.call(state="restored")
     assert result["verdict"]["foreign"] == {}
     assert result["after"] == {parameter: found}
     assert host.value(parameter) == found
+
+
+PORTS, FASTOPEN = "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_fastopen"
+SPELLINGS: list[dict[str, Any]] = [
+    {
+        FIN_TIMEOUT: "021",
+        FASTOPEN: "0x403",
+        "net.ipv4.tcp_syncookies": "02",
+        RMEM: "4096\t0x10000\t07777777",
+        PORTS: "8081,0x1f90,5030",
+        "net.ipv6.icmp.ratemask": "0,1,3-126,127",
+    },
+    {FIN_TIMEOUT: "0x11", FASTOPEN: "02003", PORTS: [5030, 8080]},
+    {FASTOPEN: "0x0", PORTS: "5,5,30000-32767"},
+    {PORTS: ""},
+]
+
+
+@pytest.mark.parametrize("values", SPELLINGS, ids=str)
+def test_what_is_foretold_is_what_the_kernel_keeps(values: dict[str, Any], host: Host) -> None:
+    """Check mode, the run and the run after it agree, however a value is spelt."""
+    arguments = {"values": values, "persist": "90-spelling"}
+    foretold = host.call(**arguments, _ansible_check_mode=True)
+    try:
+        result = host.call(**arguments)
+        assert result["after"] == foretold["after"] == host.values(*values)
+        assert result["changed_keys"] == foretold["changed_keys"]
+        assert {change["status"] for change in result["parameters"].values()} <= {"applied", "unchanged"}
+        assert not host.call(**arguments, _ansible_check_mode=True)["changed"]
+        assert not host.call(**arguments)["changed"]
+    finally:
+        undone = host.call(state="restored", persist="90-spelling")
+    assert "somebody else" not in json.dumps(undone.get("warnings", []))
+
+
+def test_the_kind_of_a_parameter_does_not_follow_from_its_present_value(host: Host) -> None:
+    """A single port looks like a whole number, and no port like text."""
+    found = host.value(PORTS)
+    for value in ("5030", "5030,8080", "30000-32767", "", "5030", "1-2"):
+        result = host.call(values={PORTS: value}, state="leased", holder="anna")
+        assert result.get("after") == {PORTS: value}, result
+    assert "takes numbers and ranges, as 5030,8080-8089" in host.call(values={PORTS: "9-3"}, holder="anna")["msg"]
+    assert host.call(state="restored")["after"] == {PORTS: found}
+
+
+QUANTITIES = {
+    "net.ipv4.neigh.lo.unres_qlen": "50",
+    "net.ipv4.neigh.lo.base_reachable_time": "20",
+    "net.ipv4.neigh.lo.retrans_time": "80",
+    "net.ipv6.neigh.lo.unres_qlen": "50",
+    "net.ipv6.neigh.lo.base_reachable_time": "20",
+    "net.ipv6.route.gc_min_interval": "3",
+}
+
+
+@pytest.mark.parametrize("wanted", [{"net.ipv4.neigh.lo.unres_qlen": "50"}, QUANTITIES], ids=["one", "all"])
+def test_a_quantity_in_two_units_comes_back_exactly(wanted: dict[str, str], host: Host) -> None:
+    for family in ("ipv4", "ipv6"):
+        host.run("sysctl", "-w", f"net.{family}.neigh.lo.base_reachable_time_ms=30500")
+    found = everything(host)
+    result = host.call(values=wanted, state="leased", holder="anna")
+    assert result["after"] == wanted
+    assert host.call(state="restored")["verdict"]["verified"]
+    assert everything(host) == found
+
+
+@pytest.fixture
+def interfaces(host: Host) -> Iterator[Host]:
+    """Two interfaces that have values of their own, one of them with a dot in its name."""
+    host.run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1.7")
+    for setting in (
+        "net.ipv4.conf.v0.forwarding=1",
+        "net.ipv4.conf.all.accept_redirects=1",
+        "net.ipv6.conf.v0.ignore_routes_with_linkdown=1",
+        "net.ipv4.conf.v0.arp_ignore=2",
+    ):
+        host.run("sysctl", "-w", setting)
+    yield host
+    host.run("ip", "link", "delete", "v0")
+
+
+SPREADING = {
+    "net.ipv4.conf.all.forwarding": "1",
+    "net.ipv4.conf.default.arp_ignore": "1",
+    "net.ipv4.conf.default.rp_filter": "2",
+    "net.ipv6.conf.all.ignore_routes_with_linkdown": "1",
+}
+
+
+@pytest.mark.parametrize("wanted", [{"net.ipv4.ip_forward": "1"}, SPREADING], ids=["ip_forward", "others"])
+@pytest.mark.parametrize("ending", ["restored", "run out", "present"])
+def test_what_all_and_default_spread_to_comes_back(ending: str, wanted: dict[str, str], interfaces: Host) -> None:
+    found = everything(interfaces)
+    lent = interfaces.call(
+        values=wanted, allow_unsafe=list(wanted), holder="anna", state="leased", lease=1 if ending == "run out" else 60
+    )
+    assert lent["changed_keys"] == list(wanted)
+    if ending == "restored":
+        assert interfaces.call(state="restored")["verdict"]["verified"]
+    elif ending == "present":  # keeps other values, so what was lent is put back beside them
+        kept = interfaces.call(values={FIN_TIMEOUT: found[FIN_TIMEOUT]}, holder="anna")
+        assert not kept.get("failed"), kept
+    wait_until(lambda: everything(interfaces) == found, 30)
+
+
+def test_an_interface_keeps_what_was_asked_for_it_beside_all(interfaces: Host) -> None:
+    found = everything(interfaces)
+    wanted = {"net.ipv4.ip_forward": "1", "net/ipv4/conf/v1.7/forwarding": "0", "net.ipv4.conf.lo.forwarding": "1"}
+    result = interfaces.call(values=wanted, allow_unsafe=list(wanted), state="leased", holder="anna")
+    assert result["after"] == wanted
+    assert interfaces.call(state="restored")["verdict"]["verified"]
+    assert everything(interfaces) == found
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        ("net.ipv6.conf.all.disable_ipv6", "removes IPv6 addresses and routes"),
+        ("net.ipv6.conf.lo.disable_ipv6", "removes IPv6 addresses and routes"),
+        ("net.ipv6.conf.all.forwarding", "drops the default routes"),
+    ],
+)
+def test_what_cannot_be_undone_is_not_lent(parameter: str, reason: str, host: Host) -> None:
+    found, addresses = everything(host), host.run("ip", "-6", "address").stdout
+    arguments = {"allow_unsafe": [parameter], "state": "leased", "holder": "anna"}
+    for check in (True, False):
+        result = host.call(values={FIN_TIMEOUT: 17, parameter: 1}, **arguments, _ansible_check_mode=check)
+        assert "Nothing was written" in result["msg"]
+        assert f"{parameter} cannot be lent, since it could not be undone" in result["msg"]
+        assert reason in result["msg"]
+    assert everything(host) == found
+    assert host.run("ip", "-6", "address").stdout == addresses
+    assert host.call(values={parameter: 0}, **arguments)["changed_keys"] == [], "it has that value already"
+
+
+def everything(host: Host) -> dict[str, str]:
+    """Every net parameter of the namespace that does not move by itself."""
+    lines = host.run("sysctl", "--all", "--pattern", r"^net\.(ipv|core|mptcp)", check=False).stdout.splitlines()
+    shown = dict(line.split(" =", 1) for line in lines)
+    return {name: " ".join(value.split()) for name, value in shown.items() if name not in MOVING}
+
+
+def test_a_foreign_name_does_not_break_the_facts(host: Host) -> None:
+    names = [b"lan#20", b"wg~0", "süd0".encode(), b"x(1)", b"b\xff", b"a*b"]
+    for name in names:
+        host.run("python3", "-c", RENAMED, name.hex())
+    try:
+        facts = host.call("sysctl_info")
+        for name in ("lan#20", "wg~0", "süd0", "x(1)"):
+            assert facts["parameters"][f"net.ipv4.conf.{name}.rp_filter"]["value"] is not None
+        assert "names cannot be written here" in json.dumps(facts["warnings"])
+        assert "net.ipv4.tcp_rmem" in host.call("sysctl_info", catalogue=True)["parameters"]
+        parameter = "net.ipv4.neigh.x(1).gc_stale_time"
+        assert host.call(values={parameter: 77}, state="leased", holder="anna")["after"] == {parameter: "77"}
+        assert host.call(state="restored")["verdict"]["verified"]
+    finally:
+        for name in names:
+            host.run("python3", "-c", REMOVED, name.hex())
 
 
 def test_an_interface_with_a_dot_in_its_name(host: Host) -> None:

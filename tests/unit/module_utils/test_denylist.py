@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils._denylist import denied_because, holds_secret
+from ansible_collections.autotune.kernel.plugins.module_utils._denylist import (
+    denied_because,
+    holds_secret,
+    irreversible_because,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,45 @@ def test_some_are_denied_by_value() -> None:
     assert denied_because("vm.overcommit_memory", "2")
     assert denied_because("vm.overcommit_memory", "1") is None
     assert denied_because("net.ipv4.tcp_syncookies", "0")
+
+
+@pytest.mark.parametrize("value", ["2", "02", "0x2", "0X02", "2 1", "2 x", "18446744073709551618"])
+def test_a_value_is_judged_as_the_kernel_reads_it(value: str) -> None:
+    assert denied_because("vm.overcommit_memory", value)
+
+
+@pytest.mark.parametrize("value", ["0", "00", "-0", "0x0", "0 1"])
+def test_zero_has_many_spellings(value: str) -> None:
+    assert denied_because("net.ipv4.tcp_syncookies", value)
+    assert denied_because("vm.overcommit_memory", value) is None
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("net.ipv6.conf.all.disable_ipv6", "1"),
+        ("net/ipv6/conf/eth0.100/disable_ipv6", "0x1"),
+        ("net.ipv6.conf.all.forwarding", "1"),
+        ("net.ipv6.conf.eth0.addr_gen_mode", "0"),
+        ("kernel.modules_disabled", "1"),
+        ("vm.drop_caches", "3"),
+    ],
+)
+def test_some_cannot_be_undone(parameter: str, value: str) -> None:
+    assert irreversible_because(parameter, value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("net.ipv6.conf.all.disable_ipv6", "00"),
+        ("net.ipv6.conf.default.disable_ipv6", "1"),
+        ("net.ipv4.ip_forward", "1"),
+        ("vm.overcommit_memory", "2"),
+    ],
+)
+def test_most_can_be_undone(parameter: str, value: str) -> None:
+    assert irreversible_because(parameter, value) is None
 
 
 def test_secrets() -> None:

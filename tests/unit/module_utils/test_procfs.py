@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 
 import pytest
@@ -49,44 +50,38 @@ def test_refuses_what_is_no_name(parameter: str) -> None:
         _procfs.path_of(parameter)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (10, "10"),
-        (-1, "-1"),
-        (10.0, "10"),
-        (1e6, "1000000"),
-        (" 10\n", "10"),
-        ("4096\t131072  6291456", "4096 131072 6291456"),
-        ([4096, "131072", 6291456.0], "4096 131072 6291456"),
-        ("", ""),
-    ],
-)
-def test_values_as_the_kernel_writes_them(value: object, text: str) -> None:
-    assert _procfs.text_of("a.b", value) == text
+@pytest.mark.parametrize("interface", ["lan#20", "wg~0", "süd0", "x(1)", "a!b", "50%", "br^1"])
+@pytest.mark.parametrize("place", ["ipv4.conf", "ipv6.neigh"])
+def test_an_interface_may_have_nearly_any_name(place: str, interface: str) -> None:
+    name = f"net.{place}.{interface}.mtu"
+    assert _procfs.canonical_name(name) == name
+    assert _procfs.path_of(name).endswith(f"/{interface}/mtu")
 
 
 @pytest.mark.parametrize(
-    ("value", "complaint"),
+    "interface", ["a*b", "a?", "[x]", "a b", "$(id)", "`id`", "a;b", "{{x}}", "\udcff", "a\x7f", "'", '"']
+)
+def test_what_shells_or_sysctl_d_would_read_is_no_interface_here(interface: str) -> None:
+    with pytest.raises(ValueError, match="is not the name of a kernel parameter"):
+        _procfs.path_of(f"net/ipv4/conf/{interface}/mtu")
+
+
+def test_elsewhere_look_alikes_are_no_names() -> None:
+    with pytest.raises(ValueError, match="is not the name"):
+        _procfs.path_of("net.ipv4.tсp_rmem")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "hint"),
     [
-        (True, "true is not a value, write 1 or 0"),
-        ([1, False], "false is not a value"),
-        (0.5, "is not a whole number"),
-        (float("nan"), "is not a whole number"),
-        (float("inf"), "is not a whole number"),
-        (None, "is not a number, a string or a list"),
-        ({"a": 1}, "is not a number, a string or a list"),
-        ([], "an empty list"),
-        ("1\n2", "not printable ASCII"),
-        ("1\0", "not printable ASCII"),
-        ("٣", "not printable ASCII"),
-        ("1" * 5000, "longer than"),
+        ("-net.ipv4.conf.all.rp_filter", "a leading - belongs in files of sysctl.d"),
+        ("net.ipv4.conf.*.rp_filter", "patterns with * belong in files of sysctl.d"),
+        ("vm.swap piness", "write vm.swappiness, or net/ipv4/conf/eth0.1/mtu"),
     ],
 )
-def test_refuses_what_is_no_value(value: object, complaint: str) -> None:
-    with pytest.raises(ValueError, match=r"^a\.b: ") as error:
-        _procfs.text_of("a.b", value)
-    assert complaint in str(error.value)
+def test_says_how_a_name_is_written(parameter: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        _procfs.path_of(parameter)
 
 
 def test_reads_with_single_spaces_and_writes_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +177,7 @@ def test_brackets_in_a_sysctl_are_its_value(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
-        ("sched.base_slice_ns", "is not mounted (mount -t debugfs debugfs"),
+        ("sched.base_slice_ns", "this kernel has no debugfs"),
         ("block.sdb.scheduler", "there is no block device sdb; there are sda"),
         ("block.sda.iosched.low_latency", "it belongs to another scheduler"),
         ("vm.swappiness", None),
@@ -193,8 +188,40 @@ def test_says_why_it_is_missing(parameter: str, said: str | None, sysfs: Path) -
     assert said in reason if said and reason else reason is said
 
 
-def test_a_scheduler_brings_other_values_with_it(sysfs: Path) -> None:
-    with_it = ["block.sda.nr_requests", "block.sda.wbt_lat_usec", "block.sda.iosched.read_expire"]
-    assert _procfs.reset_by("block.sda.scheduler") == with_it
-    assert _procfs.reset_by("block.sda.nr_requests") == []
-    assert _procfs.reset_by("vm.swappiness") == []
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([], "debugfs is not readable, since it is not mounted: mount -t debugfs debugfs"),
+        (["bdi/x"], "has no settings of the scheduler: it is older than 5.13"),
+        (["sched/nr_migrate"], None),
+    ],
+)
+def test_says_why_the_scheduler_has_no_settings(files: list[str], said: str | None, sysfs: Path) -> None:
+    debugfs = sysfs / "kernel/debug"
+    debugfs.mkdir(parents=True)
+    for file in files:
+        (debugfs / file).parent.mkdir()
+        (debugfs / file).touch()
+    reason = _procfs.why_missing("sched.base_slice_ns")
+    assert said in reason if said and reason else reason is said
+
+
+def test_says_that_debugfs_is_closed(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sysfs / "kernel/debug").mkdir(parents=True)
+
+    def refuse(dummy: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(_procfs.os, "listdir", refuse)
+    assert "debugfs is not readable for user id" in (_procfs.why_missing("sched.base_slice_ns") or "")
+
+
+def test_says_that_a_locked_kernel_closes_debugfs(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*dummy: object) -> int:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(_procfs.os, "open", refuse)
+    monkeypatch.setattr(_procfs.os, "geteuid", lambda: 0)
+    assert "debugfs is closed, since this kernel is locked down" in (
+        _procfs.why_not_writable("sched.base_slice_ns") or ""
+    )

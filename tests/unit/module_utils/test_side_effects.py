@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _procfs, _side_effects
+
+INTERFACES = ("all", "default", "eth0", "eth0.100")
+
+
+@pytest.fixture(autouse=True)
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path / "proc"))
+    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path / "sys"))
+    for interface in INTERFACES:
+        for name in (
+            "ipv4/conf/{}/forwarding",
+            "ipv4/conf/{}/rp_filter",
+            "ipv6/conf/{}/forwarding",
+            "ipv6/conf/{}/mtu",
+        ):
+            put(tmp_path / "proc/net" / name.format(interface))
+    for interface in INTERFACES[1:]:
+        for name in ("unres_qlen", "unres_qlen_bytes", "gc_stale_time"):
+            put(tmp_path / "proc/net/ipv4/neigh" / interface / name)
+    for name in ("net/ipv4/neigh/default/gc_thresh1", "net/ipv4/ip_forward", "net/ipv4/conf/all/accept_redirects"):
+        put(tmp_path / "proc" / name)
+    for name in ("vm/min_free_kbytes", "net/ipv6/route/gc_min_interval", "net/ipv6/route/gc_min_interval_ms"):
+        put(tmp_path / "proc" / name)
+    put(tmp_path / "sys/block/sda/queue/iosched/read_expire")
+    return tmp_path
+
+
+def put(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("0\n")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "others"),
+    [
+        ("vm.swappiness", []),
+        ("net.ipv4.neigh.eth0.unres_qlen", ["net.ipv4.neigh.eth0.unres_qlen_bytes"]),
+        ("net.ipv4.neigh.eth0.unres_qlen_bytes", []),
+        ("net.ipv6.route.gc_min_interval", ["net.ipv6.route.gc_min_interval_ms"]),
+        ("net.ipv4.neigh.default.gc_thresh1", []),
+        (
+            "net.ipv4.neigh.default.unres_qlen",
+            [
+                "net.ipv4.neigh.default.unres_qlen_bytes",
+                "net.ipv4.neigh.eth0.unres_qlen_bytes",
+                "net/ipv4/neigh/eth0.100/unres_qlen_bytes",
+            ],
+        ),
+        (
+            "net.ipv4.ip_forward",
+            [
+                "net.ipv4.conf.all.forwarding",
+                "net.ipv4.conf.all.accept_redirects",
+                "net.ipv4.conf.default.forwarding",
+                "net.ipv4.conf.eth0.forwarding",
+                "net/ipv4/conf/eth0.100/forwarding",
+            ],
+        ),
+        ("net.ipv4.conf.default.rp_filter", ["net.ipv4.conf.eth0.rp_filter", "net/ipv4/conf/eth0.100/rp_filter"]),
+        ("net.ipv4.conf.default.forwarding", []),
+        ("net.ipv4.conf.all.rp_filter", []),
+        (
+            "net.ipv6.conf.all.forwarding",
+            [
+                "net.ipv6.conf.default.forwarding",
+                "net.ipv6.conf.eth0.forwarding",
+                "net/ipv6/conf/eth0.100/forwarding",
+            ],
+        ),
+        ("net.ipv6.conf.all.mtu", []),
+        ("transparent_hugepage.enabled", ["vm.min_free_kbytes"]),
+        ("transparent_hugepage.hugepages-64kB.enabled", ["vm.min_free_kbytes"]),
+        (
+            "block.sda.scheduler",
+            ["block.sda.nr_requests", "block.sda.wbt_lat_usec", "block.sda.iosched.read_expire"],
+        ),
+        ("block.sda.nr_requests", []),
+    ],
+)
+def test_names_what_else_a_write_changes(parameter: str, others: list[str]) -> None:
+    assert sorted(_side_effects.of(parameter)) == sorted(others)
+    assert _constraints.with_partners([parameter]) == [parameter, *_side_effects.of(parameter)]
+
+
+def test_what_changes_others_is_written_before_them() -> None:
+    first = ["net.ipv4.neigh.default.unres_qlen", "net.ipv4.ip_forward", "block.sda.scheduler"]
+    targets = dict.fromkeys([*reversed(_constraints.with_partners(first))], "1")
+    order = [parameter for parameter, dummy in _constraints.writes(targets, {})]
+    for one in first:
+        assert all(order.index(one) < order.index(other) for other in _side_effects.of(one))
+
+
+def test_what_cannot_be_undone_is_written_last() -> None:
+    targets = {"net.ipv6.conf.all.disable_ipv6": "1", "vm.swappiness": "1", "net.core.somaxconn": "5"}
+    assert _constraints.writes(targets, {})[-1] == ("net.ipv6.conf.all.disable_ipv6", "1")
+
+
+def test_an_interface_whose_name_cannot_be_written_is_out_of_reach(kernel: Path) -> None:
+    put(kernel / "proc/net/ipv4/conf/a*b/rp_filter")
+    assert _side_effects.out_of_reach("net.ipv4.conf.default.rp_filter") == ["'a*b'"]
+    assert _side_effects.out_of_reach("net.ipv4.conf.eth0.rp_filter") == []
+    assert "net.ipv4.conf.eth0.rp_filter" in _side_effects.of("net.ipv4.conf.default.rp_filter")
+
+
+def test_only_a_scheduler_s_own_settings_come_and_go() -> None:
+    assert _side_effects.is_scheduler_s_own("block.sda.iosched.read_expire")
+    assert not _side_effects.is_scheduler_s_own("block.sda.nr_requests")
