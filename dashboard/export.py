@@ -14,7 +14,10 @@ from typing import Any
 from .messages import as_json
 from .queries import StudyData
 
-_PLAIN = ("number", "phase", "pair", "host", "metric", "performance", "stability", "reward", "error", "finished")
+_PLAIN = (
+    *("number", "phase", "pair", "own_values", "host", "metric", "performance", "stability", "reward", "error"),
+    "finished",
+)
 _BY_PARAMETER = ("asked", "actual")
 _AS_JSON = ("streamed", "metrics", "observations", "strain", "stability_parts", "seconds")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", re.ASCII)

@@ -17,6 +17,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import queries
+from .configuration import best_of
 from .queries import Evaluation, Event, Host, StudyData
 from .reading import Store
 
@@ -77,6 +78,7 @@ class Feed:
         self.request: dict[str, Any] | None = None
         self.best: Evaluation | None = None
         self.best_reward: float | None = None
+        self.reward: float | None = None
         self.failed = self.trained = 0
         self.updated: datetime | None = None
         self.interrupted = False
@@ -177,12 +179,11 @@ class Feed:
 
     def _learn(self, evaluation: Evaluation) -> None:
         self.trained += 1
-        if evaluation.performance is not None and (
-            self.best is None or evaluation.performance > (self.best.performance or 0.0)
-        ):
-            self.best = evaluation
+        self.reward = evaluation.reward
+        self.best = best_of([self.best, evaluation] if self.best else [evaluation])
         if evaluation.reward is not None and not evaluation.failed:
-            self.best_reward = max(self.best_reward or evaluation.reward, evaluation.reward)
+            known = evaluation.reward if self.best_reward is None else self.best_reward
+            self.best_reward = max(known, evaluation.reward)
 
     def evaluations_since(self, cursor: Cursor) -> list[Evaluation]:
         return self.evaluations[bisect_right(self.evaluations, cursor.evaluation, key=_id) :]

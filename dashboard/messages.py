@@ -6,7 +6,8 @@
 cursor       how far it goes: what is new after it is asked for with ?after=CURSOR
 status       the study now, see status_of()
 hosts        every host now: name, doing, since, lost, evaluations, failures, baseline_metric, restored
-evaluations  those that ended since: id, number, phase, host, metric, change_percent, reward, stability, error, finished
+evaluations  those that ended since: id, number, phase, whose (whose values), host, metric, change_percent (None of own
+             values), reward, stability, error, finished
 events       those that happened since: id, at, host, text
 reset        only where the message is not what came after the cursor that was asked for, but a new beginning:
              the last FIRST_EVALUATIONS and FIRST_EVENTS, and everything else anew
@@ -59,9 +60,10 @@ def _message(feed: Feed, evaluations: list[Evaluation], events: list[Event]) -> 
 def status_of(feed: Feed) -> Message:
     """The study now.
 
-    best_percent, best_number, best_reward: of training. reward: the last evaluation's. left_seconds: at the pace so
-    far. updated: when something last happened. asked: what somebody wants of the study: kind, at, by, taken_at.
-    interrupted: it has not ended, and no trainer works on it any more.
+    best_percent, best_number, best_reward, reward (the latest): of training, so that they can be compared. not_needed:
+    evaluations that were planned and that the verdict did without. left_seconds: at the pace so far. updated: when
+    something last happened. asked: what somebody wants of the study: kind, at, by, taken_at. interrupted: it has not
+    ended, and no trainer works on it any more.
     """
     study, last = feed.study, feed.evaluations[-1] if feed.evaluations else None
     done, planned = len(feed.evaluations), max(study["evaluations_planned"] or 0, len(feed.evaluations))
@@ -81,10 +83,11 @@ def status_of(feed: Feed) -> Message:
         "interrupted": feed.interrupted,
         "evaluations": done,
         "evaluations_planned": planned,
+        "not_needed": _not_needed(study["result"]),
         "failed": feed.failed,
         "best_percent": feed.best.change_percent if feed.best else None,
         "best_number": feed.best.number if feed.best else None,
-        "reward": last.reward if last else None,
+        "reward": feed.reward,
         "best_reward": feed.best_reward,
         "episode": episode(study, feed.trained),
         "elapsed_seconds": max((until - study["started"]).total_seconds(), 0.0),
@@ -92,6 +95,11 @@ def status_of(feed: Feed) -> Message:
         "updated": feed.updated,
         "asked": feed.request,
     }
+
+
+def _not_needed(result: Any) -> int:
+    found = result.get("not_needed") if isinstance(result, dict) else None
+    return found if isinstance(found, int) else 0
 
 
 def steps_an_episode(study: dict[str, Any]) -> int:
@@ -114,7 +122,8 @@ def of_evaluation(evaluation: Evaluation) -> Message:
         "phase": evaluation.phase,
         "host": evaluation.host,
         "metric": evaluation.metric,
-        "change_percent": None if evaluation.phase == "baseline" else evaluation.change_percent,
+        "whose": evaluation.whose,
+        "change_percent": evaluation.gain_percent,
         "reward": evaluation.reward,
         "stability": evaluation.stability,
         "error": evaluation.error,

@@ -47,7 +47,7 @@ _PAGE_OF = "total:whole page:whole pages:whole"
 _SCHEMAS: dict[str, Schema] = {
     "Error": _object("error:text"),
     "Evaluation": _object(
-        """id:whole number:whole phase:text host:text metric:number? change_percent:number? reward:number?
+        """id:whole number:whole phase:text whose:text? host:text metric:number? change_percent:number? reward:number?
         stability:number? error:text? finished:moment?"""
     ),
     "WholeEvaluation": {
@@ -61,8 +61,8 @@ _SCHEMAS: dict[str, Schema] = {
     ),
     "Status": _object(
         """phase:text verdict:text? reason:text? interrupted:yes evaluations:whole evaluations_planned:whole
-        failed:whole best_percent:number? best_number:whole? reward:number? best_reward:number? episode:whole
-        elapsed_seconds:number? left_seconds:number? updated:moment? asked:any?"""
+        not_needed:whole failed:whole best_percent:number? best_number:whole? reward:number? best_reward:number?
+        episode:whole elapsed_seconds:number? left_seconds:number? updated:moment? asked:any?"""
     ),
     "Message": _object("cursor:cursor status:Status hosts:[Host] evaluations:[Evaluation] events:[Event]"),
     "Study": _object(

@@ -227,9 +227,11 @@ def _about(e: Evaluation) -> str:
     what = (
         f"failed: {plain(e.error)}"
         if e.error is not None
-        else f"{per_cent(e.change_percent)}, metric {number(e.metric)}"
+        else f"metric {number(e.metric)}"
+        if e.is_own
+        else f"{per_cent(e.gain_percent)}, metric {number(e.metric)}"
     )
-    return f"evaluation {e.number}, {e.phase}, {plain(e.host, 40)}<br>{what}"
+    return f"evaluation {e.number}, {e.phase}{f', {e.whose}' if e.whose else ''}, {plain(e.host, 40)}<br>{what}"
 
 
 def _best_so_far(trained: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

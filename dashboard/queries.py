@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, String, and_, cast, func, or_, select
 
+from ..plugins.plugin_utils._evaluation.whose import whose
 from ..plugins.plugin_utils._store.claim import claimed
 from ..plugins.plugin_utils._store.tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
 from .reading import Store
@@ -44,8 +45,23 @@ class Evaluation(NamedTuple):
         return self.error is not None
 
     @property
+    def is_own(self) -> bool:
+        """Whether it measured the host's own values."""
+        return bool(self.own_values) or self.phase in ("baseline", "control")
+
+    @property
+    def whose(self) -> str | None:
+        """Whose values it measured, in two words; None where an older store does not say."""
+        return None if self.own_values is None and not self.is_own else whose(self.phase, own=self.is_own)
+
+    @property
+    def gain_percent(self) -> float | None:
+        """The candidate's change against the host's own baseline; None of own values, which are that baseline."""
+        return None if self.is_own else self.change_percent
+
+    @property
     def change_percent(self) -> float | None:
-        """Against the host's own baseline, in per cent; positive is better."""
+        """Against the host's own baseline, in per cent; positive is better. Of own values that is their noise."""
         return None if self.performance is None else math.expm1(min(self.performance, 700.0)) * 100
 
 

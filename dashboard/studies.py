@@ -81,11 +81,12 @@ def evaluation_of(feed: Feed, number: int) -> Message:
     if found is None:
         raise UnknownEvaluation(f"study {feed.study_id} has no evaluation {number}")
     own = next((e for e in reversed(feed.evaluations) if e.number == number), None)
-    change = own.change_percent if own and own.phase != "baseline" else None
+    change = own.gain_percent if own else None
     numbers = sorted({e.number for e in feed.evaluations})
     at = bisect_left(numbers, number)
     return {
         **found,
+        "whose": own.whose if own else None,
         "change_percent": change,
         "previous": numbers[at - 1] if at else None,
         "next": numbers[at + 1] if at + 1 < len(numbers) else None,

@@ -17,7 +17,7 @@ _KEYS: dict[str, Callable[[Evaluation], Any]] = {
     "phase": lambda evaluation: evaluation.phase,
     "host": lambda evaluation: evaluation.host,
     "metric": lambda evaluation: evaluation.metric,
-    "change_percent": lambda evaluation: evaluation.performance,
+    "change_percent": lambda evaluation: evaluation.gain_percent,
     "reward": lambda evaluation: evaluation.reward,
     "stability": lambda evaluation: evaluation.stability,
     "error": lambda evaluation: evaluation.error,

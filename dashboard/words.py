@@ -114,7 +114,7 @@ def sentence(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     if status.get("verdict"):
         result = {"metric": study.get("metric"), **(study.get("result") or {}), "verdict": status["verdict"]}
         said = endings.ending(result, per_cent)
-        return f"{said.heading}: {said.text}."
+        return _unbroken(f"{said.heading}: {said.text}.")
     metric = study.get("metric") or "the metric"
     best = status.get("best_percent")
     if best is None:
@@ -158,7 +158,12 @@ def _names(hosts: Sequence[Mapping[str, Any]]) -> str:
 
 def gain(result: Mapping[str, Any]) -> str:
     """The improvement with its interval, as in "+58.0 % (95 % interval +51.2 % to +66.0 %)"."""
-    return endings.gain(result, per_cent)
+    return _unbroken(endings.gain(result, per_cent))
+
+
+def _unbroken(text: str) -> str:
+    """With figures and their signs on one line."""
+    return text.replace(" % ", f"{SPACE}% ")
 
 
 def _minus(text: str) -> str:

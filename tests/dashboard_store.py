@@ -254,6 +254,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[EvaluationRow], ve
         if improved
         else [],
         "evaluations": {"failed": sum(bool(row.error) for row in rows), "total": len(rows)},
+        "not_needed": 12 if verdict in ("improved", "no_improvement") else 0,
         "seconds": {"total": 1200.0, "apply": 60.0, "connect": 1.0, "benchmark": 1000.0, "learn": 3.0},
         "parameters": [
             {

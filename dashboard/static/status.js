@@ -21,7 +21,7 @@ export function showStatus(status, hosts) {
   const over = ended || status.interrupted;
   const words = {
     phase: phase(status.phase),
-    progress: `${number(status.evaluations)} of ${number(status.evaluations_planned)} evaluations`,
+    progress: `${number(status.evaluations)} of ${number(status.evaluations_planned)} evaluations${status.not_needed ? `, ${number(status.not_needed)} more were not needed` : ""}`,
     evaluations: number(status.evaluations),
     to_come: ended ? "–" : number(status.evaluations_planned - status.evaluations),
     failed: number(status.failed),
@@ -96,7 +96,7 @@ function speak(status) {
     ? `The study has ended: ${verdict(status.verdict)}.`
     : status.interrupted
     ? "The study was interrupted: nothing is heard from its trainer."
-    : `${phase(status.phase)}, ${number(status.evaluations)} of ${number(status.evaluations_planned)} evaluations, best seen ${perCent(status.best_percent)}.`;
+    : `${phase(status.phase)}, ${number(status.evaluations)} of ${number(status.evaluations_planned)} evaluations, best in training ${perCent(status.best_percent)}.`;
   if (text === spokenAs || (!status.verdict && Date.now() - spokenAt < SPEAK)) return;
   if (spokenAt) document.getElementById("spoken").textContent = text; // what the page came with is read anyway
   [spokenAt, spokenAs] = [Date.now(), text];
@@ -152,6 +152,7 @@ function evaluationRow(evaluation, isOld) {
   row.append(
     element("td", "", { class: "figure" }),
     element("td", evaluation.phase),
+    element("td", (evaluation.whose ?? "–").replace(" values", "")),
     element("td", evaluation.host, { class: "name" }),
     element("td", number(evaluation.metric), { class: "figure" }),
     element("td", perCent(change), { class: `figure ${change > 0 ? "better" : change < 0 ? "worse" : ""}` }),
@@ -161,7 +162,7 @@ function evaluationRow(evaluation, isOld) {
     element("td"),
   );
   row.cells[0].append(link);
-  row.cells[8].append(moment(evaluation.finished));
+  row.cells[9].append(moment(evaluation.finished));
   if (!isOld) {
     row.className = "new";
     setTimeout(() => row.classList.remove("new"), 3000);

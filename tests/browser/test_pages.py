@@ -170,7 +170,7 @@ def test_evaluations_are_sorted_filtered_and_opened(site: Any, open_page: OpenPa
     page.get_by_role("link", name="change", exact=True).click()
     changes = [
         float(text.replace("−", "-").replace(",", "").split()[0])
-        for text in page.locator("tbody td:nth-child(5)").all_inner_texts()
+        for text in page.locator("tbody td:nth-child(6)").all_inner_texts()
         if text != "–"
     ]
     assert changes == sorted(changes, reverse=True)

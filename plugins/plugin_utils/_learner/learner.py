@@ -22,7 +22,7 @@ from .snapshot import Snapshot
 
 Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
 OnRound = Callable[[Snapshot, int], None]
-IsEnough = Callable[[int, float | None], bool]
+IsEnough = Callable[[int, int, float | None], bool]
 
 
 def search(
@@ -43,7 +43,7 @@ def search(
     history: Sequence[Evaluation] = (),
     snapshot: Snapshot | None = None,
     on_round: OnRound | None = None,
-    is_enough: IsEnough = lambda told, promise: False,
+    is_enough: IsEnough = lambda told, under_way, promise: False,
     ideas: Ideas | None = None,
 ) -> None:
     """Spend `budget` evaluations on finding what is best; the evaluator keeps what it saw (see `recommend`).
@@ -57,8 +57,9 @@ def search(
     news: asked again and again for evaluations which others have made meanwhile; these do not count either.
     history: this run's own evaluations before it was interrupted, in their order; they do count. snapshot: one of those
     that on_round(snapshot, number of own evaluations seen) was given then; it spares the learner thinking all again.
-    is_enough(number of own evaluations seen, promise): whether to end before the budget is spent (see stopping.py);
-    promise: by how much the reward is expected to grow with the next candidate, None where that is not known.
+    is_enough(number of own evaluations seen, of those under way, promise): whether to end before the budget is spent
+    (see stopping.py); promise: by how much the reward is expected to grow with the next candidate, None where that is
+    not known.
     The same seed and measurements in the same order give the same candidates, interrupted or not. An exception from the
     evaluator passes through.
 
@@ -134,8 +135,9 @@ class _Run:
         rounds = self._learner.rounds
         self._learner.tell(evaluation)
         self._told += 1
-        if self._is_enough(self._told, self._learner.promise):
-            self._budget = self._told + len(self._learner.pending)  # what is under way comes to its end
+        under_way = len(self._learner.pending)
+        if self._is_enough(self._told, under_way, self._learner.promise):
+            self._budget = self._told + under_way  # what is under way comes to its end
         self._fill()
         if self._on_round and self._learner.rounds > rounds:
             found = self._learner.snapshot()

@@ -50,8 +50,8 @@ def render(result: Result, mark: str) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    for filter_ in (text.number, text.per_cent, text.gain, text.found, text.one_line, text.contributes, text.names):
-        environment.filters[filter_.__name__] = filter_
+    filters = text.count, text.number, text.per_cent, text.gain, text.found, text.one_line, text.contributes, text.names
+    environment.filters.update({filter_.__name__: filter_ for filter_ in filters})
     metrics = [metric for pair in result.evidence for metric in (pair.baseline, pair.candidate)] or [0.0]
     return environment.get_template("report.html.j2").render(
         result=result,

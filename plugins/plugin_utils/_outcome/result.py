@@ -117,6 +117,7 @@ class Result(Part):
     """How a study ended. Shares are per cents, times are seconds, `interval` is (low, high) around `improvement`.
 
     proved: the best values were proved to be better; a study may be stopped after that, and have no role.
+    not_needed: evaluations that were planned at most, and that the verdict did without.
     """
 
     format: Literal[1] = 1
@@ -146,6 +147,7 @@ class Result(Part):
     early_stopping: EarlyStopping | None = None
     objectives: tuple[Objective, ...] = ()
     evaluations: dict[str, int] = {}
+    not_needed: int = 0
     seconds: dict[str, float] = {}
     parameters: tuple[Change, ...] = ()
     seed: int | None = None

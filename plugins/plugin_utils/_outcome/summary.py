@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from .result import Result
-from .text import contributes, ending, found, names, number, one_line, per_cent
+from .text import contributes, count, ending, found, names, number, one_line, per_cent
 
 
 def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
@@ -51,13 +51,18 @@ def _figures(result: Result) -> list[str]:
     if total := result.evaluations.get("total"):
         failed = result.evaluations.get("failed", 0)
         seconds = result.seconds.get("total")
+        needless = result.not_needed
         lines.append(
-            f"  {total} evaluations{f' ({failed} failed)' if failed else ''} on {_count(len(result.per_host), 'host')}"
+            f"  {count(total, 'evaluation')}{f' ({failed} failed)' if failed else ''} "
+            f"on {count(len(result.per_host), 'host')}"
             + (f" in {seconds / 60:.1f} min" if seconds else "")
+            + (f"; {needless} of {total + needless} planned were not needed" if needless else "")
         )
     saved = result.early_stopping
     if saved and saved.training:
-        lines.append(f"  training ended {saved.evaluations_saved} evaluations early: {one_line(saved.training)}")
+        lines.append(
+            f"  training ended {count(saved.evaluations_saved, 'evaluation')} early: {one_line(saved.training)}"
+        )
     if saved and saved.ended_early:
         lines.append(f"  {saved.ended_early} of them ended early, which saved {saved.seconds_saved / 60:.1f} min")
     return lines
@@ -101,7 +106,3 @@ def _next(folder: Path, inventory: str) -> list[str]:
         f"  apply   ansible-playbook {apply} -i {inventory}",
         f"  undo    ansible-playbook {rollback} -i {inventory}",
     ]
-
-
-def _count(number_of: int, noun: str) -> str:
-    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"

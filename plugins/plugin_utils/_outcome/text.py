@@ -46,6 +46,11 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
+def count(how_many: int, noun: str) -> str:
+    """ "1 host", "2 hosts"."""
+    return f"{how_many} {noun}{'' if how_many == 1 else 's'}"
+
+
 def per_cent(value: float | None) -> str:
     return "-" if value is None else f"{value:+.1f} %"
 

@@ -153,10 +153,12 @@ class StudyRecord:
 
         _write(self._engine, change)
 
-    def finish(self, result: dict[str, Any]) -> None:
+    def finish(self, result: dict[str, Any], evaluations_planned: int) -> None:
+        """evaluations_planned: of a study that has all it needs, those that it had."""
+
         def change(session: Session) -> None:
             row = session.get_one(StudyRow, self.study_id)
-            row.finished = datetime.now(UTC)
+            row.finished, row.evaluations_planned = datetime.now(UTC), evaluations_planned
             row.phase, row.verdict, row.reason, row.result = "ended", result["verdict"], result["reason"], result
 
         _write(self._engine, change)

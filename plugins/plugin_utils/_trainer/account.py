@@ -40,9 +40,10 @@ def noise_of(record: Record) -> outcome.Noise | None:
 
 def early_stopping_of(study: Study, record: Record) -> outcome.EarlyStopping:
     trained = record.trained()
+    saved = max(study.training_config.total_timesteps - len(trained), 0) if record.training_ended else 0
     return outcome.EarlyStopping(
-        training=record.training_ended,
-        evaluations_saved=study.training_config.total_timesteps - len(trained) if record.training_ended else 0,
+        training=record.training_ended if saved else None,
+        evaluations_saved=saved,
         ended_early=sum(evaluation.measurement.ended_early for evaluation in trained),
         seconds_saved=round(saved_seconds(record.evaluations), 1),
     )

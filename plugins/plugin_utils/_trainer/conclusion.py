@@ -43,6 +43,11 @@ class Conclusion:
     ablation: Ablation | None = None
 
     @property
+    def is_complete(self) -> bool:
+        """It came to an end by itself, and needs no more evaluations."""
+        return self.verdict in ("improved", "no_improvement")
+
+    @property
     def pairs(self) -> Sequence[Pair]:
         return self.proof.pairs if self.proof else ()
 
@@ -114,6 +119,7 @@ def result_of(
         early_stopping=early_stopping_of(study, record),
         objectives=objectives_of(study, proof),
         evaluations=_counts(record.evaluations),
+        not_needed=record.at_most - len(record.evaluations) if conclusion.is_complete else 0,
         seconds=_seconds(record, clock),
         parameters=_changes(study, winner, record, conclusion.ablation) if winner else (),
         seed=seed,

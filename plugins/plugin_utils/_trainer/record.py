@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from .._evaluation.evaluation import Evaluation, Phase
 from .._evaluation.reward import figure
+from .._evaluation.whose import whose
 from .._fleet.host import Host
 from .._fleet.outliers import Watcher, penalised
 from .._fleet.past import Past
@@ -46,13 +47,21 @@ class Record:
 
     @property
     def planned(self) -> int:
+        return self._planned(self._over)
+
+    @property
+    def at_most(self) -> int:
+        """How many it would have had if every phase had taken all that it may take."""
+        return self._planned(set())
+
+    def _planned(self, over: set[str]) -> int:
         done: Counter[str] = Counter(evaluation.job.phase for evaluation in self.evaluations)
         total = 0
         for phase, most in self._study.evaluations_by_phase(max(len(self._present), 1)).items():
             # Training is shared by the hosts that are left; all else is each host's own.
             gone = [] if phase == "train" else [e for e in self.evaluations if e.job.phase == phase]
             lost = sum(evaluation.host not in self._present for evaluation in gone)
-            total += done[phase] if phase in self._over else max(done[phase], most + lost)
+            total += done[phase] if phase in over else max(done[phase], most + lost)
         return total
 
     def trained(self) -> list[Evaluation]:
@@ -85,6 +94,10 @@ class Record:
         phases = get_args(Phase)
         self._over = set(phases[: phases.index(phase)]) - ({"control"} if phase == "train" else set())
         self._store.enter(phase, self.planned)
+
+    def complete(self) -> None:
+        """No phase takes any more."""
+        self._over = set(get_args(Phase))
 
     def on_host(self, host: Host) -> None:
         self.hosts[host.name] = host
@@ -140,18 +153,24 @@ class Record:
         return self._progress(evaluation)
 
     def _progress(self, evaluation: Evaluation) -> dict[str, Any]:
-        """change and best are in per cent against the baseline, left in seconds."""
-        performances = [e.score.performance for e in self.trained() if e.score.performance is not None]
+        """change and best are in per cent against the baseline, left in seconds.
+
+        best: of training, as long as that goes on. What comes later is measured anew, and not to be compared to it.
+        """
+        job, own = evaluation.job, evaluation.job.values is None
+        trained = self.trained() if job.phase in ("train", "control") else []
+        performances = [e.score.performance for e in trained if e.score.performance is not None]
         done = len(self.evaluations)
         # The other hosts are, on average, in the middle of an evaluation: at the beginning that makes a difference.
         pace = (time.monotonic() - self._began) / (done - self._before + (len(self._present) - 1) / 2)
-        own = evaluation.score.performance
+        change = evaluation.score.performance
         return {
             "number": done,
             "of": self.planned,
-            "phase": evaluation.job.phase,
+            "phase": job.phase,
+            "whose": whose(job.phase, own=own),
             "metric": evaluation.measurement.metric,
-            "change": None if own is None or evaluation.job.phase == "baseline" else math.expm1(own) * 100,
+            "change": None if change is None or own else math.expm1(change) * 100,
             "best": math.expm1(max(performances)) * 100 if performances else None,
             "left": max(self.planned - done, 0) * pace,
             "error": evaluation.measurement.error,

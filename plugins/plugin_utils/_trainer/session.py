@@ -105,8 +105,10 @@ def hold(folder: Path, server: socket.socket) -> None:
     }
     result = result_of(study, conclusion, record, clock, seed=store.seed, about=about)
     written = result.model_dump(mode="json", by_alias=True)
+    if conclusion.is_complete:
+        record.complete()
     try:
-        store.finish(written)
+        store.finish(written, record.planned)
     except StoreError as error:
         fleet.notify(str(error))
     try:

@@ -18,7 +18,7 @@ from .._fleet.jobs import Ticket
 from .._learner.asking import Evaluator, slots_for
 from .._learner.caution import Cautiously, TrustRegion
 from .._learner.design import starting_candidates
-from .._learner.learner import search
+from .._learner.learner import IsEnough, search
 from .._learner.snapshot import Snapshot
 from .._learner.stopping import Stopping
 from .._memory.memory import Memory
@@ -89,7 +89,7 @@ def train(
     return seen["contexts"]  # type: ignore[no-any-return]
 
 
-def _rule(study: Study, record: Record, tell: Tell) -> Callable[[int, float | None], bool]:
+def _rule(study: Study, record: Record, tell: Tell) -> IsEnough:
     """Whether training may end early; what is told then is kept in the record."""
     wanted, weights = study.verification, study.reward
     stopping = Stopping(
@@ -97,14 +97,15 @@ def _rule(study: Study, record: Record, tell: Tell) -> Callable[[int, float | No
     )
     in_performance = (weights.performance + weights.stability) / weights.performance
 
-    def is_enough(told: int, promise: float | None) -> bool:
-        if not study.early_stopping.run or record.training_ended:
+    def is_enough(told: int, under_way: int, promise: float | None) -> bool:
+        saved = stopping.budget - told - under_way
+        if not study.early_stopping.run or record.training_ended or saved <= 0:
             return False
         performances = [evaluation.score.performance for evaluation in record.trained()[:told]]
         reason = stopping.reason(performances, None if promise is None else promise * in_performance)
         if reason:
             record.training_ended = reason
-            tell(f"training ends after {told} of {stopping.budget} evaluations: {reason}")
+            tell(f"training ends {saved} of {stopping.budget} evaluations early: {reason}")
         return bool(reason)
 
     return is_enough

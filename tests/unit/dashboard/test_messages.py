@@ -10,10 +10,14 @@ from ansible_collections.autotune.kernel.dashboard.messages import (
     as_json,
     first_message,
     message_after,
+    of_evaluation,
 )
 from ansible_collections.autotune.kernel.dashboard.reading import Store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EvaluationRow
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
 
 def numbers(message):
@@ -113,3 +117,29 @@ def test_whatever_a_store_holds_is_sent_as_json_that_browsers_read(content):
     text = as_json(content)
     json.loads(text, parse_constant=refuse)
     assert "\n" not in text  # in a stream, a line break would end the message
+
+
+def test_rewards_are_those_of_training_and_nought_is_one(url, study_id):
+    """What the proof measures anew is not to be compared to the best of many; and 0 is better than -1."""
+    with Session(open_store(url)) as session:
+        rows = session.query(EvaluationRow).order_by(EvaluationRow.number).all()
+        first = next(row for row in rows if row.phase == "train")
+        for row in rows:
+            row.error, row.reward = None, 0.0 if row is first else -1.0 if row.phase == "train" else 5.0
+        session.commit()
+    status = first_message(Feed(Store(url), study_id))["status"]
+    assert (status["best_reward"], status["reward"]) == (0.0, -1.0)
+
+
+def test_own_values_are_named_and_compared_to_nothing(url, study_id):
+    feed = Feed(Store(url), study_id)
+    told = [of_evaluation(evaluation) for evaluation in feed.evaluations]
+    assert {e["whose"] for e in told} == {"own values", "candidate"}
+    assert {e["phase"] for e in told if e["whose"] == "own values"} == {"baseline", "control", "verify"}
+    assert all(e["change_percent"] is None for e in told if e["whose"] == "own values")
+    assert all(e["change_percent"] is not None for e in told if e["whose"] == "candidate" and not e["error"])
+
+
+def test_a_study_that_is_complete_has_done_all_and_says_what_it_did_without(url, study_id):
+    status = first_message(Feed(Store(url), study_id))["status"]
+    assert (status["evaluations"], status["evaluations_planned"], status["not_needed"]) == (120, 120, 12)

@@ -60,7 +60,7 @@ def record(engine: Engine) -> StudyRecord:
 def test_everything_that_is_written_is_read_back(engine: Engine, record: StudyRecord) -> None:
     record.add_evaluation("h1", number=1, **EVALUATION)
     record.add_evaluation("h1", number=2, **{**EVALUATION, "metric": None, "error": "it said a\0b\udc80 and é"})
-    record.finish({"verdict": "improved", "reason": "", "interval": [3.5, 0.1 + 0.2]})
+    record.finish({"verdict": "improved", "reason": "", "interval": [3.5, 0.1 + 0.2]}, 8)
 
     (study,) = store.studies(engine)
     assert (study.seed, study.result) == (

@@ -69,7 +69,7 @@ def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) 
     record.add_evaluation("h1", **{**EVALUATION, "number": 2, "metric": None, "error": "ran into its time limit"})
     record.add_event("total_timesteps is less than one rollout")
     result = {"verdict": "improved", "reason": "better in 8 of 8 pairs", "interval": [3.5, 9.0]}
-    record.finish(result)
+    record.finish(result, 60)
 
     reader = open_store(url)
     (study,) = studies(reader)
@@ -79,7 +79,7 @@ def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) 
         7,
         {"workload_name": "small"},
     )
-    assert (study.phase, study.evaluations_planned, study.verdict) == ("ended", 87, "improved")
+    assert (study.phase, study.evaluations_planned, study.verdict) == ("ended", 60, "improved")
     assert (study.reason, study.result) == ("better in 8 of 8 pairs", result)
     (host,) = hosts(reader, study.id)
     assert (host.name, host.facts, host.baseline_values, host.lost) == (
@@ -271,7 +271,7 @@ def test_a_study_that_goes_on_is_open_again_and_hears_no_old_requests(engine: En
     record.add_evaluation("h1", **EVALUATION)
     record.lose_host("h1", "lost: no route")
     ask(engine, record.study_id, "stop", "127.0.0.1")
-    record.finish({"verdict": "stopped", "reason": "Ctrl-C"})
+    record.finish({"verdict": "stopped", "reason": "Ctrl-C"}, 87)
 
     again = StudyRecord.resume(engine, record.study_id, {"workload_name": "small", "training_config": {}})
     again.add_host("h1", {"boot_id": "b"}, {"vm.swappiness": "10"})

@@ -169,6 +169,10 @@ def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study],
     record.training_ended = "nothing more to gain"
     found = early_stopping_of(study, record)
     assert (found.training, found.evaluations_saved) == ("nothing more to gain", 8)
+    for dummy in range(8):
+        record.on_evaluation(Evaluation(1, job, "h1", measured(100.0), Score(0.0, None, 0.0)))
+    found = early_stopping_of(study, record)
+    assert (found.training, found.evaluations_saved) == (None, 0)
 
 
 def test_an_odd_host_is_doubted(new_study: NewStudy) -> None:
@@ -207,7 +211,8 @@ def test_stops_training_only_where_the_study_lets_it(new_study: NewStudy) -> Non
         study = new_study(training_config={"total_timesteps": 60}, early_stopping={"run": allowed})
         record: Any = SimpleNamespace(training_ended=None, trained=lambda: [worse] * 40)
         is_enough = _rule(study, record, told.append)
-        assert is_enough(40, 0.0) is allowed
-        assert is_enough(40, 0.0) is False  # once is enough
+        assert is_enough(40, 20, 0.0) is False  # what is under way comes to its end, so nothing would be saved
+        assert is_enough(40, 1, 0.0) is allowed
+        assert is_enough(40, 1, 0.0) is False  # once is enough
     (line,) = told
-    assert line.startswith("training ends after 40 of 60 evaluations: the last 12 evaluations brought 0 % more")
+    assert line.startswith("training ends 19 of 60 evaluations early: the last 12 evaluations brought 0 % more")

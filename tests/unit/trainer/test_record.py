@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job, Phase
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
     StudyRecord,
@@ -73,16 +73,42 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
 ) -> None:
     record = new_record()
     record.on_host(host("h1"))
-    first = record.on_evaluation(evaluated(60, 0.0, phase="baseline"))
+    first = record.on_evaluation(replace(evaluated(60, 0.0), job=Job("baseline", None, "h1")))
     assert (first["number"], first["phase"], first["change"], first["best"]) == (1, "baseline", None, None)
     assert first["of"] == record.planned
     better = record.on_evaluation(evaluated(10, 0.0953, number=2))
     assert (better["change"], better["best"]) == (pytest.approx(10, abs=0.01), pytest.approx(10, abs=0.01))
     worse = record.on_evaluation(evaluated(90, -0.0953, number=3))
     assert (worse["change"], worse["best"]) == (pytest.approx(-9.09, abs=0.01), pytest.approx(10, abs=0.01))
+    assert {first["whose"], better["whose"]} == {"own values", "candidate"}
     failed = record.on_evaluation(evaluated(5, None, number=4))
     assert (failed["number"], failed["error"], failed["metric"], failed["change"]) == (4, "it broke", None, None)
     assert failed["left"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("phase", "own", "whose", "best"),
+    [
+        ("control", True, "own values", 10.0),
+        ("train", False, "candidate", 22.1),
+        ("verify", True, "own values", None),
+        ("verify", False, "candidate", None),
+        ("ablate", True, "own values", None),
+        ("ablate", False, "variant", None),
+    ],
+)
+def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_nothing(
+    phase: Phase, own: bool, whose: str, best: float | None, new_record: Callable[..., Record], evaluated: NewEvaluation
+) -> None:
+    """Nor is what is measured anew compared to the best of training, which was the luckiest of many."""
+    record = new_record()
+    record.on_host(host("h1"))
+    record.on_evaluation(evaluated(10, 0.0953))
+    job = Job(phase, None if own else {"vm.swappiness": 10}, "h1", 1)
+    told = record.on_evaluation(replace(evaluated(10, 0.2, number=2), job=job))
+    assert told["whose"] == whose
+    assert told["change"] == (None if own else pytest.approx(22.1, abs=0.1))
+    assert told["best"] == (None if best is None else pytest.approx(best, abs=0.1))
 
 
 @pytest.mark.parametrize(
@@ -131,3 +157,16 @@ def test_a_phase_that_took_less_is_planned_with_what_it_took(
     assert record.planned == before
     record.enter("ablate")
     assert record.planned == before - 80 + 8
+
+
+def test_a_run_that_is_complete_has_done_all_and_knows_what_it_did_without(
+    new_record: Callable[..., Record], evaluated: NewEvaluation
+) -> None:
+    record = new_record()
+    record.on_host(host("h1"))
+    planned = record.planned
+    for number in range(1, 9):
+        record.on_evaluation(evaluated(60, phase="verify", number=number))
+    record.complete()
+    assert record.planned == len(record.evaluations) == 8
+    assert record.at_most == planned

@@ -71,15 +71,15 @@ def test_answers_jobs_until_the_study_ends(
     assert set(first["seconds"]) == {"connect", "wait", "apply", "benchmark", "sample"}
     assert first["seconds"]["connect"] == 0.25
     assert Measurement.from_message(first).metric == 94.5
-    progress = {"number": 1, "of": 9, "phase": "train", "metric": 94.5, "change": 2.0, "best": None, "left": 5.0}
-    trainer[0].send("progress", **progress, error=None)
+    progress = {"number": 1, "of": 9, "phase": "train", "whose": "candidate", "metric": 94.5, "change": 2.0}
+    trainer[0].send("progress", **progress, best=None, left=5.0, error=None)
     trainer[0].send("notice", text="raise total_timesteps")
     trainer[0].send(**JOB)
     # Connecting was paid once.
     assert set(trainer[0].receive()["measurement"]["seconds"]) == {"wait", "apply", "benchmark", "sample"}
     trainer[0].send("end", result={"verdict": "improved"})
     assert running.result(PATIENCE) == {"verdict": "improved"}
-    assert shown == ["1/9 h1 train: 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
+    assert shown == ["1/9 h1 train: candidate 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
 
 
 def test_what_cannot_be_watched_is_told_once(
