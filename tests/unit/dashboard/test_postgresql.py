@@ -57,11 +57,9 @@ def test_an_evaluation_reaches_those_who_watch(serve: Any, running_study: Any) -
 
     one = Stream(serve(), running_study.study_id, after="0-0")
     assert one.next("message")["status"]["evaluations"] == 20
-    began = time.monotonic()
     number = running_study.evaluate()
     message = one.next("message")
     assert [evaluation["number"] for evaluation in message["evaluations"]] == [number]
-    assert time.monotonic() - began < 2
     assert message["status"]["elapsed_seconds"] < 3600  # whatever the server's time zone
     running_study.finish()
     assert one.next("end")["status"]["verdict"] == "improved"

@@ -89,16 +89,18 @@ def test_a_page_that_was_killed_is_no_obstacle(folder, url, study_id):
 def test_ctrl_c_ends_it_at_once_though_pages_are_open(url, study_id):
     with dashboard_store.running(url) as study:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "dashboard"), "--store", url, "--port", "0"], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(ROOT / "dashboard"), "--store", url, "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         port = int(process.stdout.readline().split(":")[3].split("/")[0])
         connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request("GET", f"/api/studies/{study.study_id}/stream")
         assert connection.getresponse().readline() == b"retry: 2000\n"
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
-        assert time.monotonic() - began < 4.5  # waitress waits 5 seconds for its threads, in vain
+        # waitress would wait 5 seconds for its threads, in vain, and say which still run.
+        assert "still running" not in process.communicate(timeout=PATIENCE)[1]
         assert process.returncode == 0
 
 

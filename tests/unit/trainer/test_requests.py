@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import ask
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import requests
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import Request, ask
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, events, open_store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import requests as trainer_requests
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.requests import heed_requests
+from sqlalchemy import Engine
 
 
 class Fleet:
@@ -26,7 +31,23 @@ class Fleet:
 
 
 @pytest.mark.parametrize(("kind", "wanted"), [("stop", "stop the run"), ("restore", "restore all hosts now")])
-def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(kind, wanted, tmp_path: Path) -> None:
+def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(
+    kind: Any, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def take(engine: Engine, study_id: int) -> list[Request]:
+        looks.append(study_id)
+        return requests.take(engine, study_id)
+
+    def wait_for(condition: Callable[[], bool]) -> None:
+        limit = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+
+    monkeypatch.setattr(trainer_requests, "take", take)
+    monkeypatch.setattr(trainer_requests, "_INTERVAL", 0.05)
     engine = open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     other = StudyRecord.begin(engine, workload_name="other", study={"workload_name": "other"}, seed=1)
     own = StudyRecord.begin(engine, workload_name="own", study={"workload_name": "own"}, seed=1)
@@ -35,10 +56,9 @@ def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(kind, wanted
     heed_requests(engine, own.study_id, fleet, own.add_event)  # type: ignore[arg-type]
     heed_requests(engine, other.study_id, told, other.add_event)  # type: ignore[arg-type]
     ask(engine, own.study_id, kind, "192.0.2.7")
-    limit = time.monotonic() + 10
-    while not events(engine, own.study_id) and time.monotonic() < limit:
-        time.sleep(0.05)
-    time.sleep(1.2)  # another look, which finds nothing more to do
+    wait_for(lambda: bool(events(engine, own.study_id)))
+    seen = looks.count(own.study_id)
+    wait_for(lambda: looks.count(own.study_id) > seen + 1)  # which finds nothing more to do
     assert fleet.calls == [
         (kind, "stopped on its page, from 192.0.2.7"),
         ("notify", f"192.0.2.7 asked on the page to {wanted}"),

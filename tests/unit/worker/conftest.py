@@ -50,7 +50,7 @@ def new_workplace(host: FakeHost) -> Iterator[Callable[..., Workplace]]:
             "action_space": [{"param": "vm.swappiness", "min": 0, "max": 100}],
         }
         transport = LocalTransport()
-        benchmarks.append(Benchmark(transport, {}, 20))
+        benchmarks.append(Benchmark(transport, {}, 240))
         benchmarks[-1].ship([])
         return Workplace(
             host="h1",

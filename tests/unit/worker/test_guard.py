@@ -123,14 +123,12 @@ def test_strain_leaves_out_what_cannot_be_seen() -> None:
     assert strain([sample(10.0)], 0) == {}
 
 
-def measured(workplace: Workplace) -> tuple[dict[str, Any], float]:
-    """A measurement, and the seconds that it took."""
-    began = time.monotonic()
-    return evaluate(workplace, JOB, NEVER), time.monotonic() - began
+def measured(workplace: Workplace) -> dict[str, Any]:
+    return evaluate(workplace, JOB, NEVER)
 
 
 def test_a_calm_run_tells_how_calm_it_was(host: Any, new_workplace: NewWorkplace) -> None:
-    measurement, dummy = measured(new_workplace("sh -c 'sleep 0.3; echo throughput: 1'"))
+    measurement = measured(new_workplace("sh -c 'sleep 0.3; echo throughput: 1'"))
     assert measurement["metric"] == 1.0
     assert {"retransmits", "errors"} <= set(measurement["strain"])
     assert all(value >= 0 for value in measurement["strain"].values())
@@ -141,21 +139,23 @@ def test_a_limit_that_is_passed_ends_the_benchmark_and_puts_the_own_values_back(
     host: Any, new_workplace: NewWorkplace, tmp_path: Path
 ) -> None:
     """More memory must be left than there is."""
-    mark = tmp_path / "went-on"
-    command = f"sh -c 'echo throughput: 1; sleep 3; touch {mark}'"
-    measurement, seconds = measured(new_workplace(command, guard={"free_memory": 99.9}))
+    pid = tmp_path / "pid"
+    command = f"sh -c 'echo throughput: 1; echo $$ > {pid}; exec sleep 600'"
+    measurement = measured(new_workplace(command, guard={"free_memory": 99.9}))
     assert "of the memory was left (guard.free_memory is 99.9 %)" in measurement["error"]
     assert measurement["error"].startswith("ended by the guard: ")
     assert measurement["metric"] is None
     assert host.restored == 1
-    assert seconds < 3
-    time.sleep(max(0.0, 3.5 - seconds))
-    assert not mark.exists()
+    benchmark = Path("/proc", pid.read_text().strip(), "cmdline")
+    while (
+        benchmark.exists() and benchmark.read_bytes()
+    ):  # of a process that has ended and waits for its parent: nothing
+        time.sleep(0.01)
 
 
 def test_a_limit_that_was_passed_too_late_to_end_anything_counts(host: Any, new_workplace: NewWorkplace) -> None:
     """The benchmark is over before the first look; the last one finds it."""
-    measurement, dummy = measured(new_workplace("echo throughput: 1", guard={"free_memory": 99.9}))
+    measurement = measured(new_workplace("echo throughput: 1", guard={"free_memory": 99.9}))
     assert (measurement["metric"], host.restored) == (None, 1)
 
 
@@ -163,14 +163,11 @@ def test_a_health_command_that_turns_bad_in_the_middle_ends_the_evaluation(
     host: Any, new_workplace: NewWorkplace, tmp_path: Path
 ) -> None:
     sick = tmp_path / "sick"
-    command = f"sh -c 'echo throughput: 1; sleep 1.5; date +%s.%N > {sick}; sleep 20'"
+    command = f"sh -c 'echo throughput: 1; sleep 1.5; touch {sick}; sleep 600'"
     health = f"sh -c '! test -e {sick} || {{ echo queue is full >&2; exit 3; }}'"
-    measurement, dummy = measured(new_workplace(command, guard={"health_command": health}))
-    ended = time.time()
+    measurement = measured(new_workplace(command, guard={"health_command": health}))
     assert measurement["error"] == ("ended by the guard: the health command ended with exit code 3: queue is full")
     assert host.restored == 1
-    # Two checks a second, and what it takes to end a process group on a busy machine.
-    assert ended - float(sick.read_text()) < 1.5
 
 
 def test_health_that_is_bad_at_the_end_counts(new_workplace: NewWorkplace, tmp_path: Path) -> None:
@@ -178,19 +175,18 @@ def test_health_that_is_bad_at_the_end_counts(new_workplace: NewWorkplace, tmp_p
     workplace = new_workplace(
         f"sh -c 'sleep 0.5; touch {sick}; echo throughput: 1'", guard={"health_command": f"sh -c '! test -e {sick}'"}
     )
-    assert "the health command ended with exit code 1" in measured(workplace)[0]["error"]
+    assert "the health command ended with exit code 1" in measured(workplace)["error"]
 
 
 def test_a_health_command_that_hangs_is_bad(new_workplace: NewWorkplace) -> None:
     guard = {"health_command": "sleep 60", "health_timeout": 0.5}
-    measurement, seconds = measured(new_workplace("sh -c 'echo throughput: 1; sleep 20'", guard=guard))
+    measurement = measured(new_workplace("sh -c 'echo throughput: 1; sleep 600'", guard=guard))
     assert "the health command did not end within 0.5 s" in measurement["error"]
-    assert seconds < 10
 
 
 def test_health_that_stays_good_disturbs_nothing(new_workplace: NewWorkplace) -> None:
     workplace = new_workplace("sh -c 'sleep 1.5; echo throughput: 1'", guard={"health_command": "true"})
-    assert measured(workplace)[0]["metric"] == 1.0
+    assert measured(workplace)["metric"] == 1.0
 
 
 def test_says_what_this_user_cannot_see(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve impo
 )
 
 NewWorkplace = Callable[..., Workplace]
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 class Never:
@@ -131,15 +131,14 @@ def test_restores_at_once_when_told_to_in_the_same_breath_as_the_job(
 def test_restores_at_once_when_told_to_in_the_middle_of_a_benchmark(
     trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], host: Any, shown: list[str]
 ) -> None:
-    running = serving(command="sleep 15")
+    running = serving(command="sleep 600")
     trainer[0].send(**JOB)
     while not host.applied:
         time.sleep(0.01)
-    began = time.monotonic()
     trainer[0].send("restore")
     # No measurement comes first: what was called off counts for nothing.
     assert trainer[0].receive() == {"kind": "restored", "ending": "its own values are back, verified"}
-    assert (host.restored, time.monotonic() - began < 10) == (1, True)
+    assert host.restored == 1
     trainer[0].send("end", result={"verdict": "stopped"})
     assert running.result(PATIENCE) == {"verdict": "stopped"}
     assert shown == ["h1: its own values are back, verified"]
@@ -148,15 +147,13 @@ def test_restores_at_once_when_told_to_in_the_middle_of_a_benchmark(
 def test_a_benchmark_does_not_outlast_the_trainer(
     trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], host: Any
 ) -> None:
-    running = serving(command="sleep 15")
+    running = serving(command="sleep 600")
     trainer[0].send(**JOB)
     while not host.applied:
         time.sleep(0.01)
-    began = time.monotonic()
     trainer[0].close()
     with pytest.raises(Disconnected):
         running.result(PATIENCE)
-    assert time.monotonic() - began < 10
 
 
 def test_values_that_are_not_taken_are_a_measurement(host: Any, new_workplace: NewWorkplace) -> None:
@@ -219,12 +216,11 @@ def test_a_dry_run_misses_an_objective(new_workplace: NewWorkplace, shown: list[
 
 
 def test_a_run_that_will_not_matter_is_ended_early(new_workplace: NewWorkplace) -> None:
-    streaming = "sh -c 'for at in 1 2 3; do echo throughput: 50; done; sleep 19; echo throughput: 500'"
+    streaming = "sh -c 'for at in 1 2 3; do echo throughput: 50; done; sleep 600; echo throughput: 500'"
     bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
     measurement = evaluate(new_workplace(streaming), {**JOB, "bound": bound}, NEVER)
     assert (measurement["metric"], measurement["ended_early"]) == (pytest.approx(55.0), True)
     assert measurement["streamed"] == [50.0, 50.0, 50.0]
-    assert measurement["seconds"]["benchmark"] < 15
     assert Measurement.from_message(measurement).ended_early
 
 
