@@ -32,7 +32,7 @@ def ssh(lab: Lab, address: str, command: str, known_hosts: Path | None = None) -
         "ControlPath": "none",
     }
     arguments = [argument for name, value in options.items() for argument in ("-o", f"{name}={value}")]
-    return subprocess.run(["ssh", *arguments, f"root@{address}", command], capture_output=True, text=True, timeout=20)
+    return subprocess.run(["ssh", *arguments, f"root@{address}", command], capture_output=True, text=True, timeout=120)
 
 
 # What a host is
@@ -61,7 +61,10 @@ def test_lets_nobody_in_without_the_key(lab: Lab, tmp_path: Path) -> None:
     known = f"UserKnownHostsFile={lab.directory}/known_hosts"
     command = ["ssh", "-o", known, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "ControlPath=none"]
     answer = subprocess.run(
-        [*command, "-i", str(stranger), f"root@{lab.hosts['lab1']}", "true"], capture_output=True, text=True, timeout=20
+        [*command, "-i", str(stranger), f"root@{lab.hosts['lab1']}", "true"],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert answer.returncode == 255
     assert "Permission denied (publickey)" in answer.stderr

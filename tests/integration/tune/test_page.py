@@ -22,7 +22,7 @@ SLOW = """
 import time
 worth = int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read())
 print("throughput:", worth + 1)
-time.sleep(0.3 if worth == 60 else 50)
+time.sleep(0.3 if worth == 60 else 600)
 """
 
 
@@ -70,7 +70,7 @@ def test_restore_all_hosts_now_ends_benchmarks_and_puts_the_values_back(
 ) -> None:
     space = [{"param": "net.ipv4.tcp_fin_timeout", "min": 100, "max": 300}]
     run, page = visitor(
-        script=SLOW, action_space=space, training_config={"total_timesteps": 50, "benchmark_timeout": 120}
+        script=SLOW, action_space=space, training_config={"total_timesteps": 50, "benchmark_timeout": 900}
     )
     limit = time.monotonic() + 120
     while not all(int(lab.sysctl(host, "net.ipv4.tcp_fin_timeout")) != 60 for host in lab.hosts):
@@ -79,10 +79,10 @@ def test_restore_all_hosts_now_ends_benchmarks_and_puts_the_values_back(
     doing = [host["doing"] for host in page.data(1)["hosts"]]
     assert all(re.fullmatch(r"train \d+", text) for text in doing)
     token = re.findall(r'name="csrf_token" value="([^"]+)"', page.ask("GET", "/studies/1")[1])[0]
-    began = time.monotonic()
+    limit = time.monotonic() + 300
     assert page.ask("POST", "/studies/1/restore", {"csrf_token": token})[0] == 303
     while not all(lab.sysctl(host, "net.ipv4.tcp_fin_timeout") == "60" for host in lab.hosts):
-        assert time.monotonic() - began < 40, "the benchmarks go on"
+        assert time.monotonic() < limit, "the benchmarks go on"
         time.sleep(0.1)
     assert run.end() == 0
     assert (run.result["verdict"], run.result["reason"]) == ("stopped", "stopped on its page, from 127.0.0.1")

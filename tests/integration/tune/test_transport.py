@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHAddress, SSHTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import follow, output_of
 
-LONG = 30
+LONG = 250
 
 
 @pytest.fixture
