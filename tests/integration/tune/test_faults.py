@@ -79,8 +79,8 @@ NO_METRIC = "print('latency: 3')", "printed no line `throughput: NUMBER`; its la
 NOT_A_NUMBER = "print('throughput: nan')", "`throughput: nan`, which is no number to compare"
 LOCALE = "print('throughput: 1.234,5')", "printed `throughput: 1.234,5`, which is no number"
 ZERO = "print('throughput: 0')", "the metric is 0.0; it must be above 0"
-HANGS = "subprocess.run(['sleep', '60'])", "ran into its time limit of 5 s"
-FLOOD = "[print('x' * 10**6) for dummy in range(100)]", "printed no line `throughput: NUMBER`; its last line was 'xxx"
+HANGS = "subprocess.run(['sleep', '600'])", "ran into its time limit of 10 s"
+FLOOD = "[print('x' * 10**6) for dummy in range(20)]", "printed no line `throughput: NUMBER`; its last line was 'xxx"
 NO_TEXT = "os.write(1, bytes(range(128, 256)))", "printed no line `throughput: NUMBER`; its last line was"
 
 
@@ -96,7 +96,7 @@ def test_a_benchmark_that_does_not_work_ends_the_study_at_its_baseline(
     lab: Any, tune: Runner, write_study: Write, faults: dict[str, list[tuple[str, str]]]
 ) -> None:
     scripts = {host: [script for script, dummy in own] for host, own in faults.items()}
-    config = {"total_timesteps": 8, "benchmark_timeout": 5}
+    config = {"total_timesteps": 8, "benchmark_timeout": 10}
     run = tune(write_study(IN_TURN.format(scripts=scripts), training_config=config))
 
     assert run.process.returncode == 2, run.text

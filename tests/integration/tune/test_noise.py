@@ -47,6 +47,5 @@ def test_says_what_the_noise_lets_through_and_ends_what_will_not_matter(
         # The mean of a whole run, with its slow start, though the run was not whole.
         assert row.metric == pytest.approx(0.9 * worth, rel=0.05)
         assert len(row.streamed) < 10
-        assert row.seconds["benchmark"] < 2.7
     # None of them was among the best.
     assert max(row.metric for row in early) < max(row.metric for row in whole)
