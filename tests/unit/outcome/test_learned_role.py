@@ -207,7 +207,9 @@ class _Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.mark.parametrize("lacking", [[], ["evidence"], ["evaluations"], ["best_config", "best", "improvement", "interval", "baseline"]])
+@pytest.mark.parametrize(
+    "lacking", [[], ["evidence"], ["evaluations"], ["best_config", "best", "improvement", "interval", "baseline"]]
+)
 def test_the_report_is_whole_whatever_is_lacking(tmp_path: Path, improved: dict[str, Any], lacking: list[str]) -> None:
     raw = {name: value for name, value in improved.items() if name not in lacking}
     page = _Balance()
