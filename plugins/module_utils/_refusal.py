@@ -8,10 +8,13 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 from collections.abc import Collection
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs, _side_effects, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
+
+_PLAIN = re.compile(r"-?(0|[1-9]\d*)( -?(0|[1-9]\d*))*")
 
 
 def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Change | str:
@@ -65,11 +68,11 @@ def _misfit(parameter: str, value: str, before: str) -> str | None:
     if found is None or (kind != _value.NUMBERS and _procfs.is_sysctl(parameter)):
         return None
     expected, given = len(found), len(value.split())
+    if not _procfs.is_sysctl(parameter) and not _PLAIN.fullmatch(value):
+        # Some of these files read 010 as 8, others as 10, and others refuse 0x10.
+        return f"{parameter} takes {_whole_numbers(expected)}, decimal and without leading zeros, not {value!r}"
     if _value.numbers(value) is None:
         return f"{parameter} takes {_whole_numbers(expected)}, not {value!r}"
-    if not _procfs.is_sysctl(parameter) and value != " ".join(map(str, _value.numbers(value) or ())):
-        # Some of these files read 010 as 8, others as 10, and others refuse 0x10.
-        return f"{parameter} takes decimal numbers without leading zeros, not {value!r}"
     # The kernel would take a shorter vector and set only its first elements.
     return f"{parameter} takes {_whole_numbers(expected)}, {value!r} has {given}" if expected != given else None
 

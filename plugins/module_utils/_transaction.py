@@ -24,7 +24,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 
-_ROUNDS = 5  # what depends on another value, or changes with it, takes its turn after it
+_ROUNDS = 6  # what depends on another value takes its turn after it
+_CHAIN = 2  # one write changes a second parameter, and that a third
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
             break
         known = {parameter: value for parameter, value in current.items() if value is not None}
         # First alone what changes others: they may come right by themselves, and follow it as before.
-        following = _following(wrong) if attempt == 0 else set()
+        following = _following(wrong) if attempt < _CHAIN else set()
         due = {parameter: value for parameter, value in there.items() if parameter not in following}
         for parameter, value in _constraints.writes(due, known):
             try:

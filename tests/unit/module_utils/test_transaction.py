@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils import _procfs, _transaction
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
@@ -48,14 +48,39 @@ def test_an_accepted_value_which_the_kernel_changed_is_clamped(kernel: Any) -> N
         ("vm.swappiness", "1 2", "rejected", "takes one whole number, '1 2' has 2"),
         ("net.ipv4.tcp_rmem", "4096", "rejected", "takes 3 whole numbers, '4096' has 1"),
         ("net.ipv4.tcp_rmem", "3 2 1", "rejected", "must ascend"),
+        ("net.ipv4.tcp_rmem", "4096,131072,6291456", "rejected", "takes 3 whole numbers, not"),
+        ("net.ipv4.ip_local_reserved_ports", "much", "rejected", "takes numbers and ranges, as 5030,8080-8089"),
+        ("net.core.flow_limit_cpu_bitmap", "all", "rejected", "takes a hexadecimal mask of CPUs, as f, not 'all'"),
+        ("net.ipv4.neigh.eth0.1.gc_stale_time", "5", "missing", "write net/ipv4/neigh/eth0.1/gc_stale_time"),
+        ("net.ipv4.conf.eth0.100.rp_filter", "5", "denied", "rp_filter is denied"),
+        ("net.ipv4.conf.eth0.100.tag", "5", "missing", "has dots, write net/ipv4/conf/eth0.100/tag"),
+        (
+            "block.sda.nr_requests",
+            "0128",
+            "rejected",
+            "takes one whole number, decimal and without leading zeros, not '0128'",
+        ),
+        (
+            "block.sda.nr_requests",
+            "0x80",
+            "rejected",
+            "takes one whole number, decimal and without leading zeros, not '0x80'",
+        ),
+        ("net.ipv4.conf.default.arp_ignore", "1", "rejected", "also changes interface 'a*b', whose name"),
         ("net.core.netdev_max_backlog", "5", "rejected", "cannot be read"),
     ],
 )
 def test_a_fault_is_named_before_anything_is_written(
-    parameter: str, value: str, status: str, said: str, kernel: Any
+    parameter: str, value: str, status: str, said: str, kernel: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel.read_only.add("net.core.rmem_max")
     kernel.write_only.add("net.core.netdev_max_backlog")
+    kernel.put("net.core.flow_limit_cpu_bitmap", "0")
+    kernel.put("net.ipv4.conf.default.arp_ignore", "0")
+    (kernel.root / "net/ipv4/conf/a*b").mkdir()
+    (kernel.root / "net/ipv4/conf/a*b/arp_ignore").write_text("0\n")
+    kernel.put("block.sda.nr_requests", "64")
+    monkeypatch.setattr(_procfs, "path_of", lambda name: str(kernel.root.joinpath(*_procfs.components(name))))
     with pytest.raises(Failure, match="Nothing was written") as failure:
         apply({"net.core.somaxconn": "5", parameter: value})
     assert kernel.written == []
@@ -179,3 +204,74 @@ def test_an_empty_value_is_put_back(kernel: Any) -> None:
     _transaction.carry_out(plan)
     assert _transaction.put_back(plan.before) == []
     assert kernel.get("net.ipv4.ip_local_reserved_ports") == ""
+
+
+@pytest.fixture
+def neighbours(kernel: Any) -> Any:
+    """A kernel in which unres_qlen rounds unres_qlen_bytes, and `default` spreads to the interfaces that follow it."""
+    followers = ["eth1", "eth2"]
+
+    def put_unit(interface: str, size: str) -> None:
+        kernel.put(f"net.ipv4.neigh.{interface}.unres_qlen_bytes", size)
+        kernel.put(f"net.ipv4.neigh.{interface}.unres_qlen", str(int(size) // 2110))
+
+    def write(parameter: str, text: str) -> None:
+        kernel.written.append((parameter, text))
+        dummy, interface, name = parameter.rsplit(".", 2)
+        size = str(int(text) * 2110) if name == "unres_qlen" else text
+        if interface in followers:
+            followers.remove(interface)  # set by itself, it follows no longer
+        for one in [interface, *(followers if interface == "default" else ())]:
+            put_unit(one, size)
+
+    for interface in ("default", "eth0", *followers):
+        put_unit(interface, "212992")
+    put_unit("eth0", "300001")
+    kernel.followers = followers
+    kernel.write_neighbour = write
+    return kernel
+
+
+def units(kernel: Any) -> dict[str, str]:
+    return {
+        str(path.relative_to(kernel.root)): path.read_text()
+        for path in (kernel.root / "net/ipv4/neigh").rglob("unres*")
+    }
+
+
+def test_what_a_write_changes_besides_is_put_back_exactly(neighbours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_procfs, "write", neighbours.write_neighbour)
+    found = units(neighbours)
+    plan = _transaction.prepare({"net.ipv4.neigh.default.unres_qlen": "50"})
+    _transaction.carry_out(plan)
+    assert units(neighbours) != found
+    assert _transaction.put_back(plan.before) == []
+    assert units(neighbours) == found
+    assert neighbours.followers == ["eth1", "eth2"], "what came right by itself was not written"
+
+
+def test_what_was_asked_for_an_interface_stands_against_default(
+    neighbours: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_procfs, "write", neighbours.write_neighbour)
+    wanted = {
+        "net.ipv4.neigh.eth1.unres_qlen_bytes": "212992",  # what it has, and would lose to what spreads
+        "net.ipv4.neigh.default.unres_qlen_bytes": "4096",
+    }
+    changes = apply(wanted)
+    assert {parameter: change.after for parameter, change in changes.items()} == wanted
+
+
+def test_a_mask_is_foretold_as_the_kernel_shows_it(kernel: Any) -> None:
+    kernel.put("net.core.rps_default_mask", "0000")
+    change = _transaction.predicted(_transaction.prepare({"net.core.rps_default_mask": "f"}))
+    assert change["net.core.rps_default_mask"].after == "000f"
+
+
+def test_what_cannot_be_undone_can_be_set_but_not_lent(kernel: Any) -> None:
+    parameter = "net.ipv6.conf.eth0.disable_ipv6"
+    kernel.put(parameter, "0")
+    with pytest.raises(Failure, match="cannot be lent, since it could not be undone: the kernel removes IPv6"):
+        _transaction.prepare({parameter: "1"}, allow_unsafe=[parameter], is_loan=True)
+    assert _transaction.prepare({parameter: "0"}, allow_unsafe=[parameter], is_loan=True).targets == {parameter: "0"}
+    assert apply({parameter: "1"}, allow_unsafe=[parameter])[parameter].status == "applied"

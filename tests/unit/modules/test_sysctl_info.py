@@ -67,6 +67,29 @@ def test_without_a_list_it_looks_at_all_but_shows_no_secret(procfs: Path, call: 
     assert parameters["net.ipv4.tcp_fastopen_key"]["value"] is None
 
 
+def test_a_name_that_cannot_be_written_is_left_out_with_a_warning(procfs: Path, call: Call) -> None:
+    for folder in (b"net/ipv4/conf/b\xff0", b"net/ipv4/conf/a*b", "net/ipv4/conf/süd0".encode(), b"fs/binfmt misc"):
+        os.makedirs(os.path.join(os.fsencode(procfs), folder))
+        Path(os.fsdecode(os.path.join(os.fsencode(procfs), folder, b"tag"))).write_text("7\n")
+    result = call(main)
+    assert result["parameters"]["net.ipv4.conf.süd0.tag"]["value"] == "7"
+    assert len(result["parameters"]) == 6
+    assert "3 parameters are left out, since their names cannot be written here, as fs/binfmt misc/tag" in str(
+        result["warnings"]
+    )
+    assert set(call(main, catalogue=True)["parameters"]) == {"net.ipv4.tcp_rmem", "vm.swappiness"}
+
+
+def test_says_why_a_parameter_is_missing(procfs: Path, call: Call) -> None:
+    (procfs.parent / "sys/kernel/debug").mkdir(parents=True)
+    found = call(main, parameters=["sched.base_slice_ns", "vm.swapiness"])["parameters"]
+    assert (
+        "it does not exist here: debugfs is not readable, since it is not mounted: mount -t debugfs"
+        in (found["sched.base_slice_ns"]["why_not_writable"])
+    )
+    assert found["vm.swapiness"]["why_not_writable"] == "it does not exist here: did you mean vm.swappiness?"
+
+
 def test_tells_of_a_lease(procfs: Path, call: Call) -> None:
     call(sysctl.main, state="leased", holder="anna", lease=60, values={"vm.swappiness": 10})
     lease = call(main, parameters=[])["lease"]
