@@ -77,8 +77,8 @@ def look_at(parameter: str) -> dict[str, Any]:
     value = None
     readable = exists and os.access(_procfs.path_of(parameter), os.R_OK)
     if readable and not _denylist.holds_secret(parameter):
-        with contextlib.suppress(OSError):
-            value = _procfs.read(parameter)
+        value = _procfs.read_or_none(parameter)
+        readable = value is not None
     return {
         "exists": exists,
         "readable": readable,

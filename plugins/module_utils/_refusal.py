@@ -30,7 +30,8 @@ def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Chang
     try:
         before = _procfs.read(parameter)
     except OSError as error:
-        said = f"{parameter} cannot be read ({os.strerror(error.errno or 0)}), so it could not be put back"
+        reason = why_not or os.strerror(error.errno or 0)
+        said = f"{parameter} cannot be read, so it could not be put back: {reason}"
         return Change("rejected", value, said=said)
     if why_not and value != before:
         return Change("read_only", value, before, before, f"{parameter} cannot be written: {why_not}")

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _constraints,
     _denylist,
+    _offload,
     _procfs,
     _refusal,
     _side_effects,
@@ -127,7 +128,10 @@ def prepare(
 def irreversible(targets: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
     """Those targets which putting back the former values would not undo, with the reason."""
     changing = {parameter: value for parameter, value in targets.items() if before.get(parameter) != value}
-    reasons = {parameter: _denylist.irreversible_because(parameter, value) for parameter, value in changing.items()}
+    reasons = {
+        parameter: _denylist.irreversible_because(parameter, value) or _offload.lost_by(parameter, value)
+        for parameter, value in changing.items()
+    }
     return {parameter: reason for parameter, reason in reasons.items() if reason}
 
 

@@ -24,7 +24,10 @@ options:
   values:
     description:
       - The parameters and their values. Required unless O(state=restored).
-      - A vector such as V(net.ipv4.tcp_rmem) is a list, or a string with spaces between its elements.
+      - A vector such as V(net.ipv4.tcp_rmem) is a list, or a string with spaces between its elements. Ports such as
+        those of V(net.ipv4.ip_local_reserved_ports) are a list, or a string such as V(5030,8080-8089).
+      - Numbers are read as the kernel reads them, in octal after a leading 0 and in hexadecimal after 0x, and returned
+        as it shows them.
       - Where a part of the name has dots itself, as an interface may, separate the parts by slashes,
         V(net/ipv4/neigh/eth0.1/gc_stale_time).
       - Settings that are not sysctls have names of their own. V(transparent_hugepage.enabled) and its like,
@@ -79,6 +82,8 @@ options:
     description:
       - Parameters to set although they are on the denylist, which has those that run programs, weaken security,
         decide what happens when something goes wrong, or cannot be put back.
+      - What cannot be undone is not lent (O(state=leased)) even then, such as V(net.ipv6.conf.all.disable_ipv6), which
+        removes addresses and routes.
     type: list
     elements: str
     default: []
@@ -107,7 +112,8 @@ notes:
     The end of the lease puts the value back that the host had before the lease, since that is what a lease promises,
     and says by which command the other one can be set again.
   - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as they
-    were.
+    were. So is whatever else the kernel changes with a parameter, such as the value of every interface when
+    V(net.ipv4.ip_forward) or a V(default) is set, or V(unres_qlen_bytes) with V(unres_qlen).
 seealso:
   - module: autotune.kernel.sysctl_info
   - module: ansible.posix.sysctl

@@ -17,7 +17,8 @@ description:
 options:
   parameters:
     description:
-      - The parameters to look at. Without it, all which the host has.
+      - The parameters to look at. Without it, all which the host has. Those of an interface whose name cannot be
+        written here, as one with an asterisk or a byte that is not UTF-8, are left out with a warning.
       - Beside sysctls these may be V(transparent_hugepage.<name>), V(block.<device>.<name>) for the queue of a block
         device, and V(sched.<name>) for the scheduler's settings in debugfs.
     type: list
@@ -129,7 +130,7 @@ parameters:
       description: Whether this user can write it here.
       type: bool
     why_not_writable:
-      description: What keeps this user from writing it, null if nothing does.
+      description: What keeps this user from writing it, or why it does not exist; null if nothing does.
       type: str
     value:
       description: The value with single spaces between its elements, null if it cannot be read or is a secret.

@@ -65,16 +65,32 @@ def test_lends_huge_pages_and_takes_them_back() -> None:
     enabled, pause = f"{HUGE_PAGES}.enabled", f"{HUGE_PAGES}.khugepaged.scan_sleep_millisecs"
     if not _procfs.exists(pause):
         pytest.skip("this kernel has no transparent huge pages")
-    found = {name: _procfs.read(name) for name in (enabled, pause)}
+    # The kernel reckons the memory to keep free anew when huge pages are turned on or off.
+    found = {name: _procfs.read(name) for name in (enabled, pause, "vm.min_free_kbytes")}
     wanted = {enabled: "always" if found[enabled] == "madvise" else "madvise", pause: str(int(found[pause]) + 1)}
     report = _lease.lend(wanted, "test", 60)
     try:
         assert {change.status for change in report.changes.values()} == {"applied"}
-        assert {name: _procfs.read(name) for name in found} == wanted
+        assert {name: _procfs.read(name) for name in wanted} == wanted
         assert report.originals == found
     finally:
         _lease.give_back("test")
     assert {name: _procfs.read(name) for name in found} == found
+
+
+def test_the_memory_kept_free_comes_back_with_huge_pages() -> None:
+    enabled, kept_free = f"{HUGE_PAGES}.enabled", "vm.min_free_kbytes"
+    if not _procfs.exists(enabled):
+        pytest.skip("this kernel has no transparent huge pages")
+    found = {name: _procfs.read(name) for name in (enabled, kept_free)}
+    _procfs.write(kept_free, str(int(found[kept_free]) + 1))
+    own = {name: _procfs.read(name) for name in found}
+    try:
+        _lease.lend({enabled: "never" if found[enabled] != "never" else "always"}, "test", 60)
+        _lease.give_back("test")
+        assert {name: _procfs.read(name) for name in own} == own
+    finally:
+        assert not _transaction.put_back(found)
 
 
 def test_a_choice_that_the_kernel_does_not_offer_is_refused_and_all_put_back() -> None:

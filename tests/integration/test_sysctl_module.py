@@ -340,6 +340,14 @@ def test_what_all_and_default_spread_to_comes_back(ending: str, wanted: dict[str
     wait_until(lambda: everything(interfaces) == found, 30)
 
 
+def test_a_roll_back_brings_back_what_changed_besides(interfaces: Host) -> None:
+    found = everything(interfaces)
+    wanted = {**SPREADING, **QUANTITIES}
+    assert interfaces.call(values=wanted, allow_unsafe=list(wanted), persist="90-spread")["after"] == wanted
+    interfaces.call(state="restored", persist="90-spread")
+    assert everything(interfaces) == found
+
+
 def test_an_interface_keeps_what_was_asked_for_it_beside_all(interfaces: Host) -> None:
     found = everything(interfaces)
     wanted = {"net.ipv4.ip_forward": "1", "net/ipv4/conf/v1.7/forwarding": "0", "net.ipv4.conf.lo.forwarding": "1"}

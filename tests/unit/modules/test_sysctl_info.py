@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _host
+from ansible_collections.autotune.kernel.plugins.module_utils import _host, _procfs, _refusal
 from ansible_collections.autotune.kernel.plugins.modules import sysctl
 from ansible_collections.autotune.kernel.plugins.modules.sysctl_info import main
 
@@ -131,3 +132,25 @@ def test_process_ids_of_its_own_are_a_container(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(_host, "_SYSTEMDS_MARK", str(tmp_path / "nothing"))
     monkeypatch.setattr(_host, "_MACHINES_OWN_PROCESSES", 1)
     assert _host.container() == "container"
+
+
+def test_what_the_kernel_does_not_let_be_read_is_not_readable(
+    procfs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As debugfs where the kernel is locked down: its modes promise what opening does not keep."""
+    scheduler = procfs.parent / "sys/kernel/debug/sched"
+    scheduler.mkdir(parents=True)
+    (scheduler / "base_slice_ns").write_text("700000\n")
+
+    def refuse(*dummy: object, **dummies: object) -> object:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(_procfs, "open", refuse, raising=False)
+    monkeypatch.setattr(_procfs.os, "open", refuse)
+    found = _host.look_at("sched.base_slice_ns")
+    assert (found["readable"], found["value"]) == (False, None)
+    assert found["why_not_writable"] == (
+        "debugfs is closed, since this kernel is locked down (Secure Boot, or lockdown= at boot)"
+    )
+    said = _refusal.fault_of("sched.base_slice_ns", "1", ())
+    assert "cannot be read, so it could not be put back: debugfs is closed" in getattr(said, "said", "")
