@@ -18,6 +18,7 @@ from . import report, text
 from .result import Result, read, write_whole
 
 MARK = "Written by autotune.kernel"
+_REPORT = "report.html"
 _MARK_LINE = f"{MARK} from result.json; the next run of the study overwrites it."
 
 
@@ -64,9 +65,23 @@ def carry_out(plan: Plan) -> None:
         write_whole(path, content)
 
 
+def withdraw(folder: Path, result: Result) -> None:
+    """Before `result` is written: remove what an earlier result has left in `folder` and this one would say otherwise.
+
+    Nothing may be at hand to apply that the result does not call for, whether or not the play lives to call plan().
+    Raises OSError.
+    """
+    wanted = {folder / name: content for name, content in _contents(result).items()}
+    for path in [folder / _REPORT, *_of_the_role(folder, result)]:
+        content = _read(path) if path.is_file() else None
+        if content is not None and content != wanted.get(path) and _is_ours(content):
+            path.unlink()
+            _remove_empty(path.parent, up_to=folder)
+
+
 def _contents(result: Result) -> dict[str, str]:
     """Path in the folder -> content."""
-    contents = {"report.html": report.render(result, _MARK_LINE)}
+    contents = {_REPORT: report.render(result, _MARK_LINE)}
     if result.improved:
         for path, template in _templates(result.role).items():
             contents[path] = _render(template, result)
@@ -133,10 +148,14 @@ def _refuse_foreign(path: Path) -> None:
     if path.is_dir():
         raise ForeignFileError(f"{path} is a folder where a file belongs: move it away. Nothing was written.")
     content = _read(path)
-    if content is not None and MARK not in "\n".join(content.splitlines()[:5]):
+    if content is not None and not _is_ours(content):
         raise ForeignFileError(
             f"{path} has no line '{MARK}', so it is somebody else's: move it away. Nothing was written."
         )
+
+
+def _is_ours(content: str) -> bool:
+    return MARK in "\n".join(content.splitlines()[:5])
 
 
 def _read(path: Path) -> str | None:

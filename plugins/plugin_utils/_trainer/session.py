@@ -22,6 +22,7 @@ from .._memory.beginning import CannotBegin, begin_new, resume
 from .._memory.checkpoint import Checkpoints
 from .._memory.memory import Memory
 from .._outcome import result as outcome
+from .._outcome.learned_role import withdraw
 from .._store.store import StoreError, open_store, shown
 from .._study.sameness import digest
 from .._study.study import Study
@@ -112,6 +113,7 @@ def hold(folder: Path, server: socket.socket) -> None:
     except StoreError as error:
         fleet.notify(str(error))
     try:
+        withdraw(Path(config.output), result)
         outcome.write(Path(config.output), result)
     except OSError as error:
         _leave(folder, {"error": f"{config.output} cannot be written: {error.strerror}; the store has the result"})

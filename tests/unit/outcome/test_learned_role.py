@@ -14,7 +14,9 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_r
     ForeignFileError,
     carry_out,
     plan,
+    withdraw,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
 
 HOSTILE = [
     "{{ lookup('pipe', 'touch /tmp/pwned') }}",
@@ -124,6 +126,33 @@ def test_another_verdict_takes_the_role_away_and_leaves_the_way_back(
     assert after["rollback.yml"] == before["rollback.yml"]
     assert not (tmp_path / "roles").exists()
     assert not plan(tmp_path).changed
+
+
+VALUES = {"roles/wan_transfer/defaults/main.yml", "roles/wan_transfer/README.md"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({"verdict": "failed"}, KEPT - {"report.html"}),
+        ({"verdict": "stopped"}, KEPT - {"report.html"}),
+        ({"best_config": {"vm.swappiness": 7}}, (OF_THE_ROLE | KEPT) - VALUES - {"report.html"}),
+        ({}, OF_THE_ROLE | KEPT),
+    ],
+)
+def test_nothing_is_left_that_a_new_result_would_say_otherwise(
+    tmp_path: Path, improved: dict[str, Any], changes: dict[str, Any], left: set[str]
+) -> None:
+    _written(tmp_path, improved)
+    withdraw(tmp_path, Result.model_validate(improved | changes))
+    assert set(_files(tmp_path)) == left
+
+
+def test_what_somebody_else_wrote_is_not_withdrawn(tmp_path: Path, improved: dict[str, Any]) -> None:
+    _written(tmp_path, improved)
+    (tmp_path / "apply.yml").write_text("mine\n")
+    withdraw(tmp_path, Result.model_validate(improved | {"verdict": "failed"}))
+    assert set(_files(tmp_path)) == {"apply.yml", "rollback.yml", "collections/requirements.yml"}
 
 
 @pytest.mark.parametrize("verdict", ["no_improvement", "failed", "stopped"])

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import result as outcome
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import MARK
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.session import hold
@@ -256,6 +257,9 @@ def test_a_candidate_that_never_works_is_no_improvement(
 def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
+    earlier = Path(config["output"]) / "apply.yml"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text(f"---\n# {MARK}\n")
     done = 0
 
     def measure(job: dict[str, Any]) -> dict[str, Any]:
@@ -275,6 +279,7 @@ def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
         f"the store {config['store']} takes no more: no such table: evaluations; what it has is safe"
     )
     assert outcome.read(Path(config["output"])).verdict == "failed"
+    assert not earlier.exists(), "there is something to apply beside a result that calls for nothing"
 
 
 @pytest.mark.parametrize(
