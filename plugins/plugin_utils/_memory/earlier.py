@@ -24,7 +24,7 @@ from .._evaluation.reward import reward
 from .._fleet.past import evaluation_of
 from .._store.tables import EvaluationRow, HostRow, StudyRow
 from .._study.sameness import is_same_search
-from .._study.space import Axis, Candidate, SearchSpace, Value
+from .._study.space import Axis, Candidate, SearchSpace, Value, exact_number
 from .._study.study import Study
 
 Tell = Callable[[str], None]
@@ -134,6 +134,6 @@ def _has(axis: Axis, text: str) -> bool:
     if axis.choices:
         return " ".join(text.split()) in map(str, axis.choices)
     try:
-        return axis.low <= float(text.split()[axis.element]) <= axis.high
+        return axis.low <= exact_number(text.split()[axis.element]) <= axis.high
     except (IndexError, ValueError):
         return False

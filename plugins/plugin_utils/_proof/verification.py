@@ -205,14 +205,14 @@ class _Test:
         failure = _failure(tuned)
         ratios = by_host(pairs)
         estimate = over_hosts(ratios)
-        if estimate is None or len(pairs) < _FEWEST or (self._counts and len(pairs) <= self._counts[-1] and not last):
-            if failure or last:
-                why = f" ({failure})" if failure else ""
-                reason = f"only {len(pairs)} pairs succeeded, too few to judge by{why}"
-                return Proof(False, reason, tuple(pairs), tuple(tuned))
-            return None
-        if self._counts and len(pairs) == self._counts[-1]:
-            self._counts.pop()  # the last look, and nothing has come since the one before
+        decided = last or failure is not None
+        if estimate is None or len(pairs) < _FEWEST:
+            reason = failure or f"only {len(pairs)} pairs succeeded, too few to judge by"
+            return Proof(False, reason, tuple(pairs), tuple(tuned)) if decided else None
+        if self._counts and len(pairs) <= self._counts[-1]:
+            if not decided:
+                return None
+            self._counts.pop()  # nothing has come since the look before: this one takes its place
             self._looks.pop()
         self._counts.append(len(pairs))
         shares = shares_of(self._counts, self._most, last=last)
@@ -224,8 +224,7 @@ class _Test:
         self._looks.append(Look(len(pairs), gain, interval, score, boundary.proved, boundary.hopeless))
         verdict = self._decided(pairs, estimate, boundary, host_bound, last=last)
         if failure:
-            times = sum(evaluation.failed and evaluation.took_place for evaluation in tuned)
-            verdict = False, f"the best candidate failed {times} times while it was verified: {failure}"
+            verdict = False, failure
         if verdict is None:
             return None
         each = {host: of_host(host, ratios) for host in ratios}
@@ -294,8 +293,12 @@ class _Test:
 
 
 def _failure(tuned: Sequence[Evaluation]) -> str | None:
-    """Why the candidate failed, if it did. That a host went away is not its fault."""
-    return next((e.measurement.error for e in tuned if e.failed and e.took_place), None)
+    """How often the candidate failed and why, if it did. That a host went away is not its fault."""
+    errors = [evaluation.measurement.error for evaluation in tuned if evaluation.failed and evaluation.took_place]
+    if not errors:
+        return None
+    times = f"{len(errors)} times" if len(errors) > 1 else "once"
+    return f"the best candidate failed {times} while it was verified: {errors[0]}"
 
 
 def _worse_hosts(ratios: Mapping[str, Sequence[float]], than: float, bound: float) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, re
 Value = int | float | str
 Candidate = dict[str, Value]
 Point = NDArray[np.float64]
+
+# Of what a float has, a logarithmic range takes a few digits more. Up to 10^12 whole numbers are told apart all the same.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Axis:
         unit = min(max(float(unit), 0.0), 1.0)
         if self.choices:
             return float(min(int(unit * len(self.choices)), len(self.choices) - 1))
+        if unit in (0.0, 1.0):
+            return self.high if unit else self.low  # which may have more digits than a float
         if self.log:
             value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
         else:
@@ -134,7 +140,7 @@ class SearchSpace:
     def lacks(self, values: Mapping[str, Value]) -> list[str]:
         """The parameters whose value in `values` no candidate can have."""
         nearest = self.decode(self.encode(values))
-        return [name for name in nearest if str(nearest[name]).split() != str(values[name]).split()]
+        return [name for name in nearest if not _alike(str(nearest[name]), str(values[name]))]
 
     def _compose(self, layout: Layout, numbers: dict[Place, float]) -> Value:
         axis_of = {axis.place: axis for axis in self.axes}
@@ -153,9 +159,26 @@ class SearchSpace:
             position = [str(choice) for choice in axis.choices].index(own) if own in map(str, axis.choices) else None
             return (len(axis.choices) - 1) / 2 if position is None else float(position)
         try:
-            return float(text[axis.element])
+            return exact_number(text[axis.element])
         except (IndexError, ValueError):
             return axis.low
+
+
+def exact_number(text: str) -> float:
+    """The number that a text is, with all its digits if it is a whole one. Raises ValueError."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _alike(value: str, other: str) -> bool:
+    """Whether two values, as the kernel shows them, are the same but for what a point of the unit cube can tell."""
+    pairs = list(zip_longest(value.split(), other.split(), fillvalue=""))
+    try:
+        return all(a == b or math.isclose(exact_number(a), exact_number(b), rel_tol=_ROUNDING) for a, b in pairs)
+    except ValueError:
+        return False
 
 
 def _order_within_vectors(layouts: list[Layout]) -> list[Constraint]:

@@ -20,7 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters 
     VectorParameter,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, SearchSpace
-from hypothesis import given, reject
+from hypothesis import example, given, reject
 from hypothesis import strategies as st
 
 LARGEST = 2**31
@@ -231,3 +231,44 @@ def _plain(name: str) -> Any:
 
 def _dotted(text: str) -> str:
     return " ".join(f"vm.{word}" if word.isalpha() else word for word in text.split())
+
+
+WIDEST = {"min": 1, "max": 18446744073692774399}  # of kernel.shmmax: 2^64 - 2^24 - 1, which no float can hold
+
+
+def space_of(**fields: Any) -> SearchSpace:
+    parameter = IntParameter(param="kernel.shmmax", type="int", **fields)
+    return SearchSpace(parameter.axes(), [parameter.layout()], [])
+
+
+@pytest.mark.parametrize("log", [True, False])
+@given(own=st.integers(WIDEST["min"], WIDEST["max"]) | st.integers(0, 63).map(lambda power: 2**power + 1))
+@example(own=WIDEST["max"])
+@example(own=WIDEST["min"])
+@example(own=2**53 + 1)
+def test_no_value_of_a_range_is_too_large_for_a_candidate(log: bool, own: int) -> None:
+    assert space_of(**WIDEST, log=log).lacks({"kernel.shmmax": str(own)}) == []
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_the_ends_of_a_range_are_reached_to_the_last_digit(log: bool) -> None:
+    space = space_of(**WIDEST, log=log)
+    for end in WIDEST.values():
+        point = space.encode({"kernel.shmmax": str(end)})
+        assert space.decode(point) == {"kernel.shmmax": end}
+
+
+@pytest.mark.parametrize(
+    ("fields", "own"),
+    [
+        (WIDEST, "0"),
+        (WIDEST, "18446744073709551615"),
+        ({"min": 0, "max": 10**12, "log": False}, str(10**12 + 1)),
+        ({"min": 0, "max": 10**12, "step": 10}, str(10**12 - 1)),
+        ({"min": 0, "max": 100}, "max"),
+        ({"min": 0, "max": 100}, "50 50"),
+        ({"min": 0, "max": 100}, ""),
+    ],
+)
+def test_what_is_beyond_a_range_or_between_its_steps_no_candidate_has(fields: dict[str, Any], own: str) -> None:
+    assert space_of(**fields).lacks({"kernel.shmmax": own}) == ["kernel.shmmax"]

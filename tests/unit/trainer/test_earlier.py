@@ -125,6 +125,12 @@ def test_a_step_that_is_coarser_now_takes_the_nearest(new_study: NewStudy) -> No
     assert in_space(space, {"vm.swappiness": 30}, {}) == ({"vm.swappiness": 25}, [])
 
 
+def test_the_largest_value_of_a_range_that_no_float_can_hold_is_in_it(new_study: NewStudy) -> None:
+    largest = 18446744073692774399
+    space = new_study(action_space=[{"param": "kernel.shmmax", "min": 1, "max": largest, "log": True}]).space
+    assert in_space(space, {"kernel.shmmax": str(largest)}, {}) == ({"kernel.shmmax": largest}, [])
+
+
 def test_a_missing_parameter_is_at_the_host_s_own_value_as_near_as_can_be(new_study: NewStudy) -> None:
     space = new_study(action_space=[SWAPPINESS, DIRTY]).space
     candidate, dummy = in_space(space, {"vm.swappiness": 30}, {"vm.swappiness": "60", "vm.dirty_ratio": "90"})

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -206,6 +206,23 @@ def test_a_candidate_that_fails_is_none(new_study: NewStudy) -> None:
     assert not proof.improved
     assert "it broke" in proof.reason
     assert len(failing.jobs) == 8, "and it is not tried any longer"
+
+
+@pytest.mark.parametrize("good", [2, 4, 12])
+def test_a_candidate_that_fails_after_good_pairs_leaves_them_as_evidence(good: int, new_study: NewStudy) -> None:
+    runs = count(1)
+
+    def breaks(values: Mapping[str, object], host: str) -> float | None:
+        if not values:
+            return 0.0
+        return 0.02 if next(runs) <= good else None
+
+    proof = proved(new_study(), Hosts(breaks, noise=0.05))
+    assert not proof.improved
+    assert proof.reason.startswith("the best candidate failed ")
+    assert "it broke" in proof.reason
+    assert len(proof.pairs) == good
+    assert (proof.improvement is not None) is (good >= 4)
 
 
 def test_a_host_that_goes_away_is_done_without_and_the_others_do_its_share(new_study: NewStudy) -> None:
