@@ -9,9 +9,10 @@ import getpass
 import json
 import os
 import subprocess
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _facts
+from ansible_collections.autotune.kernel.plugins.module_utils import _facts, _trust
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 GATE = "/usr/local/libexec/autotune-sysctl"
@@ -44,15 +45,35 @@ def facts(parameters: list[str] | None) -> dict[str, Any]:
     return {**answer, "gate": GATE, "effective_uid": os.geteuid()}
 
 
-def ask(request: dict[str, Any]) -> dict[str, Any]:
+def end_lease() -> dict[str, Any]:
+    """Have the gate end whatever lease it has, for root, who asks for it directly; raises Failure if it cannot."""
+    try:
+        os.close(_trust.open_file(GATE))
+    except OSError as error:
+        raise Failure(
+            f"{GATE}, which could end the lease of its account, cannot be run ({error.strerror}): "
+            "apply role autotune.kernel.access."
+        ) from None
+    answer = ask({"state": "restored"}, [GATE], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    if answer.get("failed"):
+        raise Failure(answer["msg"])
+    return answer
+
+
+def ask(
+    request: dict[str, Any],
+    command: Sequence[str] = ("sudo", "-n", "--", GATE),
+    environment: Optional[Mapping[str, str]] = None,
+) -> dict[str, Any]:
     """The gate's answer; raises Failure with one line if there is none."""
     try:
         done = subprocess.run(
-            ["sudo", "-n", "--", GATE],
+            command,
             input=json.dumps(request).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             timeout=_PATIENCE,
+            env=environment,
             check=False,
         )
     except FileNotFoundError:

@@ -10,6 +10,11 @@ import json
 import os
 from typing import Any
 
+from ansible_collections.autotune.kernel.plugins.module_utils import _trust
+
+# O_EXCL: where others can write to the folder too, a file that they have put there must not become ours.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def write(path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
     """Replace a file and return once it is on the disk; raises OSError with the old file untouched.
@@ -18,7 +23,11 @@ def write(path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] |
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.new")  # one name, so that what a killed call left is used up
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(temporary, _NEW, 0o600)
+    except FileExistsError:
+        os.unlink(temporary)
+        descriptor = os.open(temporary, _NEW, 0o600)
     try:
         with open(descriptor, "wb") as file:
             file.write(content)
@@ -40,13 +49,17 @@ def write_json(path: str, content: dict[str, Any], mode: int = 0o644) -> None:
     write(path, json.dumps(content, indent=1).encode() + b"\n", mode)
 
 
-def read_json(path: str) -> dict[str, Any] | None:
-    """The content of a JSON file, None if there is no file; raises OSError, or ValueError if it is not an object."""
+def read_json(path: str, anybodys: bool = False) -> dict[str, Any] | None:
+    """The content of a JSON file that only root and this account can write, None if there is no file.
+
+    anybodys: whoever can write it. Raises OSError, and ValueError if it does not hold an object.
+    """
     try:
-        with open(path, "rb") as file:
-            content = json.loads(file.read())
+        content = json.loads(_trust.read(path, anybodys))
     except FileNotFoundError:
         return None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} does not hold a JSON object")
     return content

@@ -18,7 +18,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
     `warnings` are for whoever asked, beside what sysctl_info returns.
     """
     names, nameless = _host.survey() if parameters is None else (parameters, [])
-    lease, machine = _journal.read(), _host.machine()
+    lease, machine = _journal.read() or _journal.read_others(), _host.machine()
     return {
         "kernel": os.uname().release,
         "boot_id": _procfs.boot_id(),

@@ -130,13 +130,13 @@ def answer_to(request: dict[str, Any], account: str) -> dict[str, Any]:
         raise Failure("Without root no file can be written (persist): use become for that.")
     _validate(request, _ARGUMENTS)
     given = {name: value for name, value in request.items() if value is not None}
-    if "holder" not in given:
+    names = ("holder", "values", "nonce", "process_group", "persist")
+    params: dict[str, Any] = dict.fromkeys(names) | {"lease": 120, "check": False} | given
+    if "holder" in given:
+        # Nobody but the account itself can renew or end its leases, and others see whose they are.
+        params["holder"] = f"{given['holder']} ({account})"
+    elif (account, state) != ("root", "restored"):  # root ends any lease of the gate's
         raise Failure("holder: say who you are.")
-    params: dict[str, Any] = (
-        dict.fromkeys(("values", "nonce", "process_group", "persist")) | {"lease": 120, "check": False} | given
-    )
-    # Nobody but the account itself can renew or end its leases, and others see whose they are.
-    params["holder"] = f"{given['holder']} ({account})"
     if not _PROCESS_GROUP.fullmatch(params["process_group"] or ""):
         params["process_group"] = None
     if state == "leased":

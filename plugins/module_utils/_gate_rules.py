@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _host, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _host, _procfs, _trust
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
@@ -55,16 +54,12 @@ def hint() -> str:
 
 def read() -> Rules:
     """The rules that root has left on this host; raises Failure if anybody else could have written them."""
-    for place in (os.path.dirname(RULES), RULES):
-        try:
-            status = os.lstat(place)
-        except FileNotFoundError:
-            return Rules()
-        if status.st_uid != 0 or stat.S_ISLNK(status.st_mode) or status.st_mode & 0o022:
-            raise Failure(f"{place} does not belong to root alone, so it is not believed; apply role access again.")
     try:
-        with open(RULES, encoding="utf-8") as file:
-            names = json.load(file)["allow_unsafe"]
+        names = json.loads(_trust.read(RULES))["allow_unsafe"]
         return Rules(frozenset(_procfs.canonical_name(name) for name in names))
+    except FileNotFoundError:
+        return Rules()
+    except _trust.Untrusted as error:
+        raise Failure(f"{error.filename} is not believed: {error.strerror}; apply role access again.") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Failure(f"{RULES} cannot be read ({error}); apply role access again.") from None

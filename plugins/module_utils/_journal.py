@@ -6,24 +6,26 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import math
 import os
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
-    _denylist,
     _durable,
+    _lock,
     _process_group,
     _procfs,
     _transaction,
+    _trust,
 )
 
 RUN_DIRECTORY = "/run/autotune"
 FORMAT = 1
+_NETWORK = "network"  # below that, the folder of the account to which role access gives net.* alone
+_TEXTS = ("originals", "values", "previous", "foreign_seen")
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,39 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def folder() -> str:
+    """Where this process keeps its lease: a folder of root's, or that of the account which is not root."""
+    return RUN_DIRECTORY if os.geteuid() == 0 else os.path.join(RUN_DIRECTORY, _NETWORK)
+
+
 def read() -> Lease | None:
     """The lease, in force or run out, None if this boot has none; raises Failure if it cannot be understood."""
-    path = _file("lease.json")
+    return _lease_in(_file("lease.json"))
+
+
+def read_others() -> Lease | None:
+    """The lease of the account with net.* alone, for root; root's, for such an account.
+
+    Root has to heed it, but does not obey it: any process of that account can have written it. Raises Failure.
+    """
+    is_root = os.geteuid() == 0
+    return _lease_in(os.path.join(RUN_DIRECTORY, *[_NETWORK] * is_root, "lease.json"), anybodys=is_root)
+
+
+def _lease_in(path: str, anybodys: bool = False) -> Lease | None:
     try:
-        content = _durable.read_json(path)
+        content = _durable.read_json(path, anybodys)
         if content is None or content.get("boot_id") != _procfs.boot_id():
             return None  # the values went with that boot
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')!r}, this release understands {FORMAT}")
-        lease = Lease(**{item.name: content[item.name] for item in fields(Lease)})
-    except (ValueError, TypeError, KeyError, OSError) as error:
+        lease = _checked(Lease(**{item.name: content[item.name] for item in fields(Lease)}))
+    except _trust.Untrusted as error:
+        raise _transaction.Failure(
+            f"{error.filename}: {error.strerror}, so the journal of a lease in it is not believed. "
+            "Find out who wrote it, check the host's values, then remove it."
+        ) from None
+    except (ValueError, TypeError, KeyError, ArithmeticError, OSError) as error:
         raise _transaction.Failure(
             f"The journal {path} cannot be read ({error}), so the host's own values are unknown: "
             "check them, then remove the file."
@@ -95,14 +119,21 @@ def read() -> Lease | None:
             f"{lease.holder} holds this host from another network namespace (inode {lease.network_namespace}), "
             f"whose values cannot be put back from here; if that namespace has gone, remove {path}."
         )
-    if os.geteuid() == 0 and (owner := os.stat(RUN_DIRECTORY).st_uid) != 0:
-        # Where role access keeps the journal for an account with CAP_NET_ADMIN: root sets nothing else on its word.
-        beyond = [parameter for parameter in lease.originals if _is_beyond_net(parameter)]
-        if beyond:
-            raise _transaction.Failure(
-                f"The journal {path} belongs to user id {owner}, who could never have set {beyond[0]}: "
-                "nothing in it is believed. Find out who wrote it, then remove it."
-            )
+    return lease
+
+
+def _checked(lease: Lease) -> Lease:
+    """The lease, if it is of the types that it should be; raises ValueError, TypeError or ArithmeticError."""
+    if not math.isfinite(lease.deadline):
+        raise ValueError("its deadline is not a time")
+    if not all(isinstance(text, str) and text.isprintable() for text in (lease.holder, lease.nonce)):
+        raise ValueError("its holder is not a name")
+    if not isinstance(lease.process_group, (str, type(None))):
+        raise TypeError("its process group is not a file")
+    for name in _TEXTS:
+        pairs = getattr(lease, name)
+        if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
+            raise TypeError(f"its {name} are not values")
     return lease
 
 
@@ -144,17 +175,34 @@ def restore(lease: Lease) -> dict[str, Any]:
     }
 
 
-def write_verdict(verdict: dict[str, Any]) -> None:
-    """Leave the verdict for the next contact; raises OSError."""
-    _durable.write_json(_file("verdict.json"), verdict)
+def conclude(verdict: dict[str, Any]) -> None:
+    """Leave the verdict for the next contact, and forget the lease if its values are back.
+
+    What is owed are the values: a verdict that cannot be written keeps no lease alive. Raises OSError if the journal
+    cannot be removed.
+    """
+    is_told = _tell(verdict)
+    if verdict["verified"]:
+        end()
+        if not is_told:
+            _tell(verdict)  # where there was no space, the journal may have left some
+
+
+def _tell(verdict: dict[str, Any]) -> bool:
+    try:
+        _durable.write_json(_file("verdict.json"), verdict)
+    except OSError:
+        return False
+    return True
 
 
 def read_verdict() -> dict[str, Any] | None:
     """How the last lease ended that its holder did not end himself, or None."""
     try:
-        return _durable.read_json(_file("verdict.json"))
+        verdict = _durable.read_json(_file("verdict.json"))
     except (ValueError, OSError):
         return None
+    return verdict if verdict and {"nonce", "verified", "at"} <= verdict.keys() else None
 
 
 def forget_verdict() -> None:
@@ -178,52 +226,44 @@ def renewed(
 
 
 @contextlib.contextmanager
-def locked(seconds: float = 30, insist: bool = False) -> Iterator[None]:
+def locked(seconds: float = 30, is_overdue: Callable[[], bool] | None = None) -> Iterator[None]:
     """Be the only one who works on this host's values; raises Failure after waiting for so many seconds.
 
-    With `insist`, who still holds the lock then is killed: the watchdog must not wait for a call that hangs.
+    With `is_overdue`, who still holds the lock when that is true is killed instead: values that are to be put back
+    do not wait for a call that hangs.
     """
-    try:
-        os.makedirs(RUN_DIRECTORY, mode=0o755, exist_ok=True)
-        descriptor = os.open(_file("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise _transaction.Failure(
-            f"{RUN_DIRECTORY} cannot be used ({error.strerror}): this needs root, use become."
-        ) from None
-    is_mine = False
+    descriptor = _opened_lock()
     try:
         until = now() + seconds
-        while not _try_lock(descriptor):
+        while not _lock.take(descriptor):
             if now() >= until:
-                pid = os.pread(descriptor, 20, 0).decode() or "unknown"
-                if not insist:
+                if is_overdue is None or not is_overdue():
                     raise _transaction.Failure(
-                        f"Another call works on this host's values since {seconds} seconds (process {pid}); try again."
+                        f"Another call has been working on this host's values for {seconds:g} seconds "
+                        f"(process {_lock.owner(descriptor) or 'unknown'}); try again."
                     )
-                if pid.isdigit():
-                    os.kill(int(pid), signal.SIGKILL)
+                _lock.kill_owner(descriptor)
                 until = now() + seconds
             time.sleep(0.02)
-        is_mine = True
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
-        if is_mine:
-            os.ftruncate(descriptor, 0)  # a number left here may be another process's by and by
         os.close(descriptor)
 
 
-def _is_beyond_net(parameter: str) -> bool:
-    return _procfs.components(parameter)[0] != "net" or _denylist.denied_because(parameter) is not None
-
-
-def _try_lock(descriptor: int) -> bool:
+def _opened_lock() -> int:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        with contextlib.suppress(FileExistsError):
+            os.makedirs(folder(), mode=0o755)
+        _trust.check_folder(folder())
+        return _lock.opened(os.path.join(RUN_DIRECTORY, "lock"))  # one for root and the account with net.* alone
+    except _trust.Untrusted as error:
+        raise _transaction.Failure(
+            f"{error.filename}: {error.strerror}, so nothing is kept there. Find out who made it, then remove it."
+        ) from None
+    except OSError as error:
+        hint = ": this needs root, use become" if isinstance(error, PermissionError) else ""
+        raise _transaction.Failure(f"{RUN_DIRECTORY} cannot be used ({error.strerror}){hint}.") from None
 
 
 def _file(name: str) -> str:
-    return os.path.join(RUN_DIRECTORY, name)
+    return os.path.join(folder(), name)

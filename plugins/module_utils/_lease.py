@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _constraints,
+    _delegate,
     _journal,
     _procfs,
     _side_effects,
@@ -103,6 +104,7 @@ def give_back(holder: str | None = None, check: bool = False, nonce: str | None 
     With a nonce only the lease of that nonce; if it has ended the report has its verdict, if the host knows it.
     """
     report = Report(verdict=_journal.read_verdict())
+    _end_others(holder, check, nonce, report)
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _journal.read()
         if lease is None:
@@ -115,6 +117,23 @@ def give_back(holder: str | None = None, check: bool = False, nonce: str | None 
         if not check:
             report.verdict = end(lease)
     return report
+
+
+def _end_others(holder: str | None, check: bool, nonce: str | None, report: Report) -> None:
+    """End the lease of the account with net.* alone, if root means that one; fills the report. Raises Failure.
+
+    By that account's own program, which can do no harm with what the account has put into its journal.
+    """
+    others = _journal.read_others()
+    if others is None:
+        return
+    refuse_other(others, holder, unless_unnamed=os.geteuid() == 0)
+    if os.geteuid() != 0 or check or nonce not in (None, others.nonce):
+        return
+    answer = _delegate.end_lease()
+    report.verdict = answer["verdict"]
+    report.changes = {parameter: Change(**change) for parameter, change in answer["parameters"].items()}
+    report.warnings += answer["warnings"]
 
 
 def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Change]:
@@ -139,6 +158,7 @@ def claim(holder: str | None, report: Report, check: bool = False, nonce: str | 
 
     Raises Failure if somebody else holds the host, and Lapsed if the lease of that nonce is not in force.
     """
+    _heed_others()
     lease = _settled(holder, report, check)
     if nonce is not None and (lease is None or lease.nonce != nonce):
         raise Lapsed(nonce, report.verdict or _journal.read_verdict())
@@ -155,15 +175,25 @@ def _settled(holder: str | None, report: Report, check: bool) -> _journal.Lease 
     if check:
         report.warnings.append(f"the lease of {lease.holder} ran out; its values would be put back first")
         return None
-    verdict = end(lease)
-    _journal.write_verdict(verdict)
-    report.verdict = verdict
+    verdict = report.verdict = end(lease, has_run_out=True)
     report.warnings.append(
         f"the lease of {lease.holder} had run out {-lease.expires_in:.0f} seconds ago and no watchdog had ended it; "
         "the host's own values were put back first"
     )
     tell_foreign(verdict["foreign"], report.warnings)
     return None
+
+
+def _heed_others() -> None:
+    """Raise Failure where the account with net.* alone, or root if this is that account, has values on loan."""
+    others = _journal.read_others()
+    if others is None:
+        return
+    refuse_other(others, None)
+    raise Failure(
+        f"The lease of {others.holder} has run out, but its values are not back yet; nothing was written. "
+        "Try again in a moment; if this does not change, root can put them back with state=restored."
+    )
 
 
 def refuse_other(lease: _journal.Lease, holder: str | None, unless_unnamed: bool = False) -> None:
@@ -176,17 +206,27 @@ def refuse_other(lease: _journal.Lease, holder: str | None, unless_unnamed: bool
     )
 
 
-def end(lease: _journal.Lease) -> dict[str, Any]:
+def end(lease: _journal.Lease, has_run_out: bool = False) -> dict[str, Any]:
     """Put a lease's originals back and forget it: the verdict. If one is not back, the lease stays: raises Failure."""
     with _transaction.undisturbed():
         verdict = _journal.restore(lease)
         if verdict["verified"]:
-            _journal.end()
+            _forget(verdict, has_run_out)
             return verdict
     mismatches = [_transaction.Mismatch(**mismatch) for mismatch in verdict["mismatches"]]
     raise Failure(
         "The host's own values could not all be put back; the journal of the lease stays.", mismatches=mismatches
     )
+
+
+def _forget(verdict: dict[str, Any], has_run_out: bool) -> None:
+    try:
+        _journal.conclude(verdict) if has_run_out else _journal.end()
+    except OSError as error:
+        raise Failure(
+            f"The host's own values are back, verified, but the journal of the lease cannot be removed ({error}), "
+            "and whoever finds it puts them back once more. Remove it."
+        ) from None
 
 
 def tell_foreign(foreign: Mapping[str, str], warnings: list[str]) -> None:

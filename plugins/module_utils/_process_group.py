@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+from ansible_collections.autotune.kernel.plugins.module_utils import _trust
 
 # A benchmark has this in its environment, with the folder of the file that names its group.
 MARK = "AUTOTUNE_BENCHMARK"
@@ -62,6 +63,26 @@ def end_strays(path: str) -> int:
     return _kill(lambda: [one for one in _killable(_processes(), started, owner) if mark in _environment(one.pid)])
 
 
+def kill(pid: int, is_meant: Callable[[], bool]) -> bool:
+    """Kill a process, unless its number has passed to another one, which `is_meant` tells; returns whether it did."""
+    handle = None
+    with contextlib.suppress(OSError, AttributeError):  # Linux before 5.3, or a Python that was built for it
+        handle = os.pidfd_open(pid)
+    try:
+        if not is_meant():  # with a handle, the process that is looked at here is the one that is killed
+            return False
+        if handle is None:
+            os.kill(pid, signal.SIGKILL)
+        else:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        if handle is not None:
+            os.close(handle)
+    return True
+
+
 def _killable(processes: Iterable[Process], started: int, owner: int) -> list[Process]:
     """Those which run, began no earlier than the benchmark, and are their owner's, or anybody's if he is root."""
     alive = [process for process in processes if process.state not in "ZX" and process.started >= started]
@@ -73,28 +94,24 @@ def _kill(found: Callable[[], list[Process]]) -> int:
     for dummy in range(3):  # they may be forking meanwhile
         if not (processes := found()):
             break
-        for process in processes:
-            with contextlib.suppress(OSError):
-                os.kill(process.pid, signal.SIGKILL)
-                ended.add(process.pid)
+        ended |= {one.pid for one in processes if kill(one.pid, lambda one=one: _is_still(one))}  # type: ignore[misc]
     return len(ended)
+
+
+def _is_still(process: Process) -> bool:
+    now = _process(process.pid)
+    return now is not None and (now.started, now.owner) == (process.started, process.owner)
 
 
 def _read(path: str) -> tuple[int, int, int] | None:
     """Group, start of its first process, and the file's owner; None for what is not such a file."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        # Not by a link either: else the file of another folder, and with it another owner's processes, could be meant.
-        folder = os.open(os.path.dirname(path), flags | os.O_DIRECTORY)
-        try:
-            descriptor = os.open(os.path.basename(path), flags, dir_fd=folder)
-        finally:
-            os.close(folder)
+        # By no link of either kind: else another owner's file, and with it his processes, could be meant.
+        with open(_trust.open_file(path, anybodys=True), "rb") as file:
+            status = os.fstat(file.fileno())
+            words = file.read(64).split() if status.st_nlink == 1 else []
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        words = file.read(64).split() if stat.S_ISREG(status.st_mode) else []
     if len(words) != 2 or not all(word.isdigit() for word in words):
         return None
     return int(words[0]), int(words[1]), status.st_uid
@@ -110,10 +127,16 @@ def _environment(pid: int) -> list[bytes]:
 
 def _processes() -> Iterator[Process]:
     for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        with contextlib.suppress(OSError, ValueError, IndexError):  # gone meanwhile
-            with open(f"/proc/{name}/stat", "rb") as file:
-                owner = os.fstat(file.fileno()).st_uid
-                words = file.read().rpartition(b")")[2].split()
-            yield Process(int(name), words[0].decode(), int(words[2]), int(words[3]), int(words[19]), owner)
+        if name.isdigit() and (process := _process(int(name))) is not None:
+            yield process
+
+
+def _process(pid: int) -> Process | None:
+    """None for a process that has gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            owner = os.fstat(file.fileno()).st_uid
+            words = file.read().rpartition(b")")[2].split()
+        return Process(pid, words[0].decode(), int(words[2]), int(words[3]), int(words[19]), owner)
+    except (OSError, ValueError, IndexError):
+        return None

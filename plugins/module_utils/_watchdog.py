@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 import socket
 import time
-from typing import NoReturn
+from dataclasses import replace
+from typing import Any, NoReturn
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _watchdog_unit
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lock, _watchdog_unit
 
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
@@ -31,7 +31,7 @@ def ensure() -> list[str]:
         if _is_on_guard():
             return []
         try:
-            _watchdog_unit.start(_journal.RUN_DIRECTORY)
+            _watchdog_unit.start(_journal.folder())
         except OSError as error:
             warnings = [f"systemd did not start the watchdog of the lease ({error}); it runs as a process instead"]
         if _is_on_guard():
@@ -55,6 +55,7 @@ def main() -> None:
 
 def watch(guard: int) -> None:
     """Wait for the lease to end or to run out, and restore in the second case; returns when nothing is on loan."""
+    verdict = None
     while True:
         pause = POLL_SECONDS
         # Nothing may end this loop while values are on loan: whatever goes wrong is tried again.
@@ -63,8 +64,10 @@ def watch(guard: int) -> None:
             if lease and not lease.is_stale:
                 pause = min(pause, max(lease.expires_in, 0.01))  # it may run out between these two lines
             else:
-                with _journal.locked(seconds=5, insist=True):
-                    if _settled():
+                # Without a lease there is no hurry: who holds the lock has a right to, and is not to be killed.
+                with _journal.locked(5, _is_overdue) if lease else _journal.locked(0):
+                    verdict = _settled(verdict)
+                    if _journal.read() is None:
                         # Before the journal's lock: a new lease must not count on a watchdog that is about to leave.
                         os.close(guard)
                         return
@@ -72,30 +75,37 @@ def watch(guard: int) -> None:
         time.sleep(pause)
 
 
-def _settled() -> bool:
-    """Whether nothing is on loan any more, after restoring what ran out."""
+def _is_overdue() -> bool:
     lease = _journal.read()
-    if lease is None:
-        return True
-    if not lease.is_stale:
-        return False
-    verdict = _journal.restore(lease)
-    _journal.write_verdict(verdict)
-    if verdict["verified"]:
-        _journal.end()
-    return bool(verdict["verified"])
+    return lease is not None and lease.is_stale
+
+
+def _settled(former: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Restore what ran out, and forget it once its values are back: the verdict, None if there is nothing to settle.
+
+    former: the verdict of the attempt before. Values that are back stay as they are, even if the journal cannot be
+    removed: whoever sets them from now on sets his own.
+    """
+    lease = _journal.read()
+    if lease is None or not lease.is_stale:
+        return None
+    verdict = former if former and former["nonce"] == lease.nonce else None
+    if verdict is None or not verdict["verified"]:
+        # Others' values are to be seen in the first attempt alone.
+        seen = {**lease.foreign_seen, **(verdict["foreign"] if verdict else {})}
+        verdict = _journal.restore(replace(lease, foreign_seen=seen))
+    with contextlib.suppress(OSError):
+        _journal.conclude(verdict)
+    return verdict
 
 
 def _take_guard() -> int | None:
     """The lock which the one watchdog holds, None if another process is on guard; raises OSError."""
-    path = os.path.join(_journal.RUN_DIRECTORY, "watchdog.lock")
-    guard = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(guard)
-        return None
-    return guard
+    guard = _lock.opened(os.path.join(_journal.folder(), "watchdog.lock"))
+    if _lock.take(guard):
+        return guard
+    os.close(guard)
+    return None
 
 
 def _is_on_guard() -> bool:
@@ -128,13 +138,15 @@ def _become_watchdog(guard: int) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         os.chdir("/")
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
+        with contextlib.suppress(OSError):
+            os.close(0)  # first of all, so that there is a descriptor to be had for what follows
         for name in os.listdir("/proc/self/fd"):
-            if int(name) > 2 and int(name) != guard:
+            if int(name) != guard:
                 with contextlib.suppress(OSError):
                     os.close(int(name))
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in {0, 1, 2} - {guard}:
+            os.dup2(null, standard)
         # A benchmark that eats the memory must not take the watchdog with it; the name is for `ps`.
         for path, text in (("/proc/self/oom_score_adj", "-1000"), ("/proc/self/comm", "autotune-lease")):
             with contextlib.suppress(OSError), open(path, "w", encoding="ascii") as file:

@@ -15,7 +15,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 
 from .transport import Transport, output_of
 
-_JOURNAL = "/run/autotune/lease.json"
+# Root's, and that of an account that has net.* alone.
+_JOURNALS = ("/run/autotune/lease.json", "/run/autotune/network/lease.json")
 _NEXT = "autotune-next"
 
 Module = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -130,11 +131,11 @@ def said_of(verdict: Mapping[str, Any]) -> str:
 
 def _look(transport: Transport, parameters: list[str]) -> tuple[str | None, float, dict[str, str | None]]:
     """The nonce of the lease in force, its seconds left, and the values; None for what this user cannot read."""
-    files = [_JOURNAL, "/proc/uptime", *(_procfs.path_of(parameter) for parameter in parameters)]
+    files = [*_JOURNALS, "/proc/uptime", *(_procfs.path_of(parameter) for parameter in parameters)]
     script = f'for file in {shlex.join(files)}; do cat -- "$file" 2>/dev/null || echo; echo {_NEXT}; done'
-    journal, uptime, *values = output_of(transport, ["sh", "-c", script]).split(f"{_NEXT}")[: len(files)]
+    roots, accounts, uptime, *values = output_of(transport, ["sh", "-c", script]).split(f"{_NEXT}")[: len(files)]
     try:
-        lease = json.loads(journal)
+        lease = json.loads(roots if roots.strip() else accounts)
         nonce, expires_in = str(lease["nonce"]), float(lease["deadline"]) - float(uptime.split()[0])
     except (ValueError, KeyError, TypeError, IndexError):
         nonce, expires_in = None, 0.0

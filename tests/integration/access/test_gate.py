@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -69,6 +70,20 @@ def gate(account: Any, role: Role) -> Callable[..., dict[str, Any]]:
         return answer
 
     return ask
+
+
+def as_root(account: Any, **arguments: Any) -> dict[str, Any]:
+    """What the module sysctl answers to root, who comes over SSH."""
+    command = [str(Path(sys.executable).with_name("ansible")), "-i", str(account.lab.inventory), "lab1"]
+    command += ["-m", "autotune.kernel.sysctl", "-a", json.dumps(arguments)]
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks/collections"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    answer: dict[str, Any] = json.loads(ran.stdout.partition("=> ")[2])
+    return answer
 
 
 def lend(value: int, **more: Any) -> dict[str, Any]:
@@ -291,8 +306,40 @@ def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role
     assert ask(RESTORE)["verdict"]["verified"]
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
 
+    # Root's state is where only root can write, whatever has become of the account.
+    shown = account.root("stat -c '%n %U:%G %a' /run/autotune /run/autotune/lock /run/autotune/network")
+    assert shown.splitlines() == [
+        "/run/autotune root:root 755",
+        "/run/autotune/lock root:autotune 640",
+        "/run/autotune/network autotune:autotune 755",
+    ]
+    as_it = "setpriv --reuid=autotune --regid=autotune --clear-groups"
+    for name in ("new", "lease.json", "watchdog.pyz", "lock"):
+        shown = account.root(f"{as_it} sh -c ': >> /run/autotune/{name}' 2>&1", check=False)
+        assert "Permission denied" in shown, name
+
+    # There is one tuner at a time, and root can end what the account has on loan.
+    assert ask(lend(33))["after"] == {FIN_TIMEOUT: "33"}
+    assert "test (tester) holds this host" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
+    assert as_root(account, state="restored")["verdict"]["verified"]
+    assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
+    assert as_root(account, state="leased", holder="root", values={FIN_TIMEOUT: 44})["after"] == {FIN_TIMEOUT: "44"}
+    assert "root holds this host" in ask(lend(33))["msg"]
+    assert as_root(account, state="restored", holder="root")["verdict"]["verified"]
+
+    # Its watchdog may go with its session: then its next contact puts the values back, or root.
+    ask(lend(33))
+    account.root("pkill -KILL -u autotune")
+    expired = "import json; p = '/run/autotune/network/lease.json'; d = json.load(open(p)); d['deadline'] = 1.0; "
+    account.lab.run("lab1", "python3", "-c", f"{expired}open(p, 'w').write(json.dumps(d))")
+    assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "33"
+    assert "its values are not back yet" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
+    ask(lend(34))
+
     role(state="absent")
-    assert account.root("ls -d /run/autotune; getent passwd autotune", check=False) == ""
+    assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
+    assert account.root("ls -d /run/autotune/network; getent passwd autotune", check=False) == ""
+    assert account.root("stat -c '%U:%G %a' /run/autotune/lock").split() == ["root:root", "600"]
 
 
 def test_an_account_with_that_capability_can_do_without_the_program(account: Any) -> None:

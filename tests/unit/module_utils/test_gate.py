@@ -218,6 +218,12 @@ def test_a_link_does_not_lead_to_the_process_group_of_another_folder(tmp_path: P
     (tmp_path / "mine").symlink_to(tmp_path / "roots")
     assert _process_group._read(str(tmp_path / "roots/group")) is not None
     assert _process_group._read(str(tmp_path / "mine/group")) is None
+    (tmp_path / "roots/in").mkdir()
+    (tmp_path / "roots/in/group").write_text("123 456")
+    assert _process_group._read(str(tmp_path / "roots/in/group")) is not None
+    assert _process_group._read(str(tmp_path / "mine/in/group")) is None, "nor does one further up"
+    os.link(tmp_path / "roots/group", tmp_path / "roots/second")
+    assert _process_group._read(str(tmp_path / "roots/second")) is None
 
 
 def test_the_log_has_one_plain_line() -> None:
@@ -246,12 +252,9 @@ print(resource.getrlimit(resource.RLIMIT_CPU)[0])
         assert ran.stdout.split() in ([["-1"]] if how == "soft" else [["-1"], ["Failure", "1"]])
 
 
-@as_root
-def test_root_does_not_set_what_the_journal_of_an_account_with_one_capability_says(kernel: Any) -> None:
-    _gate.answer_to({**LEND, "values": {"net.core.somaxconn": 512}}, "tester")
-    os.chown(_journal.RUN_DIRECTORY, 999, 999)
-    lease = _journal.read()
-    assert lease is not None
-    _journal.write(_journal.replace(lease, originals={"kernel.core_pattern": "|/tmp/x"}))
-    with pytest.raises(Failure, match=r"user id 999, who could never have set kernel.core_pattern"):
-        _journal.read()
+def test_root_by_himself_ends_any_lease_of_the_gates_and_no_account_does(kernel: Any) -> None:
+    _gate.answer_to(LEND, "tester")
+    with pytest.raises(Failure, match="say who you are"):
+        _gate.answer_to({"state": "restored"}, "tester")
+    assert _gate.answer_to({"state": "restored"}, "root")["verdict"]["verified"]
+    assert kernel.get("vm.swappiness") == "60"

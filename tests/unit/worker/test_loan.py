@@ -104,7 +104,7 @@ def test_nothing_lent_is_nothing_to_end(host: Host) -> None:
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A /proc/sys and a journal of plain files; returns the parameter's."""
     monkeypatch.setattr(_procfs, "ROOT", str(tmp_path))
-    monkeypatch.setattr(loan, "_JOURNAL", str(tmp_path / "lease.json"))
+    monkeypatch.setattr(loan, "_JOURNALS", (str(tmp_path / "lease.json"), str(tmp_path / "network/lease.json")))
     (tmp_path / "lease.json").write_text(json.dumps({"nonce": "n1", "deadline": 1e12}))
     (tmp_path / "vm").mkdir()
     (tmp_path / "vm/swappiness").write_text("10\n")
@@ -145,9 +145,16 @@ def test_an_evaluation_with_somebody_elses_value_does_not(lent: Loan, kernel: Pa
     "journal", [None, "{", {"nonce": "n2", "deadline": 1e12}, {"nonce": "n1", "deadline": 1.0}, {"nonce": "n1"}]
 )
 def test_an_evaluation_without_its_lease_does_not(journal: Any, lent: Loan, kernel: Path) -> None:
-    path = Path(loan._JOURNAL)
+    path = Path(loan._JOURNALS[0])
     path.unlink() if journal is None else path.write_text(journal if journal == "{" else json.dumps(journal))
     assert "the lease ran out during the evaluation" in (lent.disturbance(KEPT, LocalTransport()) or "")
+
+
+def test_a_lease_of_an_account_with_net_alone_is_found(lent: Loan, kernel: Path) -> None:
+    roots, accounts = map(Path, loan._JOURNALS)
+    accounts.parent.mkdir()
+    roots.rename(accounts)
+    assert lent.disturbance(KEPT, LocalTransport()) is None
 
 
 def test_what_this_user_cannot_read_is_not_judged(lent: Loan, kernel: Path) -> None:

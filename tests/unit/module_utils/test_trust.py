@@ -1,0 +1,238 @@
+"""What root reads back and obeys: nobody else can have written it, or have led there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _delegate,
+    _durable,
+    _facts,
+    _journal,
+    _lease,
+    _trust,
+    _watchdog,
+    _watchdog_unit,
+)
+from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+OTHER = 999
+LEASE = {
+    "holder": "anna (tester)",
+    "nonce": "ab",
+    "originals": {"kernel.core_pattern": "|/tmp/x"},
+    "values": {},
+    "previous": {},
+    "foreign_seen": {},
+    "process_group": None,
+    "format": 1,
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    folder = tmp_path / "run/autotune"
+    folder.mkdir(parents=True)
+    (folder / "lease.json").write_text("{}")
+    return folder / "lease.json"
+
+
+def test_a_file_of_our_own_is_read(path: Path) -> None:
+    assert _durable.read_json(str(path)) == {}
+    path.unlink()
+    assert _durable.read_json(str(path)) is None
+
+
+def _linked(place: Path) -> None:
+    place.rename(place.with_name("elsewhere"))
+    place.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("level", [0, 1, 2], ids=["file", "folder", "folder above"])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param(lambda place: os.chown(place, OTHER, 0), f"belongs to user id {OTHER}", marks=as_root),
+        (lambda place: place.chmod(0o777), "others than its owner can write"),
+        pytest.param(
+            lambda place: [os.chown(place, 0, OTHER), place.chmod(0o770)], "others than its owner", marks=as_root
+        ),
+        (_linked, "it is a link"),
+    ],
+    ids=["owner", "mode", "group", "link"],
+)
+def test_what_others_can_have_changed_is_not_read(
+    level: int, change: Callable[[Path], Any], why: str, path: Path
+) -> None:
+    change([path, *path.parents][level])
+    with pytest.raises(OSError, match=why):
+        _durable.read_json(str(path))
+
+
+def test_a_folder_like_tmp_may_be_on_the_way_but_not_hold_the_file(path: Path) -> None:
+    path.parents[1].chmod(0o1777)
+    assert _durable.read_json(str(path)) == {}
+    path.parent.chmod(0o1777)
+    with pytest.raises(_trust.Untrusted):
+        _durable.read_json(str(path))
+
+
+@pytest.mark.parametrize("anybodys", [False, True])
+def test_what_is_no_plain_file_is_not_waited_for(anybodys: bool, path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        _durable.read_json(str(path), anybodys)
+    path.unlink()
+    path.write_bytes(b"")
+    os.truncate(path, _trust.LARGEST + 1)
+    with pytest.raises(OSError, match="larger than"):
+        _durable.read_json(str(path), anybodys)
+
+
+def test_a_file_that_others_have_put_in_the_way_does_not_become_ours(path: Path) -> None:
+    planted = path.with_name(f".{path.name}.new")
+    planted.write_text("planted")
+    with planted.open() as theirs:
+        _durable.write(str(path), b"[1]")
+        assert os.fstat(theirs.fileno()).st_ino != path.stat().st_ino
+    assert path.read_text() == "[1]"
+
+
+@as_root
+def test_nothing_is_kept_or_run_in_a_folder_of_another_account(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Role access once gave /run/autotune away, where root then put a program for systemd to run as root."""
+    os.mkdir(_journal.RUN_DIRECTORY)
+    os.chown(_journal.RUN_DIRECTORY, OTHER, OTHER)
+    monkeypatch.setattr(_watchdog, "ensure", lambda: _watchdog_unit.start(_journal.folder()))
+    for attempt in (lambda: _lease.lend({"vm.swappiness": "10"}, "anna", 60), _lease.give_back):
+        with pytest.raises(Failure, match=f"belongs to user id {OTHER}"):
+            attempt()
+    assert os.listdir(_journal.RUN_DIRECTORY) == []
+    assert kernel.written == []
+
+
+@as_root
+def test_a_journal_of_another_account_is_not_obeyed(kernel: Any, expire: Callable[[], None]) -> None:
+    _lease.lend({"vm.swappiness": "10"}, "anna", 60)
+    expire()
+    kernel.written.clear()
+    os.chown(Path(_journal.RUN_DIRECTORY, "lease.json"), OTHER, OTHER)
+    with pytest.raises(Failure, match=r"lease.json: it belongs to user id 999, .* not believed"):
+        _lease.give_back()
+    assert kernel.written == []
+
+
+@pytest.fixture
+def network(kernel: Any) -> Path:
+    """The folder in which the account with net.* alone has its lease; whatever that account writes is in it."""
+    folder = Path(_journal.RUN_DIRECTORY, "network")
+    folder.mkdir(parents=True)
+    os.chown(folder, OTHER, OTHER)
+    return folder
+
+
+def write_lease(folder: Path, kernel: Any, seconds: float, **changes: Any) -> None:
+    boot, namespace = kernel.get("kernel.random.boot_id"), os.stat("/proc/self/ns/net").st_ino
+    content = {**LEASE, "boot_id": boot, "network_namespace": namespace, "deadline": _journal.now() + seconds}
+    (folder / "lease.json").write_text(json.dumps({**content, **changes}))
+    os.chown(folder / "lease.json", OTHER, OTHER)
+
+
+@as_root
+def test_the_lease_of_the_account_with_net_alone_keeps_root_away(kernel: Any, network: Path) -> None:
+    write_lease(network, kernel, 60)
+    for attempt in (
+        lambda: _lease.lend({"vm.swappiness": "10"}, "bert", 60),
+        lambda: _lease.give_back("bert"),
+        lambda: _lease.lend({"vm.swappiness": "10"}, "anna (tester)", 60),
+    ):
+        with pytest.raises(Failure, match=r"anna \(tester\) holds this host for another"):
+            attempt()
+    assert kernel.written == []
+    told = _facts.facts(["vm.swappiness"])["lease"]
+    assert (told["holder"], told["nonce"]) == ("anna (tester)", "ab")
+
+
+@as_root
+@pytest.mark.parametrize("seconds", [60, -60])
+def test_root_ends_it_by_the_accounts_own_program(
+    seconds: float, kernel: Any, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on the word of that journal, which names values that the account could never have set."""
+    write_lease(network, kernel, seconds)
+    gate = Path(_journal.RUN_DIRECTORY, "gate")
+    answer = {"verdict": {"verified": True}, "parameters": {}, "warnings": ["told"]}
+    gate.write_text(f"""#!/bin/sh
+cat > {network}/asked; id -u >> {network}/asked; echo "$SUDO_USER" >> {network}/asked
+rm {network}/lease.json; echo '{json.dumps(answer)}'
+""")
+    gate.chmod(0o755)
+    monkeypatch.setattr(_delegate, "GATE", str(gate))
+    monkeypatch.setenv("SUDO_USER", "somebody")
+    if seconds < 0:
+        with pytest.raises(Failure, match="has run out, but its values are not back yet"):
+            _lease.lend({"vm.swappiness": "10"}, "bert", 60)
+    report = _lease.give_back()
+    assert (report.verdict, report.warnings) == (answer["verdict"], ["told"])
+    assert (network / "asked").read_text() == '{"state": "restored"}0\n\n'
+    assert kernel.written == []
+    _lease.lend({"vm.swappiness": "10"}, "bert", 60)
+
+
+@as_root
+def test_without_that_program_root_says_what_is_missing(kernel: Any, network: Path) -> None:
+    write_lease(network, kernel, -60)
+    with pytest.raises(Failure, match="apply role autotune.kernel.access"):
+        _lease.give_back()
+    assert kernel.written == []
+
+
+@as_root
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda folder: (folder / "lease.json").symlink_to("/etc/shadow"),
+        lambda folder: os.mkfifo(folder / "lease.json"),
+        lambda folder: (folder / "lease.json").mkdir(),
+        lambda folder: (folder / "lease.json").write_text("[" * 100_000),
+        lambda folder: (folder.rmdir(), folder.symlink_to("/etc")),
+    ],
+    ids=["link", "pipe", "folder", "deep", "folder a link"],
+)
+def test_whatever_that_account_leaves_there_ends_in_a_line_at_most(
+    plant: Callable[[Path], Any], kernel: Any, network: Path
+) -> None:
+    plant(network)
+    with pytest.raises(Failure, match=r"network/lease.json cannot be read") as failure:
+        _lease.lend({"vm.swappiness": "10"}, "bert", 60)
+    assert "\n" not in str(failure.value)
+    assert "root:" not in str(failure.value)
+
+
+@as_root
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"deadline": float("inf")},
+        {"deadline": 10**400},
+        {"deadline": "soon"},
+        {"holder": "\x1b]0;title\x07"},
+        {"holder": ["anna"]},
+        {"values": []},
+        {"originals": {"vm.swappiness": 1}},
+        {"process_group": 17},
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+def test_a_lease_that_is_none_is_refused_in_a_line(changes: dict[str, Any], kernel: Any, network: Path) -> None:
+    write_lease(network, kernel, 60, **changes)
+    with pytest.raises(Failure, match=r"network/lease.json cannot be read") as failure:
+        _lease.lend({"vm.swappiness": "10"}, "bert", 60)
+    assert str(failure.value).isprintable()
