@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -193,6 +194,69 @@ def test_every_point_leads_back(namespace: Namespace, stage: str, call: str) -> 
             found += 1
     if call == "fsync":
         assert found > 0, "every stage goes to the disk"
+
+
+# What a watchdog asks of its folder, and all that it then may be refused: from now on, or once.
+OF_ITS_FOLDER = ["", *(f"/{name}" for name in ("lease.json", "verdict.json", ".verdict.json.new", "lock"))]
+ALTERING = "write,fsync,fchmod,ftruncate,/^rename,/^unlink"
+
+
+def refuse(folder: Path, calls: str, error: str, when: str, is_enough: Callable[[], bool]) -> bool:
+    """Let a lease run out whose watchdog is refused something; whether it came to that.
+
+    Until the watchdog ends or, where it is refused that from then on, until it is enough.
+    """
+    log = folder.with_suffix(".strace")
+    log.touch()
+    paths = [f"--trace-path={folder}{name}" for name in OF_ITS_FOLDER]
+    traced = ["strace", "-qq", "-o", log, *paths, f"--trace={calls}", f"--inject={calls}:error={error}:when={when}"]
+    program = STAGE.format(collections=str(COLLECTIONS))
+    command = [*traced, sys.executable, "-I", "-c", program, str(folder), "_watchdog.main()"]
+    with subprocess.Popen(command, start_new_session=True) as watchdog:
+        until = time.monotonic() + 60
+        while watchdog.poll() is None and not (when.endswith("+") and "(INJECTED)" in log.read_text() and is_enough()):
+            assert time.monotonic() < until, f"{error} at {calls} {when}: {log.read_text()}"
+            time.sleep(0.02)
+        if watchdog.poll() is None:
+            os.killpg(watchdog.pid, signal.SIGKILL)
+        elif watchdog.returncode:  # before it was on guard: systemd starts it again
+            _watchdog.main()
+    told = log.read_text()
+    log.unlink()
+    return "(INJECTED)" in told
+
+
+def refused(folder: Path, calls: str, error: str, when: str) -> bool:
+    own = values()
+    try:
+        prepare(folder, "stale")
+        struck = refuse(folder, calls, error, when, lambda: values() == own)
+        assert values() == own, f"{error} at {calls} {when}"
+        if not when.endswith("+"):
+            assert _journal.read() is None
+        _lease.give_back()
+        assert values() == own
+    finally:
+        _transaction.put_back(own)
+    return struck
+
+
+@pytest.mark.parametrize(
+    ("calls", "error", "how"),
+    [
+        (ALTERING, "ENOSPC", "{}+"),
+        (ALTERING, "EROFS", "{}+"),
+        (ALTERING, "ENOSPC", "{}"),
+        (ALTERING, "EROFS", "{}"),
+        ("openat", "EMFILE", "{}"),
+        ("openat", "EROFS", "{}"),
+    ],
+)
+def test_the_watchdog_restores_whatever_it_is_refused(namespace: Namespace, calls: str, error: str, how: str) -> None:
+    for when in range(1, 60):
+        if not namespace.do(lambda: refused(namespace.folder, calls, error, how.format(when))):  # noqa: B023
+            break
+    assert when > 2, "it asks for something"
 
 
 def test_a_mix_would_be_noticed(namespace: Namespace) -> None:

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A lease that runs out on a host whose /run takes nothing more: full, read-only, or its watchdog out of descriptors.
+
+In namespaces of its own, with a /run of 20 KiB and the watchdog as the module starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces with settings of their own need root")
+
+COLLECTIONS = Path(__file__).parents[2] / "playbooks" / "collections"
+HOST = """
+import json, os, resource, subprocess, sys, time
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _procfs
+
+LENT = {"net.ipv4.tcp_fin_timeout": "17", "net.ipv4.tcp_rmem": "4096 200000 7000000"}
+
+
+def watchdog():
+    inode = os.stat("/run/autotune/watchdog.lock").st_ino
+    for folder in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            if any(file.stat().st_ino == inode for file in folder.iterdir()):
+                return int(folder.parent.name)
+        except OSError:
+            continue
+
+
+def full():
+    with open("/run/filling", "wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(b"x" * 4096)
+            except OSError:
+                return
+
+
+def read_only():
+    subprocess.run(["mount", "-o", "remount,ro", "/run"], check=True)
+
+
+def no_descriptors():
+    resource.prlimit(watchdog(), resource.RLIMIT_NOFILE, (0, 1024))
+
+
+def values():
+    return {parameter: _procfs.read(parameter) for parameter in LENT}
+
+
+def until(condition):
+    limit = time.monotonic() + 60
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.05)
+    return condition()
+
+
+subprocess.run("mount --make-rprivate / && mount -t tmpfs -o size=20k,mode=755 run /run", shell=True, check=True)
+own = values()
+_lease.lend(LENT, "anna", 60)
+lease = _journal.read()
+guard = watchdog()
+assert values() == LENT
+_journal.write(_journal.replace(lease, deadline=_journal.now() + 1))
+{"full": full, "read-only": read_only, "no descriptors": no_descriptors}[sys.argv[2]]()
+if sys.argv[2] == "no descriptors":
+    until(lambda: _journal.read().is_stale)
+    resource.prlimit(guard, resource.RLIMIT_NOFILE, (1024, 1024))
+told = {"back": until(lambda: values() == own)}
+if sys.argv[2] == "read-only":
+    subprocess.run(["sysctl", "-qw", "net.ipv4.tcp_fin_timeout=77"], check=True)
+    try:
+        _lease.give_back("bert")
+    except _journal._transaction.Failure as failure:
+        told["said"] = str(failure)
+    told["given back"] = values() == own
+    subprocess.run(["mount", "-o", "remount,rw", "/run"], check=True)
+told["ended"] = until(lambda: _journal.read() is None)
+told["verdict"] = _journal.read_verdict()
+told["gone"] = until(lambda: watchdog() is None)
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize("how", ["full", "read-only", "no descriptors"])
+def test_the_values_are_back_and_the_lease_ends_as_soon_as_it_can(how: str) -> None:
+    command = ["unshare", "--net", "--mount", sys.executable, "-I", "-c", HOST, str(COLLECTIONS), how]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    told: dict[str, Any] = json.loads(ran.stdout)
+    assert told["back"]
+    assert told["ended"]
+    assert told["gone"]
+    assert told["verdict"]["verified"]
+    if how == "read-only":
+        assert "own values are back, verified, but the journal" in told["said"]
+        assert told["given back"]
