@@ -187,9 +187,9 @@ class ModelBased:
         # They work where they were tried; elsewhere they may not.
         leader = np.argmax(self._sound(known) if len(self._met()) > 1 else known.mean)
         best = float(known.mean[leader])
-        anywhere = (_PROPOSALS, self._space.size)
-        proposed = self._proposed(at) if self._ideas.policy else generator.random(anywhere)
-        points = self._space.settle(np.concatenate([tried[[leader]], proposed, generator.random(anywhere)]))
+        shape = _PROPOSALS, self._space.size
+        proposed = self._proposed(at) if self._ideas.policy else generator.random(shape)
+        points = self._space.settle(np.concatenate([tried[[leader]], proposed, generator.random(shape)]))
         expected = self._expect(points)
         for dummy in range(_REFINEMENTS):
             finest = points[np.argsort(-self._worth(expected, best, at))[:_REFINED]]

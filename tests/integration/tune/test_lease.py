@@ -71,8 +71,8 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
     run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 30)
     run.signal(signal.SIGINT)
     assert run.end(30) != 0
-    ended = [line for line in run.lines if "lab1" in line][-5:]
-    assert any("lab1: stopped by SIGINT; its own values are back, verified (somebody" in line for line in ended), ended
+    ended = "lab1: stopped by SIGINT; its own values are back, verified (somebody else had set"
+    assert ended in run.text, [line for line in run.lines if "lab1" in line][-5:]
     spoilt = [row for row in run.evaluations if row.error and "somebody else set" in row.error]
     assert spoilt
     assert all(row.metric is None for row in spoilt)
