@@ -61,7 +61,7 @@ class PostgreSQL:
         with (self.folder / "log").open("ab") as log:
             command = [*as_nobody(), str(postgresql_bin() / "postgres"), "-D", str(self.folder / "data")]
             self.process = subprocess.Popen([*command, f"--port={self.port}", *settings], stdout=log, stderr=log)
-        limit = time.monotonic() + 30
+        limit = time.monotonic() + 180
         ready = [str(postgresql_bin() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode != 0:
             assert time.monotonic() < limit, (self.folder / "log").read_text()
@@ -71,7 +71,7 @@ class PostgreSQL:
         """At once, as when its machine is switched off."""
         if self.process:
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(30)
+            self.process.wait(180)
 
 
 def postgresql_bin() -> Path:

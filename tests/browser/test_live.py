@@ -23,7 +23,7 @@ window.EventSource = class extends window.EventSource {
 OPEN = "window.streams.filter((one) => one.readyState !== EventSource.CLOSED).length"
 
 
-def state(page: Page, name: str, seconds: float = 60) -> None:
+def state(page: Page, name: str, seconds: float = 240) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", name, timeout=seconds * 1000)
 
 

@@ -26,7 +26,7 @@ def odd_lab(lab_of_its_own: Callable[..., Any]) -> Iterator[Lab]:
 
 
 def sshd_answers(lab: Lab) -> bool:
-    with socket.create_connection((lab.hosts["lab1"], 22), timeout=5) as connection:
+    with socket.create_connection((lab.hosts["lab1"], 22), timeout=60) as connection:
         return connection.recv(4) == b"SSH-"
 
 

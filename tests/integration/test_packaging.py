@@ -147,7 +147,7 @@ def test_the_page_comes_with_it(installed, tmp_path):
     try:
         page = urlsplit((tmp_path / "dashboard.pid").read_text().splitlines()[1])
         for path in ("/", "/static/base.css", "/static/plotly.min.js", "/api/openapi.json"):
-            connection = HTTPConnection(page.netloc, timeout=30)
+            connection = HTTPConnection(page.netloc, timeout=180)
             connection.request("GET", path)
             assert connection.getresponse().status == 200, path
     finally:

@@ -84,7 +84,7 @@ class Account:
         self.root(f"printf '%s\\n' '{line}' > {SUDOERS}; chmod 440 {SUDOERS}; visudo -cqf {SUDOERS}")
 
     def run(
-        self, *command: str, stdin: bytes = b"", seconds: float = 20, **environment: str
+        self, *command: str, stdin: bytes = b"", seconds: float = 180, **environment: str
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command on the host as the account, with nothing in its environment but this."""
         enter = ["nsenter", "--target", str(self.lab.process(self.host)), "--all", "--wd=/tmp"]

@@ -237,7 +237,7 @@ def test_he_can_neither_change_the_program_nor_the_journal_nor_end_the_watchdog(
         "kill -KILL $(cat /proc/[0-9]*/stat 2>/dev/null | grep -F '(autotune-lease)' | cut -d' ' -f1)",
     ):
         assert account.run("sh", "-c", command).returncode != 0, command
-    until = time.monotonic() + 10
+    until = time.monotonic() + 180
     while account.lab.sysctl("lab1", FIN_TIMEOUT) != "60" and time.monotonic() < until:
         time.sleep(0.1)
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"

@@ -72,7 +72,7 @@ class Run:
         engine = store.open_store(f"sqlite:///{self.output}/autotune.sqlite")
         return store.evaluations(engine, store.studies(engine)[0].id)
 
-    def wait_for(self, text: str, seconds: float = 90) -> None:
+    def wait_for(self, text: str, seconds: float = 240) -> None:
         """Until the run has printed `text`."""
         limit = time.monotonic() + seconds
         while text not in self.text:
@@ -83,7 +83,7 @@ class Run:
     def end(self, seconds: float = 240) -> int:
         """Wait for the run's end; returns ansible-playbook's exit code."""
         code = self.process.wait(seconds)
-        self.reader.join(10)  # until all that print have ended: workers may outlive Ansible
+        self.reader.join(60)  # until all that print have ended: workers may outlive Ansible
         return code
 
     def signal(self, number: int) -> None:

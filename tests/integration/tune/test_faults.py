@@ -218,7 +218,7 @@ def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
         run.signal(signal.SIGINT)
         time.sleep(0.2)
 
-    assert run.end(30) != 0
+    assert run.end() != 0
     shown = [line for line in run.lines if " left\n" in line and line.startswith("[autotune] ")]
     assert len(run.evaluations) >= len(shown) > 0
     assert run.result["verdict"] == "stopped"
@@ -239,5 +239,5 @@ def test_the_end_of_ansible_playbook_puts_everything_back(start: Runner, write_s
 
     run.process.send_signal(number)
 
-    assert run.end(30) != 0
+    assert run.end() != 0
     # What "everything" is, the fixture `untouched` checks.

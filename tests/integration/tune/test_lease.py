@@ -68,9 +68,9 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
             break
         time.sleep(0.5)
 
-    run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 30)
+    run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 240)
     run.signal(signal.SIGINT)
-    assert run.end(30) != 0
+    assert run.end() != 0
     ended = "lab1: stopped by SIGINT; its own values are back, verified (somebody else had set"
     assert ended in run.text, [line for line in run.lines if "lab1" in line][-5:]
     spoilt = [row for row in run.evaluations if row.error and "somebody else set" in row.error]
@@ -96,7 +96,7 @@ def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_ane
             break
 
     run.wait_for("the lease ran out during the evaluation", 1)
-    run.wait_for("has ended (the host put its own values back, verified, at", 30)
+    run.wait_for("has ended (the host put its own values back, verified, at", 240)
     run.signal(signal.SIGINT)
-    assert run.end(30) != 0
+    assert run.end() != 0
     assert "lab1: stopped by SIGINT; its own values are back, verified" in run.text

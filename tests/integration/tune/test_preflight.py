@@ -42,7 +42,7 @@ def tuned(lab: Any) -> Iterator[None]:
     script = "cp $(command -v sleep) /tmp/tuned && exec /tmp/tuned 300"
     enter = ["nsenter", "--target", str(lab.process("lab1")), "--all", "--wd=/"]
     daemon = subprocess.Popen([*enter, "sh", "-c", script])
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 180
     while lab.run("lab1", "pgrep", "-x", "tuned", check=False).returncode:
         assert time.monotonic() < limit
         time.sleep(0.02)

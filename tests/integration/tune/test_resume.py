@@ -83,7 +83,7 @@ def kill_controller(run: Any) -> None:
             os.kill(trainer, signal.SIGKILL)
         except ProcessLookupError:
             pass  # it goes with its controller
-    run.end(60)
+    run.end()
 
 
 def press_ctrl_c(run: Any) -> None:

@@ -67,7 +67,7 @@ def serve(url: str, servers: list[Any]) -> Iterator[Callable[..., str]]:
         # By its own thread: what is closed under another one's eyes makes that one fail.
         with suppress(OSError):  # awake already, it may have ended before it is called
             server.trigger.pull_trigger(lambda server=server: end(server))
-        thread.join(30)
+        thread.join(180)
         assert not thread.is_alive()
 
 

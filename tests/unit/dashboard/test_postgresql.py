@@ -113,7 +113,7 @@ def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_agai
     assert not feed.interrupted
     postgresql.stop()
     postgresql.start()
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 180
     while Feed(Store(url), study_id).interrupted:  # whoever has not seen it before the server went
         assert time.monotonic() < limit, "the trainer has lost its claim for good"
         time.sleep(0.1)

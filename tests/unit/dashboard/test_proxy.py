@@ -24,7 +24,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
 README = Path(__file__).resolve().parents[3] / "README.md"
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 NAME = "tuning.example.org"
-PATIENCE = 30.0
+PATIENCE = 180.0
 AROUND = """
 daemon off;
 master_process off;

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def dashboard(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from ansible_collections.autotune.kernel.dashboard import events, queries
 from ansible_collections.autotune.kernel.dashboard.feed import Feed
 from ansible_collections.autotune.kernel.dashboard.reading import Store
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class Stream:

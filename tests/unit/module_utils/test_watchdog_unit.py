@@ -59,7 +59,7 @@ def test_the_program_needs_nothing_else_and_tells_systemd(tmp_path: Path) -> Non
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=180,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")

@@ -110,7 +110,7 @@ def test_controllers_that_come_at_once_make_the_tables_once(postgresql: Any, eng
         assert controller.stdin is not None
         controller.stdin.write(b"\n")
         controller.stdin.close()
-    assert [controller.wait(60) for controller in controllers] == [0, 0]
+    assert [controller.wait(180) for controller in controllers] == [0, 0]
 
 
 def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
@@ -129,7 +129,7 @@ def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
     writer.start()
 
     def wait_for_more() -> None:
-        before, limit = len(written), time.monotonic() + 60
+        before, limit = len(written), time.monotonic() + 180
         while len(written) < before + 5:
             assert writer.is_alive()
             assert time.monotonic() < limit
@@ -140,7 +140,7 @@ def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
     postgresql.start()
     wait_for_more()
     enough.set()
-    writer.join(60)
+    writer.join(180)
     assert [row.number for row in store.evaluations(engine, record.study_id)] == written
 
 

@@ -232,7 +232,7 @@ def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", WRITER, url, content], env={**os.environ, "PYTHONPATH": path})
         for dummy in range(2)
     ]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(180) for writer in writers] == [0, 0]
     engine = open_store(url)
     for study in studies(engine):
         assert [row.number for row in evaluations(engine, study.id)] == list(range(40))

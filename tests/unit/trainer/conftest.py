@@ -23,7 +23,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 
-PATIENCE = 30.0  # seconds until a test that waits for ever is one that fails
+PATIENCE = 180.0  # seconds until a test that waits for ever is one that fails
 
 Measure = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -12,7 +12,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected
 
 NewRoom = Callable[..., Any]
-PATIENCE = 30.0
+PATIENCE = 180.0
 
 
 def candidate(value: int) -> Job:

@@ -11,7 +11,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
 
 NewRoom = Callable[..., Any]
-PATIENCE = 30.0
+PATIENCE = 180.0
 
 
 def candidate(value: int) -> Job:

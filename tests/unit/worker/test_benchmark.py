@@ -18,7 +18,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local impo
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import output_of
 
 Script = Callable[[str], str]
-PATIENCE = 30.0
+PATIENCE = 180.0
 
 
 @pytest.fixture
