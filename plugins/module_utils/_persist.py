@@ -68,6 +68,10 @@ def keep(
     report.warnings += [
         f"{parameter}: {change.said}" for parameter, change in report.changes.items() if change.status == "clamped"
     ]
+    report.warnings += [
+        f"{parameter}: no roll-back undoes this, since {reason}"
+        for parameter, reason in _transaction.irreversible(plan.targets, plan.before).items()
+    ]
     return report
 
 

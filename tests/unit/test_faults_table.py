@@ -72,6 +72,13 @@ PROOFS: dict[str, dict[str, list[str]]] = {
         ],
         "unit/worker/test_guard.py": ["test_each_limit_ends_an_evaluation_and_can_be_switched_off"],
     },
+    "a write changes more": {
+        MODULE: [
+            "test_a_quantity_in_two_units_comes_back_exactly",
+            "test_what_all_and_default_spread_to_comes_back",
+            "test_what_cannot_be_undone_is_not_lent",
+        ]
+    },
     "the kernel refuses": {
         FAULTS: ["test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes_on"],
         MODULE: [

@@ -215,3 +215,13 @@ def test_a_drop_in_that_took_its_place_before_the_disk_failed_is_taken_away(
     assert kernel.values() == found
     assert _dropin.take("90-x") is None
     assert _dropin.read_record("90-x") is None
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_no_roll_back_undoes_is_told(check: bool, kernel: Any) -> None:
+    parameter = "net.ipv6.conf.eth0.disable_ipv6"
+    kernel.put(parameter, "0")
+    report = _persist.keep({parameter: "1"}, allow_unsafe=[parameter], check=check)
+    assert f"{parameter}: no roll-back undoes this, since the kernel removes IPv6" in " ".join(report.warnings)
+    if not check:
+        assert _persist.keep({parameter: "1"}, allow_unsafe=[parameter]).warnings == [], "it has that value already"
