@@ -9,6 +9,7 @@ autotune-dashboard --store sqlite:///learned/autotune.sqlite
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import secrets
 import signal
@@ -96,6 +97,12 @@ def _arguments() -> argparse.Namespace:
         help="a reverse proxy puts it below this path, such as /autotune; / for the top",
     )
     add(
+        "--proxy-address",
+        type=_ip_address,
+        metavar="ADDRESS",
+        help="where the proxy's requests come from, for only there it says who asks; this machine if not given",
+    )
+    add(
         "--max-streams", type=int, default=128, metavar="N", help="pages fed live at once, the others ask (%(default)s)"
     )
     add("--pid-file", type=Path, metavar="FILE", help="where to leave the process id and the address")
@@ -107,6 +114,13 @@ def _arguments() -> argparse.Namespace:
     if not 1 <= parsed.max_streams <= 1000:
         parser.error("--max-streams is a number from 1 to 1000")
     return parsed
+
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from None
 
 
 def _port(text: str) -> int:
@@ -122,6 +136,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         port=arguments.port,
         host_names=tuple(name.lower() for name in arguments.host_name),
         prefix=None if prefix is None else "/" + prefix.strip("/") if prefix.strip("/") else "",
+        proxy_address=arguments.proxy_address,
         max_streams=arguments.max_streams,
     )
     if not settings.needs_token and not arguments.token_file:

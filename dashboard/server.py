@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import ipaddress
 import socket
 from typing import Any
 
@@ -30,7 +31,8 @@ def server_of(app: Flask, settings: Settings, listening: socket.socket) -> Any:
     proxy: dict[str, Any] = {}
     if settings.prefix is not None:
         headers = {"x-forwarded-for", "x-forwarded-proto"}
-        proxy = {"url_prefix": settings.prefix, "trusted_proxy": "*", "trusted_proxy_headers": headers}
+        peer = _proxy_as_peer(settings, listening)
+        proxy = {"url_prefix": settings.prefix, "trusted_proxy": peer, "trusted_proxy_headers": headers}
     return waitress.create_server(
         app,
         sockets=[listening],
@@ -46,6 +48,13 @@ def server_of(app: Flask, settings: Settings, listening: socket.socket) -> Any:
         ident="",
         **proxy,
     )
+
+
+def _proxy_as_peer(settings: Settings, listening: socket.socket) -> str:
+    """The proxy's address as a connection to this socket shows it; without one that is named, this machine's own."""
+    is_six = listening.family == socket.AF_INET6
+    address = ipaddress.ip_address(settings.proxy_address or ("::1" if settings.host == "::1" else "127.0.0.1"))
+    return f"::ffff:{address}" if is_six and address.version == 4 else str(address)
 
 
 def keep_memory_small() -> None:

@@ -17,6 +17,7 @@ class Settings:
 
     host_names: names under which browsers may reach it, beside addresses, localhost and the machine's own name.
     prefix: the path below which a reverse proxy has put it ("/autotune"; "" for the top), or None without a proxy.
+    proxy_address: where that proxy's requests come from. What others say of whom they speak for is not believed.
     max_streams: pages that are fed live at once; those beyond it ask again and again. poll, ping: seconds between two
     looks into the store, and after which an idle stream says that it is there.
     """
@@ -26,6 +27,7 @@ class Settings:
     token: str | None = None
     host_names: tuple[str, ...] = ()
     prefix: str | None = None
+    proxy_address: str | None = None
     max_streams: int = 128
     poll: float = 0.5
     ping: float = 10.0

@@ -23,6 +23,7 @@ ARGUMENTS = {
     "port": {"type": "int", "default": 8470},
     "host_names": {"type": "list", "elements": "str", "default": []},
     "behind_proxy": {"type": "str"},
+    "proxy_address": {"type": "str"},
     "new_store": {"type": "bool", "default": False},
     "required": {"type": "bool", "default": True},
 }
@@ -68,6 +69,8 @@ def _options(folder: Path, arguments: dict[str, Any]) -> list[str]:
         options += ["--host-name", name]
     if arguments["behind_proxy"] is not None:
         options += ["--behind-proxy", arguments["behind_proxy"]]
+    if arguments["proxy_address"] is not None:
+        options += ["--proxy-address", arguments["proxy_address"]]
     if arguments["new_store"]:
         options.append("--new-store")
     if arguments["behind_proxy"] is not None or arguments["host"] not in ("127.0.0.1", "::1", "localhost"):

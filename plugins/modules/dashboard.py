@@ -54,6 +54,11 @@ options:
       - The path below which a reverse proxy has put the page, such as V(/autotune); V(/) for the top. The page then
         needs a token on any address.
     type: str
+  proxy_address:
+    description:
+      - The IP address from which the reverse proxy's requests come; without it, this machine. Only from there the page
+        believes for whom a request was made, and whether over TLS.
+    type: str
   new_store:
     description:
       - Make the store if it is not there yet, as for a run that is about to begin.

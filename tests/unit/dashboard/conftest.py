@@ -55,8 +55,9 @@ def serve(url: str, servers: list[Any]) -> Iterator[Callable[..., str]]:
     threads = []
 
     def start(**changes: object) -> str:
-        listening = listen(SETTINGS)
-        settings = replace(SETTINGS, port=listening.getsockname()[1], **changes)
+        wanted = replace(SETTINGS, **changes)
+        listening = listen(wanted)
+        settings = replace(wanted, port=listening.getsockname()[1])
         servers.append(server_of(create_app(url, settings), settings, listening))
         threads.append(threading.Thread(target=servers[-1].run, daemon=True))
         threads[-1].start()

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import take
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 180.0
@@ -52,6 +54,30 @@ def test_without_a_store_it_says_which_to_name(tmp_path):
     ran = dashboard("--store", str(tmp_path / "none.sqlite"))
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
     assert f"there is no store {tmp_path / 'none.sqlite'}" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("listens_on", "proxy_address", "by"),
+    [
+        ("127.0.0.1", None, "203.0.113.9"),
+        ("127.0.0.1", "127.0.0.1", "203.0.113.9"),
+        ("127.0.0.1", "192.0.2.1", "127.0.0.1"),
+        ("::", "127.0.0.1", "203.0.113.9"),
+        ("::", None, "203.0.113.9"),
+        ("::", "192.0.2.1", "::ffff:127.0.0.1"),
+    ],
+)
+def test_only_the_proxy_is_believed_for_whom_it_speaks(serve, running_study, url, listens_on, proxy_address, by):
+    """Or anybody could have another one's address stand in the log beside what he did himself."""
+    if listens_on == "::" and not socket.has_dualstack_ipv6():
+        pytest.skip("takes IPv6")
+    there = urlsplit(serve(host=listens_on, prefix="/x", proxy_address=proxy_address, token="t" * 43))
+    connection = HTTPConnection("127.0.0.1", there.port, timeout=PATIENCE)
+    headers = {"Authorization": f"Bearer {'t' * 43}", "X-Forwarded-For": "203.0.113.9", "Accept": "application/json"}
+    connection.request("POST", f"/x/studies/{running_study.study_id}/stop", headers=headers)
+    assert connection.getresponse().status == 202
+    (asked,) = take(open_store(url), running_study.study_id)
+    assert asked.by == by
 
 
 @pytest.fixture
