@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
+
+from ..plugins.plugin_utils._file_lock import take_as_process
 
 
 class Taken(Exception):
@@ -22,21 +23,18 @@ class PidFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = open(path, "a+")  # noqa: SIM115 (it stays open for as long as the page runs)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found = self._file_content()
-            raise Taken(f"a page runs already: {found}; see {path}") from None
+        self._file = open(path, "ab+")  # noqa: SIM115 (it stays open for as long as the page runs)
+        if not take_as_process(self._file, 0):
+            raise Taken(f"a page runs already: {self._address()}; see {path}")
 
     def write(self, address: str, store: str) -> None:
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n{address}\n{store}\n")
+        self._file.write(f"{os.getpid()}\n{address}\n{store}\n".encode())
         self._file.flush()
 
-    def _file_content(self) -> str:
+    def _address(self) -> str:
         self._file.seek(0)
-        lines = self._file.read().splitlines()
+        lines = self._file.read().decode(errors="replace").splitlines()
         return lines[1] if len(lines) > 1 else "it is just starting"
 
     def remove(self) -> None:

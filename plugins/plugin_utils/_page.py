@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ._file_lock import holder
 from ._store.url import shown
 
 _PACKAGE = "ansible_collections.autotune.kernel.dashboard"
@@ -40,17 +40,16 @@ class Page:
 
 
 def running(folder: Path) -> Page | None:
-    """The page that was started for this folder, if it is still there: then it holds its file."""
+    """The page that was started for this folder, if it is still there: then it holds its file, and says so in it."""
     try:
-        with open(folder / "dashboard.pid") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lines = file.read().splitlines()
-                return Page(int(lines[0]), lines[1], lines[2]) if len(lines) == 3 else None
+        with open(folder / "dashboard.pid", "rb") as file:
+            # Looked at, not tried: a page that starts at this moment must not find its file taken.
+            pid = holder(file, 0)
+            lines = file.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return None
-    return None
+    # A page that has just begun has not yet written over what an earlier one left.
+    return Page(pid, lines[1], lines[2]) if pid and len(lines) == 3 and lines[0] == str(pid) else None
 
 
 def start(folder: Path, store: str, options: Sequence[str]) -> tuple[Page, bool]:

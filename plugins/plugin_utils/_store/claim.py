@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-import fcntl
-import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import IO
 
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from .._file_lock import is_taken, take
 from .database import StoreError, cause, name_of
 
+_PATIENCE = 10.0  # seconds, in which a server can be started again
 _STUDIES = 0x73747564  # "stud": the first of the two numbers of an advisory lock, the other being the study's
-_FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
 _HELD = text(
     "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = :studies "
     "AND objid IN :ids AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -31,29 +31,84 @@ class Claim:
     def __init__(self, holder: Connection | IO[bytes] | None) -> None:
         self._holder = holder
         self._released = False
+        self._lock = threading.Lock()
+
+    @property
+    def holder(self) -> Connection | IO[bytes] | None:
+        return self._holder
+
+    @property
+    def released(self) -> bool:
+        return self._released
+
+    def hold(self, holder: Connection | None) -> None:
+        """By this connection from now on, unless it was released meanwhile."""
+        with self._lock:
+            if self._released and holder:
+                holder.close()
+            else:
+                self._holder = holder
 
     def release(self) -> None:
-        self._released = True
-        if self._holder:
-            self._holder.close()
+        with self._lock:
+            self._released = True
+            if self._holder:
+                self._holder.close()
 
-    def keep(self, engine: Engine, study_id: int, interval: float = 1.0) -> None:
-        """From now on, take it again whenever it is lost: a database server that is started again forgets its locks."""
+    def keep(self, engine: Engine, study_id: int, tell: Callable[[str], None], interval: float = 1.0) -> None:
+        """From now on, take it again whenever it is lost: a database server that is started again forgets its locks.
+
+        tell: hears in one line that it could not be had for a while, why, and that it is there again.
+        """
         if isinstance(self._holder, Connection):
-            threading.Thread(target=self._keep, args=(engine, study_id, interval), daemon=True).start()
+            keeping = _Keeping(self, engine, study_id, tell)
+            threading.Thread(target=keeping.go_on, args=(interval,), daemon=True).start()
 
-    def _keep(self, engine: Engine, study_id: int, interval: float) -> None:
-        holder = self._holder
-        while not self._released:
-            try:
-                if isinstance(holder, Connection):
-                    holder.execute(text("SELECT 1"))
-                    holder.commit()
-                else:
-                    self._holder = holder = _claim_in_database(engine, study_id)
-            except SQLAlchemyError:
-                holder = None
+
+@dataclass
+class _Keeping:
+    """A claim in a database, looked after. What could be over in a moment is told once it has lasted for _PATIENCE."""
+
+    claim: Claim
+    engine: Engine
+    study_id: int
+    tell: Callable[[str], None]
+    lost_since: float | None = None
+    told: bool = False
+
+    def go_on(self, interval: float) -> None:
+        while not self.claim.released:
+            self.look(time.monotonic())
             time.sleep(interval)
+
+    def look(self, now: float) -> None:
+        """Take the claim again if it is lost, and tell what there is to tell."""
+        why = self._why_lost()
+        if why is None:
+            if self.told:
+                self.tell(f"study {self.study_id} is this run's again")
+            self.lost_since, self.told = None, False
+            return
+        self.lost_since = now if self.lost_since is None else self.lost_since
+        if not self.told and now - self.lost_since >= _PATIENCE:
+            self.told = True
+            self.tell(f"study {self.study_id} cannot be kept for this run alone, and another one may take it: {why}")
+
+    def _why_lost(self) -> str | None:
+        holder = self.claim.holder
+        try:
+            if isinstance(holder, Connection):
+                holder.execute(text("SELECT 1"))
+                holder.commit()
+                return None
+            self.claim.hold(_claim_in_database(self.engine, self.study_id))
+        except SQLAlchemyError as error:
+            self.claim.hold(None)
+            return f"the store {name_of(self.engine)} does not answer: {cause(error)}"
+        if self.claim.holder is None:
+            # Mostly our own, of which the server has not noticed yet that it is gone.
+            return "another connection to the store holds it"
+        return None
 
 
 def claim(engine: Engine, study_id: int) -> Claim | None:
@@ -88,7 +143,7 @@ def claimed(connection: Connection, study_ids: Iterable[int]) -> set[int] | None
         return None
     try:
         with open(path, "rb") as file:
-            return {study_id for study_id in ids if _is_locked(file, study_id)}
+            return {study_id for study_id in ids if is_taken(file, study_id)}
     except FileNotFoundError:
         return set()
     except OSError:
@@ -116,19 +171,7 @@ def _lock_file(connection: Connection) -> str | None:
 
 def _claim_in_file(path: str, study_id: int) -> Claim | None:
     file = open(path, "ab")  # noqa: SIM115 (kept open as long as the claim is held)
-    try:
-        # A lock of the open file, not of the process: it is not lost when the process closes the file elsewhere.
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _byte(study_id))
-    except BlockingIOError:
-        file.close()
-        return None
-    return Claim(file)
-
-
-def _is_locked(file: IO[bytes], study_id: int) -> bool:
-    answer = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _byte(study_id))
-    return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
-
-
-def _byte(study_id: int) -> bytes:
-    return struct.pack(_FLOCK, fcntl.F_WRLCK, 0, study_id, 1, 0)
+    if take(file, study_id):
+        return Claim(file)
+    file.close()
+    return None

@@ -95,7 +95,7 @@ def hold(folder: Path, server: socket.socket) -> None:
         fleet.notify(note)
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)
-    beginning.claim.keep(engine, store.study_id)
+    beginning.claim.keep(engine, store.study_id, fleet.notify)
     heed_requests(engine, store.study_id, fleet, record.note)
     conclusion = conduct(study, fleet, record, clock, memory, store.seed)
     about = {
