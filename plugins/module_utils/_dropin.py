@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import glob
+import errno
+import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _durable, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _constraints, _durable
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 STATE_DIRECTORY = "/var/lib/autotune"
 DROPIN_DIRECTORY = "/etc/sysctl.d"
-OTHER_DIRECTORIES = ("/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
-FORMAT = 1
+OTHER_DIRECTORIES = ("/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+FORMAT = 2
+MARK = "# Written by autotune.kernel.sysctl"
+_HEADER_LINES = 3
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -36,24 +39,50 @@ class Former:
 
 @dataclass(frozen=True)
 class Record:
-    """What was changed under one name: the host's own values, those applied, the former drop-in if there was one."""
+    """What was changed under one name.
+
+    originals: the host's own values. asked: the values that were asked for. kept: what the kernel made of them. former:
+    the drop-in that was there before, if there was one.
+    """
 
     originals: dict[str, str]
-    values: dict[str, str]
+    asked: dict[str, str]
+    kept: dict[str, str]
     former: Former | None
     format: int = FORMAT
 
 
 def check_name(name: str) -> None:
-    """Raises Failure for what cannot name a drop-in."""
+    """Raises Failure for what cannot name a drop-in, and where something else than a file has that name."""
     if not _NAME.fullmatch(name) or name.endswith(".conf"):
         raise Failure(
             f"persist: {name!r} cannot name a drop-in: use letters, digits, _ . and -, without the ending .conf."
         )
-    if os.path.islink(path_of(name)):
-        target = os.readlink(path_of(name))
+    path = path_of(name)
+    if os.path.islink(path):
         raise Failure(
-            f"persist: {path_of(name)} is a link to {target}, which is not for us to write: choose another name."
+            f"persist: {path} is a link to {os.readlink(path)}, which is not for us to write: "
+            "choose another name, or remove the link."
+        )
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise Failure(f"persist: {path} is no regular file: choose another name, or remove it.")
+
+
+def check_is_free(name: str) -> None:
+    """Raises Failure where writing the drop-in would take away a file of somebody else's, now or at the next boot."""
+    path = path_of(name)
+    for directory in OTHER_DIRECTORIES:
+        hidden = os.path.join(directory, os.path.basename(path))
+        if os.path.lexists(hidden):
+            raise Failure(
+                f"persist: {path} would hide {hidden}, whose settings would be missing at the next boot: "
+                "choose another name."
+            )
+    present = take(name)
+    if present and not _decoded(present).startswith(MARK) and not os.path.lexists(record_path_of(name)):
+        raise Failure(
+            f"persist: {path} was not written by autotune.kernel, and its settings would be missing at the next boot: "
+            "choose another name, or move it away."
         )
 
 
@@ -67,30 +96,43 @@ def record_path_of(name: str) -> str:
     return os.path.join(STATE_DIRECTORY, f"{name}.json")
 
 
-def text_for(name: str, targets: Mapping[str, str]) -> str:
-    """The drop-in's content: of these what sysctl.d can set."""
-    lasting = {name: value for name, value in _constraints.lasting(targets).items() if _procfs.is_sysctl(name)}
-    lines = [f"{parameter} = {value}" for parameter, value in sorted(lasting.items())]
-    return "\n".join(
-        [f"# Written by autotune.kernel.sysctl; to undo: state=restored persist={name}", *lines, ""],
-    )
+def lasting(targets: Mapping[str, str]) -> dict[str, str]:
+    """What the drop-in can set of these."""
+    return {name: value for name, value in _constraints.lasting(targets).items() if _boot_files.can_express(name)}
 
 
-def set_later(name: str, parameters: Iterable[str]) -> dict[str, str]:
-    """Those parameters which a file that is read after the drop-in at boot sets too, with that file; raises OSError."""
-    files: dict[str, str] = {}
-    for folder in (DROPIN_DIRECTORY, *OTHER_DIRECTORIES):
-        for path in glob.glob(os.path.join(folder, "*.conf")):
-            files.setdefault(os.path.basename(path), path)  # a name hides the same one in the folders that follow
-    wanted, found = set(parameters), {}
-    for path in (path for file, path in sorted(files.items()) if file > os.path.basename(path_of(name))):
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    parameter = _procfs.canonical_name(line.partition("=")[0].strip().lstrip("-"))
-                    if parameter in wanted:
-                        found[parameter] = path
-    return found
+def text_for(name: str, values: Mapping[str, str]) -> str:
+    """The drop-in's content."""
+    lines = "".join(f"{parameter} = {value}\n" for parameter, value in sorted(values.items()))
+    return (_header(name, lines.encode()) + lines.encode()).decode()
+
+
+def overridden(name: str, values: Mapping[str, str]) -> list[str]:
+    """Warnings of what keeps these values in the drop-in from lasting."""
+    return _boot_files.warnings(path_of(name), values, (DROPIN_DIRECTORY, *OTHER_DIRECTORIES))
+
+
+def is_edited(name: str) -> bool:
+    """Whether somebody has changed the drop-in since it was written; raises OSError."""
+    present = take(name)
+    content = base64.b64decode(present.content) if present else b""
+    lines = content.split(b"\n", _HEADER_LINES)[-1]
+    return bool(content) and content != _header(name, lines) + lines
+
+
+def set_aside(name: str) -> str:
+    """Give the drop-in as it is a second name, under which nobody applies it: that name's path; raises OSError."""
+    path = path_of(name)
+    number = 1
+    while True:
+        copy = f"{path}.edited-{number}"
+        try:
+            os.link(path, copy, follow_symlinks=False)
+            return copy
+        except FileExistsError:
+            if os.path.samefile(path, copy):
+                return copy  # of an earlier call that was cut short
+        number += 1
 
 
 def text_of(name: str) -> str:
@@ -106,13 +148,17 @@ def former_text(record: Record) -> str:
 
 def take(name: str) -> Former | None:
     """The drop-in as it is, None if there is none; raises OSError."""
+    path = path_of(name)
     try:
-        with open(path_of(name), "rb") as file:
-            status = os.fstat(file.fileno())
-            content = base64.b64encode(file.read()).decode()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    return Former(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        content = file.read(_boot_files.LARGEST + 1)
+    if len(content) > _boot_files.LARGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return Former(base64.b64encode(content).decode(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
 def write(name: str, text: str) -> None:
@@ -139,7 +185,7 @@ def read_record(name: str) -> Record | None:
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, this release understands {FORMAT}")
         former = content["former"] and Former(**content["former"])
-        return Record(dict(content["originals"]), dict(content["values"]), former)
+        return Record(dict(content["originals"]), dict(content["asked"]), dict(content["kept"]), former)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise Failure(
             f"The roll-back record {path} cannot be read ({error}): put the values back by hand, then remove it."
@@ -157,6 +203,15 @@ def remove_record(name: str) -> None:
     _durable.remove(record_path_of(name))
     with contextlib.suppress(OSError):
         os.rmdir(STATE_DIRECTORY)
+
+
+def _header(name: str, lines: bytes) -> bytes:
+    """What stands above these lines; it tells whether they are still those that were written."""
+    return (
+        f"{MARK}, which replaces it: lines of your own belong in another file.\n"
+        f"# To undo: state=restored persist={name}\n"
+        f"# SHA-256 of the lines below begins with {hashlib.sha256(lines).hexdigest()[:16]}\n"
+    ).encode()
 
 
 def _decoded(former: Former | None) -> str:

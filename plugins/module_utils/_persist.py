@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _boot_files,
     _constraints,
     _dropin,
     _journal,
@@ -17,6 +19,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _procfs,
     _transaction,
 )
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 from ansible_collections.autotune.kernel.plugins.module_utils._lease import Report
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure, Plan
 
@@ -42,27 +45,10 @@ def keep(
         named = _constraints.with_partners(values)
         beside = {parameter: value for parameter, value in own.items() if parameter not in named}
         plan = _transaction.prepare(values, allow_unsafe, own, beside)
-        if persist is not None:
-            text = _dropin.text_for(
-                persist, {parameter: plan.targets[parameter] for parameter in named if parameter in plan.targets}
-            )
-            report.file = _dropin.path_of(persist), _dropin.text_of(persist), text
-            report.warnings += [
-                f"{parameter} is set, but not kept over a reboot: sysctl.d is for sysctls alone; "
-                f"apply this again then, or have {_procfs.path_of(parameter)} written at boot (tmpfiles.d, udev)"
-                for parameter in values
-                if not _procfs.is_sysctl(parameter)
-            ]
-            report.warnings += [
-                f"at boot {file}, which is read after {_dropin.path_of(persist)}, sets {parameter} too and prevails"
-                for parameter, file in _dropin.set_later(persist, values).items()
-            ]
-        if check:
-            report.changes = _transaction.predicted(plan)
-        elif persist is None:
-            report.changes = _transaction.carry_out(plan)
+        if persist is None:
+            report.changes = _transaction.predicted(plan) if check else _transaction.carry_out(plan)
         else:
-            _carry_out_and_persist(persist, plan, own, report)
+            _keep_over_reboots(persist, plan, own, report, check)
         if lease and not check:
             _journal.end()
     report.warnings += [
@@ -86,12 +72,34 @@ def roll_back(persist: str, holder: str | None = None, check: bool = False) -> R
             return report
         if lease and not check:
             _lease.end(lease)
+        if check and _dropin.is_edited(persist):
+            report.warnings.append(_will_be_set_aside(persist))
         report.file = _dropin.path_of(persist), _dropin.text_of(persist), _dropin.former_text(record)
         report.changes = _lease.restoration(record.originals, report)
         _lease.tell_foreign(_foreign(record, report), report.warnings)
         if not check:
-            _undo(persist, record)
+            _undo(persist, record, report)
     return report
+
+
+def _keep_over_reboots(name: str, plan: Plan, own: Mapping[str, str], report: Report, check: bool) -> None:
+    """Set the values of a plan and have them outlast a reboot, or foretell that; fills the report."""
+    _dropin.check_is_free(name)
+    named = {
+        parameter: plan.targets[parameter]
+        for parameter in _constraints.with_partners(plan.asked)
+        if parameter in plan.targets
+    }
+    lasting = _dropin.lasting(named)
+    report.file = _dropin.path_of(name), _dropin.text_of(name), _dropin.text_for(name, lasting)
+    report.warnings += [_not_kept(parameter) for parameter in plan.asked if not _boot_files.can_express(parameter)]
+    report.warnings += _dropin.overridden(name, lasting)
+    if not check:
+        _carry_out_and_persist(name, plan, own, report)
+        return
+    report.changes = _foretold(plan, _dropin.read_record(name))
+    if _dropin.is_edited(name):
+        report.warnings.append(_will_be_set_aside(name))
 
 
 def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report: Report) -> None:
@@ -101,13 +109,14 @@ def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report
     if report.file is None:
         raise ValueError(f"the report of {name} names no file, though values are to be kept")
     path, found, text = report.file
-    present = _dropin.take(name)
+    present, copy = _dropin.take(name), None
     mismatches: list[_transaction.Mismatch] = []
     try:
         if record != former_record:
             _dropin.write_record(name, record)
         report.changes = _transaction.carry_out(plan)
         if text != found:
+            copy = _dropin.set_aside(name) if _dropin.is_edited(name) else None
             _dropin.write(name, text)
     except (Failure, OSError) as error:
         if isinstance(error, OSError):
@@ -123,26 +132,55 @@ def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report
             )
         if error.restored and _dropin.take(name) == present:
             with contextlib.suppress(OSError):
+                if copy:
+                    os.unlink(copy)
                 _dropin.write_record(name, former_record) if former_record else _dropin.remove_record(name)
         raise error from None
+    if copy:
+        report.warnings.append(_was_set_aside(name, copy))
+    settled = replace(record, kept={**record.kept, **_read_back(_concerned(plan))})
+    # Without this the record has what was asked for, which serves as well unless the kernel made something else of it.
+    with contextlib.suppress(OSError):
+        if settled != record:
+            _dropin.write_record(name, settled)
 
 
 def _widened(record: _dropin.Record | None, name: str, plan: Plan, own: Mapping[str, str]) -> _dropin.Record:
     """The record with what this plan adds; what it has already from an earlier application stays."""
-    concerned = _constraints.with_partners(plan.asked)
-    originals = {
-        parameter: own.get(parameter, plan.before[parameter]) for parameter in concerned if parameter in plan.before
-    }
-    values = {parameter: plan.targets[parameter] for parameter in concerned if parameter in plan.targets}
+    concerned = _concerned(plan)
+    originals = {parameter: own.get(parameter, plan.before[parameter]) for parameter in concerned}
+    asked = {parameter: plan.targets[parameter] for parameter in concerned if parameter in plan.targets}
     if record is None:
-        return _dropin.Record(originals, values, _dropin.take(name))
-    return replace(record, originals={**originals, **record.originals}, values={**record.values, **values})
+        return _dropin.Record(originals, asked, asked, _dropin.take(name))
+    fresh = {parameter: value for parameter, value in asked.items() if record.asked.get(parameter) != value}
+    return replace(
+        record,
+        originals={**originals, **record.originals},
+        asked={**record.asked, **asked},
+        kept={**record.kept, **fresh},
+    )
 
 
-def _undo(name: str, record: _dropin.Record) -> None:
+def _concerned(plan: Plan) -> list[str]:
+    """What the plan asks for, and what the kernel changes with that."""
+    return [parameter for parameter in _constraints.with_partners(plan.asked) if parameter in plan.before]
+
+
+def _foretold(plan: Plan, record: _dropin.Record | None) -> dict[str, Change]:
+    """The changes to expect; of a value that the kernel makes another of, what it made of it the last time."""
+    changes = _transaction.predicted(plan)
+    for parameter, change in changes.items():
+        if record and (change.asked, change.before) == (record.asked.get(parameter), record.kept.get(parameter)):
+            changes[parameter] = Change.of(change.asked, record.kept[parameter], change.before)
+    return changes
+
+
+def _undo(name: str, record: _dropin.Record, report: Report) -> None:
     with _transaction.undisturbed():
         mismatches = _transaction.put_back(record.originals)
         try:
+            if _dropin.is_edited(name) and _dropin.take(name) != record.former:
+                report.warnings.append(_was_set_aside(name, _dropin.set_aside(name)))
             _dropin.put_back(name, record.former)
         except OSError as error:
             raise Failure(
@@ -160,10 +198,36 @@ def _undo(name: str, record: _dropin.Record) -> None:
 
 def _foreign(record: _dropin.Record, report: Report) -> dict[str, str]:
     """Parameters with neither the value that was applied nor the original, and what they are."""
-    applied = _constraints.expected(record.values)
+    applied = _constraints.expected(record.kept)
     found = {parameter: change.before or "" for parameter, change in report.changes.items()}
     return {
         parameter: value
         for parameter, value in found.items()
         if value not in (record.originals[parameter], applied.get(parameter, value))
     }
+
+
+def _not_kept(parameter: str) -> str:
+    why = "its name has characters that mean something else in sysctl.d"
+    if not _procfs.is_sysctl(parameter):
+        why = "sysctl.d is for sysctls alone"
+    return (
+        f"{parameter} is set, but not kept over a reboot: {why}; "
+        f"apply this again then, or have {_procfs.path_of(parameter)} written at boot (tmpfiles.d, udev)"
+    )
+
+
+def _will_be_set_aside(name: str) -> str:
+    return f"{_dropin.path_of(name)} has been edited since it was written; a copy of it will be left beside it"
+
+
+def _was_set_aside(name: str, copy: str) -> str:
+    return (
+        f"{_dropin.path_of(name)} had been edited since it was written; the edited file is now {copy}, "
+        "which nothing applies: put lines of your own into another file of sysctl.d"
+    )
+
+
+def _read_back(parameters: Iterable[str]) -> dict[str, str]:
+    values = ((parameter, _procfs.read_or_none(parameter)) for parameter in parameters)
+    return {parameter: value for parameter, value in values if value is not None}

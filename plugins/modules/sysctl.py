@@ -74,7 +74,13 @@ options:
     type: path
   persist:
     description:
-      - Name of the drop-in below C(/etc/sysctl.d), without C(.conf).
+      - Name of the drop-in below C(/etc/sysctl.d), without C(.conf). It is refused where a file of that name in
+        another folder of sysctl.d would be hidden, and where the drop-in is there but was not written by this module.
+      - If somebody has edited the drop-in, the edited file is kept beside it, as C(NAME.conf.edited-1), before the
+        drop-in is replaced or rolled back, and a warning says so. Nothing applies such a copy.
+      - A warning tells of every value that will not last, since another file sets the parameter, or the other one of
+        an exclusive pair, after the drop-in. It says when that one prevails, as C(systemd-sysctl), C(sysctl --system)
+        and C(ufw) do not apply the same files in the same order.
       - Settings that are not sysctls cannot be set from there. They are set, and can be rolled back, but do not outlast
         a reboot, and a warning says so.
     type: str

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _dropin
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import carry_out, plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,14 +47,11 @@ PARAMETERS = [
 
 @pytest.fixture(scope="module")
 def hosts(lab_of_its_own: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
-    """Three hosts, of which the second has a drop-in of the same name already."""
+    """Three hosts, of which the second has a drop-in of the same name already, from an earlier installation."""
+    text = _dropin.text_for("autotune-wan", {"net.core.somaxconn": "4096"})
     with lab_of_its_own(lab_hosts=3) as lab:
-        lab.run(
-            "lab2",
-            "sh",
-            "-c",
-            f"echo 'vm.swappiness = 60 # ours' > {DROP_IN}; chmod 640 {DROP_IN}; chown daemon {DROP_IN}",
-        )
+        write = f"printf %s '{text}' > {DROP_IN}; chmod 640 {DROP_IN}; chown daemon {DROP_IN}"
+        lab.run("lab2", "sh", "-c", write)
         yield lab
 
 

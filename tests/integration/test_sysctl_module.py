@@ -579,9 +579,10 @@ def test_a_write_that_fails_with_eio_puts_all_back(when: int, host: Host, tmp_pa
     assert host.values(*THREE) == found
 
 
-def test_the_file_and_the_values_come_back_with_mode_and_owner(host: Host) -> None:
+def test_a_file_of_an_earlier_installation_comes_back_with_mode_and_owner(host: Host) -> None:
     path = "/etc/sysctl.d/90-x.conf"
-    host.run("sh", "-c", f"echo '# mine' > {path}; chown 12:34 {path}; chmod 640 {path}")
+    host.call(values={SYN_RETRIES: host.value(SYN_RETRIES)}, persist="90-x")
+    host.run("sh", "-c", f"rm -r /var/lib/autotune; chown 12:34 {path}; chmod 640 {path}")
     look = ("sh", "-c", f"stat -c '%a %u %g' {path}; cat {path}; sysctl {FIN_TIMEOUT}")
     found = host.run(*look).stdout
     assert host.call(values={FIN_TIMEOUT: 17}, persist="90-x")["changed"]
@@ -592,6 +593,66 @@ def test_the_file_and_the_values_come_back_with_mode_and_owner(host: Host) -> No
     assert not host.call(state="restored", persist="90-x")["changed"]
     host.run("rm", path)
     assert host.run("ls", "/var/lib").stdout == ""
+
+
+def test_a_file_of_the_vendors_is_not_hidden(host: Host) -> None:
+    vendors = [path.stem for path in Path("/usr/lib/sysctl.d").glob("*.conf")]
+    if not vendors:
+        pytest.skip("nothing is in /usr/lib/sysctl.d")
+    refused = host.call(values={FIN_TIMEOUT: 17}, persist=vendors[0])
+    assert f"would hide /usr/lib/sysctl.d/{vendors[0]}.conf" in refused["msg"]
+    assert host.run("ls", "/etc/sysctl.d", "/var/lib").stdout.split() == ["/etc/sysctl.d:", "/var/lib:"]
+
+
+def test_what_the_kernel_made_of_a_value_is_nobody_elses_doing(host: Host) -> None:
+    values = {"net.ipv4.tcp_fastopen": "0x3", "net.ipv4.ip_local_reserved_ports": "8080,8081"}
+    found = host.values(*values)
+    host.call(values=values, persist="90-x")
+    foreseen = host.call(values=values, persist="90-x", _ansible_check_mode=True)
+    assert not foreseen["changed"]
+    done = host.call(values=values, persist="90-x")
+    assert {key: foreseen[key] for key in ("after", "parameters")} == {
+        key: done[key] for key in ("after", "parameters")
+    }
+    assert "warnings" not in host.call(state="restored", persist="90-x")
+    assert host.values(*values) == found
+
+
+@pytest.fixture
+def sysctl_conf(host: Host, tmp_path: Path) -> Iterator[Path]:
+    """A file that is /etc/sysctl.conf to the host."""
+    if not Path("/etc/sysctl.conf").exists():
+        pytest.skip("there is no /etc/sysctl.conf to mount another one upon")
+    (tmp_path / "sysctl.conf").touch()
+    host.run("mount", "--bind", str(tmp_path / "sysctl.conf"), "/etc/sysctl.conf")
+    yield tmp_path / "sysctl.conf"
+    host.run("umount", "/etc/sysctl.conf")
+
+
+def test_who_prevails_is_told_and_comes_true(host: Host, sysctl_conf: Path) -> None:
+    sysctl_conf.write_text(f"{FIN_TIMEOUT} = 77\n")
+    host.run("sh", "-c", f"echo {SYN_RETRIES} = 5 > /etc/sysctl.d/95-ops.conf")
+    found = host.values(FIN_TIMEOUT, SYN_RETRIES)
+    said = json.dumps(host.call(values={FIN_TIMEOUT: 20, SYN_RETRIES: 3}, persist="90-x")["warnings"])
+    # What the vendor's files set beside net.* would be the machine's.
+    host.run("sysctl", "--system", "--pattern", r"^net\.", check=False)
+    kept = host.values(FIN_TIMEOUT, SYN_RETRIES)
+    host.call(state="restored", persist="90-x")
+    assert host.values(FIN_TIMEOUT, SYN_RETRIES) == found
+    assert kept == {FIN_TIMEOUT: "77", SYN_RETRIES: "5"}
+    assert f"/etc/sysctl.conf sets {FIN_TIMEOUT} to 77 and prevails" in said
+    assert f"/etc/sysctl.d/95-ops.conf sets {SYN_RETRIES} to 5 and prevails" in said
+    host.run("rm", "/etc/sysctl.d/95-ops.conf")
+
+
+def test_what_lies_in_the_folder_is_neither_fatal_nor_waited_for(host: Host) -> None:
+    host.run("sh", "-c", "cd /etc/sysctl.d && ln -s ../gone.conf 99-sysctl.conf && mkfifo 95-fifo.conf")
+    result = host.call(values={FIN_TIMEOUT: 17}, persist="90-x")
+    assert result["changed"]
+    assert "95-fifo.conf was not looked into: it is a FIFO" in json.dumps(result["warnings"])
+    assert "99-sysctl.conf was not looked into: it is a dangling link" in json.dumps(result["warnings"])
+    assert host.call(state="restored", persist="90-x")["changed"]
+    host.run("sh", "-c", "cd /etc/sysctl.d && rm 99-sysctl.conf 95-fifo.conf")
 
 
 PLAY = f"""

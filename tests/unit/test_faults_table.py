@@ -110,6 +110,19 @@ PROOFS: dict[str, dict[str, list[str]]] = {
     },
     "one kernel under two names": {FAULTS: ["test_hosts_that_cannot_take_part_do_not_stop_the_others"]},
     "no host matches": {PREFLIGHT: ["test_a_run_without_hosts_is_an_error"]},
+    "somebody edits the file": {
+        "unit/module_utils/test_persist.py": [
+            "test_what_others_wrote_into_our_drop_in_is_kept_beside_it_and_told",
+            "test_a_file_of_somebody_elses_is_neither_replaced_nor_hidden",
+        ]
+    },
+    "another file sets a kept value too": {
+        MODULE: [
+            "test_who_prevails_is_told_and_comes_true",
+            "test_what_lies_in_the_folder_is_neither_fatal_nor_waited_for",
+        ],
+        "test_boot_files.py": ["test_what_is_foretold_comes_true"],
+    },
     "an applied role": {
         ROLE: [
             "test_a_host_that_is_not_well_takes_its_batch_back_and_spares_the_next",

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _dropin, _journal, _procfs, _watchdog
+from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _dropin, _journal, _procfs, _watchdog
 
 FIRST_VALUES = {
     "kernel.random.boot_id": "6ef18fc1-23fd-4f4a-8560-a7958ad3bc5b",
@@ -116,6 +116,9 @@ def running_kernel() -> Iterator[FakeKernel]:
             (_dropin, "STATE_DIRECTORY", str(base / "state")),
             (_dropin, "DROPIN_DIRECTORY", str(base / "sysctl.d")),
             (_dropin, "OTHER_DIRECTORIES", (str(base / "lib/sysctl.d"),)),
+            (_boot_files, "SYSCTL_CONF", str(base / "sysctl.conf")),
+            (_boot_files, "UFW_STATE", str(base / "ufw.conf")),
+            (_boot_files, "UFW_DEFAULTS", str(base / "default-ufw")),
             (_watchdog, "ensure", list),
         ):
             stack.enter_context(mock.patch.object(target, name, value))

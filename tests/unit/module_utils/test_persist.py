@@ -24,7 +24,7 @@ def dropin(kernel: Any) -> Path:
 def test_keeps_and_rolls_back(kernel: Any, dropin: Path) -> None:
     found = kernel.values()
     _persist.keep(VALUES, persist="90-x")
-    assert dropin.read_text().splitlines()[1:] == ["vm.dirty_bytes = 8388608", "vm.swappiness = 10"]
+    assert dropin.read_text().splitlines()[3:] == ["vm.dirty_bytes = 8388608", "vm.swappiness = 10"]
     assert stat.S_IMODE(dropin.stat().st_mode) == 0o644
     _persist.roll_back("90-x")
     assert kernel.values() == found
@@ -33,8 +33,8 @@ def test_keeps_and_rolls_back(kernel: Any, dropin: Path) -> None:
     assert _persist.roll_back("90-x").changes == {}
 
 
-def test_the_former_file_comes_back_with_mode_and_owner(kernel: Any, dropin: Path) -> None:
-    dropin.write_bytes(b"# mine\xff\nvm.swappiness = 60\n")
+def test_a_drop_in_of_an_earlier_installation_comes_back_with_mode_and_owner(kernel: Any, dropin: Path) -> None:
+    dropin.write_text(_dropin.text_for("90-x", {"vm.swappiness": "60"}))
     dropin.chmod(0o640)
     os.chown(dropin, 12, 34) if os.geteuid() == 0 else None
     found = dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid
@@ -44,6 +44,129 @@ def test_the_former_file_comes_back_with_mode_and_owner(kernel: Any, dropin: Pat
     assert (dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid) == found
     assert kernel.get("vm.swappiness") == "60", "not the value of the first of the two"
     assert kernel.get("net.core.somaxconn") == "4096"
+    assert os.listdir(dropin.parent) == ["90-x.conf"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("folder", ["lib/sysctl.d", "sysctl.d"])
+def test_a_file_of_somebody_elses_is_neither_replaced_nor_hidden(
+    folder: str, check: bool, kernel: Any, dropin: Path
+) -> None:
+    theirs = kernel.base / folder / "90-x.conf"
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_bytes(b"# \xff\nkernel.pid_max = 77\n")
+    with pytest.raises(Failure, match=rf"persist: .*{theirs}.* at the next boot: choose another name"):
+        _persist.keep(VALUES, persist="90-x", check=check)
+    assert theirs.read_bytes() == b"# \xff\nkernel.pid_max = 77\n"
+    assert kernel.written == []
+    assert _persist.roll_back("90-x").changes == {}
+
+
+EDITS: dict[str, Callable[[bytes], bytes]] = {
+    "a line more": lambda content: content + b"kernel.pid_max = 77\n",
+    "a comment above": lambda content: b"# \xff\n" + content,
+    "another value": lambda content: content.replace(b"= 10", b"= 11"),
+    "a file of their own": lambda content: b"kernel.pid_max = 77\n",
+}
+
+
+@pytest.mark.parametrize("then", ["apply", "apply the same", "roll back"])
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_others_wrote_into_our_drop_in_is_kept_beside_it_and_told(
+    edit: str, then: str, kernel: Any, dropin: Path
+) -> None:
+    def step(check: bool) -> Any:
+        if then == "roll back":
+            return _persist.roll_back("90-x", check=check)
+        return _persist.keep(
+            VALUES if then == "apply the same" else {"vm.swappiness": "20"}, persist="90-x", check=check
+        )
+
+    _persist.keep(VALUES, persist="90-x")
+    edited = EDITS[edit](dropin.read_bytes())
+    dropin.write_bytes(edited)
+    dropin.chmod(0o600)
+    foreseen = step(check=True)
+    assert f"{dropin} has been edited" in " ".join(foreseen.warnings)
+    assert os.listdir(dropin.parent) == ["90-x.conf"]
+    report = step(check=False)
+    copy = dropin.with_name("90-x.conf.edited-1")
+    assert f"the edited file is now {copy}" in " ".join(report.warnings)
+    assert (copy.read_bytes(), stat.S_IMODE(copy.stat().st_mode)) == (edited, 0o600)
+    assert dropin.exists() is (then != "roll back")
+    assert not any("edited" in warning for warning in _persist.keep(VALUES, persist="90-x").warnings)
+
+
+def test_a_second_edit_does_not_replace_the_copy_of_the_first(kernel: Any, dropin: Path) -> None:
+    for number in (1, 2):
+        _persist.keep(VALUES, persist="90-x")
+        dropin.write_text(f"{dropin.read_text()}kernel.pid_max = {number}\n")
+        _persist.keep(VALUES, persist="90-x")
+    copies = [dropin.with_name(f"90-x.conf.edited-{number}").read_text()[-2:-1] for number in (1, 2)]
+    assert copies == ["1", "2"]
+
+
+def test_a_failure_leaves_the_edited_file_and_no_copy(
+    kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _persist.keep(VALUES, persist="90-x")
+    dropin.write_text(edited := dropin.read_text() + "# mine\n")
+
+    def fail(name: str, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(dropin))
+
+    monkeypatch.setattr(_dropin, "write", fail)
+    with pytest.raises(Failure, match="everything was put back"):
+        _persist.keep({"vm.swappiness": "20"}, persist="90-x")
+    assert dropin.read_text() == edited
+    assert os.listdir(dropin.parent) == ["90-x.conf"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], kernel: Any, dropin: Path) -> None:
+    make(dropin)
+    for attempt in (lambda: _persist.keep(VALUES, persist="90-x"), lambda: _persist.roll_back("90-x")):
+        with pytest.raises(Failure, match="is no regular file"):
+            attempt()
+    assert kernel.written == []
+
+
+def test_a_huge_drop_in_is_told(kernel: Any, dropin: Path) -> None:
+    dropin.write_text(_dropin.MARK)
+    os.truncate(dropin, 1 << 40)
+    with pytest.raises(OSError, match="File too large"):
+        _persist.keep(VALUES, persist="90-x")
+    assert kernel.written == []
+
+
+CLAMPED = {"net.core.somaxconn": "100000"}
+
+
+def test_what_the_kernel_made_of_a_value_is_nobody_elses_doing(kernel: Any, dropin: Path) -> None:
+    _persist.keep(CLAMPED, persist="90-x")
+    assert kernel.get("net.core.somaxconn") == "65535"
+    kernel.put("vm.swappiness", "61")
+    assert _persist.roll_back("90-x").warnings == []
+
+
+def test_check_mode_foretells_what_the_kernel_made_of_the_value(
+    kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _persist.keep(CLAMPED, persist="90-x")
+    monkeypatch.setattr(_durable, "write", None)
+    foreseen = _persist.keep(CLAMPED, persist="90-x", check=True)
+    done = _persist.keep(CLAMPED, persist="90-x")
+    assert foreseen.changes == done.changes
+    assert foreseen.warnings == done.warnings
+    kernel.put("net.core.somaxconn", "77")
+    assert _persist.keep(CLAMPED, persist="90-x", check=True).changes["net.core.somaxconn"].status == "applied"
+
+
+def test_what_others_set_is_told_though_another_parameter_was_applied_since(kernel: Any, dropin: Path) -> None:
+    _persist.keep({"vm.swappiness": "10"}, persist="90-x")
+    kernel.put("vm.swappiness", "77")
+    _persist.keep(CLAMPED, persist="90-x")
+    assert "somebody else had set vm.swappiness to '77'" in " ".join(_persist.roll_back("90-x").warnings)
 
 
 def test_a_second_identical_call_does_nothing(kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,20 +290,27 @@ def test_check_mode_writes_nothing(kernel: Any, dropin: Path) -> None:
     assert dropin.exists()
 
 
-def test_warns_of_files_that_are_read_later_at_boot(kernel: Any, dropin: Path) -> None:
-    library = kernel.base / "lib/sysctl.d"
-    library.mkdir(parents=True)
-    for path, text in (
-        (dropin.parent / "10-a.conf", "vm.swappiness = 1"),
-        (library / "95-b.conf", "# vm.dirty_bytes = 1\n-vm/swappiness=1\nnonsense\nnet.*.x = 1"),
-        (library / "99-c.conf", "vm.dirty_bytes = 1"),
-        (dropin.parent / "99-c.conf", "# hides the one in lib"),
-    ):
-        path.write_text(text + "\n")
-    warnings = _persist.keep(VALUES, persist="90-x").warnings
-    assert warnings == [
-        f"at boot {library}/95-b.conf, which is read after {dropin}, sets vm.swappiness too and prevails"
+@pytest.mark.parametrize("check", [True, False])
+def test_a_drop_in_that_does_not_prevail_is_told(check: bool, kernel: Any, dropin: Path) -> None:
+    (dropin.parent / "99-c.conf").write_text("vm.dirty_ratio = 30\n")
+    (kernel.base / "sysctl.conf").write_text("vm.swappiness = 77\n")
+    (dropin.parent / "99-sysctl.conf").symlink_to("../gone.conf")
+    assert _persist.keep(VALUES, persist="90-x", check=check).warnings == [
+        f"{dropin.parent}/99-sysctl.conf was not looked into: it is a dangling link to ../gone.conf, "
+        "which is ignored at boot",
+        f"{kernel.base}/sysctl.conf sets vm.swappiness to 77 and prevails over {dropin} "
+        "after `sysctl --system`, which also runs at boot where systemd is not the init",
+        f"{dropin.parent}/99-c.conf sets vm.dirty_ratio to 30, which ends vm.dirty_bytes, and prevails over {dropin} "
+        "at boot and after `sysctl --system`",
     ]
+
+
+def test_a_name_that_means_something_else_in_a_file_is_not_kept(kernel: Any, dropin: Path) -> None:
+    parameter = "net.ipv4.neigh.a=b.gc_stale_time"
+    kernel.put(parameter, "60")
+    report = _persist.keep({parameter: "70", "vm.swappiness": "10"}, persist="90-x")
+    assert "a=b" not in dropin.read_text()
+    assert [f"{parameter} is set, but not kept over a reboot" in warning for warning in report.warnings] == [True]
 
 
 def test_what_is_no_sysctl_is_set_and_rolled_back_but_not_kept(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.autotune.kernel.plugins.module_utils import _dropin, _journal, _procfs, _watchdog
+from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _dropin, _journal, _procfs, _watchdog
 
 VALUES = {
     "kernel/random/boot_id": "6ef18fc1",
@@ -31,6 +31,8 @@ def procfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_dropin, "STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setattr(_dropin, "DROPIN_DIRECTORY", str(tmp_path / "sysctl.d"))
     monkeypatch.setattr(_dropin, "OTHER_DIRECTORIES", ())
+    monkeypatch.setattr(_boot_files, "SYSCTL_CONF", str(tmp_path / "sysctl.conf"))
+    monkeypatch.setattr(_boot_files, "UFW_STATE", str(tmp_path / "ufw.conf"))
     monkeypatch.setattr(_watchdog, "ensure", list)
     return root
 

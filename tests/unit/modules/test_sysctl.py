@@ -106,5 +106,5 @@ def test_an_unusable_folder_is_one_line(procfs: Path, call: Call) -> None:
     (procfs.parent / "sysctl.d").mkdir()
     (procfs.parent / "sysctl.d/90-x.conf").mkdir()
     result = call(main, values={"vm.swappiness": 10}, persist="90-x")
-    assert "90-x.conf: Is a directory" in result["msg"]
+    assert "90-x.conf is no regular file" in result["msg"]
     assert (procfs / "vm/swappiness").read_text() == "60\n"
