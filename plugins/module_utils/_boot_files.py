@@ -17,7 +17,12 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _constraints,
+    _procfs,
+    _side_effects,
+    _value,
+)
 
 SYSCTL_CONF = "/etc/sysctl.conf"
 UFW_STATE = "/etc/ufw/ufw.conf"
@@ -26,6 +31,7 @@ UFW_DEFAULTS = "/etc/default/ufw"
 LARGEST = 1 << 20  # bytes of a file that are looked into
 _GLOB_CHARACTERS = "*?["
 _SWAPPED = str.maketrans("./", "/.")
+_LONGEST_VALUE = 4000
 _LONGEST_SHOWN = 200
 _NOT_PLAIN = {
     stat.S_IFDIR: "is a directory",
@@ -62,8 +68,8 @@ def warnings(dropin: str, values: Mapping[str, str], directories: Sequence[str])
     by_ufw = _assignments_in(ufw_file, said) if ufw_file else []
     for parameter, value in values.items():
         mine = Assignment(dropin, _path_of(parameter), value)
-        boot = _unless_same(at_boot(parameter, read), mine)
-        procps, ufw = (_unless_same(deciding(parameter, applied), mine) for applied in (system, by_ufw))
+        boot = _unless_same(at_boot(parameter, read), parameter, mine)
+        procps, ufw = (_unless_same(deciding(parameter, applied), parameter, mine) for applied in (system, by_ufw))
         if boot and boot == procps:
             said.append(_sentence(parameter, boot, dropin, "at boot and after `sysctl --system`"))
         elif boot:
@@ -112,11 +118,22 @@ def deciding(parameter: str, written: Sequence[Assignment]) -> Assignment | None
     named = {assignment.path for assignment in written}
     last = None
     for assignment in written:
-        if assignment.value is None or (partner and assignment.value == "0"):
+        if assignment.value is None or (partner and _kept(partner, assignment.value) == "0"):
             continue
-        if any(assignment.path == path or (path not in named and _matches(path, assignment.path)) for path in paths):
+        names_it = any(
+            assignment.path == path or (path not in named and _matches(path, assignment.path)) for path in paths
+        )
+        if names_it or _changes(assignment, parameter):
             last = assignment
     return last
+
+
+def _changes(assignment: Assignment, parameter: str) -> bool:
+    """Whether the assignment, to another parameter, changes this one too."""
+    try:
+        return parameter in _side_effects.of(assignment.path)
+    except ValueError:
+        return False  # a glob, or nothing that the kernel has
 
 
 def _exclusive_partner(parameter: str) -> str | None:
@@ -124,19 +141,31 @@ def _exclusive_partner(parameter: str) -> str | None:
     return next((other for pair in pairs for other in pair if other != parameter), None)
 
 
-def _unless_same(found: Assignment | None, mine: Assignment) -> Assignment | None:
+def _unless_same(found: Assignment | None, parameter: str, mine: Assignment) -> Assignment | None:
     """What was found to decide, None if it gives the parameter our own value."""
-    if found and found.path == mine.path and found.value is not None and mine.value is not None:
-        return None if found.value.split() == mine.value.split() else found
-    return found
+    if found is None or found.value is None or mine.value is None or _ends(found, parameter):
+        return found
+    return None if _kept(parameter, mine.value) == _kept(parameter, found.value) else found
+
+
+def _kept(parameter: str, value: str) -> str:
+    """The value as the kernel keeps it; one that is too long for the kernel, and for Python, as it is."""
+    return value if len(value) > _LONGEST_VALUE else _value.kept(parameter, " ".join(value.split()))
+
+
+def _ends(found: Assignment, parameter: str) -> bool:
+    """Whether the assignment ends the parameter by giving the other one of its exclusive pair a value."""
+    partner = _exclusive_partner(parameter)
+    return found.path != _path_of(parameter) and bool(partner and _matches(_path_of(partner), found.path))
 
 
 def _sentence(parameter: str, found: Assignment, dropin: str, when: str) -> str:
-    partner = _exclusive_partner(parameter)
     if found.value is None:
         does = f"excludes {parameter}, which is then not set,"
-    elif partner and _matches(_path_of(partner), found.path):
-        does = f"sets {partner} to {_shown(found.value)}, which ends {parameter},"
+    elif _ends(found, parameter):
+        does = f"sets {_exclusive_partner(parameter)} to {_shown(found.value)}, which ends {parameter},"
+    elif _changes(found, parameter):
+        does = f"sets {_shown(found.path)} to {_shown(found.value)}, which changes {parameter},"
     else:
         does = f"sets {parameter} to {_shown(found.value)}"
     return f"{_shown(found.file)} {does} and prevails over {dropin} {when}"

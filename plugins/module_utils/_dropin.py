@@ -101,9 +101,11 @@ def lasting(targets: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in _constraints.lasting(targets).items() if _boot_files.can_express(name)}
 
 
-def text_for(name: str, values: Mapping[str, str]) -> str:
-    """The drop-in's content."""
-    lines = "".join(f"{parameter} = {value}\n" for parameter, value in sorted(values.items()))
+def text_for(name: str, values: Mapping[str, str], originals: Mapping[str, str]) -> str:
+    """The drop-in's content, in the order in which these values can be written where the originals are in force."""
+    differing = {parameter: value for parameter, value in originals.items() if values.get(parameter) != value}
+    ordered = _constraints.writes(dict(sorted(values.items())), differing)
+    lines = "".join(f"{parameter} = {value}\n" for parameter, value in ordered)
     return (_header(name, lines.encode()) + lines.encode()).decode()
 
 

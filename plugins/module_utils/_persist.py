@@ -91,31 +91,36 @@ def _keep_over_reboots(name: str, plan: Plan, own: Mapping[str, str], report: Re
         if parameter in plan.targets
     }
     lasting = _dropin.lasting(named)
-    report.file = _dropin.path_of(name), _dropin.text_of(name), _dropin.text_for(name, lasting)
+    former_record = _dropin.read_record(name)
+    record = _widened(former_record, name, plan, own)
+    text = _dropin.text_for(name, lasting, record.originals)
+    report.file = _dropin.path_of(name), _dropin.text_of(name), text
     report.warnings += [_not_kept(parameter) for parameter in plan.asked if not _boot_files.can_express(parameter)]
     report.warnings += _dropin.overridden(name, lasting)
     if not check:
-        _carry_out_and_persist(name, plan, own, report)
+        _carry_out_and_persist(name, plan, text, former_record, record, report)
         return
-    report.changes = _foretold(plan, _dropin.read_record(name))
+    report.changes = _foretold(plan, former_record)
     if _dropin.is_edited(name):
         report.warnings.append(_will_be_set_aside(name))
 
 
-def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report: Report) -> None:
+def _carry_out_and_persist(
+    name: str,
+    plan: Plan,
+    text: str,
+    former_record: _dropin.Record | None,
+    record: _dropin.Record,
+    report: Report,
+) -> None:
     """Record, values, drop-in, in this order, so that whatever was done can be undone."""
-    former_record = _dropin.read_record(name)
-    record = _widened(former_record, name, plan, own)
-    if report.file is None:
-        raise ValueError(f"the report of {name} names no file, though values are to be kept")
-    path, found, text = report.file
     present, copy = _dropin.take(name), None
     mismatches: list[_transaction.Mismatch] = []
     try:
         if record != former_record:
             _dropin.write_record(name, record)
         report.changes = _transaction.carry_out(plan)
-        if text != found:
+        if text != _dropin.text_of(name):
             copy = _dropin.set_aside(name) if _dropin.is_edited(name) else None
             _dropin.write(name, text)
     except (Failure, OSError) as error:
@@ -126,10 +131,9 @@ def _carry_out_and_persist(name: str, plan: Plan, own: Mapping[str, str], report
                 if _dropin.take(name) != present:
                     _dropin.put_back(name, present)
             file_is_back = _dropin.take(name) == present
+            path = _dropin.path_of(name)
             ending = "everything was put back" if file_is_back else f"the values were put back, {path} was not"
-            error = Failure(
-                f"{error.filename or _dropin.path_of(name)}: {error.strerror}; {ending}.", mismatches=mismatches
-            )
+            error = Failure(f"{error.filename or path}: {error.strerror}; {ending}.", mismatches=mismatches)
         if error.restored and _dropin.take(name) == present:
             with contextlib.suppress(OSError):
                 if copy:

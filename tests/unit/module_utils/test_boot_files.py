@@ -42,6 +42,8 @@ def etc(kernel: Any, tmp_path: Path) -> Etc:
         ("99-a", "\xff\xfe\nvm.swappiness = 1 # x", "sets vm.swappiness to 1 # x"),
         ("A", "vm.swappiness=1", "sets vm.swappiness to 1"),
         ("99-a", "vm.swappiness = 10", None),
+        ("99-a", "vm.swappiness = 0xa", None),
+        ("99-a", "vm.swappiness = 010", "sets vm.swappiness to 010"),
         ("10-a", "vm.swappiness=1", None),
         ("90-x", "vm.swappiness=1", None),
         ("90-X", "vm.swappiness=1", None),
@@ -92,6 +94,16 @@ def test_the_other_one_of_an_exclusive_pair_prevails_too(later: str, prevails: b
     (etc.etc / "99-c.conf").write_text(later)
     said = f"{etc.etc}/99-c.conf sets vm.dirty_ratio to 30, which ends vm.dirty_bytes, and prevails over {etc.dropin} "
     assert etc.said(vm__dirty_bytes="4096") == ([said + BOTH] if prevails else [])
+
+
+@pytest.mark.parametrize(("value", "prevails"), [("0", True), ("1", False)])
+def test_another_parameter_that_changes_it_prevails_too(value: str, prevails: bool, etc: Etc) -> None:
+    (etc.etc / "99-d.conf").write_text(f"net.ipv4.ip_forward = {value}\n")
+    said = (
+        f"{etc.etc}/99-d.conf sets net/ipv4/ip_forward to 0, which changes net.ipv4.conf.all.forwarding, "
+        f"and prevails over {etc.dropin} {BOTH}"
+    )
+    assert etc.said(net__ipv4__conf__all__forwarding="1") == ([said] if prevails else [])
 
 
 def test_a_repeated_value_stays_in_its_first_place_at_boot(etc: Etc) -> None:

@@ -34,7 +34,7 @@ def test_keeps_and_rolls_back(kernel: Any, dropin: Path) -> None:
 
 
 def test_a_drop_in_of_an_earlier_installation_comes_back_with_mode_and_owner(kernel: Any, dropin: Path) -> None:
-    dropin.write_text(_dropin.text_for("90-x", {"vm.swappiness": "60"}))
+    dropin.write_text(_dropin.text_for("90-x", {"vm.swappiness": "60"}, {}))
     dropin.chmod(0o640)
     os.chown(dropin, 12, 34) if os.geteuid() == 0 else None
     found = dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid
@@ -303,6 +303,27 @@ def test_a_drop_in_that_does_not_prevail_is_told(check: bool, kernel: Any, dropi
         f"{dropin.parent}/99-c.conf sets vm.dirty_ratio to 30, which ends vm.dirty_bytes, and prevails over {dropin} "
         "at boot and after `sysctl --system`",
     ]
+
+
+LOW, HIGH = "net.ipv4.ipfrag_low_thresh", "net.ipv4.ipfrag_high_thresh"
+
+
+@pytest.mark.parametrize(
+    ("values", "order"),
+    [
+        ({LOW: "1000000", HIGH: "2000000"}, [LOW, HIGH]),
+        ({LOW: "5000000", HIGH: "6000000"}, [HIGH, LOW]),
+        ({"net.ipv4.tcp_rmem": "4096 131072 8388608", "net.core.rmem_max": "8388608"}, None),
+    ],
+)
+def test_the_drop_in_can_be_applied_line_by_line(
+    values: dict[str, str], order: list[str] | None, kernel: Any, dropin: Path
+) -> None:
+    _persist.keep(values, persist="90-x")
+    text = dropin.read_text()
+    assert [line.split(" = ")[0] for line in text.splitlines()[3:]] == (order or sorted(values))
+    _persist.keep(dict(reversed(list(values.items()))), persist="90-x")
+    assert dropin.read_text() == text
 
 
 def test_a_name_that_means_something_else_in_a_file_is_not_kept(kernel: Any, dropin: Path) -> None:
