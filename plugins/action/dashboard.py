@@ -12,6 +12,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+from ansible_collections.autotune.kernel.plugins.plugin_utils._plain import plain
 
 display = Display()
 
@@ -43,8 +44,8 @@ class ActionModule(ActionBase):
             return result | (_stop(folder) if arguments["state"] == "stopped" else _start(folder, arguments))
         except _page.PageFailed as failure:
             if arguments["required"]:
-                raise AnsibleActionFail(str(failure)) from None
-            display.warning(f"{failure}. The run goes on without it.")
+                raise AnsibleActionFail(plain(failure)) from None
+            display.warning(f"{plain(failure)}. The run goes on without it.")
             return result | {"changed": False}
 
 

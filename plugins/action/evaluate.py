@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 try:
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._plain import plain
     from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import take_part
     from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
 except ImportError as error:
@@ -45,4 +46,4 @@ class ActionModule(ActionBase):
         try:
             return result | take_part(self, arguments, task_vars or {}, display)
         except PartFailed as failure:
-            raise AnsibleActionFail(str(failure)) from None
+            raise AnsibleActionFail(plain(failure)) from None

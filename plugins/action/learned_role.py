@@ -20,6 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_r
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import ResultError, read
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
+from ansible_collections.autotune.kernel.plugins.plugin_utils._plain import plain
 
 display = Display()
 
@@ -42,9 +43,9 @@ class ActionModule(ActionBase):
                 carry_out(planned)
                 display.display(summary(read(folder), folder, _inventory()))
         except (ResultError, ForeignFileError) as error:
-            raise AnsibleActionFail(str(error)) from None
+            raise AnsibleActionFail(plain(error)) from None
         except OSError as error:
-            raise AnsibleActionFail(f"{error.filename}: {error.strerror}") from None
+            raise AnsibleActionFail(plain(f"{error.filename}: {error.strerror}")) from None
         outcome.update(changed=planned.changed, files=[str(path) for path in planned.files], role=planned.role)
         return outcome
 

@@ -76,7 +76,10 @@ def _values(result: Result) -> list[str]:
             "to",
             "contributes" if any(change.share is not None for change in result.changes) else "",
         ),
-        *((change.param, found(change), str(change.to), contributes(change)) for change in result.changes),
+        *(
+            (one_line(change.param), found(change), one_line(change.to), contributes(change))
+            for change in result.changes
+        ),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]

@@ -13,23 +13,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .._plain import brief, few
+
 # One number of a candidate: a parameter, and for a vector which of its elements.
 Place = tuple[str, int]
 
-_TERM = r"([a-zA-Z][\w./-]*(?:\[\d+\])?|[-+]?\d+(?:\.\d+)?)"
+_TERM = r"([a-zA-Z][\w./-]*(?:\[\d{1,3}\])?|[-+]?\d{1,20}(?:\.\d{1,20})?)"
 _CONSTRAINT = re.compile(rf"^\s*{_TERM}\s*(<=|>=|<|>)\s*{_TERM}\s*$")
-# Constraints that go round in a circle narrow the ranges step by step; this many mean that they never meet.
+# Constraints that go round in a circle narrow the ranges step by step; so many steps mean that they never meet.
 _MOST_ROUNDS = 1000
+_MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """`smaller <= larger`, or `<` where `strict`; each side is a place in a candidate or a number."""
+    """`smaller <= larger`, or `<` where `strict`; each side is a place in a candidate or a number.
+
+    hint: for the user, what to do if it cannot hold.
+    """
 
     text: str
     smaller: Place | float
     larger: Place | float
     strict: bool
+    hint: str = ""
 
     def places(self) -> list[Place]:
         return [side for side in (self.smaller, self.larger) if isinstance(side, tuple)]
@@ -88,13 +95,17 @@ def narrow(bounds: Mapping[Place, Bounds], constraints: Sequence[Constraint]) ->
     Raises ValueError naming the constraint that cannot be met.
     """
     narrowed = dict(bounds)
-    for dummy in range(_MOST_ROUNDS):
+    # Both ways round: what a chain of constraints narrows at one end reaches the other end at once.
+    both_ways = [*constraints, *reversed(constraints)]
+    for dummy in range(min(_MOST_ROUNDS, 1 + _MOST_STEPS // max(len(both_ways), 1))):
         before = dict(narrowed)
-        for constraint in constraints:
+        for constraint in both_ways:
             _narrow(constraint, narrowed)
         if narrowed == before:
             return narrowed
-    raise ValueError(f"the constraints {' and '.join(f'`{c.text}`' for c in constraints)} contradict each other")
+    texts = few([f"`{brief(constraint.text)}`" for constraint in constraints], " and ")
+    hints = dict.fromkeys(constraint.hint for constraint in constraints)
+    raise ValueError(f"the constraints {texts} contradict each other{''.join(hints)}")
 
 
 def _narrow(constraint: Constraint, bounds: dict[Place, Bounds]) -> None:
@@ -102,13 +113,15 @@ def _narrow(constraint: Constraint, bounds: dict[Place, Bounds]) -> None:
     if isinstance(smaller, tuple):
         limit = bounds[larger].high if isinstance(larger, tuple) else larger
         own = bounds[smaller]
-        bounds[smaller] = replace(own, high=own.at_most(limit, below=constraint.strict))
+        if limit < own.high or constraint.strict:
+            bounds[smaller] = replace(own, high=own.at_most(limit, below=constraint.strict))
     if isinstance(larger, tuple):
         limit = bounds[smaller].low if isinstance(smaller, tuple) else smaller
         own = bounds[larger]
-        bounds[larger] = replace(own, low=own.at_least(limit, above=constraint.strict))
+        if limit > own.low or constraint.strict:
+            bounds[larger] = replace(own, low=own.at_least(limit, above=constraint.strict))
     if any(bounds[place].low > bounds[place].high for place in constraint.places()):
-        raise ValueError(f"the ranges leave no value for which `{constraint.text}` holds")
+        raise ValueError(f"the ranges leave no value for which `{brief(constraint.text)}` holds{constraint.hint}")
 
 
 def repair(
@@ -123,7 +136,9 @@ def repair(
     while broken := [constraint for constraint in constraints if not constraint.holds(repaired)]:
         for constraint in broken:
             if not isinstance(constraint.smaller, tuple):
-                raise ValueError(f"the ranges leave no value for which `{constraint.text}` holds")
+                raise ValueError(
+                    f"the ranges leave no value for which `{brief(constraint.text)}` holds{constraint.hint}"
+                )
             limit = constraint.sides(repaired)[1]
             repaired[constraint.smaller] = narrowed[constraint.smaller].at_most(limit, below=constraint.strict)
     return repaired
@@ -147,7 +162,9 @@ def repair_all(
             if not broken.any():
                 continue
             if not isinstance(constraint.smaller, tuple):
-                raise ValueError(f"the ranges leave no value for which `{constraint.text}` holds")
+                raise ValueError(
+                    f"the ranges leave no value for which `{brief(constraint.text)}` holds{constraint.hint}"
+                )
             bounds, limit = narrowed[constraint.smaller], np.broadcast_to(larger, broken.shape)
             steps = np.floor((np.minimum(limit, bounds.high) - bounds.low) / bounds.step)
             value = bounds.low + steps * bounds.step

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from .parameters import Strict
 
-MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.%/-]*$")]
+MetricName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9_.%/-]*$")]
 Direction = Literal["maximise", "minimise"]
 # YAML reads `off` and `on` as booleans, and `early_stopping: false` says the same of both.
 _BothOrNone = BeforeValidator(lambda given: {"run": given, "evaluation": given} if isinstance(given, bool) else given)

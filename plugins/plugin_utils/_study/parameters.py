@@ -13,6 +13,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._denylist import d
 from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from .._plain import brief
 from .space import Axis, Layout, Value
 
 
@@ -22,6 +23,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+ParameterName = Annotated[str, Field(max_length=255)]
 # What fits into the kernel's 64 bits.
 Number = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
@@ -39,10 +41,14 @@ def _check_range(low: int, high: int, *, log: bool, step: int | None) -> None:
 
 
 class Parameter(Strict):
-    """What every kind of parameter says of itself."""
+    """What every kind of parameter says of itself.
 
-    param: str
+    optional: where a host of the run lacks it, it is left out of the study (see completion.py).
+    """
+
+    param: ParameterName
     description: str = ""
+    optional: bool = False
 
     @field_validator("param")
     @classmethod
@@ -113,7 +119,7 @@ class BoolParameter(Parameter):
 
 class ChoiceParameter(Parameter):
     type: Literal["choice"]
-    choices: list[int | str] = Field(min_length=2)
+    choices: list[int | str] = Field(min_length=2, max_length=1000)
 
     @field_validator("choices", mode="before")
     @classmethod
@@ -123,12 +129,13 @@ class ChoiceParameter(Parameter):
                 word = str(choice).lower()
                 raise ValueError(f"{word} is no choice; write 1 or 0, or put yes, no, on and off in quotes")
             if not isinstance(choice, int | str):
-                raise ValueError(f"{choice} is no choice; write whole numbers, or text in quotes")
+                raise ValueError(f"{brief(choice)} is no choice; write whole numbers, or text in quotes")
         return choices
 
     @field_validator("choices")
     @classmethod
     def _differ(cls, choices: list[int | str]) -> list[int | str]:
+        choices = [kernel_text(choice) if isinstance(choice, str) else choice for choice in choices]
         if len(set(map(str, choices))) < len(choices):
             raise ValueError("names a choice twice")
         if any(not str(choice).strip() or not str(choice).isprintable() for choice in choices):
@@ -167,7 +174,7 @@ class VectorParameter(Parameter):
     """Several numbers in one parameter, such as net.ipv4.tcp_rmem; `ordered` ones never decrease."""
 
     type: Literal["vector"]
-    elements: list[Element] = Field(min_length=2)
+    elements: list[Element] = Field(min_length=2, max_length=32)
     ordered: bool = True
 
     @field_validator("elements")

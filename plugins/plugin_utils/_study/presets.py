@@ -13,6 +13,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import SMALL, Setting
 from ansible_collections.autotune.kernel.plugins.module_utils._constraints import EXCLUSIVE
 
+from .._plain import brief
+
 PREFIX = "preset:"
 _EXCLUDED_BY = {one: other for pair in EXCLUSIVE for one, other in (pair, pair[::-1])}
 
@@ -41,16 +43,39 @@ class Preset:
 
 @dataclass(frozen=True)
 class KnownHost:
-    """What was found on a host: its settings of the catalogue which can be written, each with its safe values there."""
+    """What was found on a host: its settings of the catalogue which can be written, each with its safe values there.
+
+    lacking: the parameters that cannot be tuned there, and why: `does not have it`.
+    """
 
     name: str
     safe: Mapping[str, Sequence[Any]]
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_facts(cls, name: str, facts: Mapping[str, Any]) -> KnownHost:
         """From what `sysctl_info: catalogue: true` returns."""
         found = facts["parameters"].items()
-        return cls(name, {p: seen["safe_range"] for p, seen in found if seen["writable"] and seen["safe_range"]})
+        safe = {p: seen["safe_range"] for p, seen in found if seen["writable"] and seen["safe_range"]}
+        return cls(name, safe, {p: why for p, seen in found if (why := _why_lacking(seen))})
+
+
+def _why_lacking(seen: Mapping[str, Any]) -> str | None:
+    if not seen["exists"]:
+        return "does not have it"
+    if not seen["readable"]:
+        return "does not let it be read"
+    return None if seen["writable"] else f"does not let it be set: {seen['why_not_writable']}"
+
+
+def why_left_out(name: str, hosts: Sequence[KnownHost]) -> str | None:
+    """Why an optional parameter is not tuned in a run on these hosts, None if it is: one line for the user."""
+    found = [f"{brief(host.name)} {host.lacking[name]}" for host in hosts if name in host.lacking]
+    if not found:
+        return None
+    more = len(found) - 1
+    others = f" ({more} more host{'s' if more > 1 else ''} lack{'' if more > 1 else 's'} it too)" if more else ""
+    return f"{name} is optional and left out of the study: {found[0]}{others}"
 
 
 # The largest buffer is what throughput depends on, and 128 MiB fill 10 Gbit/s over 100 ms; the kernel's own first sizes
@@ -127,7 +152,7 @@ def named(text: str) -> Preset:
     """The preset of `preset:<name>`; raises ValueError naming those which there are."""
     if not text.startswith(PREFIX) or text.removeprefix(PREFIX) not in PRESETS:
         known = ", ".join(f"{PREFIX}{name}" for name in PRESETS)
-        raise ValueError(f"'{text}' is no preset; there are {known}")
+        raise ValueError(f"'{brief(text)}' is no preset; there are {known}")
     return PRESETS[text.removeprefix(PREFIX)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from .study import Study
 
 # What changes nothing in what an evaluation is worth, nor in which ones come next.
-_IRRELEVANT = {"description", "environment", "files", "parameters", "share", "teardown"}
+_IRRELEVANT = {"description", "environment", "files", "optional", "parameters", "share", "teardown"}
 _OF_TRAINING = {"seed", "verbose", "total_timesteps"}
 
 

@@ -189,6 +189,7 @@ def _order_within_vectors(layouts: list[Layout]) -> list[Constraint]:
             (layout.parameter, at),
             (layout.parameter, at + 1),
             strict=False,
+            hint="; a vector's numbers never decrease, unless the parameter has `ordered: false`",
         )
         for layout in layouts
         if layout.ordered

@@ -14,13 +14,14 @@ from ansible_collections.autotune.kernel.plugins.module_utils._constraints impor
 from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
 from pydantic import Field, ValidationInfo, field_validator
 
+from .._plain import brief, few
 from .algorithm import AlgorithmName, missing
 from .command import script_of, shell_syntax
 from .constraints import parse_constraint
 from .guard import Caution, Guard
 from .metrics import SYSTEM_METRICS
 from .objectives import Direction, EarlyStopping, EarlyStoppingOrNot, MetricName, Objective
-from .parameters import AnyParameter, Strict
+from .parameters import AnyParameter, ParameterName, Strict
 from .presets import named
 from .space import SearchSpace
 from .verification import GuardMetric, Verification, race_rounds
@@ -36,7 +37,7 @@ class StateMetric(Strict):
     @classmethod
     def _can_be_sampled(cls, name: str) -> str:
         if name not in SYSTEM_METRICS:
-            raise ValueError(f"'{name}' is no system metric; there are {', '.join(SYSTEM_METRICS)}")
+            raise ValueError(f"'{brief(name)}' is no system metric; there are {', '.join(SYSTEM_METRICS)}")
         return name
 
 
@@ -84,12 +85,12 @@ class Study(Strict):
     reward_metric: MetricName
     direction: Direction = "maximise"
     objectives: list[Objective] = Field(default=[], max_length=20)
-    allow_unsafe: list[str] = []
-    parameters: list[str] = []
+    allow_unsafe: list[ParameterName] = Field(default=[], max_length=1000)
+    parameters: list[str] = Field(default=[], max_length=20)
     action_space: list[AnyParameter] = Field(min_length=1, max_length=200)
-    constraints: list[str] = Field(default=[], validate_default=True)
-    state_space: list[StateMetric] = []
-    files: list[str] = []
+    constraints: list[str] = Field(default=[], max_length=200, validate_default=True)
+    state_space: list[StateMetric] = Field(default=[], max_length=100)
+    files: list[str] = Field(default=[], max_length=1000)
     benchmark_command: str
     streams: bool = Field(default=False, description="what the benchmark prints on its way is the metric of that while")
     early_stopping: EarlyStoppingOrNot = EarlyStopping()
@@ -100,12 +101,14 @@ class Study(Strict):
     algorithm: AlgorithmName = "ppo"
     training_config: TrainingConfig = TrainingConfig()
     verification: Verification = Verification()
-    guard_metrics: list[GuardMetric] = []
+    guard_metrics: list[GuardMetric] = Field(default=[], max_length=100)
     reward: RewardWeights = RewardWeights()
     guard: Guard = Guard()
     exploration: Literal["free", "cautious"] = "free"
     caution: Caution = Caution()
-    warm_start: list[str | int] = Field(default=[], description="earlier studies in the store: workloads or IDs")
+    warm_start: list[str | int] = Field(
+        default=[], max_length=100, description="earlier studies in the store: workloads or IDs"
+    )
     share: bool = Field(default=False, description="learn from runs of this study on other controllers, same store")
     baseline_evaluations: int = Field(default=3, ge=2, le=100)
     control_interval: int = Field(default=10, ge=1, description="a control after this many evaluations on a host")
@@ -114,9 +117,9 @@ class Study(Strict):
     @classmethod
     def _name_each_metric_once(cls, objectives: list[Objective], info: ValidationInfo) -> list[Objective]:
         names = [info.data.get("reward_metric"), *(objective.metric for objective in objectives)]
-        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        twice = sorted({brief(name) for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"{' and '.join(twice)} is there already; name every metric once, the reward_metric first")
+            raise ValueError(f"{few(twice, ' and ')} is there already; name every metric once, the reward_metric first")
         return objectives
 
     @field_validator("allow_unsafe")
@@ -138,7 +141,7 @@ class Study(Strict):
         names = [parameter.param for parameter in parameters]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"names {' and '.join(twice)} twice")
+            raise ValueError(f"names {few(twice, ' and ')} twice")
         for one, other in EXCLUSIVE:
             if one in names and other in names:
                 raise ValueError(f"{one} and {other} exclude each other; tune one of them")
@@ -154,15 +157,15 @@ class Study(Strict):
             try:
                 places = parse_constraint(text).places()
             except ValueError as error:
-                problems.append(f"`{text}` {error}")
+                problems.append(f"`{brief(text)}` {error}")
                 continue
             problems += [
-                f"`{text}`: {name}[{at}] is not a number in the action_space"
+                f"`{brief(text)}`: {brief(name)}[{at}] is not a number in the action_space"
                 for name, at in places
                 if parameters and at >= sizes.get(name, 0)
             ]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError(few(problems, "; "))
         if parameters:
             _space_of(parameters, texts)
         return texts
@@ -180,15 +183,15 @@ class Study(Strict):
             raise ValueError("is empty; write the command to run")
         if syntax := shell_syntax(command):
             raise ValueError(
-                f"holds `{syntax}`, which only a shell understands, and no shell reads it: write a script, "
+                f"holds `{brief(syntax)}`, which only a shell understands, and no shell reads it: write a script, "
                 "or quote what is meant literally"
             )
         find: Callable[[str], object] | None = (info.context or {}).get("find")
         script = script_of(words)
         if script and not _stays_inside(script):
-            raise ValueError(f"names {script}, which leads out of the folder of the study; put it beside the study")
+            raise ValueError(f"names {brief(script)}, which leads out of the folder of the study; put it beside the study")
         if find and script and not find(script):
-            raise ValueError(f"names {script}, which is neither beside the study nor in the current folder")
+            raise ValueError(f"names {brief(script)}, which is neither beside the study nor in the current folder")
         return command
 
     @field_validator("algorithm")
@@ -211,10 +214,10 @@ class Study(Strict):
     @classmethod
     def _exist(cls, names: list[str], info: ValidationInfo) -> list[str]:
         find: Callable[[str], object] | None = (info.context or {}).get("find")
-        problems = [f"{name} must be a relative path without .." for name in names if not _stays_inside(name)]
-        problems += [f"{name} is not there" for name in names if find and _stays_inside(name) and not find(name)]
+        problems = [f"{brief(name)} must be a relative path without .." for name in names if not _stays_inside(name)]
+        problems += [f"{brief(name)} is not there" for name in names if find and _stays_inside(name) and not find(name)]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError(few(problems, "; "))
         return names
 
     @cached_property

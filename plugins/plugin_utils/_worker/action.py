@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
+from .._plain import plain, plain_line
 from .._store.url import shown
 from .._study.file import StudyError, StudyFile, read_study
 from .._study.presets import KnownHost
@@ -95,7 +96,7 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
         _say(line, "farewell", reason=farewell, stopped=stopped)
         ending, reached = _leave(part, line, stopped)
     if lost or not reached:
-        raise AnsibleConnectionFailure(f"{farewell}; {ending}")
+        raise AnsibleConnectionFailure(plain(f"{farewell}; {ending}"))
     if stopped:
         _last_word(part, f"{farewell}; {ending}{hint}")
     if result is None:
@@ -139,7 +140,7 @@ def _last_word(part: Part, text: str) -> None:
         return  # ansible-playbook is gone, and nobody is there to read
     try:
         with open(f"/proc/{part.playbook_pid}/fd/2", "w") as terminal:
-            terminal.write(f"[autotune] {part.host}: {text}\n")
+            terminal.write(plain_line(f"[autotune] {part.host}: {text}") + "\n")
     except OSError:
         return
 
@@ -152,7 +153,7 @@ def _rehearse(
             facts, workplace = part.prepare()
             rehearse(workplace, facts, run_benchmark=arguments["dry_run"], show=part.show, hosts=hosts)
     except Lost as loss:
-        raise AnsibleConnectionFailure(str(loss)) from None
+        raise AnsibleConnectionFailure(plain(loss)) from None
     except (ApplyFailed, BenchmarkFailed, Interrupted, OSError, TimedOut) as failure:
         raise PartFailed(f"{part.host}: {failure}") from None
     finally:

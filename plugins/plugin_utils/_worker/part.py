@@ -20,6 +20,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 
+from .._plain import plain_line
 from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
 from .loan import Lapsed, Loan, NotBack
@@ -66,7 +67,11 @@ class Part:
         self._benchmark: Benchmark | None = None
 
     def show(self, text: str) -> None:
-        self._display.display(f"[autotune] {text}")
+        """One line for the user; whatever a host or a benchmark has put into it, it stays one."""
+        self._display.display(f"[autotune] {plain_line(text)}")
+
+    def warn(self, text: str) -> None:
+        self._display.warning(plain_line(text))
 
     def prepare(self) -> tuple[dict[str, Any], Workplace]:
         """Look at the host, connect for the benchmark and ship it. Returns what was found; changes no value."""
@@ -91,7 +96,9 @@ class Part:
     def _look(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
         facts = self._facts(parameters)
-        found = problems(facts, allow_unsafe=self._study.allow_unsafe) + self._study.unsafe_on(facts)
+        optional = [parameter.param for parameter in self._study.action_space if parameter.optional]
+        found = problems(facts, allow_unsafe=self._study.allow_unsafe, optional=optional)
+        found += self._study.unsafe_on(facts)
         values = {parameter: facts["parameters"][parameter]["value"] for parameter in parameters}
         if self._study.exploration == "cautious" and not found:
             found = out_of_reach(self._study.space, values)
@@ -153,9 +160,9 @@ class Part:
                     self._benchmark.run_once(self._study.teardown)
                 self._benchmark.remove()
             except BenchmarkFailed as error:
-                self._display.warning(f"{self.host}: the teardown command {error}")
+                self.warn(f"{self.host}: the teardown command {error}")
             except (Lost, TimedOut, OSError) as error:
-                self._display.warning(f"{self.host}: the benchmark's folder in its /tmp could not be removed: {error}")
+                self.warn(f"{self.host}: the benchmark's folder in its /tmp could not be removed: {error}")
             for transport in filter(None, (self._elsewhere, self._transport)):
                 transport.close()
         return ending

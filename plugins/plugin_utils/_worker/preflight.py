@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .._study.space import SearchSpace
 
 
-def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str]) -> list[str]:
-    """One line a problem, from what `sysctl_info` found on the host; empty when the study can run."""
+def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str], optional: Collection[str] = ()) -> list[str]:
+    """One line a problem, from what `sysctl_info` found on the host; empty when the study can run.
+
+    optional: the study's optional parameters that are tuned, as far as was known before this look at the host.
+    """
     found = [facts["gate_said"]] if facts["gate_said"] else []
     for parameter, state in facts["parameters"].items():
         if not state["exists"]:
-            found.append(f"{parameter} does not exist here (kernel {facts['kernel']}); remove it or load its module")
+            found.append(
+                f"{parameter} does not exist here (kernel {facts['kernel']}); {_remedy(parameter in optional)}"
+            )
         elif not state["readable"]:
             found.append(f"{parameter} cannot be read, so it could not be put back")
         elif facts["gate_said"]:
@@ -34,6 +39,12 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str]) -> list[str]
             f"meanwhile; stop before the study, start again after it: systemctl stop {' '.join(daemons)}"
         )
     return found
+
+
+def _remedy(is_optional: bool) -> str:
+    if is_optional:
+        return "optional parameters are left out only if the hosts were asked for them before, as playbook tune does"
+    return "remove it, load its module, or mark it `optional: true`"
 
 
 def notes(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:

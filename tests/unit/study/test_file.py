@@ -55,7 +55,9 @@ def test_a_study_survives_the_way_to_the_trainer(read: Read) -> None:
         pytest.param("# nothing yet\n", "is empty", id="comment"),
         pytest.param("- a\n- b\n", "must be a mapping of keys to values at its top", id="a list"),
         pytest.param("a: [b\n", "line 2, column 1: expected ',' or ']', but got '<stream end>'", id="no YAML"),
-        pytest.param("a:\n\t- b\n", "line 2, column 1: found character '\\t' that cannot start any token", id="tab"),
+        pytest.param(
+            "a:\n\t- b\n", "line 2, column 1: a tab where YAML takes only spaces; indent with spaces", id="tab"
+        ),
         pytest.param(RIGHT + "reward_metric: x\n", "line 6, column 1: 'reward_metric' is there twice", id="twice"),
         pytest.param('{"a": 1, "a": 2}', "'a' is there twice", id="twice in JSON"),
         pytest.param('{"a": }', "line 1, column 7: Expecting value", id="no JSON"),
@@ -75,7 +77,7 @@ def test_a_study_survives_the_way_to_the_trainer(read: Read) -> None:
         pytest.param('{"a": ' + "[" * 100_000, "is nested too deeply", id="deep JSON"),
         pytest.param(RIGHT + "---\na: 1\n", "line 6, column 1: but found another document", id="two documents"),
         pytest.param("a: \0\n", "unacceptable character #x0000: special characters are not allowed", id="NUL"),
-        pytest.param("#" * 1_000_001, "is larger than 1000000 bytes; a study is a page of text", id="huge"),
+        pytest.param("#" * 200_001, "is larger than 200000 bytes; a study is a page of text", id="huge"),
     ],
 )
 def test_refuses_what_is_no_study(text: str, mistake: str, mistakes: Mistakes) -> None:
@@ -177,3 +179,44 @@ def test_a_link_to_a_study_is_as_good_as_the_study(folder: Path) -> None:
     (folder / "study.yml").write_text(RIGHT)
     (folder / "link.yml").symlink_to("study.yml")
     assert read_study(folder / "link.yml", folder).study == read_study(folder / "study.yml", folder).study
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        RIGHT.replace("throughput", "throughput\t"),
+        RIGHT.replace("workload_name: ", "workload_name:\t"),
+        RIGHT.replace("vm.swappiness,", "\tvm.swappiness\t,\t"),
+        RIGHT.replace("{param", "{\n\tparam"),
+        RIGHT.replace("- {", "-\t{"),
+        RIGHT + "\t\n",
+        RIGHT + "\t# note\n",
+        RIGHT + "run_on: host\t# note\n",
+        RIGHT + "constraints: [vm.swappiness\t<=\t50]\n",
+    ],
+    ids=repr,
+)
+def test_tabs_are_taken_where_they_only_separate(text: str, read: Read) -> None:
+    assert read(text).study.space.parameters == ["vm.swappiness"]
+
+
+def test_a_value_pasted_from_sysctl_may_have_tabs(read: Read) -> None:
+    study = read(
+        HEAD + "action_space: [{param: net.ipv4.tcp_wmem, choices: [4096\t16384\t4194304, '4096\t16384\t99999']}]\n"
+    )
+    (parameter,) = study.study.action_space
+    assert parameter.extremes() == ["4096 16384 4194304", "4096 16384 99999"]
+    assert parameter.axes()[0].choices == ("4096 16384 4194304", "4096 16384 99999")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (RIGHT.replace("  - {", "\t- {"), "line 5, column 1"),
+        (RIGHT.replace("  - {param: vm.swappiness, min: 0, max: 100}", "  -\tparam: vm.x\n"), "line 5, column 4"),
+        ("training_config:\n \ttotal_timesteps: 5\n", "line 2, column 2"),
+    ],
+    ids=["list", "mapping in a list", "mapping"],
+)
+def test_a_tab_that_indents_is_named(text: str, place: str, mistakes: Mistakes) -> None:
+    assert mistakes(text) == [f"{place}: a tab where YAML takes only spaces; indent with spaces"]

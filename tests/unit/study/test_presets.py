@@ -244,6 +244,16 @@ def test_starting_points_are_values_which_the_catalogue_knows(name: str) -> None
 
 
 def test_facts_of_sysctl_info_make_a_known_host() -> None:
-    seen = {"writable": True, "safe_range": [[0, 200]]}
-    facts = {"parameters": {"a.b": seen, "a.c": {**seen, "writable": False}, "a.d": {**seen, "safe_range": None}}}
-    assert KnownHost.of_facts("h", facts) == KnownHost("h", {"a.b": [[0, 200]]})
+    seen = {"exists": True, "readable": True, "writable": True, "why_not_writable": None, "safe_range": [[0, 200]]}
+    closed = {**seen, "writable": False, "why_not_writable": "it is closed"}
+    parameters = {"a.b": seen, "a.c": closed, "a.d": {**seen, "safe_range": None}, "a.e": {**closed, "exists": False}}
+    parameters["a.f"] = {**closed, "readable": False}
+    assert KnownHost.of_facts("h", {"parameters": parameters}) == KnownHost(
+        "h",
+        {"a.b": [[0, 200]]},
+        {
+            "a.c": "does not let it be set: it is closed",
+            "a.e": "does not have it",
+            "a.f": "does not let it be read",
+        },
+    )

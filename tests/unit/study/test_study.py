@@ -86,7 +86,7 @@ LARGEST = 1_000_000
         ("setup: sh gone.sh", "setup: names gone.sh, which is neither beside the study nor in the current folder"),
         ("teardown: 'a \"b'", "teardown: cannot be split into words: No closing quotation"),
         ("setup: ''", "setup: is empty; write the command to run"),
-        ("1: x", "[1]: keys should be strings, not 1"),
+        ("1: x", "1: a key should be text; put it in quotes"),
     ],
 )
 def test_says_what_is_wrong_and_what_would_be_right(more: str, mistake: str, mistakes_with: Mistakes) -> None:

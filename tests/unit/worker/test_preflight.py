@@ -37,7 +37,10 @@ def test_a_good_host_has_none() -> None:
 @pytest.mark.parametrize(
     ("found", "problem"),
     [
-        (facts({"exists": False}), "vm.x does not exist here (kernel 6.1.0); remove it or load its module"),
+        (
+            facts({"exists": False}),
+            "vm.x does not exist here (kernel 6.1.0); remove it, load its module, or mark it `optional: true`",
+        ),
         (facts({"readable": False}), "vm.x cannot be read, so it could not be put back"),
         (facts(FIXED), "vm.x cannot be set: /proc/sys is read-only here"),
         (

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+name: optional_parameters
+short_description: Name the optional parameters of a study
+version_added: "0.1.0"
+author:
+  - autotune.kernel contributors (@autotune)
+description:
+  - Returns the kernel parameters that study files mark with V(optional=true), so that hosts can be asked for them
+    before a run begins. Playbook C(tune.yml) does so.
+  - A file that is no study has none; M(autotune.kernel.evaluate) says what is wrong with it.
+options:
+  _terms:
+    description: Paths of study files.
+    type: list
+    elements: path
+    required: true
+seealso:
+  - module: autotune.kernel.evaluate
+  - module: autotune.kernel.sysctl_info
+"""
+
+EXAMPLES = r"""
+- name: Look at what the study would tune where it is there
+  autotune.kernel.sysctl_info:
+    catalogue: true
+    parameters: "{{ query('autotune.kernel.optional_parameters', 'study.yml') }}"
+  register: autotune_host
+"""
+
+RETURN = r"""
+_raw:
+  description: The parameters' names.
+  type: list
+  elements: str
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+
+try:
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.completion import optional_names
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.reading import StudyError, parse
+except ImportError:  # evaluate says which package is missing
+    INSTALLED = False
+else:
+    INSTALLED = True
+
+
+class LookupModule(LookupBase):
+    """What the play has to ask its hosts for."""
+
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
+        return list(dict.fromkeys(name for term in terms for name in _names(Path(term))))
+
+
+def _names(path: Path) -> Iterator[str]:
+    try:
+        yield from optional_names(parse(path)) if INSTALLED else ()
+    except StudyError:
+        return
