@@ -189,7 +189,9 @@ class Study(Strict):
         find: Callable[[str], object] | None = (info.context or {}).get("find")
         script = script_of(words)
         if script and not _stays_inside(script):
-            raise ValueError(f"names {brief(script)}, which leads out of the folder of the study; put it beside the study")
+            raise ValueError(
+                f"names {brief(script)}, which leads out of the folder of the study; put it beside the study"
+            )
         if find and script and not find(script):
             raise ValueError(f"names {brief(script)}, which is neither beside the study nor in the current folder")
         return command
