@@ -176,12 +176,14 @@ def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[st
 
 
 def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
-    """All hosts of the run, if the play has looked at them (see playbooks/tune.yml): presets depend on each of them."""
-    hosts = [str(name) for name in task_vars["ansible_play_batch"]]
-    found = {host: task_vars["hostvars"][host].get("autotune_host", {}) for host in hosts}
-    if not all("parameters" in facts for facts in found.values()):
-        return []
-    return [KnownHost.of_facts(host, facts) for host, facts in found.items()]
+    """All hosts of the run, if the play has looked at them (see playbooks/tune.yml): presets depend on each of them.
+
+    Also those that have failed since, which the batch no longer names: a host that comes late reads the same study.
+    """
+    looked_at = {
+        str(name): task_vars["hostvars"][name].get("autotune_host", {}) for name in task_vars["ansible_play_hosts_all"]
+    }
+    return [KnownHost.of_facts(name, facts) for name, facts in looked_at.items() if "parameters" in facts]
 
 
 def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:

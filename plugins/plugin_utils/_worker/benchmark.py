@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .._plain import plain_line
 from .bound import Bound
 from .transport import CUT_SHORT, Completed, Lost, Process, TimedOut, Transport, follow, output_of
 
@@ -160,7 +161,7 @@ class Benchmark:
             )
         if output.unreadable or not output.streamed:
             raise BenchmarkFailed(
-                f"printed `{metric}: {output.unreadable[:40]}`, which is no number"
+                f"printed `{metric}: {plain_line(output.unreadable, 40)}`, which is no number"
                 if output.unreadable
                 else f"printed no line `{metric}: NUMBER`; its last line was {output.last_line[:80]!r}"
             )
@@ -268,4 +269,4 @@ def _finite(values: Sequence[float]) -> list[float]:
 
 def _ending(completed: Completed, last_line: str) -> str:
     last = (completed.errors or last_line).splitlines()
-    return f"ended with exit code {completed.code}: {last[-1][:200] if last else 'no message'}"
+    return f"ended with exit code {completed.code}: {plain_line(last[-1], 200) if last else 'no message'}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyError, StudyFile, read_study
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 HEAD = "workload_name: small\nreward_metric: throughput\nbenchmark_command: python3 bench.py\n"
@@ -222,7 +222,7 @@ def test_a_message_names_the_first_mistakes_and_counts_the_others(mistakes: Call
     assert found[50:] == ["... and 950 more"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: f"{RIGHT}{text}".encode()))
 def test_no_bytes_whatever_end_in_a_traceback(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -248,7 +248,7 @@ def bent(draw: st.DrawFn) -> Any:
     return study
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(bent() | JSON)
 def test_no_content_whatever_ends_in_a_traceback(content: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
