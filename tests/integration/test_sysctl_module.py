@@ -337,7 +337,7 @@ def test_what_all_and_default_spread_to_comes_back(ending: str, wanted: dict[str
     elif ending == "present":  # keeps other values, so what was lent is put back beside them
         kept = interfaces.call(values={FIN_TIMEOUT: found[FIN_TIMEOUT]}, holder="anna")
         assert not kept.get("failed"), kept
-    wait_until(lambda: everything(interfaces) == found, 30)
+    wait_until(lambda: everything(interfaces) == found)
 
 
 def test_a_roll_back_brings_back_what_changed_besides(interfaces: Host) -> None:
