@@ -310,8 +310,17 @@ class Running:
             rows = session.query(EvaluationRow).filter_by(study_id=self.study_id).order_by(EvaluationRow.id).all()
             _finish(study, hosts, rows, verdict)
             study.finished = datetime.now(UTC)
-            for host in hosts if leave_hosts else ():
-                host.doing = host.since = None
+            for host in hosts:
+                host.doing = None if leave_hosts else "leaves"
+                host.restored = True if leave_hosts else None
+            session.commit()
+
+    def leave(self, *restored: bool) -> None:
+        """Each host in turn has said what it has, whether its own values, and left."""
+        with Session(self._engine) as session:
+            for kept, fine in zip(self._hosts, restored, strict=True):
+                host = session.get_one(HostRow, kept.id)
+                host.doing, host.restored = None, fine
             session.commit()
 
 

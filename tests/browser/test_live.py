@@ -61,6 +61,21 @@ def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: Ope
         expect(page.get_by_role("button", name="Stop the run…")).to_have_count(0)
 
 
+def test_what_the_hosts_have_is_said_when_they_have_said_so_and_no_sooner(serve: Any, open_page: OpenPage) -> None:
+    server = serve()
+    with dashboard_store.running(server.store, evaluations=20) as study:
+        page = open_page(f"{server.url}/studies/{study.study_id}")
+        state(page, "live")
+        study.finish("stopped", leave_hosts=False)
+        expect(page.locator("#verdict .words")).to_have_text("Stopped before the end: nothing was proved.")
+        expect(page.locator("#left-with")).to_have_text("Own values are being put back: host01, host02.")
+        study.leave(True, False)
+        state(page, "ended")
+        expect(page.locator("#left-with.worse")).to_contain_text("needs attention")
+        expect(page.locator("#left-with")).to_contain_text("host02")
+        expect(page.locator("#left-with")).not_to_contain_text("host01")
+
+
 def test_a_server_that_dies_and_comes_back_is_caught_up_with(serve: Any, open_page: OpenPage) -> None:
     server = serve()
     with dashboard_store.running(server.store, evaluations=20) as study:

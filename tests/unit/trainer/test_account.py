@@ -107,6 +107,8 @@ def test_all_figures_of_a_conclusion_come_from_its_proof(
     steady = [replace(e, score=replace(e.score, stability=0.8)) for e in proof.own]
     proof = replace(proof, own=steady)
     record.hosts["h2"] = host_of(study, 100.0, name="h2")
+    stopped = Conclusion("stopped", "during the ablation", {"vm.swappiness": 1}, proof=proof)
+    assert result_of(study, stopped, record, Clock(), seed=1, about={}).proved
     conclusion = Conclusion("improved", "", {"vm.swappiness": 1}, proof=proof)
     found = result_of(study, conclusion, record, Clock(), seed=1, about={})
     parts = [(part.weight, math.log1p((part.change or 0.0) / 100)) for part in found.objectives]
