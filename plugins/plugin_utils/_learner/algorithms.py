@@ -14,7 +14,7 @@ from .._evaluation.evaluation import Evaluation
 from .._study.algorithm import AlgorithmName, missing
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
-from .asking import Algorithm, remove_like
+from .asking import Algorithm, DrawIn, remove_like
 from .design import first_batch
 from .ideas import Ideas
 from .snapshot import Snapshot
@@ -74,10 +74,10 @@ class RandomSearch:
         self.pending: list[Candidate] = []
         self.promise: float | None = None
 
-    def ask(self) -> Candidate:
+    def ask(self, draw_in: DrawIn) -> Candidate:
         generator = np.random.default_rng([self._seed, self._asked])
         self._asked += 1
-        candidate = self._space.decode(generator.random(self._space.size))
+        candidate = draw_in(self._space.decode(generator.random(self._space.size)))
         self.pending.append(candidate)
         return candidate
 

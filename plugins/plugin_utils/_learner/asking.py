@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .._evaluation.evaluation import Evaluation
@@ -13,10 +13,32 @@ from .._study.parameters import kernel_text
 from .._study.space import Candidate
 from .snapshot import Snapshot
 
+# From what an algorithm would like to the candidate that is evaluated instead.
+DrawIn = Callable[[Candidate], Candidate]
+
+
+class Region(Protocol):
+    """Where candidates may lie, given what evaluations have done (see caution.py)."""
+
+    def draw_in(self, candidate: Candidate) -> Candidate: ...
+
+    def learn(self, evaluation: Evaluation) -> None: ...
+
+
+class Anywhere:
+    """The whole search space."""
+
+    def draw_in(self, candidate: Candidate) -> Candidate:
+        return candidate
+
+    def learn(self, evaluation: Evaluation) -> None:
+        """There is nothing to learn."""
+
 
 class Algorithm(Protocol):
     """ask() for a candidate, tell() what came of one; in any order, as many at once as there are hosts.
 
+    What is asked for is drawn in first: ask() returns what will be evaluated, and of that alone tell() hears.
     The same seed and the same tells in the same order give the same candidates. pending: what was asked and not told.
     rounds: grows whenever there is something new in snapshot(). restore() takes it to where it was when it had been
     told these evaluations. promise: by how much it expects the reward to grow with one more candidate.
@@ -26,7 +48,7 @@ class Algorithm(Protocol):
     rounds: int
     promise: float | None
 
-    def ask(self) -> Candidate: ...
+    def ask(self, draw_in: DrawIn) -> Candidate: ...
 
     def tell(self, evaluation: Evaluation) -> None: ...
 
@@ -60,10 +82,7 @@ def slots_for(hosts: int) -> int:
 
 
 def remove_like(evaluation: Evaluation, candidates: list[Candidate]) -> Candidate | None:
-    """Take out and return the candidate that this was an evaluation of.
-
-    That is the oldest if none has its values: cautious exploration evaluates something nearer than what was asked.
-    """
+    """Take out and return the candidate that this was an evaluation of; the oldest if none has its values."""
     if not candidates:
         return None
     wanted = _key(evaluation.job.values or {})

@@ -3,7 +3,7 @@
 
 """`exploration: cautious`, for hosts that carry traffic: candidates stay near what is known to do no harm.
 
-Between the learner's proposals and their evaluation every candidate is drawn towards the best values known to be safe,
+Before it is evaluated, everything that the learner would like to try is drawn towards the best values known to be safe,
 at first the host's own, until it lies in the trust region and nearer to something safe than to anything harmful. The
 region reaches `step` beyond what did no harm around its centre: it widens with harmless evaluations alone, moves to a
 better centre with them, and is halved by a harmful one. Distances are shares of each parameter's range (on a log scale
@@ -13,14 +13,13 @@ where the parameter has one), and the largest of them counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from .._evaluation.evaluation import Evaluation
 from .._study.guard import Caution
 from .._study.space import Candidate, Point, SearchSpace, Value
-from .asking import Evaluator
 
 _ROUNDING = 1e-9
 _HALVINGS = 20
@@ -89,26 +88,6 @@ class TrustRegion:
         if performance > self._best and reach > _ROUNDING:
             self._centre, self._best, self.radius = point, performance, self._pace
         self._pace = min(1.5 * self._pace, self._step)
-
-
-class Cautiously:
-    """An evaluator's candidates within the region, and so many at a time, so that harm is known before more is done."""
-
-    def __init__(self, region: TrustRegion, evaluator: Evaluator, together: Callable[[], int]) -> None:
-        self._region, self._evaluator, self._together = region, evaluator, together
-
-    @property
-    def slots(self) -> int:
-        return max(self._together(), 1)
-
-    def submit(self, candidates: Sequence[Candidate]) -> None:
-        self._evaluator.submit([self._region.draw_in(candidate) for candidate in candidates])
-
-    def collect(self) -> list[Evaluation]:
-        evaluations = self._evaluator.collect()
-        for evaluation in evaluations:
-            self._region.learn(evaluation)
-        return evaluations
 
 
 def _nearest(point: Point, others: Sequence[Point]) -> float:

@@ -16,7 +16,7 @@ from .._study.algorithm import AlgorithmName
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
 from .algorithms import new_algorithm
-from .asking import Algorithm, Evaluator, remove_like
+from .asking import Algorithm, Anywhere, Evaluator, Region, remove_like
 from .ideas import Ideas
 from .snapshot import Snapshot
 
@@ -44,6 +44,7 @@ def search(
     snapshot: Snapshot | None = None,
     on_round: OnRound | None = None,
     is_enough: IsEnough = lambda told, under_way, promise: False,
+    region: Region | None = None,
     ideas: Ideas | None = None,
 ) -> None:
     """Spend `budget` evaluations on finding what is best; the evaluator keeps what it saw (see `recommend`).
@@ -60,6 +61,7 @@ def search(
     is_enough(number of own evaluations seen, of those under way, promise): whether to end before the budget is spent
     (see stopping.py); promise: by how much the reward is expected to grow with the next candidate, None where that is
     not known.
+    region: where candidates may lie; it hears of every own evaluation before the next candidate is drawn into it.
     The same seed and measurements in the same order give the same candidates, interrupted or not. An exception from the
     evaluator passes through.
 
@@ -93,7 +95,7 @@ def search(
         ideas=ideas or Ideas(),
     )
     hosts: Evaluator = OneByOne(evaluator) if callable(evaluator) else evaluator
-    _Run(learner, hosts, budget, news, on_round, is_enough).go(history, snapshot)
+    _Run(learner, hosts, region or Anywhere(), budget, news, on_round, is_enough).go(history, snapshot)
 
 
 class _Run:
@@ -103,12 +105,13 @@ class _Run:
         self,
         learner: Algorithm,
         hosts: Evaluator,
+        region: Region,
         budget: int,
         news: Callable[[], Sequence[Evaluation]],
         on_round: OnRound | None,
         is_enough: IsEnough,
     ) -> None:
-        self._learner, self._hosts, self._budget = learner, hosts, budget
+        self._learner, self._hosts, self._region, self._budget = learner, hosts, region, budget
         self._news, self._on_round, self._is_enough = news, on_round, is_enough
         self._told = 0
         self._waiting: list[Candidate] = []  # asked, and not yet submitted
@@ -117,6 +120,8 @@ class _Run:
         if snapshot:
             self._told = int(snapshot.state["seen"])
             self._learner.restore(snapshot, history[: self._told])
+            for evaluation in history[: self._told]:
+                self._region.learn(evaluation)
             self._waiting = list(self._learner.pending)
         self._fill()
         for evaluation in history[self._told :]:  # as it was, but nothing is evaluated
@@ -133,6 +138,7 @@ class _Run:
 
     def _tell(self, evaluation: Evaluation) -> None:
         rounds = self._learner.rounds
+        self._region.learn(evaluation)
         self._learner.tell(evaluation)
         self._told += 1
         under_way = len(self._learner.pending)
@@ -145,7 +151,7 @@ class _Run:
 
     def _fill(self) -> None:
         while len(self._learner.pending) < min(self._hosts.slots, self._budget - self._told):
-            self._waiting.append(self._learner.ask())
+            self._waiting.append(self._learner.ask(self._region.draw_in))
 
     def _submit(self) -> None:
         if self._waiting:

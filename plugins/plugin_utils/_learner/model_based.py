@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .._evaluation.evaluation import Evaluation
 from .._study.space import Candidate, SearchSpace, Value
 from .._study.study import TrainingConfig
-from .asking import remove_like
+from .asking import DrawIn, remove_like
 from .environment import Contexts, Observation, Observer
 from .ideas import Ideas
 from .policy import Policy
@@ -103,7 +103,7 @@ class ModelBased:
         for evaluation in known:
             self.hear(evaluation)
 
-    def ask(self) -> Candidate:
+    def ask(self, draw_in: DrawIn) -> Candidate:
         at, self._asked = self._asked, self._asked + 1
         if at < len(self._design):
             candidate = dict(self._design[at])
@@ -113,6 +113,7 @@ class ModelBased:
             if len(self._rewards) >= self._fitted + max((self._fitted - self._earlier) // 12, 1):
                 self._learn()
             candidate = self._space.decode(self._choose(at))
+        candidate = draw_in(candidate)
         self.pending.append(candidate)
         return candidate
 

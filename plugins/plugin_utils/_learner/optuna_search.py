@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,17 +14,21 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from .._evaluation.evaluation import Evaluation
-from .._study.space import Axis, Candidate, SearchSpace
-from .asking import remove_like
+from .._study.space import Axis, Candidate, Point, SearchSpace
+from .asking import DrawIn, remove_like
 from .snapshot import Snapshot
 
 SamplerName = Literal["tpe", "gp", "cmaes"]
 # Optuna's Gaussian process lists all whole numbers of a range: of more than these it has an interval, which is rounded.
 _LISTED = 64
+# What Optuna's CMA-ES with margin is told of a trial instead of its parameters: their places, by label.
+_TOLD = "x_for_tell"
 
 
 class OptunaSearch:
     """TPE, Optuna's Gaussian process or CMA-ES. What a constraint forbids is repaired before it is evaluated.
+
+    What was evaluated is told at its own place, wherever repair, caution or the kernel have moved it.
 
     A failure is told as the worst reward so far, and to the Gaussian process also as a broken constraint.
     """
@@ -42,13 +46,13 @@ class OptunaSearch:
         self.pending: list[Candidate] = []
         self.promise: float | None = None
 
-    def ask(self) -> Candidate:
+    def ask(self, draw_in: DrawIn) -> Candidate:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trial = self._study.ask(self._kinds)
         numbers = [self._number(axis, trial.params[_label(axis)]) for axis in self._space.axes]
         units = [axis.encode(number) for axis, number in zip(self._space.axes, numbers, strict=True)]
-        candidate = self._space.decode(np.array(units))
+        candidate = draw_in(self._space.decode(np.array(units)))
         self.pending.append(candidate)
         self._trials.append((candidate, trial))
         return candidate
@@ -57,21 +61,52 @@ class OptunaSearch:
         candidate = remove_like(evaluation, self.pending)
         at = next(at for at, (asked, dummy) in enumerate(self._trials) if asked is candidate)
         trial = self._trials.pop(at)[1]
-        if self._name == "gp":
-            trial.set_constraint("works", 1.0 if evaluation.failed else -1.0)
-        self._study.tell(trial, self._value(evaluation))
+        point = self._point(evaluation)
+        if all(self._is_at(axis, trial.params[_label(axis)], unit) for axis, unit in self._zipped(point)):
+            self._constrain(trial, evaluation)
+            self._study.tell(trial, self._value(evaluation))
+            return
+        # A trial's parameters cannot be changed: another one takes its place, in CMA-ES's generation, too.
+        attributes = self._study.trials[trial.number].system_attrs
+        if _TOLD in attributes:
+            attributes = {**attributes, _TOLD: [unit for dummy, unit in sorted(self._positions(point).items())]}
+        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self._add(point, evaluation, attributes)
 
     def hear(self, evaluation: Evaluation) -> None:
-        values = {**(evaluation.job.values or {}), **evaluation.measurement.actual}
-        point = self._space.encode(values)
-        params = {
-            _label(axis): self._param(axis, axis.decode(unit))
-            for axis, unit in zip(self._space.axes, point, strict=True)
-        }
-        trial = optuna.trial.create_trial(params=params, distributions=self._kinds, value=self._value(evaluation))
+        self._add(self._point(evaluation), evaluation, {})
+
+    def _add(self, point: Point, evaluation: Evaluation, attributes: dict[str, Any]) -> None:
+        trial = optuna.trial.create_trial(
+            params={_label(axis): self._param(axis, axis.decode(unit)) for axis, unit in self._zipped(point)},
+            distributions=self._kinds,
+            value=self._value(evaluation),
+            system_attrs=attributes,
+        )
+        self._constrain(trial, evaluation)
+        self._study.add_trial(trial)
+
+    def _constrain(self, trial: optuna.Trial | optuna.trial.FrozenTrial, evaluation: Evaluation) -> None:
         if self._name == "gp":
             trial.set_constraint("works", 1.0 if evaluation.failed else -1.0)
-        self._study.add_trial(trial)
+
+    def _point(self, evaluation: Evaluation) -> Point:
+        """Where the values lie that were evaluated, as the kernel kept them."""
+        return self._space.encode({**(evaluation.job.values or {}), **evaluation.measurement.actual})
+
+    def _zipped(self, point: Point) -> Iterable[tuple[Axis, float]]:
+        return zip(self._space.axes, point, strict=True)
+
+    def _is_at(self, axis: Axis, param: Any, unit: float) -> bool:
+        """Whether a trial's parameter, rounded, is the number at this place."""
+        return axis.decode(axis.encode(self._number(axis, param))) == axis.decode(unit)
+
+    def _positions(self, point: Point) -> dict[str, float]:
+        """As CMA-ES has them: 0 and 1 are the ends of each range, also where that is one of choices."""
+        return {
+            _label(axis): axis.decode(unit) / axis.high if axis.choices else float(unit)
+            for axis, unit in self._zipped(point)
+        }
 
     def snapshot(self) -> Snapshot:
         raise NotImplementedError

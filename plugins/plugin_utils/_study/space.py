@@ -19,7 +19,7 @@ Value = int | float | str
 Candidate = dict[str, Value]
 Point = NDArray[np.float64]
 
-# Of what a float has, a logarithmic range takes a few digits more. Up to 10^12 whole numbers are told apart all the same.
+# Floats lose the last digits on the way to a point and back. Up to 10^12 whole numbers are told apart all the same.
 _ROUNDING = 1e-13
 
 

@@ -53,8 +53,6 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
 
     record.enter("train")
     region = TrustRegion(study.space, next(iter(fleet.hosts.values())).baseline_values, study.caution)
-    for evaluation in memory.history:
-        region.learn(evaluation)
     contexts = train(study, fleet, record, clock, memory, region, tell, seed)
 
     record.enter("race")

@@ -15,8 +15,8 @@ from .._evaluation.evaluation import Evaluation, Job
 from .._fleet.fleet import Fleet
 from .._fleet.host import Host
 from .._fleet.jobs import Ticket
-from .._learner.asking import Evaluator, slots_for
-from .._learner.caution import Cautiously, TrustRegion
+from .._learner.asking import slots_for
+from .._learner.caution import TrustRegion
 from .._learner.design import starting_candidates
 from .._learner.learner import IsEnough, search
 from .._learner.snapshot import Snapshot
@@ -31,15 +31,16 @@ Tell = Callable[[str], None]
 
 
 class FleetEvaluator:
-    """The fleet, for the learner."""
+    """The fleet, for the learner. ahead: whether candidates may wait for a host, so that none waits for the learner."""
 
-    def __init__(self, fleet: Fleet, clock: Clock) -> None:
-        self._fleet, self._clock = fleet, clock
+    def __init__(self, fleet: Fleet, clock: Clock, *, ahead: bool) -> None:
+        self._fleet, self._clock, self._ahead = fleet, clock, ahead
         self._open: list[Ticket] = []
 
     @property
     def slots(self) -> int:
-        return slots_for(len(self._fleet.hosts))
+        hosts = len(self._fleet.hosts)
+        return slots_for(hosts) if self._ahead else max(hosts, 1)
 
     def submit(self, candidates: Sequence[Candidate]) -> None:
         self._open += self._fleet.hand_out([Job("train", candidate) for candidate in candidates])
@@ -64,18 +65,17 @@ def train(
     def on_round(found: Snapshot, dummy: int) -> None:
         memory.keep(Snapshot(found.tensors, {**found.state, "fleet": seen}), tell)
 
-    evaluator: Evaluator = FleetEvaluator(fleet, clock)
-    if study.exploration == "cautious":
-        evaluator = Cautiously(region, evaluator, lambda: len(fleet.hosts))
+    cautious = study.exploration == "cautious"
     search(
         study.space,
-        evaluator,
+        # Where harm can be done, it is to be known before more is tried.
+        FleetEvaluator(fleet, clock, ahead=not cautious),
         budget=len(memory.history) if memory.past.training_is_over else study.training_config.total_timesteps,
         seed=seed,
         algorithm=study.algorithm,
         config=study.training_config,
         own=own,
-        starts=[] if study.exploration == "cautious" else starting_candidates(study.space, own),
+        starts=[] if cautious else starting_candidates(study.space, own),
         metrics=[state.metric for state in study.state_space],
         contexts=seen["contexts"],
         known=_baselines(study, record),
@@ -85,6 +85,7 @@ def train(
         snapshot=snapshot,
         on_round=on_round,
         is_enough=_rule(study, record, tell),
+        region=region if cautious else None,
     )
     return seen["contexts"]  # type: ignore[no-any-return]
 
