@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal
 
 from .._study.study import RewardWeights, Study
 from .evaluation import Measurement, Score
-from .stability import stability, stability_parts
+from .stability import stability, stability_parts, supposed
 
 # e^2: beyond 7.4 times better or worse than the baseline, more makes no difference to what is learned.
 LARGEST_LOG_RATIO = 2.0
 # Worse than the worst measurement: a candidate that breaks the workload must never look like a slow one.
 FAILURE_REWARD = -LARGEST_LOG_RATIO
+NOTHING_KNOWN: Mapping[str, float] = MappingProxyType({})
 
 
 def log_ratio(metric: float, baseline: float, direction: Literal["maximise", "minimise"]) -> float:
@@ -73,17 +76,21 @@ def score(
     return reward(measurement, None if metric is None else log_ratio(metric, baseline, direction), weights)
 
 
-def reward(measurement: Measurement, performance: float | None, weights: RewardWeights) -> Score:
-    """The reward is the weighted mean of performance and stability; unknown stability leaves performance alone.
+def reward(
+    measurement: Measurement,
+    performance: float | None,
+    weights: RewardWeights,
+    usual: Mapping[str, float] = NOTHING_KNOWN,
+) -> Score:
+    """The reward is the weighted mean of performance and stability.
 
-    performance: how much the figure is above that of the host's baseline; None of an evaluation that failed.
+    performance: how much the figure is above that of the host's baseline; None of an evaluation that failed. usual: the
+    parts of the stability as they mostly are on the host (see stability.py), for those that were not seen.
     """
     if performance is None:
         return Score(performance=None, stability=None, reward=FAILURE_REWARD)
     parts = stability_parts(measurement.streamed, measurement.strain)
-    steady = stability(parts)
     bounded = min(max(performance, -LARGEST_LOG_RATIO), LARGEST_LOG_RATIO)
-    if steady is None:
-        return Score(performance, None, bounded)
     total = weights.performance + weights.stability
-    return Score(performance, steady, (weights.performance * bounded + weights.stability * steady) / total, parts)
+    mean = (weights.performance * bounded + weights.stability * supposed(parts, usual)) / total
+    return Score(performance, stability(parts), mean, parts)

@@ -5,7 +5,8 @@
 
     stability = variation x memory_pressure x io_pressure x retransmits x errors x kernel_messages
 
-Each part is in [0, 1], 1 where nothing went wrong, and what could not be seen is left out:
+Each part is in [0, 1], 1 where nothing went wrong. The score of a run is made of the parts that were seen; in the
+reward, what was not seen counts as it usually is on that host, so that nothing is gained or lost by not being seen:
 
 | part | is | 1/2 at |
 |---|---|---|
@@ -40,3 +41,14 @@ def stability_parts(streamed: Sequence[float], strain: Mapping[str, float]) -> d
 def stability(parts: Mapping[str, float]) -> float | None:
     """The score; None where nothing was seen."""
     return math.prod(parts.values()) if parts else None
+
+
+def supposed(parts: Mapping[str, float], usual: Mapping[str, float]) -> float:
+    """The score with all parts that are usually seen; 1 where none ever is."""
+    return math.prod({**usual, **parts}.values())
+
+
+def usual_parts(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each part over the runs that had it, from the parts of several runs with a host's own values."""
+    names = dict.fromkeys(name for parts in seen for name in parts)
+    return {name: fmean(parts[name] for parts in seen if name in parts) for name in names}

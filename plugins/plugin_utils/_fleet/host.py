@@ -12,6 +12,7 @@ from typing import Any
 
 from .._evaluation.evaluation import Evaluation, Measurement, Score
 from .._evaluation.reward import figure, percent, reward
+from .._evaluation.stability import stability_parts, usual_parts
 from .._study.study import Study
 from .drift import TYPICAL_SPEED, Drift, Estimate
 
@@ -24,6 +25,7 @@ class Host:
     """A host that is ready. `done` counts its evaluations, `drift` knows its baseline (see drift.py, reward.figure).
 
     doubt: how far it is off the other hosts, if it is (see outliers.py). news: what the user is to be told of it.
+    here: whether it is the machine that the learner works on.
     """
 
     name: str
@@ -35,9 +37,11 @@ class Host:
     doing: str | None = None
     since_control: int = 0
     baseline_failures: int = 0
+    here: bool = False
     doubt: float = 0.0
     news: list[str] = field(default_factory=list)
     _first: tuple[float, float] = (1.0, 0.0)
+    _steadiness: list[dict[str, float]] = field(default_factory=list)
     _told_of_drift: bool = False
 
     def take(self, study: Study, phase: str, measurement: Measurement) -> None:
@@ -48,6 +52,7 @@ class Host:
         if not self.drift.known:
             self._first = metric, found
         self.baseline_metrics.append(metric)
+        self._steadiness.append(stability_parts(measurement.streamed, measurement.strain))
         jump = self.drift.add(self.done, found)
         if jump:
             self.news.append(
@@ -97,7 +102,7 @@ class Host:
         found = figure(study, measurement)
         if found is None or baseline is None:
             return reward(measurement, None, study.reward)
-        scored = reward(measurement, found - baseline.level, study.reward)
+        scored = reward(measurement, found - baseline.level, study.reward, usual_parts(self._steadiness))
         noise = math.hypot(self.drift.noise, baseline.uncertainty, self.doubt)
         return replace(scored, noise=noise, level=self.metric_at(study, baseline.level))
 

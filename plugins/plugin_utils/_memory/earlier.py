@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from .._evaluation.evaluation import Evaluation, Job
 from .._evaluation.reward import reward
+from .._evaluation.stability import usual_parts
 from .._fleet.past import evaluation_of
 from .._store.tables import EvaluationRow, HostRow, StudyRow
 from .._study.sameness import is_same_search
@@ -86,17 +87,18 @@ def translated(
 ) -> list[Evaluation]:
     """The evaluations of candidates in study `row`, as candidates of this one; `tell` hears how many, and of others."""
     names = {host.id: f"{host.name} of study {row.id}" for host in hosts}
+    known = [evaluation_of(one, names[one.host_id]) for one in evaluations]
+    usual = _usual_by_host(known)
     found: list[Evaluation] = []
     beyond: Counter[str] = Counter()
-    for one in evaluations:
-        evaluation = evaluation_of(one, names[one.host_id])
+    for evaluation in known:
         if evaluation.job.values is None or evaluation.job.phase not in _PHASES:
             continue
         values = {**evaluation.job.values, **evaluation.measurement.actual}
         candidate, lacking = in_space(study.space, values, own)
         beyond.update(lacking)
         if candidate is not None:
-            found.append(_carried_over(study, evaluation, candidate))
+            found.append(_carried_over(study, evaluation, candidate, usual.get(evaluation.host, {})))
     if beyond:
         left_out = ", ".join(f"{name} ({count} times)" for name, count in beyond.most_common())
         tell(f"of study {row.id}, evaluations are left out whose values this search space does not have: {left_out}")
@@ -104,9 +106,19 @@ def translated(
     return found[-_MOST:]
 
 
-def _carried_over(study: Study, evaluation: Evaluation, candidate: Candidate) -> Evaluation:
+def _usual_by_host(evaluations: Sequence[Evaluation]) -> dict[str, dict[str, float]]:
+    """How steady each host was with its own values (see stability.py)."""
+    seen: dict[str, list[Mapping[str, float]]] = {}
+    for evaluation in evaluations:
+        if evaluation.job.values is None:
+            seen.setdefault(evaluation.host, []).append(evaluation.score.stability_parts)
+    return {host: usual_parts(parts) for host, parts in seen.items()}
+
+
+def _carried_over(study: Study, evaluation: Evaluation, candidate: Candidate, usual: Mapping[str, float]) -> Evaluation:
     measurement = replace(evaluation.measurement, actual={})
-    score = replace(reward(measurement, evaluation.score.performance, study.reward), noise=evaluation.score.noise)
+    scored = reward(measurement, evaluation.score.performance, study.reward, usual)
+    score = replace(scored, noise=evaluation.score.noise)
     return Evaluation(evaluation.number, Job("train", candidate), evaluation.host, measurement, score)
 
 

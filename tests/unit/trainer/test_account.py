@@ -187,6 +187,17 @@ def test_an_odd_host_is_doubted(new_study: NewStudy) -> None:
     assert doubted == pytest.approx(math.hypot(usual, 0.2))
 
 
+def test_an_overloaded_host_that_cannot_be_watched_any_more_is_worth_what_it_mostly_is(new_study: NewStudy) -> None:
+    study, strain = new_study(), {"memory_pressure": 0.5}
+    host = Host("h1", {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
+    for dummy in range(3):
+        host.done += 1
+        host.take(study, "baseline", measured(100.0, strain=strain))
+    seen, unseen = (host.compare(study, measured(100.0, **fields)) for fields in ({"strain": strain}, {}))
+    assert (seen.stability, unseen.stability) == (0.5, None)
+    assert seen.reward == unseen.reward == pytest.approx(0.05)
+
+
 def test_hindsight_compares_to_the_baseline_between_two_controls(new_study: NewStudy) -> None:
     study = new_study()
     host = host_of(study, *[100.0, 101.0, 99.0] * 3)

@@ -69,7 +69,8 @@ def test_values_are_taken_over_by_name_and_performance_as_it_is(new_study: NewSt
         "net.ipv4.tcp_congestion_control": "reno",
         "vm.swappiness": 10,
     }
-    assert (found.score.performance, found.score.reward, found.score.noise) == (0.25, 0.25, 0.02)
+    assert (found.score.performance, found.score.noise) == (0.25, 0.02)
+    assert found.score.reward == pytest.approx(0.9 * 0.25 + 0.1)
     assert (found.host, found.took_place) == ("h1 of study 3", True)
     assert told == ["learns from 1 evaluations of study 3 (small)"]
 
@@ -108,6 +109,15 @@ def test_the_reward_is_by_the_new_study_s_weights(new_study: NewStudy) -> None:
     rows = [evaluation_row({"vm.swappiness": 10}, 0.2, strain={"retransmits": 0.05}, reward=9.0)]
     (found,) = translated(new, row_of(new), HOSTS, rows, {}, lambda text: None)
     assert found.score.reward == pytest.approx((0.2 + 3 * 0.5) / 4)
+
+
+def test_what_was_not_seen_then_counts_as_it_was_with_that_host_s_own_values(new_study: NewStudy) -> None:
+    new = new_study()
+    own = evaluation_row({"vm.swappiness": 60}, 0.0, own_values=True, stability_parts={"retransmits": 0.5})
+    seen = evaluation_row({"vm.swappiness": 10}, 0.0, strain={"retransmits": 0.05})
+    unseen = evaluation_row({"vm.swappiness": 10}, 0.0)
+    found = translated(new, row_of(new), HOSTS, [own, seen, unseen], {}, lambda text: None)
+    assert [evaluation.score.reward for evaluation in found] == pytest.approx([0.05, 0.05])
 
 
 def test_a_candidate_that_would_have_to_move_to_satisfy_constraints_is_none(new_study: NewStudy) -> None:

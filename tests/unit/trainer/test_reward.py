@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Measurement
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import log_ratio, score
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import log_ratio, reward, score
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.stability import stability_parts, usual_parts
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ def found_equal(one: float, other: float) -> bool:
 @pytest.mark.parametrize(
     ("streamed", "weights", "expected"),
     [
-        ([], {}, math.log(2)),
+        ([], {}, 0.9 * math.log(2) + 0.1),
         ([100.0, 100.0, 100.0], {}, 0.9 * math.log(2) + 0.1),
         ([90.0, 100.0, 110.0], {}, 0.9 * math.log(2) + 0.09),
         ([90.0, 100.0, 110.0], {"performance": 3.0, "stability": 1.0}, (3 * math.log(2) + 0.9) / 4),
@@ -77,7 +78,7 @@ def test_the_reward_weighs_performance_and_stability(
 
 def test_an_absurd_gain_counts_no_more_than_a_large_one() -> None:
     found = score(Measurement(metric=1e9), 1.0, "maximise", RewardWeights())
-    assert (found.reward, found.performance) == (2.0, pytest.approx(math.log(1e9)))
+    assert (found.reward, found.performance) == (0.9 * 2.0 + 0.1, pytest.approx(math.log(1e9)))
 
 
 def test_what_the_host_suffered_lowers_the_reward() -> None:
@@ -88,3 +89,30 @@ def test_what_the_host_suffered_lowers_the_reward() -> None:
     assert (calm.stability, strained.stability) == (1.0, 0.5)
     assert strained.stability_parts == {"retransmits": 0.5}
     assert calm.reward - strained.reward == pytest.approx(0.05)
+
+
+STRAIN = {"memory_pressure": 0.2, "retransmits": 0.05}
+USUAL = stability_parts([], STRAIN)
+
+
+@pytest.mark.parametrize("unseen", [[], ["retransmits"], ["memory_pressure"], ["memory_pressure", "retransmits"]])
+def test_what_was_not_seen_of_the_stability_is_as_it_usually_is(unseen: list[str]) -> None:
+    seen = {name: share for name, share in STRAIN.items() if name not in unseen}
+    found = reward(Measurement(metric=1.0, strain=seen), 0.0, RewardWeights(), USUAL)
+    assert found.reward == pytest.approx(0.1 * 0.8 * 0.5)
+    assert found.stability_parts == {name: part for name, part in USUAL.items() if name not in unseen}
+    assert (found.stability is None) is (not seen), "what is told is what was seen"
+
+
+@given(st.dictionaries(st.sampled_from(sorted(STRAIN)), st.floats(0, 1)), st.floats(-2, 2))
+def test_a_sound_host_gains_nothing_by_being_looked_at(seen: dict[str, float], performance: float) -> None:
+    blind = reward(Measurement(metric=1.0), performance, RewardWeights())
+    calm = reward(Measurement(metric=1.0, strain=dict.fromkeys(seen, 0.0)), performance, RewardWeights())
+    assert blind.reward == pytest.approx(calm.reward)
+    strained = reward(Measurement(metric=1.0, strain=seen), performance, RewardWeights())
+    assert strained.reward <= blind.reward + 1e-12
+
+
+def test_usual_is_the_mean_of_each_part_over_the_runs_that_had_it() -> None:
+    assert usual_parts([{"errors": 1.0}, {"errors": 0.5, "variation": 0.9}, {}]) == {"errors": 0.75, "variation": 0.9}
+    assert usual_parts([]) == {}
