@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from .._evaluation.evaluation import Evaluation, Job, Measurement
 from .._evaluation.reward import with_all_objectives
@@ -21,6 +21,8 @@ from .futility import Futility
 from .host import Host, why_not_beside
 from .jobs import Jobs, Ticket
 from .past import Past
+
+Found = TypeVar("Found")
 
 
 class Ended(Exception):
@@ -35,8 +37,12 @@ class Fleet:
     """Evaluates jobs on the hosts that connect; measure() and wait_for_baselines() block, and raise Ended.
 
     The callbacks are called as things happen, one at a time; what `on_evaluation` returns is sent to the host's worker
-    as progress. A StoreError from a callback ends the study. `hosts` are those that are ready now. past: what was done
-    already, when the run goes on.
+    as progress. A StoreError from a callback ends the study. past: what was done already, when the run goes on. here:
+    boot ID and network namespace of the learner's own machine. A host there works while the main thread waits, and only
+    then, so that learning does not disturb what it measures.
+
+    `hosts` are those that are ready now. Any thread may go through them: with every host that comes or goes they are
+    another mapping.
     """
 
     def __init__(
@@ -51,8 +57,9 @@ class Fleet:
         on_doing: Callable[[str, str | None], None] = lambda name, doing: None,
         on_ending: Callable[[str, str, bool], None] = lambda name, text, restored: None,
         past: Past | None = None,
+        here: tuple[str, int] | None = None,
     ) -> None:
-        self._study, self._past = study, past or Past()
+        self._study, self._past, self._here = study, past or Past(), here
         self._awaited = set(expected)
         self._on_host, self._on_lost, self._on_evaluation, self._on_news = on_host, on_lost, on_evaluation, on_news
         self._on_doing, self._on_ending = on_doing, on_ending
@@ -69,7 +76,8 @@ class Fleet:
         for evaluation in self._past.evaluations:
             self._futility.see(evaluation)
         self._last_lost = ""
-        self.hosts: dict[str, Host] = {}
+        self._wanted: Callable[[], object] | None = None  # by the main thread, while it waits
+        self.hosts: Mapping[str, Host] = {}
 
     # For the phases, in the main thread
 
@@ -97,21 +105,40 @@ class Fleet:
         """Until at least one of these has its evaluation."""
         self._wait_until(lambda: any(ticket.evaluation for ticket in tickets))
 
-    def _wait_until(self, condition: Callable[[], bool]) -> None:
+    def _wait_until(self, condition: Callable[[], Found]) -> Found:
+        """What the condition has found, once that is true and no host on this machine is at work."""
         with self._changed:
-            while not condition():
-                self._raise_if_ended()
-                self._changed.wait(1.0)
+            self._wanted = condition
+            self._changed.notify_all()
+            try:
+                while not (found := condition()) or any(
+                    host.here and self._jobs.is_busy(name) for name, host in self.hosts.items()
+                ):
+                    self._raise_if_ended()
+                    self._changed.wait(1.0)
+            finally:
+                self._wanted = None
+            return found
 
-    def wait_for_baselines(self) -> None:
-        """Until every host that is connected now has measured its baseline, and there is at least one."""
+    def wait_for_baselines(self) -> Mapping[str, Host]:
+        """Until every host that is connected now has measured its baseline; returns these, one at least."""
         wanted = self._study.baseline_evaluations
 
-        def measured() -> bool:
-            known = {name for name, host in self.hosts.items() if len(host.baseline_metrics) >= wanted}
-            return bool(known) and self._connected <= known
+        def measured() -> Mapping[str, Host]:
+            known = {name: host for name, host in self.hosts.items() if len(host.baseline_metrics) >= wanted}
+            return known if self._connected <= known.keys() else {}
 
-        self._wait_until(measured)
+        return self._wait_until(measured)
+
+    def wait_for_hosts(self) -> Mapping[str, Host]:
+        """Until there is one at least; returns all that there are."""
+        return self._wait_until(lambda: self.hosts)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing comes in meanwhile: for looking at all that is known, as one picture."""
+        with self._changed:
+            yield
 
     def _raise_if_ended(self) -> None:
         if not self._connected and not self._awaited:
@@ -188,7 +215,8 @@ class Fleet:
                 self._on_host(host)
                 if known and host is not known:
                     self._on_news(name, "it was started again, or changed, since the run stopped: a new baseline")
-            self.hosts[name] = host
+            host.here = (facts["boot_id"], facts["network_namespace"]) == self._here
+            self.hosts = {**self.hosts, name: host}
         return None
 
     def may_try_again(self, name: str) -> bool:
@@ -221,11 +249,15 @@ class Fleet:
                     line.send("notice", text=self._notices.pop(0))
                 if self._result is not None or line.has_news():
                     return None
-                if not self._ended and (job := self._jobs.begin(host)):
+                if not self._ended and not self._rests(host) and (job := self._jobs.begin(host)):
                     self._tell(name, f"{job.phase} {self._number + self._jobs.under_way}")
                     return job
                 if not self._changed.wait(1.0):
                     self._tell(name, "waits")
+
+    def _rests(self, host: Host) -> bool:
+        """Whether it is the main thread's turn on the machine that both are on."""
+        return host.here and (self._wanted is None or bool(self._wanted()))
 
     def settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
         """What the job has come to that the host was given; its worker is sent how that looks from the whole study."""
@@ -294,7 +326,7 @@ class Fleet:
         """Another host gets its job, unless the job was that host's own."""
         self._connected.discard(name)
         self._lines.pop(name, None)
-        self.hosts.pop(name, None)
+        self.hosts = {other: host for other, host in self.hosts.items() if other != name}
         self._jobs.leave(name, reason)
         if self._result is None:
             self._last_lost = f"{name}: {reason}"

@@ -78,6 +78,9 @@ class Jobs:
         self._under_way[host.name] = ticket
         return ticket.job
 
+    def is_busy(self, name: str) -> bool:
+        return name in self._under_way
+
     def of(self, name: str) -> Job:
         """What the host is doing; raises KeyError if that is nothing."""
         return self._under_way[name].job

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, get_args
 
@@ -28,16 +28,17 @@ _LOOK_INTERVAL = 5  # training evaluations; looking takes milliseconds, while a 
 class Record:
     """Every evaluation of the run, in the order in which they ended.
 
-    planned: how many evaluations the run will have had in all, as far as can be told now.
+    planned: how many evaluations the run will have had in all, as far as can be told now. hosts: all that ever took
+    part. Any thread may go through them: with every host that comes they are another mapping.
     """
 
     def __init__(self, study: Study, store: StudyRecord, past: Past | None = None) -> None:
         past = past or Past()
         self._study, self._store = study, store
         self.evaluations: list[Evaluation] = list(past.evaluations)
-        self.hosts: dict[str, Host] = dict(past.hosts)
+        self.hosts: Mapping[str, Host] = dict(past.hosts)
         self._before = len(self.evaluations)
-        self._present: set[str] = set()
+        self._present: frozenset[str] = frozenset()
         self.store_seconds = 0.0
         self.watcher = Watcher()
         self.forecast: Forecast | None = None
@@ -100,14 +101,14 @@ class Record:
         self._over = set(get_args(Phase))
 
     def on_host(self, host: Host) -> None:
-        self.hosts[host.name] = host
-        self._present.add(host.name)
+        self.hosts = {**self.hosts, host.name: host}
+        self._present |= {host.name}
         self._began = self._began or time.monotonic()
         number = self.evaluations[-1].number if self.evaluations else 0
         self._store.add_host(host.name, host.facts, host.baseline_values, after=number)
 
     def on_lost(self, name: str, reason: str) -> None:
-        self._present.discard(name)
+        self._present -= {name}
         self._store.lose_host(name, reason)
 
     def on_doing(self, name: str, doing: str | None) -> None:

@@ -43,20 +43,23 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
 
     def hosts_for(phase: Phase) -> list[str]:
         # Those that have done a part of it before it was interrupted belong to it, wherever they are now.
-        return sorted({*fleet.hosts, *memory.past.hosts_in(phase)})
+        # Without any, nobody would fail, and nothing would have been measured.
+        with clock.waiting():
+            return sorted({*fleet.wait_for_hosts(), *memory.past.hosts_in(phase)})
 
     record.enter("baseline")
     with clock.waiting():
-        fleet.wait_for_baselines()
+        hosts = fleet.wait_for_baselines()
     for line in record.foretell():
         tell(line)
 
     record.enter("train")
-    region = TrustRegion(study.space, next(iter(fleet.hosts.values())).baseline_values, study.caution)
-    contexts = train(study, fleet, record, clock, memory, region, tell, seed)
+    region = TrustRegion(study.space, next(iter(hosts.values())).baseline_values, study.caution)
+    contexts = train(study, fleet, hosts, record, clock, memory, region, tell, seed)
 
     record.enter("race")
-    trained = record.in_hindsight()
+    with fleet.still():
+        trained = record.in_hindsight()
     if study.exploration == "cautious":
         trained = [evaluation for evaluation in trained if not region.harmful(evaluation)]
     candidates = recommend(study.space, trained, study.verification.candidates, contexts)
@@ -70,10 +73,10 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
         return Conclusion("no_improvement", proof.reason, winner, standings, proof)
 
     record.enter("ablate")
-    hosts = hosts_for("ablate")
-    own = {host: record.hosts[host].baseline_values for host in hosts}
+    left = hosts_for("ablate")
+    own = {host: record.hosts[host].baseline_values for host in left}
     try:
-        ablation = ablate(winner, proof, hosts, own, measure, study, seed=seed)
+        ablation = ablate(winner, proof, left, own, measure, study, seed=seed)
     except Ended as end:
         if end.stopped:
             return Conclusion("stopped", f"{end}; all values together were proved before", winner, standings, proof)

@@ -16,6 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+
 from .._fleet.conversation import converse
 from .._fleet.fleet import Fleet
 from .._memory.beginning import CannotBegin, begin_new, resume
@@ -89,6 +91,7 @@ def hold(folder: Path, server: socket.socket) -> None:
         on_doing=record.on_doing,
         on_ending=record.on_ending,
         past=past,
+        here=(_procfs.boot_id(), _procfs.network_namespace()),
     )
     away = [f"{name} is not in this run; its evaluations stay" for name in past.hosts if name not in config.hosts]
     for note in [*beginning.notes, *away]:
@@ -104,7 +107,8 @@ def hold(folder: Path, server: socket.socket) -> None:
         "study_id": store.study_id,
         "versions": config.versions | _versions(),
     }
-    result = result_of(study, conclusion, record, clock, seed=store.seed, about=about)
+    with fleet.still():
+        result = result_of(study, conclusion, record, clock, seed=store.seed, about=about)
     written = result.model_dump(mode="json", by_alias=True)
     if conclusion.is_complete:
         record.complete()

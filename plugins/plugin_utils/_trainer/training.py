@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -25,6 +26,7 @@ from .._memory.memory import Memory
 from .._study.space import Candidate, Value
 from .._study.study import Study
 from .conclusion import Clock
+from .priority import at_idle_priority
 from .record import Record
 
 Tell = Callable[[str], None]
@@ -54,39 +56,51 @@ class FleetEvaluator:
 
 
 def train(
-    study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Memory, region: TrustRegion, tell: Tell, seed: int
+    study: Study,
+    fleet: Fleet,
+    hosts: Mapping[str, Host],
+    record: Record,
+    clock: Clock,
+    memory: Memory,
+    region: TrustRegion,
+    tell: Tell,
+    seed: int,
 ) -> dict[str, list[float]]:
-    """Spend the study's training evaluations; the record has them then. Returns what told the hosts apart."""
+    """Spend the study's training evaluations; the record has them then. Returns what told the hosts apart.
+
+    hosts: those whose baseline is known; the fleet may have others, which came later.
+    """
     snapshot = memory.snapshot(tell)
     # A learner that goes on must see its hosts as it saw them, though some may be away now, and others drift.
-    seen: dict[str, Any] = snapshot.state["fleet"] if snapshot else _as_seen(fleet)
+    seen: dict[str, Any] = snapshot.state["fleet"] if snapshot else _as_seen(hosts)
     own: Mapping[str, Value] = seen["own"]
 
     def on_round(found: Snapshot, dummy: int) -> None:
         memory.keep(Snapshot(found.tensors, {**found.state, "fleet": seen}), tell)
 
     cautious = study.exploration == "cautious"
-    search(
-        study.space,
-        # Where harm can be done, it is to be known before more is tried.
-        FleetEvaluator(fleet, clock, ahead=not cautious),
-        budget=len(memory.history) if memory.past.training_is_over else study.training_config.total_timesteps,
-        seed=seed,
-        algorithm=study.algorithm,
-        config=study.training_config,
-        own=own,
-        starts=[] if cautious else starting_candidates(study.space, own),
-        metrics=[state.metric for state in study.state_space],
-        contexts=seen["contexts"],
-        known=_baselines(study, record),
-        earlier=memory.earlier(own, tell),
-        news=lambda: memory.news(tell),
-        history=memory.history,
-        snapshot=snapshot,
-        on_round=on_round,
-        is_enough=_rule(study, record, tell),
-        region=region if cautious else None,
-    )
+    with at_idle_priority() if any(host.here for host in hosts.values()) else nullcontext():
+        search(
+            study.space,
+            # Where harm can be done, it is to be known before more is tried.
+            FleetEvaluator(fleet, clock, ahead=not cautious),
+            budget=len(memory.history) if memory.past.training_is_over else study.training_config.total_timesteps,
+            seed=seed,
+            algorithm=study.algorithm,
+            config=study.training_config,
+            own=own,
+            starts=[] if cautious else starting_candidates(study.space, own),
+            metrics=[state.metric for state in study.state_space],
+            contexts=seen["contexts"],
+            known=_baselines(study, record),
+            earlier=memory.earlier(own, tell),
+            news=lambda: memory.news(tell),
+            history=memory.history,
+            snapshot=snapshot,
+            on_round=on_round,
+            is_enough=_rule(study, record, tell),
+            region=region if cautious else None,
+        )
     return seen["contexts"]  # type: ignore[no-any-return]
 
 
@@ -122,10 +136,10 @@ def _baselines(study: Study, record: Record) -> list[Evaluation]:
     return found
 
 
-def _as_seen(fleet: Fleet) -> dict[str, Any]:
+def _as_seen(hosts: Mapping[str, Host]) -> dict[str, Any]:
     """As JSON: a host's own values, and what tells the hosts apart."""
-    hosts = [fleet.hosts[name] for name in sorted(fleet.hosts)]
-    return {"own": hosts[0].baseline_values, "contexts": {host.name: _features(host) for host in hosts}}
+    first = hosts[min(hosts)]
+    return {"own": first.baseline_values, "contexts": {name: _features(hosts[name]) for name in sorted(hosts)}}
 
 
 def _features(host: Host) -> list[float]:

@@ -60,7 +60,7 @@ def notes(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
             "to the whole machine: everything else on it feels the study too"
         )
     if (facts["boot_id"], facts["network_namespace"]) == controller:
-        found.append("it is the controller itself: the learner's work there disturbs what is measured")
+        found.append("it is the controller itself: the learner works between evaluations there, at idle priority")
     return found
 
 

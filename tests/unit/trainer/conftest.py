@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -19,6 +19,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evalua
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.conversation import converse
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Fleet
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.jobs import Ticket
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
@@ -122,7 +124,14 @@ class Worker:
 class Room:
     """A fleet, what it reported, and workers for it."""
 
-    def __init__(self, study: Study, expected: list[str], pool: ThreadPoolExecutor, past: Past | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        expected: list[str],
+        pool: ThreadPoolExecutor,
+        past: Past | None = None,
+        here: tuple[str, int] | None = None,
+    ) -> None:
         self.arrived: list[str] = []
         self.lost: list[tuple[str, str]] = []
         self.evaluations: list[Evaluation] = []
@@ -140,6 +149,7 @@ class Room:
             on_evaluation=self._on_evaluation,
             on_news=lambda name, text: self.news.append((name, text)),
             past=past,
+            here=here,
             on_doing=lambda name, doing: self.doing.append((name, doing)),
             on_ending=lambda *ending: self.endings.append(ending),
         )
@@ -159,11 +169,14 @@ class Room:
     def measure(self, *jobs: Job) -> Future[list[Evaluation]]:
         return self._pool.submit(self.fleet.measure, jobs)
 
-    def wait_for_baselines(self) -> Future[None]:
+    def wait_for_baselines(self) -> Future[Mapping[str, Host]]:
         return self._pool.submit(self.fleet.wait_for_baselines)
 
     def end(self, result: dict[str, Any]) -> Future[None]:
         return self._pool.submit(self.fleet.end, result, PATIENCE)
+
+    def wait_for_any(self, tickets: Sequence[Ticket]) -> Future[None]:
+        return self._pool.submit(self.fleet.wait_for_any, tickets)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what another thread is about to do."""
@@ -196,8 +209,8 @@ def new_room(new_study: Callable[..., Study]) -> Iterator[Callable[..., Room]]:
     rooms: list[Room] = []
     pool = ThreadPoolExecutor(16)
 
-    def make(*expected: str, past: Past | None = None, **fields: Any) -> Room:
-        rooms.append(Room(new_study(**fields), list(expected), pool, past))
+    def make(*expected: str, past: Past | None = None, here: tuple[str, int] | None = None, **fields: Any) -> Room:
+        rooms.append(Room(new_study(**fields), list(expected), pool, past, here))
         return rooms[-1]
 
     yield make

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -263,6 +264,84 @@ def test_a_late_host_takes_its_share(new_room: NewRoom) -> None:
     late.answer()
     first.answer()
     assert {evaluation.host for evaluation in measuring.result(PATIENCE)} == {"h1", "late"}
+
+
+def test_whoever_goes_through_the_hosts_is_not_disturbed_by_one_that_comes_or_goes(new_room: NewRoom) -> None:
+    room = new_room("h1", "late")
+    room.worker("h1").baseline()
+    measured = room.wait_for_baselines().result(PATIENCE)
+    through = iter(room.fleet.hosts)
+    late = room.worker("late").hello().ready()
+    room.until(lambda: "late" in room.fleet.hosts)
+    assert list(through) == ["h1"]
+    assert list(measured) == ["h1"], "of the late one there is nothing to begin with"
+    both = iter(room.fleet.hosts)
+    late.leave()
+    room.until(lambda: "late" not in room.fleet.hosts)
+    assert list(both) == ["h1", "late"]
+
+
+def test_while_all_is_looked_at_nothing_comes_in(new_room: NewRoom) -> None:
+    room = new_room("h1", "late")
+    worker = room.worker("h1").baseline()
+    measuring = room.measure(candidate(1))
+    worker.receive("job")
+    with room.fleet.still():
+        worker.line.send("measurement", measurement={"metric": 100.0})
+        room.worker("late").hello().ready()
+        time.sleep(0.2)
+        assert (len(room.evaluations), list(room.fleet.hosts), measuring.done()) == (2, ["h1"], False)
+    measuring.result(PATIENCE)
+    room.until(lambda: "late" in room.fleet.hosts)
+
+
+def test_without_hosts_nobody_waits_for_one_for_ever(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").baseline()
+    assert list(room.fleet.wait_for_hosts()) == ["h1"]
+    worker.leave("its link was cut")
+    room.until(lambda: not room.fleet.hosts)
+    with pytest.raises(Ended, match="h1: its link was cut"):
+        room.fleet.wait_for_hosts()
+
+
+HERE = {"boot_id": "the controller's", "network_namespace": 7}
+
+
+def test_on_the_learners_own_machine_nothing_is_measured_while_it_thinks(new_room: NewRoom) -> None:
+    room = new_room("h1", here=tuple(HERE.values()))
+    baselines = room.wait_for_baselines()
+    worker = room.worker("h1").baseline(**HERE)
+    baselines.result(PATIENCE)
+    tickets = room.fleet.hand_out([candidate(1), candidate(2)])
+    time.sleep(0.2)
+    assert not worker.line.has_news()
+    for ticket in tickets:
+        waiting = room.wait_for_any([each for each in tickets if each.evaluation is None])
+        worker.receive("job")
+        worker.answer()
+        waiting.result(PATIENCE)
+        assert ticket.evaluation
+        time.sleep(0.2)
+        assert not worker.line.has_news(), "it is the learner's turn now"
+
+
+def test_the_learner_waits_for_the_host_on_its_own_machine_while_others_go_on(new_room: NewRoom) -> None:
+    room = new_room("own", "other", here=tuple(HERE.values()))
+    baselines = room.wait_for_baselines()
+    own, other = room.worker("own").baseline(**HERE), room.worker("other").baseline()
+    baselines.result(PATIENCE)
+    waiting = room.wait_for_any(room.fleet.hand_out([candidate(at) for at in range(4)]))
+    own.receive("job")
+    for dummy in range(2):
+        other.receive("job")
+        other.answer()
+    assert not waiting.done()
+    own.answer()
+    waiting.result(PATIENCE)
+    other.receive("job")
+    time.sleep(0.2)
+    assert not own.line.has_news()
 
 
 def test_notices_reach_a_worker(new_room: NewRoom) -> None:

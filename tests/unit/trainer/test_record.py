@@ -170,3 +170,13 @@ def test_a_run_that_is_complete_has_done_all_and_knows_what_it_did_without(
     record.complete()
     assert record.planned == len(record.evaluations) == 8
     assert record.at_most == planned
+
+
+def test_whoever_goes_through_the_hosts_is_not_disturbed_by_a_late_one(new_record: Callable[..., Record]) -> None:
+    record = new_record()
+    record.on_host(host("h1"))
+    through, present = iter(record.hosts), iter(record._present)
+    record.on_host(host("late"))
+    assert (list(through), list(present)) == (["h1"], ["h1"])
+    record.on_lost("h1", "it had to go")
+    assert (list(record.hosts), list(record._present)) == (["h1", "late"], ["late"])

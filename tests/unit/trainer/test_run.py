@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,7 +32,11 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
 
         host = SimpleNamespace(baseline_values={"vm.swappiness": "60", "vm.page-cluster": "3"})
         fleet: Any = SimpleNamespace(
-            hosts={"h1": host}, wait_for_baselines=lambda: None, notify=lambda text: None, measure=lambda jobs: []
+            wait_for_baselines=lambda: {"h1": host},
+            wait_for_hosts=lambda: {"h1": host},
+            still=nullcontext,
+            notify=lambda text: None,
+            measure=lambda jobs: [],
         )
         entered: list[str] = []
         record: Any = SimpleNamespace(

@@ -238,6 +238,25 @@ def test_a_host_lost_in_the_proof_is_no_fault_of_the_candidate(
     assert {name: host.pairs for name, host in found.per_host.items()} == {"h1": 0, "h2": found.pairs}
 
 
+def test_a_last_host_that_goes_with_the_end_of_training_has_not_judged_any_candidate(
+    trainer: Callable[..., Future[None]], config: dict[str, Any], tmp_path: Path
+) -> None:
+    running = trainer(hosts=["h1"])
+    line, left = connect(tmp_path / "run"), config["study"]["training_config"]["total_timesteps"]
+    line.send("hello", host="h1")
+    line.send("ready", host="h1", facts=facts())
+    while left:
+        message = line.receive()
+        if message["kind"] == "job":
+            left -= message["phase"] == "train"
+            line.send("measurement", measurement=better_with_less()(message))
+    line.receive()  # the last evaluation counts
+    line.close()
+    running.result(PATIENCE)
+    result = json.loads((tmp_path / "run" / "end.json").read_text())["result"]
+    assert (result["verdict"], result["reason"]) == ("failed", "h1: its connection to the trainer broke")
+
+
 def test_a_candidate_that_never_works_is_no_improvement(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
