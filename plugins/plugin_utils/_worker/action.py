@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .._store.url import shown
 from .._study.file import StudyError, StudyFile, read_study
 from .._study.presets import KnownHost
 from .._wire import Disconnected, Line
+from .batch import join
 from .benchmark import BenchmarkFailed
 from .interrupt import Interrupted, Interrupts
 from .part import Part, PartFailed
@@ -38,30 +39,31 @@ def take_part(
     action: ActionBase, arguments: dict[str, Any], task_vars: Mapping[str, Any], display: Display
 ) -> dict[str, Any]:
     """The whole part of one host; returns the action's result. Raises PartFailed, or AnsibleConnectionFailure."""
+    present = [str(name) for name in task_vars["ansible_play_batch"]]
+    batch = join(_folder(action), str(task_vars["inventory_hostname"]), present)
     try:
-        study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
+        study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars, batch.hosts))
     except StudyError as error:
         raise PartFailed(str(error)) from None
     part = Part(action, arguments, task_vars, display, study)
     interrupts = Interrupts()
-    hosts = [str(name) for name in task_vars["ansible_play_batch"]]
-    for notice in study.notices if part.host == hosts[0] else ():
+    for notice in study.notices if batch.first else ():
         part.show(f"note: {notice}")
     if action._task.check_mode:
-        return _rehearse(part, arguments, study, interrupts, len(hosts))
-    if part.host == hosts[0]:
-        _announce(part, study, hosts, arguments)
+        return _rehearse(part, arguments, study, interrupts, len(batch.hosts))
+    if batch.first:
+        _announce(part, study, len(batch.hosts), arguments)
     shown = Path(arguments["output"]) / study.study.workload_name
     output = shown.absolute()
+    log = output / "trainer.log"
     try:
-        folder, log = _folder(action, hosts), output / "trainer.log"
-        line = meet(folder, log, _trainer_config(study, hosts, output, arguments))
+        line = meet(batch.folder, log, _trainer_config(study, batch.hosts, output, arguments))
     except TrainerFailed as error:
         raise PartFailed(str(error)) from None
     if isinstance(line, StudyOver):
         part.show(f"{part.host} came when the study had ended: no evaluations (see --forks)")
         return {"changed": False, "verdict": line.result["verdict"], "path": str(shown)}
-    result = _take_part(part, line, interrupts, folder, log)
+    result = _take_part(part, line, interrupts, batch.folder, log)
     if result["verdict"] == "failed":
         hint = f"; {_GO_ON}" if result["evaluations"].get("train") else ""
         raise PartFailed(f"the study failed: {result['reason']}{hint}")
@@ -161,8 +163,8 @@ def _rehearse(
     return {"changed": False, "verdict": "none", "path": str(Path(arguments["output"]) / study.study.workload_name)}
 
 
-def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[str, Any]) -> None:
-    own, count = study.study, len(hosts)
+def _announce(part: Part, study: StudyFile, count: int, arguments: dict[str, Any]) -> None:
+    own = study.study
     part.show(
         f"study {own.workload_name}: {own.training_config.total_timesteps} training evaluations of "
         f"{len(own.action_space)} parameters on {count} host{'s' if count > 1 else ''}, then "
@@ -175,21 +177,19 @@ def _announce(part: Part, study: StudyFile, hosts: list[str], arguments: dict[st
         part.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
 
 
-def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
+def _known_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> list[KnownHost]:
     """All hosts of the run, if the play has looked at them (see playbooks/tune.yml): presets depend on each of them.
 
-    Also those that have failed since, which the batch no longer names: a host that comes late reads the same study.
+    Also those that have failed since: a host that comes late reads the same study.
     """
-    looked_at = {
-        str(name): task_vars["hostvars"][name].get("autotune_host", {}) for name in task_vars["ansible_play_hosts_all"]
-    }
-    return [KnownHost.of_facts(name, facts) for name, facts in looked_at.items() if "parameters" in facts]
+    looked_at = {host: task_vars["hostvars"][host].get("autotune_host", {}) for host in hosts}
+    return [KnownHost.of_facts(host, facts) for host, facts in looked_at.items() if "parameters" in facts]
 
 
-def _trainer_config(study: StudyFile, hosts: list[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+def _trainer_config(study: StudyFile, hosts: Sequence[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     return {
         "study": _without_secrets(study.study.model_dump(mode="json", exclude_none=True)),
-        "hosts": hosts,
+        "hosts": list(hosts),
         "store": _store_url(arguments),
         "output": str(output),
         "seed": arguments["seed"],
@@ -221,7 +221,7 @@ def _store_url(arguments: dict[str, Any]) -> str:
     return arguments["store"] or f"sqlite:///{Path(arguments['output']).absolute() / 'autotune.sqlite'}"
 
 
-def _folder(action: ActionBase, hosts: list[str]) -> Path:
-    """The run's private folder: one for each task and batch, gone with ansible-playbook."""
-    run = hashlib.sha256("\n".join([action._task._uuid, *hosts]).encode()).hexdigest()[:16]
-    return Path(constants.DEFAULT_LOCAL_TMP) / f"autotune-{run}"
+def _folder(action: ActionBase) -> Path:
+    """The task's private folder, gone with ansible-playbook."""
+    task = hashlib.sha256(action._task._uuid.encode()).hexdigest()[:16]
+    return Path(constants.DEFAULT_LOCAL_TMP) / f"autotune-{task}"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 
 INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
 # So little noise that chance never makes a parameter look as if it were worth keeping.
@@ -113,4 +115,26 @@ def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "improved"
     assert run.result["evaluations"]["train"] == 5
+    assert own.read_text() == before
+
+
+def test_hosts_beyond_the_forks_stay_in_one_study_when_others_fail_early(
+    tune: Callable[..., Any], write_study: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Eight names of this machine and five forks: all but one are refused, and make room for those that still wait."""
+    own = Path("/proc/sys/kernel/pty/reserve")
+    before = own.read_text()
+    space = [{"param": "kernel.pty.reserve", "min": int(before), "max": int(before) * 2}]
+    script = f"import time\ntime.sleep(0.5)\nprint('throughput:', open({str(own)!r}).read().strip())"
+    inventory = tmp_path / "inventory.yml"
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": {f"h{at}": local for at in range(1, 9)}}}))
+
+    run = tune(write_study(script, action_space=space), "--forks", "5", inventory=inventory)
+
+    engine = store.open_store(f"sqlite:///{run.output}/autotune.sqlite")
+    assert len(store.studies(engine)) == 1, run.text
+    assert run.result["verdict"] == "improved", run.text
+    assert len(run.result["per_host"]) == 1
+    assert run.text.count("[autotune] study sensor: ") == 1
     assert own.read_text() == before
