@@ -42,7 +42,7 @@ def take_part(
     present = [str(name) for name in task_vars["ansible_play_batch"]]
     batch = join(_folder(action), str(task_vars["inventory_hostname"]), present)
     try:
-        study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars, batch.hosts))
+        study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
     except StudyError as error:
         raise PartFailed(str(error)) from None
     part = Part(action, arguments, task_vars, display, study)
@@ -177,13 +177,15 @@ def _announce(part: Part, study: StudyFile, count: int, arguments: dict[str, Any
         part.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
 
 
-def _known_hosts(task_vars: Mapping[str, Any], hosts: Sequence[str]) -> list[KnownHost]:
+def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
     """All hosts of the run, if the play has looked at them (see playbooks/tune.yml): presets depend on each of them.
 
-    Also those that have failed since: a host that comes late reads the same study.
+    Also those that have failed since, which the batch no longer names: a host that comes late reads the same study.
     """
-    looked_at = {host: task_vars["hostvars"][host].get("autotune_host", {}) for host in hosts}
-    return [KnownHost.of_facts(host, facts) for host, facts in looked_at.items() if "parameters" in facts]
+    looked_at = {
+        str(name): task_vars["hostvars"][name].get("autotune_host", {}) for name in task_vars["ansible_play_hosts_all"]
+    }
+    return [KnownHost.of_facts(name, facts) for name, facts in looked_at.items() if "parameters" in facts]
 
 
 def _trainer_config(study: StudyFile, hosts: Sequence[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:

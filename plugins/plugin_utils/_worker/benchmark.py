@@ -39,7 +39,10 @@ echo "$folder"
 cat > /dev/null
 kill $!
 wait
-cd "$folder" && [ -s {_GROUP} ] && kill -s KILL -- "-$(cut -d' ' -f1 {_GROUP})" 2>/dev/null
+cd "$folder" && [ -s {_GROUP} ] && read -r group started < {_GROUP} &&
+    case $(cut -d' ' -f22 "/proc/$group/stat" 2>/dev/null) in
+    '' | "$started") kill -s KILL -- "-$group" 2>/dev/null ;; # else the number is another process's by now
+    esac
 {_END_STRAYS}cd / && rm -rf -- "$folder"
 """
 # What the host may take to end a benchmark by itself before the controller gives up on it.

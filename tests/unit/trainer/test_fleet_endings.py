@@ -134,6 +134,19 @@ def test_hears_what_a_host_has_that_left_before_the_end_and_gives_its_job_away_a
     assert room.doing[-1] == ("h1", None)
 
 
+def test_a_worker_that_leaves_while_it_is_spoken_to_is_heard_all_the_same(new_room: NewRoom) -> None:
+    room = new_room("h1")
+    worker = room.worker("h1").baseline()
+    room.until(lambda: ("h1", "waits") in room.doing)
+    with room.fleet.still():
+        room.fleet.notify("nobody is there to read this")
+        worker.leave("stopped by SIGINT", stopped=True, ending="its own values are back, verified")
+    room.until(lambda: room.lost)
+    assert room.lost == [("h1", "stopped by SIGINT")]
+    room.until(lambda: room.endings)
+    assert room.endings == [("h1", "its own values are back, verified", True)]
+
+
 def test_restore_reaches_a_worker_in_the_middle_of_its_benchmark_and_one_that_waits(new_room: NewRoom) -> None:
     room = new_room("h1", "h2")
     busy, idle = room.worker("h1").baseline(), room.worker("h2").baseline()
