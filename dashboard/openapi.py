@@ -71,7 +71,8 @@ _SCHEMAS: dict[str, Schema] = {
         direction=_DIRECTION,
     ),
     "Summary": _object(
-        f"{_OUTLINE} hosts:whole improvement:number? interval:list? confidence:number? pairs:number? best_config:any?",
+        f"""{_OUTLINE} hosts:whole improvement:number? interval:list? confidence:number? pairs:number? proved:yes
+        best_config:any?""",
         direction=_DIRECTION,
     ),
     "Studies": _object(f"studies:[Summary] {_PAGE_OF} q:text verdict:text"),

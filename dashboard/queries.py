@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, String, and_, cast, func, or_, select
 
 from ..plugins.plugin_utils._evaluation.whose import whose
+from ..plugins.plugin_utils._outcome.verdict import is_proved
 from ..plugins.plugin_utils._store.claim import claimed
 from ..plugins.plugin_utils._store.tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
 from .reading import Store
@@ -258,13 +259,14 @@ def _summary(
     hosts: dict[int, int],
     interrupted: set[int],
 ) -> dict[str, Any]:
-    """A study in one line. improvement and interval are in per cent, and there only once they are proved."""
+    """A study in one line. improvement and interval are in per cent; proved: whether there is any."""
     result = study["result"] if isinstance(study["result"], dict) else {}
     counted = result.get("evaluations") if isinstance(result.get("evaluations"), dict) else {}
     own = study["id"]
     return {
         **{name: study[name] for name in (*_STUDY, "metric", "direction")},
         **{name: result.get(name) for name in ("improvement", "interval", "confidence", "pairs", "best_config")},
+        "proved": is_proved({**result, "verdict": study["verdict"]}),
         "evaluations": evaluations.get(own, 0),
         "failed": failed.get(own, (counted or {}).get("failed", 0)),
         "hosts": hosts.get(own, 0),

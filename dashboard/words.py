@@ -184,4 +184,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "left_with": left_with,
     "gain": gain,
     "wanted": endings.wanted,
+    "is_proved": lambda result: endings.is_proved(result or {}),
 }

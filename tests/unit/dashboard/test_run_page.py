@@ -19,6 +19,7 @@ def change_result(url: str, study_id: int, **changes: Any) -> None:
     with dashboard_store.Session(engine) as session:
         row = session.get_one(dashboard_store.StudyRow, study_id)
         row.result = {**(row.result or {}), **changes}
+        row.verdict = row.result["verdict"]
         session.commit()
     engine.dispose()
 
@@ -112,3 +113,20 @@ def test_every_page_is_there_in_every_state(url: str, evaluations: int, client_o
         paths = ["/", "/?verdict=interrupted", f"/compare?{'&'.join(f'study={number}' for number in ids)}"]
         paths += [f"/studies/{number}{page}" for number in ids for page in ("", "/evaluations")]
         assert {path: client.get(path).status_code for path in paths} == dict.fromkeys(paths, 200)
+
+
+def test_what_was_proved_before_a_stop_is_proved_on_every_page(
+    url: str, study_id: int, client_of: Callable[..., FlaskClient]
+) -> None:
+    change_result(url, study_id, verdict="stopped", proved=True)
+    page = text(client_of(), f"/studies/{study_id}")
+    assert "Stopped before the end: throughput_mbit_per_second +58.0" in page
+    assert "Proved better than the hosts' own values." in page
+    assert "Significant." in page
+    assert "apply.yml" not in page, "a study that was stopped has no role"
+    assert client_of().get("/api/studies").json["studies"][0]["proved"] is True
+    other = dashboard_store.fill(url, evaluations=60, hosts=2)
+    for path in ("/", f"/compare?study={study_id}&study={other}"):
+        shown = text(client_of(), path)
+        assert "+58.0" in shown
+        assert "none proved" not in shown
