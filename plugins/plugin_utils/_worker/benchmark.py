@@ -33,8 +33,18 @@ _BEAT = 5  # seconds
 # Lives on the host as long as the connection does. When its input ends, because the controller is done or dead or sshd
 # is gone, it ends what is left of the benchmark and takes the folder away. It writes, since that alone tells a host of
 # a controller that went while the link was cut: one that only listens is sure of it after two hours.
-_KEEPER = f"""folder=$(mktemp -d -t autotune.XXXXXXXXXX) || exit 1
-echo "$folder"
+# Its argument is the folder to make that in, if it is not to be the host's own for temporary files.
+_KEEPER = f"""base=$1
+case $base in
+    "~" | "~/"*) base=$HOME${{base#"~"}} ;;
+    "\\$HOME" | "\\$HOME/"*) base=$HOME${{base#"\\$HOME"}} ;;
+esac
+[ -z "$base" ] || (umask 077 && mkdir -p -- "$base") || exit 1
+folder=$(mktemp -d "${{base:-${{TMPDIR:-/tmp}}}}/autotune.XXXXXXXXXX") || exit 1
+printf '#!/bin/sh\\n' > "$folder/.runs" && chmod 700 "$folder/.runs"
+"$folder/.runs" 2> /dev/null && runs=runs || runs=noexec
+rm -f "$folder/.runs"
+echo "$runs $folder"
 (trap 'kill $! 2>/dev/null; wait; exit' TERM; while sleep {_BEAT} > /dev/null 2>&1 & wait $!; do echo; done) &
 cat > /dev/null
 kill $!
@@ -47,6 +57,12 @@ cd "$folder" && [ -s {_GROUP} ] && read -r group started < {_GROUP} &&
 """
 # What the host may take to end a benchmark by itself before the controller gives up on it.
 _GRACE = 10.0
+_ANSWER = re.compile(r"(runs|noexec) (/.*/autotune\.[A-Za-z0-9]{10})")
+_CANNOT_EXECUTE = 126
+_NOEXEC = (
+    "; {folder} on the host is mounted noexec: set ansible_remote_tmp to a folder where programs may run, or let an "
+    "interpreter run the script, as in `sh bench.sh`"
+)
 # Over standard input: it may hold secrets, and everybody on the host can read a command line.
 _TAKE_ENVIRONMENT = "environment=$(cat)"
 
@@ -112,24 +128,29 @@ class Benchmark:
     """A study's commands on one host, with the files they need in a private folder there.
 
     environment: variables that every command gets. timeout: seconds after which the host itself ends the process group.
+    base: the folder on the host to make that folder in, `~` for the account's home; the host's /tmp if it is empty.
     """
 
-    def __init__(self, transport: Transport, environment: Mapping[str, str], timeout: float) -> None:
-        self._transport, self._timeout = transport, timeout
+    def __init__(self, transport: Transport, environment: Mapping[str, str], timeout: float, base: str = "") -> None:
+        self._transport, self._timeout, self._base = transport, timeout, base
         self._environment = "".join(
             f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()
         ).encode()
-        self._folder = ""
+        self._folder, self._noexec = "", False
         self._keeper: Process | None = None
 
     def ship(self, files: Sequence[tuple[Path, str]]) -> None:
         """Make the private folder and put the files into it. Raises Lost, TimedOut or OSError."""
         found: list[str] = []
-        self._keeper = self._transport.start(["sh", "-c", _KEEPER], stdin=None)
-        follow(self._keeper, found.append, limit=30.0, until=lambda: bool(found))
-        self._folder = found[0] if found else ""
-        if not self._folder.startswith("/"):
-            raise OSError("no private folder could be made on the host: mktemp failed, is its /tmp full?")
+        self._keeper = self._transport.start(["sh", "-c", _KEEPER, "sh", self._base], stdin=None)
+        keeping = follow(self._keeper, found.append, limit=30.0, until=lambda: bool(found))
+        answer = _ANSWER.fullmatch(found[0]) if found else None
+        if answer is None:
+            said = plain_line((keeping.errors or "mktemp failed").splitlines()[-1], 200)
+            raise OSError(
+                f"no private folder could be made in the host's {self._base or 'folder for temporary files'}: {said}"
+            )
+        self._noexec, self._folder = answer[1] == "noexec", answer[2]
         for source, name in files:
             script = 'mkdir -p -- "$(dirname -- "$1")" && cat > "$1" && chmod "$2" -- "$1"'
             mode = "700" if source.stat().st_mode & 0o100 else "600"
@@ -163,11 +184,7 @@ class Benchmark:
                 bound.estimate, _finite(output.streamed), output.metrics, completed.seconds, ended_early=True
             )
         if output.unreadable or not output.streamed:
-            raise BenchmarkFailed(
-                f"printed `{metric}: {plain_line(output.unreadable, 40)}`, which is no number"
-                if output.unreadable
-                else f"printed no line `{metric}: NUMBER`; its last line was {output.last_line[:80]!r}"
-            )
+            raise BenchmarkFailed(_lacking(output, completed.errors))
         *streamed, result = output.streamed
         if not math.isfinite(result):
             raise BenchmarkFailed(f"printed `{metric}: {result}`, which is no number to compare")
@@ -233,7 +250,9 @@ class Benchmark:
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
             raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s")
         if completed.code != 0:
-            raise BenchmarkFailed(_ending(completed, output.last_line))
+            refused = completed.code == _CANNOT_EXECUTE and self._noexec
+            hint = _NOEXEC.format(folder=self._folder.rpartition("/")[0]) if refused else ""
+            raise BenchmarkFailed(_ending(completed, output.last_line) + hint)
         return completed
 
     def _script(self, words: list[str], mark: str = _MARK) -> str:
@@ -268,6 +287,18 @@ exit $code
 
 def _finite(values: Sequence[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
+
+
+def _lacking(output: Output, errors: str) -> str:
+    """Why there is no result, in one clause."""
+    if output.unreadable:
+        return f"printed `{output.metric}: {plain_line(output.unreadable, 40)}`, which is no number"
+    misplaced = Output(output.metric)
+    for line in errors.splitlines():
+        misplaced.take(line)
+    if misplaced.streamed:
+        return f"printed `{output.metric}: {misplaced.streamed[-1]:g}` on standard error; print it on standard output"
+    return f"printed no line `{output.metric}: NUMBER`; its last line was {output.last_line[:80]!r}"
 
 
 def _ending(completed: Completed, last_line: str) -> str:

@@ -11,12 +11,14 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.playbook.play_context import PlayContext
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader, shell_loader
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 
@@ -25,10 +27,14 @@ from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
 from .loan import Lapsed, Loan, NotBack
 from .local import LocalTransport
+from .openssh import SSHAddress
 from .preflight import become_failed, is_gone, notes, out_of_reach, problems
 from .serve import ApplyFailed, Workplace
-from .ssh import SSHAddress, SSHTransport
+from .ssh import SSHTransport
 from .transport import Lost, TimedOut, Transport
+
+# Ansible's default, in the account's home: a benchmark belongs in /tmp unless somebody says otherwise.
+_ANSIBLES_OWN_TMP = "~/.ansible/tmp"
 
 
 class PartFailed(Exception):
@@ -82,7 +88,9 @@ class Part:
         self._elsewhere = self._connect_to(other) if other else None
         connect_seconds = time.monotonic() - began
         timeout = self._study.training_config.benchmark_timeout
-        self._benchmark = benchmark = Benchmark(self._elsewhere or transport, self._environment(), timeout=timeout)
+        self._benchmark = benchmark = Benchmark(
+            self._elsewhere or transport, self._environment(), timeout, self._remote_tmp()
+        )
         benchmark.ship(self._file.files)
         if self._study.setup:
             try:
@@ -175,16 +183,21 @@ class Part:
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:  # of the connection's, about become
-            raise PartFailed(f"{self.host}: {become_failed(str(error))}") from None
+            raise PartFailed(f"{self.host}: {self._become_failed(str(error))}") from None
         for warning in answer.get("warnings") or ():
             # Ansible would show a task's warnings when the task has ended, and after Ctrl-C never.
             self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")
         if answer.get("failed"):
             message = str(answer.get("msg") or answer.get("module_stderr") or "it gave no reason")
             if "module_stderr" in answer and self._action._connection.become:  # no module ran at all
-                message = become_failed((answer["module_stderr"].strip().splitlines() or ["it gave no reason"])[-1])
+                said = answer["module_stderr"].strip().splitlines() or ["it gave no reason"]
+                message = self._become_failed(said[-1])
             raise Lapsed(message) if answer.get("lapsed") else PartFailed(f"{self.host}: {message}")
         return answer
+
+    def _become_failed(self, said: str) -> str:
+        become = self._action._connection.become
+        return become_failed(said, become.name if become else "sudo")
 
     def _connect(self) -> Transport:
         connection = self._action._connection
@@ -204,17 +217,17 @@ class Part:
         known = hostvars[other]
         if known.get("ansible_connection") == "local":
             return LocalTransport()
-        named = {
-            "host": known.get("ansible_host", other),
-            "port": known.get("ansible_port"),
-            "remote_user": known.get("ansible_user"),
-            "password": known.get("ansible_password"),
-            "private_key_file": known.get("ansible_ssh_private_key_file"),
-            "host_key_checking": known.get("ansible_host_key_checking", constants.HOST_KEY_CHECKING),
-            "ssh_common_args": known.get("ansible_ssh_common_args"),
-            "ssh_extra_args": known.get("ansible_ssh_extra_args"),
-        }
-        return SSHTransport(SSHAddress.of_connection(named.get))
+        connection = connection_loader.get("ansible.builtin.ssh", PlayContext())
+        return SSHTransport(SSHAddress.of_connection(_option_of(connection, "connection", known)))
+
+    def _remote_tmp(self) -> str:
+        """Where the inventory wants temporary files on the benchmark's machine; empty where it says nothing."""
+        if other := self._study.run_on:
+            option = _option_of(shell_loader.get("ansible.builtin.sh"), "shell", self._task_vars["hostvars"][other])
+            wanted = option("remote_tmp")
+        else:
+            wanted = self._action.get_shell_option("remote_tmp")
+        return "" if wanted in (None, _ANSIBLES_OWN_TMP) else str(wanted)
 
     def _environment(self) -> dict[str, str]:
         address = self._task_vars.get("ansible_host") or self.host
@@ -224,3 +237,11 @@ class Part:
         if odd:
             raise PartFailed(f"{self.host}: {odd[0]!r} cannot name a variable of the benchmark's environment")
         return whole
+
+
+def _option_of(plugin: Any, kind: str, variables: Mapping[str, Any]) -> Callable[[str], Any]:
+    """A plugin's options as these variables of a host set them, by name."""
+    names = constants.config.get_plugin_vars(kind, plugin._load_name)
+    plugin.set_options(var_options={name: variables[name] for name in names if name in variables})
+    option: Callable[[str], Any] = plugin.get_option
+    return option

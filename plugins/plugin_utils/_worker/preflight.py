@@ -81,9 +81,13 @@ def is_gone(holder: str, machine: str) -> bool:
     return process is not None and not Path(f"/proc/{process[1]}").exists()
 
 
-def become_failed(said: str) -> str:
-    """One line on what is missing where become does not work; `said` is what Ansible or sudo had to say."""
-    return (
-        f"become does not work ({said}); it takes a rule in sudoers and, unless that says NOPASSWD, the password "
-        "(--ask-become-pass), or instead of become role autotune.kernel.access; nothing was written"
-    )
+def become_failed(said: str, method: str) -> str:
+    """One line on what is missing where become does not work; `said` is what Ansible, or sudo or su, had to say."""
+    if method == "sudo":
+        takes = "it takes a rule in sudoers and, unless that says NOPASSWD, the password (--ask-become-pass)"
+    elif method == "su":
+        takes = "su takes the password of the account to become, by default root's (--ask-become-pass)"
+    else:
+        takes = f"{method} must let the connection's user become root; --ask-become-pass asks for a password"
+    instead = "or instead of become role autotune.kernel.access"
+    return f"become does not work ({said}); {takes}, {instead}; nothing was written"

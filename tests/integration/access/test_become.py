@@ -69,6 +69,16 @@ def test_sudo_that_does_not_let_him_is_one_line_before_anything_is_written(
     assert account.root("cat /run/autotune/lease.json", check=False) == ""
 
 
+def test_su_that_does_not_let_him_is_not_about_sudoers(account: Any, tune: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "password.json").write_text(json.dumps({"ansible_become_password": "guessed"}))
+    ran = tune("-e", f"@{tmp_path / 'password.json'}", "-e", "dry_run=true", "-e", "ansible_become_method=su")
+    shown = " ".join((ran.stdout + ran.stderr).split())
+    assert ran.returncode == 2, shown
+    assert "become does not work (Incorrect su password); su takes the password of the account to become" in shown
+    assert "sudoers" not in shown
+    assert "Traceback" not in shown
+
+
 def test_without_become_he_is_told_what_would_help(account: Any, tune: Callable[..., Any]) -> None:
     ran = tune("-e", "ansible_become=false")
     assert ran.returncode == 2

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHAddress, SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
 
 pytestmark = pytest.mark.usefixtures("untouched")
 Write = Callable[..., Path]

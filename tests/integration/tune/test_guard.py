@@ -18,8 +18,9 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import Workplace, evaluate
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHAddress, SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
 
 MEMORY_CGROUPS = ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max"))
 PRESSURE_CGROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHAddress, SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
 
 pytestmark = pytest.mark.usefixtures("untouched")
@@ -94,9 +95,34 @@ def test_a_host_whose_disk_is_full_is_refused(lab: Any, tune: Runner, write_stud
         lab.run("lab1", "umount", "/tmp")
 
     assert run.process.returncode == 2, run.text
-    assert "no private folder could be made on the host: mktemp failed, is its /tmp full?" in said(run)
+    assert "no private folder could be made in the host's folder for temporary files: mktemp: failed to " in said(run)
+    assert "No space left on device" in said(run)
     assert "Traceback" not in run.text
     assert " baseline: " not in run.text
+
+
+def test_a_noexec_tmp_is_said_and_the_inventorys_folder_is_used_instead(
+    lab: Any, tune: Runner, write_study: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "bench.sh").write_text("#!/bin/sh\npwd\necho throughput: 5\ncase $PWD in /tmp/*) exit 1 ;; esac\n")
+    (tmp_path / "bench.sh").chmod(0o755)
+    study = write_study(action_space=[FIN_TIMEOUT], benchmark_command="nice -n 5 ./bench.sh", baseline_evaluations=2)
+    rehearse = ["--limit", "lab1", "-e", "dry_run=true"]
+    lab.run("lab1", "mount", "-t", "tmpfs", "-o", "noexec,mode=1777", "none", "/tmp")
+    try:
+        run = tune(study, *rehearse)
+        elsewhere = tune(study, *rehearse, "-e", "ansible_remote_tmp=/run/lab/of_its_own")
+        left = lab.run("lab1", "ls", "/run/lab/of_its_own").stdout
+    finally:
+        lab.run("lab1", "umount", "-l", "/tmp")
+        lab.run("lab1", "rm", "-rf", "/run/lab/of_its_own")
+
+    assert run.process.returncode == 2, run.text
+    assert "Permission denied; /tmp on the host is mounted noexec: set ansible_remote_tmp" in said(run)
+    assert "Traceback" not in run.text
+    assert elsewhere.process.returncode == 0, elsewhere.text
+    assert "the benchmark works: 5, 5 throughput" in said(elsewhere)
+    assert left == ""
 
 
 @pytest.mark.parametrize("known", ["another key", "no key"])

@@ -109,6 +109,7 @@ def test_arguments_are_never_read_by_a_shell(script: Script, new_benchmark: Call
         ),
         ("echo m: 5; echo m: 6 K", "printed `m: 6 K`, which is no number"),
         ("echo m: inf", "printed `m: inf`, which is no number to compare"),
+        ("echo m: 5 >&2; echo done >&2", "printed `m: 5` on standard error; print it on standard output"),
         ("missing-command", "ended with exit code 127: bench.sh: 1: missing-command: not found"),
     ],
 )
@@ -265,6 +266,28 @@ def test_files_keep_their_folders_and_whether_they_can_be_run(tmp_path: Path) ->
     benchmark.remove()
     assert not folder.exists()
     benchmark.remove()  # twice does no harm
+
+
+def test_the_folder_can_be_elsewhere_than_in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for base in ("~/a b/c", f"{tmp_path}/$x", "$HOME", "~"):
+        benchmark = Benchmark(LocalTransport(), {}, 30, base)
+        benchmark.ship([])
+        folder = Path(benchmark._folder)
+        assert str(folder.parent) == base.replace("~", "$HOME").replace("$HOME", str(tmp_path))
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert benchmark.run("echo m: 5", "m").metric == 5.0
+        benchmark.remove()
+        assert not folder.exists()
+    assert (tmp_path / "a b").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        OSError, match=rf"no private folder could be made in the host's {tmp_path}/file/x: mkdir: .*directory"
+    ):
+        Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/file/x").ship([])
 
 
 def test_what_is_left_goes_with_the_connection(

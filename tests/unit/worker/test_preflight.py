@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import (
+    become_failed,
     is_gone,
     notes,
     out_of_reach,
@@ -112,3 +113,18 @@ def test_cautious_exploration_starts_from_the_hosts_own_values(value: str, said:
 )
 def test_only_of_this_machine_can_be_said_that_a_holder_is_gone(holder: str, gone: bool) -> None:
     assert is_gone(holder, "root@here") is gone
+
+
+@pytest.mark.parametrize(
+    ("method", "takes"),
+    [
+        ("sudo", "it takes a rule in sudoers and, unless that says NOPASSWD, the password"),
+        ("su", "su takes the password of the account to become, by default root's"),
+        ("doas", "doas must let the connection's user become root"),
+    ],
+)
+def test_what_become_takes_depends_on_its_method(method: str, takes: str) -> None:
+    said = become_failed(f"Incorrect {method} password", method)
+    assert said.startswith(f"become does not work (Incorrect {method} password); {takes}")
+    assert said.endswith("; nothing was written")
+    assert ("sudoers" in said) == (method == "sudo")

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import (
-    SSHAddress,
-    SSHTransport,
-    _options_in,
-    _without_jump,
-)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.known_hosts import KnownHost, KnownKey, known_host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import Route, SSHAddress, route_to
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
 
 OPTIONS: dict[str, Any] = {
@@ -21,132 +20,161 @@ OPTIONS: dict[str, Any] = {
     "host_key_checking": True,
     "timeout": 10,
     "ssh_args": "-C -o ControlMaster=auto -o ControlPersist=60s",
-    "ssh_common_args": "",
+    "ssh_common_args": "-F none",
     "ssh_extra_args": None,
 }
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIAVYbCKnr2m45L7jAyqVufF+RDzBVxbO4HyjPOcJCnOC"
 
 
 def address_of(**options: Any) -> SSHAddress:
     return SSHAddress.of_connection((OPTIONS | options).get)
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with an empty ~/.ssh."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".ssh").mkdir()
-    return tmp_path
+def route_of(**settings: str) -> Route:
+    return Route(SSHAddress("h1.example"), {name: [value] for name, value in settings.items()})
 
 
 @pytest.mark.parametrize(
-    ("arguments", "options"),
+    ("options", "arguments"),
     [
-        ([], {}),
-        (["-C", "-4", "-v"], {}),
-        (["-o", "Port=2222"], {"port": "2222"}),
-        (["-oPort=2222"], {"port": "2222"}),
-        (["-o", "Port 2222"], {"port": "2222"}),
-        (["-o", " Port = 2222 "], {"port": "2222"}),
-        (["-o", 'User="some one"'], {"user": "some one"}),
+        ({"ssh_args": "-C -v", "ssh_common_args": None}, ["-C", "-v"]),
+        ({"ssh_args": None, "ssh_common_args": "-o A='b c'", "ssh_extra_args": "-v"}, ["-o", "A=b c", "-v"]),
         (
-            ["-o", "ProxyCommand=ssh -W %h:%p -q jump"],
-            {"proxycommand": "ssh -W %h:%p -q jump"},
+            {
+                "ssh_args": "-C",
+                "ssh_common_args": "-J j",
+                "port": "2222",
+                "remote_user": "me",
+                "host_key_checking": False,
+            },
+            ["-C", "-o", "StrictHostKeyChecking=no", "-o", "Port=2222", "-o", 'User="me"', "-J", "j"],
         ),
         (
-            ["-o", "ProxyCommand ssh -o A=b -W %h:%p jump"],
-            {"proxycommand": "ssh -o A=b -W %h:%p jump"},
+            {"ssh_args": "", "ssh_common_args": "", "private_key_file": "/own keys/k"},
+            ["-o", 'IdentityFile="/own keys/k"'],
         ),
-        (["-J", "jump:22,other"], {"proxyjump": "jump:22,other"}),
-        (["-Jjump"], {"proxyjump": "jump"}),
-        (["-o", "ProxyJump=first", "-J", "second"], {"proxyjump": "first"}),
-        (["-o", "User=one", "-o", "User=two"], {"user": "one"}),
-        (["-i", "/keys/own", "-p", "2222", "-l", "me"], {"identityfile": "/keys/own", "port": "2222", "user": "me"}),
-        (["-o", "UserKnownHostsFile=/dev/null"], {"userknownhostsfile": "/dev/null"}),
-        (["-F", "-oPort=1"], {}),
-        (["-o"], {}),
-        (["-o", "="], {}),
     ],
 )
-def test_reads_sshs_own_arguments(arguments: list[str], options: dict[str, str]) -> None:
-    assert _options_in(arguments) == options
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kept"),
-    [
-        (["-C", "-o", "StrictHostKeyChecking=no"], ["-C", "-o", "StrictHostKeyChecking=no"]),
-        (["-J", "jump", "-C"], ["-C"]),
-        (["-Jjump", "-C"], ["-C"]),
-        (["-o", "ProxyJump=jump", "-oProxyCommand=x", "-o", "proxycommand ssh x"], []),
-        (["-o", "ControlMaster=auto", "-oControlPath=/x", "-o", "ControlPersist=60s", "-S", "/x", "-M"], []),
-        (["-p", "2222", "-l", "me", "-o", "Port=1", "-o", "User=me", "-o", "HostName=x"], []),
-        (["-o", "UserKnownHostsFile=/k"], ["-o", "UserKnownHostsFile=/k"]),
-        (["-i", "controlkey"], ["-i", "controlkey"]),
-        (["-F", "/etc/own_config", "-v"], ["-F", "/etc/own_config", "-v"]),
-    ],
-)
-def test_knows_what_the_jump_host_must_not_be_told(arguments: list[str], kept: list[str]) -> None:
-    assert _without_jump(arguments) == kept
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, {"host": "h1.example", "port": None, "user": None, "timeout": 10.0, "check_host_key": True}),
-        ({"port": "2222", "remote_user": "me"}, {"port": 2222, "user": "me"}),
-        ({"host_key_checking": False}, {"check_host_key": False}),
-        ({"timeout": None}, {"timeout": 10.0}),
-        ({"host": "fe80::1%eth0"}, {"host": "fe80::1%eth0"}),
-        (
-            {"ssh_args": "-C", "ssh_common_args": "-o A='b c'", "ssh_extra_args": "-v"},
-            {"arguments": ["-C", "-o", "A=b c", "-v"]},
-        ),
-        ({"ssh_args": None}, {"arguments": []}),
-    ],
-)
-def test_takes_the_inventorys_word(options: dict[str, Any], expected: dict[str, Any]) -> None:
-    address = address_of(**options)
-    assert {name: getattr(address, name) for name in expected} == expected
+def test_gives_ssh_the_arguments_that_ansible_gives(options: dict[str, Any], arguments: list[str]) -> None:
+    assert list(address_of(**options).arguments) == arguments
 
 
 def test_never_shows_the_password() -> None:
     assert "s3cret" not in repr(address_of(password="s3cret"))  # noqa: S106
 
 
-def test_ssh_config_fills_in_what_the_inventory_leaves_open(home: Path) -> None:
-    (home / ".ssh" / "key").write_text("")
-    (home / ".ssh" / "config").write_text(
-        "Host h1.example\n  HostName 192.0.2.1\n  Port 2222\n  IdentityFile ~/.ssh/key\n  IdentityFile ~/.ssh/gone\n"
-        "Host *\n  User anybody\n  Port 1\n"
-    )
-    address = address_of(ssh_common_args="-o User=somebody")
-    assert {name: address.options[name] for name in ("hostname", "port", "user")} == {
-        "hostname": "192.0.2.1",
-        "port": "2222",
-        "user": "somebody",
-    }
-    assert address.key_files == [str(home / ".ssh" / "key")]
+def test_what_the_inventory_leaves_open_the_configuration_says(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host h1.example\n  HostName 192.0.2.1\n  Port 2222\nHost *\n  User anybody\n  Port 1\n")
+    route = route_to(address_of(ssh_common_args=f"-F {config}"))
+    assert (route.hostname, route.port, route.user) == ("192.0.2.1", 2222, "anybody")
+    route = route_to(address_of(ssh_common_args=f"-F {config} -o User=other", port=22, host="fe80::1%h0"))
+    assert (route.hostname, route.port, route.user) == ("fe80::1%h0", 22, "other")
 
 
-def test_a_config_without_a_hostname_names_none(home: Path) -> None:
-    (home / ".ssh" / "config").write_text("Host *\n  User anybody\n")
-    assert "hostname" not in address_of().options
+def test_an_ssh_that_is_not_there_is_said() -> None:
+    with pytest.raises(Lost, match=r"SSH to h1\.example: .*No such file or directory: '/no/ssh'"):
+        SSHTransport(address_of(ssh_executable="/no/ssh"))
 
 
-def test_the_inventorys_key_comes_before_all_others(home: Path) -> None:
-    (home / ".ssh" / "config").write_text("Host *\n  IdentityFile ~/.ssh/config\n")
-    assert address_of(private_key_file="/keys/own").key_files == ["/keys/own"]
-    named = address_of(ssh_extra_args="-i ~/.ssh/config").key_files
-    assert named == [str(home / ".ssh" / "config")] * 2
+def test_a_configuration_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Nonsense yes\n")
+    with pytest.raises(Lost, match=r"SSH to h1\.example: .*line 1: Bad configuration option: nonsense"):
+        SSHTransport(address_of(ssh_common_args=f"-F {config}"))
 
 
-@pytest.mark.parametrize("text", ["Host 'unclosed\n", "Match nonsense\n"])
-def test_a_config_that_cannot_be_read_is_said(text: str, home: Path) -> None:
-    (home / ".ssh" / "config").write_text(text)
-    with pytest.raises(Lost, match=r"SSH to h1\.example: .*/\.ssh/config: "):
-        SSHTransport(address_of())
-
-
-def test_an_address_where_nobody_listens_is_lost(home: Path) -> None:
-    with pytest.raises(Lost, match=r"SSH to 127\.0\.0\.1: "):
+def test_an_address_where_nobody_listens_is_lost() -> None:
+    with pytest.raises(Lost, match=r"SSH to 127\.0\.0\.1: .*refused"):
         SSHTransport(address_of(host="127.0.0.1", port=1))
+
+
+def test_an_option_in_place_of_a_host_is_none(tmp_path: Path) -> None:
+    with pytest.raises(Lost):
+        SSHTransport(address_of(host=f"-oProxyCommand=touch {tmp_path}/mark"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("jump", "command"),
+    [
+        ("jump", ["ssh", "-W", "[h1]:22", "ssh://jump"]),
+        ("me@jump:23", ["ssh", "-W", "[h1]:22", "ssh://me@jump:23"]),
+        ("a,me@[fd00::1]:23", ["ssh", "-J", "a", "-W", "[h1]:22", "ssh://me@[fd00::1]:23"]),
+        ("none", []),
+    ],
+)
+def test_jumps_as_ssh_does(jump: str, command: list[str]) -> None:
+    assert route_of(hostname="h1", proxyjump=jump).proxy() == command
+
+
+@pytest.mark.parametrize("arguments", [("-F", "/c"), ("-4F/c",), ("-C", "-oPort=1", "-F", "/b", "-vF", "/c")])
+def test_the_jump_host_is_told_of_no_argument_but_the_configuration(arguments: tuple[str, ...]) -> None:
+    route = Route(SSHAddress("h1", arguments, "/opt/ssh"), {"proxyjump": ["jump"]})
+    assert route.proxy() == ["/opt/ssh", "-F", "/c", "-W", "[h1]:22", "ssh://jump"]
+
+
+def test_a_proxy_command_is_the_users_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/own")
+    route = route_of(
+        hostname="10.0.0.1", user="me", port="23", hostkeyalias="one", proxycommand="p %h:%p '%r' %n %k %% | x"
+    )
+    assert route.proxy() == ["/bin/own", "-c", "exec p 10.0.0.1:23 'me' h1.example one % | x"]
+    # What was put in is not looked at again.
+    assert route_of(hostname="fe80::1%p", proxycommand="p %h").proxy()[-1] == "exec p fe80::1%p"
+
+
+@pytest.mark.parametrize("name", ["a$(id)", "a`id`", "a;id", "-oX", "a b", "a'b", "a\nb", "a\\", "a|b", "a>b", "a&"])
+def test_a_name_that_a_shell_would_act_on_is_refused(name: str) -> None:
+    with pytest.raises(Lost, match="holds what a shell would act on"):
+        route_of(hostname=name, proxycommand="p %h").proxy()
+    with pytest.raises(Lost, match="holds what a shell would act on"):
+        route_of(hostname="h1", user=name, proxycommand="p '%r'").proxy()
+    assert route_of(hostname=name, proxycommand="p fixed").proxy()
+
+
+def test_the_home_is_the_accounts_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/elsewhere")
+    monkeypatch.setenv("KEYS", "/keys")
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    route = route_of(hostname="h1", user="me")
+    named = {"~/.ssh/id": f"{home}/.ssh/id", "%d/%r@%h": f"{home}/me@h1", "${KEYS}/%%": "/keys/%", "/a~/b": "/a~/b"}
+    assert {name: route.expanded(name) for name in named} == named
+
+
+@pytest.mark.parametrize(
+    ("keys", "strictness", "said"),
+    [
+        ([KnownKey("a", b"1")], "true", None),
+        ([KnownKey("a", b"2"), KnownKey("a", b"1")], "true", None),
+        ([], "ask", "h1 was not found in known_hosts"),
+        ([], "accept-new", None),
+        ([KnownKey("b", b"2")], "accept-new", None),
+        ([KnownKey("a", b"2")], "accept-new", "the host key of h1 does not match the one in known_hosts"),
+        ([KnownKey("a", b"2")], "true", "the host key of h1 does not match the one in known_hosts"),
+        ([KnownKey("a", b"1"), KnownKey("a", b"1", "revoked")], "true", "the host key of h1 is revoked"),
+        ([KnownKey("a", b"1"), KnownKey("a", b"2", "revoked")], "true", None),
+        (
+            [KnownKey("a", b"2", "cert-authority")],
+            "true",
+            "h1 is known by its certificate authority alone; add its own key to known_hosts",
+        ),
+        ([KnownKey("a", b"1"), KnownKey("a", b"2", "cert-authority")], "true", None),
+    ],
+)
+def test_trusts_the_key_that_ssh_would_trust(keys: list[KnownKey], strictness: str, said: str | None) -> None:
+    assert KnownHost("h1", tuple(keys), strictness).why_not("a", b"1") == said
+
+
+@pytest.mark.parametrize("strictness", ["no", "off", "false"])
+def test_the_check_can_be_off(strictness: str) -> None:
+    assert not KnownHost("h1", (), strictness).is_checked
+    assert KnownHost("h1", (), "ask").is_checked
+
+
+def test_names_of_files_with_spaces_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "known hosts").write_text(f"h1 ssh-ed25519 {KEY}\n")
+    (tmp_path / "second").write_text(f"h1 ssh-rsa {KEY}\n")
+    (tmp_path / "known").write_text("")
+    files = f"{tmp_path}/gone {tmp_path}/known hosts {tmp_path}/second"
+    assert known_host(route_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519", "ssh-rsa"]
