@@ -125,6 +125,36 @@ def test_a_noexec_tmp_is_said_and_the_inventorys_folder_is_used_instead(
     assert left == ""
 
 
+def test_another_host_that_runs_the_benchmark_is_reached_by_all_that_the_inventory_says_of_it(
+    lab: Any, tune: Runner, write_study: Write, tmp_path: Path
+) -> None:
+    own = json.loads(lab.inventory.read_text())["lab"]
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\nexec ssh {own["vars"]["ansible_ssh_common_args"]} "$@"\n')
+    wrapper.chmod(0o755)
+    key = own["hosts"]["lab2"].get("ansible_ssh_private_key_file") or own["vars"]["ansible_ssh_private_key_file"]
+    generator = {
+        "ansible_ssh_host": lab.hosts["lab2"],
+        "ansible_ssh_user": "root",
+        "ansible_private_key_file": key,
+        "ansible_ssh_executable": str(wrapper),
+        "ansible_remote_tmp": "/run/lab/of_its_own",
+    }
+    path = tmp_path / "inventory.json"
+    path.write_text(json.dumps({"lab": own, "more": {"hosts": {"generator": generator}}}))
+    study = write_study(
+        "import os\nassert os.getcwd().startswith('/run/lab/of_its_own/')\n"
+        "print('throughput:', os.uname().nodename[3:])",
+        run_on="generator",
+        baseline_evaluations=2,
+    )
+    run = tune(study, "--limit", "lab1", "-e", "dry_run=true", inventory=path)
+    lab.run("lab2", "rmdir", "/run/lab/of_its_own")  # empty
+
+    assert run.process.returncode == 0, run.text
+    assert "the benchmark works: 2, 2 throughput" in said(run)
+
+
 @pytest.mark.parametrize("known", ["another key", "no key"])
 def test_the_benchmarks_own_connection_believes_no_other_host_either(
     lab: Any, ssh_option: dict[str, Any], tmp_path: Path, known: str
