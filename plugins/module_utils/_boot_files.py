@@ -11,6 +11,7 @@ cannot be read is reported and left out.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import re
 import stat
@@ -41,11 +42,16 @@ _NOT_PLAIN = {
 
 @dataclass(frozen=True)
 class Assignment:
-    """A line of a file. `path` is below /proc/sys and may be a glob; without a value the line excludes the path."""
+    """A line of a file.
+
+    path: below /proc/sys, perhaps a glob. value: without one the line excludes the path. changes: other parameters that
+    change with this one.
+    """
 
     file: str
     path: str
     value: str | None
+    changes: frozenset[str] = frozenset()
 
 
 def can_express(parameter: str) -> bool:
@@ -57,15 +63,16 @@ def can_express(parameter: str) -> bool:
 def warnings(dropin: str, values: Mapping[str, str], directories: Sequence[str]) -> list[str]:
     """What keeps the values of a drop-in from lasting, and what could not be looked into; one line each.
 
-    dropin: its path, whatever it holds at present. directories: those that are read, a name in an earlier one hiding
-    the same name in the later ones.
+    dropin: its path, whatever it holds at present. values: what it is to hold, in the order of its lines. directories:
+    those that are read, a name in an earlier one hiding the same name in the later ones.
     """
     said: list[str] = []
+    _changed_with.cache_clear()  # interfaces come and go
     own = [Assignment(dropin, _path_of(parameter), value) for parameter, value in values.items()]
-    read = in_order(dropin, own, directories, said)
-    system = [*read, *_assignments_in(SYSCTL_CONF, said)]
+    read = _concerning(values, in_order(dropin, own, directories, said))
+    system = [*read, *_concerning(values, _assignments_in(SYSCTL_CONF, said))]
     ufw_file = _file_of_ufw()
-    by_ufw = _assignments_in(ufw_file, said) if ufw_file else []
+    by_ufw = _concerning(values, _assignments_in(ufw_file, said)) if ufw_file else []
     for parameter, value in values.items():
         mine = Assignment(dropin, _path_of(parameter), value)
         boot = _unless_same(at_boot(parameter, read), parameter, mine)
@@ -88,6 +95,19 @@ def in_order(dropin: str, own: Sequence[Assignment], directories: Sequence[str],
         assignment
         for file in _listed(dropin, directories, said)
         for assignment in (own if file == dropin else _assignments_in(file, said))
+    ]
+
+
+def _concerning(parameters: Iterable[str], assignments: Iterable[Assignment]) -> list[Assignment]:
+    """Those assignments that may decide one of the parameters; a file may hold very many others."""
+    names = set(parameters) | {partner for one in parameters if (partner := _exclusive_partner(one))}
+    paths = {_path_of(name) for name in names}
+    return [
+        item
+        for item in assignments
+        if item.path in paths
+        or item.changes & names
+        or (_is_glob(item.path) and any(_matches(path, item.path) for path in paths))
     ]
 
 
@@ -123,17 +143,18 @@ def deciding(parameter: str, written: Sequence[Assignment]) -> Assignment | None
         names_it = any(
             assignment.path == path or (path not in named and _matches(path, assignment.path)) for path in paths
         )
-        if names_it or _changes(assignment, parameter):
+        if names_it or parameter in assignment.changes:
             last = assignment
     return last
 
 
-def _changes(assignment: Assignment, parameter: str) -> bool:
-    """Whether the assignment, to another parameter, changes this one too."""
+@functools.cache
+def _changed_with(path: str) -> frozenset[str]:
+    """The other parameters that the kernel changes when this one is written."""
     try:
-        return parameter in _side_effects.of(assignment.path)
+        return frozenset(_side_effects.of(path))
     except ValueError:
-        return False  # a glob, or nothing that the kernel has
+        return frozenset()  # a glob, or nothing that the kernel has
 
 
 def _exclusive_partner(parameter: str) -> str | None:
@@ -164,7 +185,7 @@ def _sentence(parameter: str, found: Assignment, dropin: str, when: str) -> str:
         does = f"excludes {parameter}, which is then not set,"
     elif _ends(found, parameter):
         does = f"sets {_exclusive_partner(parameter)} to {_shown(found.value)}, which ends {parameter},"
-    elif _changes(found, parameter):
+    elif parameter in found.changes:
         does = f"sets {_shown(found.path)} to {_shown(found.value)}, which changes {parameter},"
     else:
         does = f"sets {parameter} to {_shown(found.value)}"
@@ -202,7 +223,8 @@ def parsed(file: str, text: str) -> list[Assignment]:
         if not key or key[0] in "#;" or not (equals or key[0] == "-"):
             continue
         name = key[1:].strip() if key[0] == "-" else key.strip()
-        found.append(Assignment(file, _path_of(name), value.strip() if equals else None))
+        path = _path_of(name)
+        found.append(Assignment(file, path, value.strip() if equals else None, _changed_with(path)))
     return found
 
 
@@ -213,9 +235,14 @@ def _path_of(name: str) -> str:
     return "/".join(part for part in path.split("/") if part)
 
 
+def _is_glob(path: str) -> bool:
+    return any(character in path for character in _GLOB_CHARACTERS)
+
+
 def _matches(path: str, glob: str) -> bool:
-    parts, patterns = path.split("/"), glob.split("/")
-    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
+    if not _is_glob(glob) or path.count("/") != glob.count("/"):
+        return path == glob
+    return all(map(fnmatch.fnmatchcase, path.split("/"), glob.split("/")))
 
 
 def _text_of(file: str, said: list[str]) -> str:

@@ -96,16 +96,16 @@ def record_path_of(name: str) -> str:
     return os.path.join(STATE_DIRECTORY, f"{name}.json")
 
 
-def lasting(targets: Mapping[str, str]) -> dict[str, str]:
-    """What the drop-in can set of these."""
-    return {name: value for name, value in _constraints.lasting(targets).items() if _boot_files.can_express(name)}
-
-
-def text_for(name: str, values: Mapping[str, str], originals: Mapping[str, str]) -> str:
-    """The drop-in's content, in the order in which these values can be written where the originals are in force."""
+def lasting(targets: Mapping[str, str], originals: Mapping[str, str]) -> dict[str, str]:
+    """What the drop-in can set of these, in the order in which it can be written where the originals are in force."""
+    values = {name: value for name, value in _constraints.lasting(targets).items() if _boot_files.can_express(name)}
     differing = {parameter: value for parameter, value in originals.items() if values.get(parameter) != value}
-    ordered = _constraints.writes(dict(sorted(values.items())), differing)
-    lines = "".join(f"{parameter} = {value}\n" for parameter, value in ordered)
+    return dict(_constraints.writes(dict(sorted(values.items())), differing))
+
+
+def text_for(name: str, values: Mapping[str, str]) -> str:
+    """The drop-in's content."""
+    lines = "".join(f"{parameter} = {value}\n" for parameter, value in values.items())
     return (_header(name, lines.encode()) + lines.encode()).decode()
 
 

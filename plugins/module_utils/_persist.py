@@ -90,10 +90,10 @@ def _keep_over_reboots(name: str, plan: Plan, own: Mapping[str, str], report: Re
         for parameter in _constraints.with_partners(plan.asked)
         if parameter in plan.targets
     }
-    lasting = _dropin.lasting(named)
     former_record = _dropin.read_record(name)
     record = _widened(former_record, name, plan, own)
-    text = _dropin.text_for(name, lasting, record.originals)
+    lasting = _dropin.lasting(named, record.originals)
+    text = _dropin.text_for(name, lasting)
     report.file = _dropin.path_of(name), _dropin.text_of(name), text
     report.warnings += [_not_kept(parameter) for parameter in plan.asked if not _boot_files.can_express(parameter)]
     report.warnings += _dropin.overridden(name, lasting)

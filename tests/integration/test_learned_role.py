@@ -48,7 +48,7 @@ PARAMETERS = [
 @pytest.fixture(scope="module")
 def hosts(lab_of_its_own: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
     """Three hosts, of which the second has a drop-in of the same name already, from an earlier installation."""
-    text = _dropin.text_for("autotune-wan", {"net.core.somaxconn": "4096"}, {})
+    text = _dropin.text_for("autotune-wan", {"net.core.somaxconn": "4096"})
     with lab_of_its_own(lab_hosts=3) as lab:
         write = f"printf %s '{text}' > {DROP_IN}; chmod 640 {DROP_IN}; chown daemon {DROP_IN}"
         lab.run("lab2", "sh", "-c", write)

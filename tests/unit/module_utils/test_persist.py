@@ -34,7 +34,7 @@ def test_keeps_and_rolls_back(kernel: Any, dropin: Path) -> None:
 
 
 def test_a_drop_in_of_an_earlier_installation_comes_back_with_mode_and_owner(kernel: Any, dropin: Path) -> None:
-    dropin.write_text(_dropin.text_for("90-x", {"vm.swappiness": "60"}, {}))
+    dropin.write_text(_dropin.text_for("90-x", {"vm.swappiness": "60"}))
     dropin.chmod(0o640)
     os.chown(dropin, 12, 34) if os.geteuid() == 0 else None
     found = dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid
@@ -298,10 +298,10 @@ def test_a_drop_in_that_does_not_prevail_is_told(check: bool, kernel: Any, dropi
     assert _persist.keep(VALUES, persist="90-x", check=check).warnings == [
         f"{dropin.parent}/99-sysctl.conf was not looked into: it is a dangling link to ../gone.conf, "
         "which is ignored at boot",
-        f"{kernel.base}/sysctl.conf sets vm.swappiness to 77 and prevails over {dropin} "
-        "after `sysctl --system`, which also runs at boot where systemd is not the init",
         f"{dropin.parent}/99-c.conf sets vm.dirty_ratio to 30, which ends vm.dirty_bytes, and prevails over {dropin} "
         "at boot and after `sysctl --system`",
+        f"{kernel.base}/sysctl.conf sets vm.swappiness to 77 and prevails over {dropin} "
+        "after `sysctl --system`, which also runs at boot where systemd is not the init",
     ]
 
 
@@ -324,6 +324,14 @@ def test_the_drop_in_can_be_applied_line_by_line(
     assert [line.split(" = ")[0] for line in text.splitlines()[3:]] == (order or sorted(values))
     _persist.keep(dict(reversed(list(values.items()))), persist="90-x")
     assert dropin.read_text() == text
+
+
+def test_what_spreads_is_written_first_and_told_of_nobody(kernel: Any, dropin: Path) -> None:
+    spread, own = "net.ipv4.conf.all.forwarding", "net.ipv4.conf.a0.forwarding"
+    for parameter in (spread, own, "net.ipv4.conf.all.accept_redirects"):
+        kernel.put(parameter, "0")
+    assert _persist.keep({own: "0", spread: "1"}, persist="90-x", allow_unsafe=[own, spread]).warnings == []
+    assert [line.split(" = ")[0] for line in dropin.read_text().splitlines()[3:]] == [spread, own]
 
 
 def test_a_name_that_means_something_else_in_a_file_is_not_kept(kernel: Any, dropin: Path) -> None:
