@@ -37,25 +37,31 @@ def _answer(fleet: Fleet, line: Line, name: str) -> str:
     for message in line:
         if message["kind"] == "farewell":
             return _see_off(fleet, line, name, message)
-        if message["kind"] == "ready":
-            refusal = fleet.admit(name, message["facts"])
-            if refusal:
-                line.send("refused", reason=refusal)
+        # A worker that is not there any more to be answered may have said good-bye before.
+        with suppress(Disconnected):
+            if refusal := _heed(fleet, line, name, message):
                 return refusal
-        elif message["kind"] == "restored":
-            fleet.ended_on(name, message["ending"], restored=True)
-        elif message["kind"] == "measurement" and fleet.is_over:
-            pass  # it comes too late to count
-        elif message["kind"] == "measurement":
-            evaluation = fleet.settle(line, name, Measurement.from_message(message["measurement"]))
-            if evaluation.job.phase == "baseline" and evaluation.failed and not fleet.may_try_again(name):
-                refusal = f"the benchmark does not work with the host's own values: {evaluation.measurement.error}"
-                line.send("refused", reason=refusal)
-                return refusal
-        else:
-            raise ValueError(f"a message of kind {message['kind']}")
-        fleet.give_next(line, name)
     return _BROKE
+
+
+def _heed(fleet: Fleet, line: Line, name: str, message: Message) -> str | None:
+    """Do what the message asks for, and send what comes next; returns why the host may not take part, if so."""
+    refusal = None
+    if message["kind"] == "ready":
+        refusal = fleet.admit(name, message["facts"])
+    elif message["kind"] == "restored":
+        fleet.ended_on(name, message["ending"], restored=True)
+    elif message["kind"] != "measurement":
+        raise ValueError(f"a message of kind {message['kind']}")
+    elif not fleet.is_over:  # or it comes too late to count
+        evaluation = fleet.settle(line, name, Measurement.from_message(message["measurement"]))
+        if evaluation.job.phase == "baseline" and evaluation.failed and not fleet.may_try_again(name):
+            refusal = f"the benchmark does not work with the host's own values: {evaluation.measurement.error}"
+    if refusal:
+        line.send("refused", reason=refusal)
+    else:
+        fleet.give_next(line, name)
+    return refusal
 
 
 def _see_off(fleet: Fleet, line: Line, name: str, farewell: Message) -> str:
