@@ -19,6 +19,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 NUMBERS, RANGES, MASK, TEXT = "numbers", "ranges", "mask", "text"
 
 _LONGEST = 4000  # the kernel reads at most one page of a write
+_LONGEST_NUMBER = 20  # what is longer, the kernel refuses, be it of zeros
 # As proc_get_long() in kernel/sysctl.c: a leading 0 means octal, 0x hexadecimal, and a plus sign is refused.
 _NUMBER = re.compile(r"(?P<sign>-?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0(?P<octal>[0-7]+)|(?P<decimal>0|[1-9]\d*))")
 _RANGE = re.compile(r"(\w+)(?:-(\w+))?")
@@ -93,7 +94,7 @@ def kind_of(parameter: str) -> str:
 def number(word: str) -> int | None:
     """A word as the kernel reads a number, None if it is none."""
     found = _NUMBER.fullmatch(word)
-    if not found:
+    if not found or len(word) > _LONGEST_NUMBER:
         return None
     size = next(int(found[base], radix) for base, radix in _BASES.items() if found[base] is not None)
     return -size if found["sign"] else size

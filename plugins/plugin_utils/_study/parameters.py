@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
 from ansible_collections.autotune.kernel.plugins.module_utils._denylist import denied_because
 from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
+from ansible_collections.autotune.kernel.plugins.module_utils._value import kept
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .._plain import brief
@@ -134,8 +135,11 @@ class ChoiceParameter(Parameter):
 
     @field_validator("choices")
     @classmethod
-    def _differ(cls, choices: list[int | str]) -> list[int | str]:
+    def _differ(cls, choices: list[int | str], info: ValidationInfo) -> list[int | str]:
         choices = [kernel_text(choice) if isinstance(choice, str) else choice for choice in choices]
+        if name := info.data.get("param"):
+            # As the host will show them: what it keeps is compared with what it was given.
+            choices = [kept(name, choice) if isinstance(choice, str) else choice for choice in choices]
         if len(set(map(str, choices))) < len(choices):
             raise ValueError("names a choice twice")
         if any(not str(choice).strip() or not str(choice).isprintable() for choice in choices):

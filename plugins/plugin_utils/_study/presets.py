@@ -61,11 +61,13 @@ class KnownHost:
 
 
 def _why_lacking(seen: Mapping[str, Any]) -> str | None:
+    said = seen["why_not_writable"] or ""
     if not seen["exists"]:
-        return "does not have it"
+        reason = said.partition(": ")[2]
+        return f"does not have it: {reason}" if reason else "does not have it"
     if not seen["readable"]:
-        return "does not let it be read"
-    return None if seen["writable"] else f"does not let it be set: {seen['why_not_writable']}"
+        return f"does not let it be read: {said}" if said else "does not let it be read"
+    return None if seen["writable"] else f"does not let it be set: {said}"
 
 
 def why_left_out(name: str, hosts: Sequence[KnownHost]) -> str | None:

@@ -21,11 +21,13 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str], optional: Co
     found = [facts["gate_said"]] if facts["gate_said"] else []
     for parameter, state in facts["parameters"].items():
         if not state["exists"]:
+            reason = "".join((state["why_not_writable"] or "").partition(": ")[1:])
             found.append(
-                f"{parameter} does not exist here (kernel {facts['kernel']}); {_remedy(parameter in optional)}"
+                f"{parameter} does not exist here (kernel {facts['kernel']}){reason}; {_remedy(parameter in optional)}"
             )
         elif not state["readable"]:
-            found.append(f"{parameter} cannot be read, so it could not be put back")
+            reason = f": {state['why_not_writable']}" if state["why_not_writable"] else ""
+            found.append(f"{parameter} cannot be read, so it could not be put back{reason}")
         elif facts["gate_said"]:
             continue  # that has named what cannot be set here, and why
         elif not state["writable"]:

@@ -67,7 +67,9 @@ def test_every_spelling_of_a_value_is_the_kernels(parameter: str, spellings: lis
     assert {_value.text_of(parameter, spelling) for spelling in spellings} == {kept}
 
 
-@pytest.mark.parametrize("text", ["08", "0x", "+1", "1e2", "--1", "1,2", "0xg", "much", "1-2", "\u0661", ""])
+@pytest.mark.parametrize(
+    "text", ["08", "0x", "+1", "1e2", "--1", "1,2", "0xg", "much", "1-2", "\u0661", "", "0" * 20 + "5", "9" * 4000]
+)
 def test_what_the_kernel_reads_as_no_number_stays_as_it_is(text: str) -> None:
     assert _value.numbers(text) is None
     assert _value.kept("vm.swappiness", text) == text

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 Mistakes = Callable[[str], list[str]]
+Read = Callable[[str], Any]
 NAME = "is not the name of a kernel parameter"
 
 
@@ -41,6 +43,7 @@ NAME = "is not the name of a kernel parameter"
         ("choices: [1]", "action_space[0].choices: needs at least 2 entries, not 1"),
         ("choices: [a, a]", "action_space[0].choices: names a choice twice"),
         ("choices: [1, '1']", "action_space[0].choices: names a choice twice"),
+        ("choices: ['0x10', '020']", "action_space[0].choices: names a choice twice"),
         ('choices: ["a\\u202e", b]', "action_space[0].choices: every choice must be printable text or a whole number"),
         (
             "choices: [yes, no]",
@@ -120,3 +123,21 @@ def test_refuses_what_weakens_security(name: str, mistakes_of_parameter: Mistake
 def test_a_parameter_is_no_mere_word(mistakes: Mistakes) -> None:
     text = "workload_name: w\nreward_metric: m\nbenchmark_command: iperf3\naction_space: [vm.swappiness]\n"
     assert mistakes(text) == ['action_space[0]: should be keys with values, not "vm.swappiness"']
+
+
+@pytest.mark.parametrize(
+    ("parameter", "choices", "kept"),
+    [
+        ("net.ipv4.ip_local_reserved_ports", '"5030", "8081,8080", "0x50-90"', ("5030", "8080-8081", "80-90")),
+        ("net.ipv4.tcp_fastopen", '1, "0x403"', (1, "1027")),
+        ("kernel.printk_devkmsg", '"on", "0x10"', ("on", "0x10")),
+    ],
+)
+def test_choices_are_spelt_as_the_kernel_will_show_them(
+    parameter: str, choices: str, kept: tuple[object, ...], read: Read
+) -> None:
+    head = "workload_name: w\nreward_metric: m\nbenchmark_command: python3 bench.py\n"
+    study = read(
+        f"{head}action_space: [{{param: {parameter}, choices: [{choices}]}}]\nallow_unsafe: [{parameter}]\n"
+    ).study
+    assert study.space.axes[0].choices == kept

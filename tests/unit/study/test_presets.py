@@ -248,12 +248,14 @@ def test_facts_of_sysctl_info_make_a_known_host() -> None:
     closed = {**seen, "writable": False, "why_not_writable": "it is closed"}
     parameters = {"a.b": seen, "a.c": closed, "a.d": {**seen, "safe_range": None}, "a.e": {**closed, "exists": False}}
     parameters["a.f"] = {**closed, "readable": False}
+    parameters["a.g"] = {**closed, "exists": False, "why_not_writable": "it does not exist here: mount it"}
     assert KnownHost.of_facts("h", {"parameters": parameters}) == KnownHost(
         "h",
         {"a.b": [[0, 200]]},
         {
             "a.c": "does not let it be set: it is closed",
             "a.e": "does not have it",
-            "a.f": "does not let it be read",
+            "a.f": "does not let it be read: it is closed",
+            "a.g": "does not have it: mount it",
         },
     )

@@ -21,6 +21,7 @@ GOOD = {
     "denied": False,
     "namespaced": False,
 }
+DEBUGFS = "debugfs is not readable, since it is not mounted: mount -t debugfs debugfs /sys/kernel/debug"
 FIXED = {"writable": False, "why_not_writable": "/proc/sys is read-only here"}
 HERE = ("the controller's boot", 4026531840)
 
@@ -42,7 +43,16 @@ def test_a_good_host_has_none() -> None:
             facts({"exists": False}),
             "vm.x does not exist here (kernel 6.1.0); remove it, load its module, or mark it `optional: true`",
         ),
+        (
+            facts({"exists": False, "why_not_writable": f"it does not exist here: {DEBUGFS}"}),
+            f"vm.x does not exist here (kernel 6.1.0): {DEBUGFS}; "
+            "remove it, load its module, or mark it `optional: true`",
+        ),
         (facts({"readable": False}), "vm.x cannot be read, so it could not be put back"),
+        (
+            facts({"readable": False, "writable": False, "why_not_writable": "debugfs is closed"}),
+            "vm.x cannot be read, so it could not be put back: debugfs is closed",
+        ),
         (facts(FIXED), "vm.x cannot be set: /proc/sys is read-only here"),
         (
             facts({"writable": False}, effective_uid=1000, gate_said="anna cannot use the gate"),
