@@ -111,7 +111,7 @@ notes:
     P(autotune.kernel.access#role) has given him that right. The host then takes only what is in the catalogue, within
     safe ranges, and O(allow_unsafe) counts for nothing; who may do more says the role.
   - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in
-    C(/var/lib/autotune).
+    C(/var/lib/autotune). Nobody but root may be able to write there, nor to a folder above, or nothing is set.
   - Where systemd is the init, the host's side of a lease is a transient unit, C(autotune-lease-*.service); elsewhere
     a process of that name. It needs nothing but Python on the host.
   - If somebody else sets a parameter that is on loan, that is told as a warning by the next call, with the value found.

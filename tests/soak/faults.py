@@ -42,6 +42,11 @@ WATCHED = (
     "net.ipv4.tcp_rmem",
     "net.core.somaxconn",
 )
+RUN_FULL = """
+set -- $(stat --file-system --format='%b %f %S' /run)
+mount -o remount,size=$((($1 - $2) * $3)) /run
+"""
+RUN_AGAIN = "mount -o remount,size=50% /run"
 SENSOR = """
 import random, time
 read = lambda name: open("/proc/sys/net/ipv4/" + name).read().split()
@@ -217,6 +222,14 @@ def watchdog_killed(lab: Lab, run: Run, dice: random.Random) -> list[str]:
     return list(lab.own)
 
 
+def run_full(lab: Lab, run: Run, dice: random.Random) -> list[str]:
+    """With the controller, so that a lease runs out on a host whose /run has no free page."""
+    host = dice.choice(list(lab.own))
+    lab.run(host, "sh", "-c", RUN_FULL)
+    run.kill()
+    return [host]
+
+
 FAULTS: dict[str, Callable[[Lab, Run, random.Random], list[str]]] = {
     "controller": controller_killed,
     "link": link_cut,
@@ -224,6 +237,7 @@ FAULTS: dict[str, Callable[[Lab, Run, random.Random], list[str]]] = {
     "worker": worker_killed,
     "trainer": trainer_killed,
     "watchdog": watchdog_killed,
+    "run-full": run_full,
 }
 
 
@@ -261,6 +275,8 @@ def strike(lab: Lab, fault: str, number: int, seed: int) -> Case:
 def repair(lab: Lab, fault: str) -> None:
     for host in lab.lab.hosts if fault == "link" else ():
         subprocess.run(["ip", "link", "set", lab.lab.link(host), "up"], check=True)
+    for host in lab.lab.hosts if fault == "run-full" else ():
+        lab.run(host, "sh", "-c", RUN_AGAIN)
     if fault == "sshd":
         lab.lab.build()
 

@@ -48,7 +48,10 @@ PROOFS: dict[str, dict[str, list[str]]] = {
             "test_a_reset_between_lease_and_confirmation_leaves_nothing",
         ]
     },
-    "a disk is full or broken": {"test_crash_points.py": ["test_every_point_leads_back"]},
+    "a disk is full or broken": {
+        "test_crash_points.py": ["test_every_point_leads_back", "test_the_watchdog_restores_whatever_it_is_refused"],
+        "test_full_run.py": ["test_the_values_are_back_and_the_lease_ends_as_soon_as_it_can"],
+    },
     "two runs want one host": {MODULE: ["test_a_second_holder_is_refused_by_name"]},
     "somebody else sets": {LEASE: ["test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told"]},
     "an answer comes after": {

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _watchdog, _watchdog_unit
 
+COLLECTIONS = Path(__file__).parents[3] / "playbooks/collections"
+
 
 def test_the_command_starts_a_confined_unit_that_waits_until_it_is_ready() -> None:
     command = _watchdog_unit.command("/run/autotune/watchdog.pyz")
@@ -64,6 +66,42 @@ def test_the_program_needs_nothing_else_and_tells_systemd(tmp_path: Path) -> Non
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert notified.recv(100) == b"READY=1"
+
+
+HANGING = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _procfs, _watchdog
+_watchdog.ensure = list
+parameter = "net.ipv4.tcp_fin_timeout"
+own = _procfs.read(parameter)
+_lease.lend({parameter: "17"}, "anna", 60)
+_journal.write(_journal.replace(_journal.read(), deadline=_journal.now() - 1))
+with _journal.locked():
+    print(own, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces with settings of their own need root")
+def test_the_units_rights_are_enough_to_end_a_call_that_hangs_and_to_restore(tmp_path: Path) -> None:
+    """That of a root who has all rights, as a module's call is, while the unit has few."""
+    (tmp_path / "watchdog.pyz").write_bytes(_watchdog_unit.program())
+    (tmp_path / "hanging.py").write_text(HANGING)
+    bound = next(item for item in _watchdog_unit.command("/x") if "CapabilityBoundingSet" in item).rpartition("=")[2]
+    rights = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in bound.split())
+    script = f"""
+mount --make-rprivate / && mount -t tmpfs -o mode=755 run /run
+"$0" "$1/hanging.py" {COLLECTIONS} > "$1/own" &
+until [ -s "$1/own" ]; do sleep 0.1; done
+setpriv --bounding-set=-all,{rights} --inh-caps=-all --no-new-privs "$0" -I "$1/watchdog.pyz" || exit
+[ ! -e /run/autotune/lease.json ] && grep -qxFf "$1/own" /proc/sys/net/ipv4/tcp_fin_timeout || exit 3
+wait $!
+[ $? = 137 ] || exit 4
+"""
+    command = ["unshare", "--net", "--mount", "sh", "-c", script, sys.executable, str(tmp_path)]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr)
 
 
 @pytest.fixture

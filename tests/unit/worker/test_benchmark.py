@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -307,6 +308,19 @@ def test_what_is_left_goes_with_the_connection(
     while folder.exists():
         time.sleep(0.02)
     process.close()
+
+
+def test_a_number_that_another_process_has_by_now_is_left_alone_when_the_connection_ends() -> None:
+    benchmark = Benchmark(LocalTransport(), {}, 300)
+    benchmark.ship([])
+    folder = Path(benchmark._folder)
+    with subprocess.Popen(["sleep", "300"], start_new_session=True) as other:
+        (folder / "autotune-process-group").write_text(f"{other.pid} 1\n")
+        benchmark._keeper.end_input()
+        while folder.exists():
+            time.sleep(0.02)
+        assert other.poll() is None
+        other.kill()
 
 
 def test_a_setup_command_needs_no_metric(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
