@@ -9,19 +9,14 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .._plain import plain_line
 from .bound import Bound
+from .output import PROCESS_GROUP, Output, lacking
 from .transport import CUT_SHORT, Completed, Lost, Process, TimedOut, Transport, follow, output_of
 
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE)
-_METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
-# Colours and other orders to a terminal, and what a carriage return has overwritten.
-_INVISIBLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|^.*\r(?=.)")
-_MOST_STREAMED = 10_000
-_GROUP = "autotune-process-group"
 # What leaves the process group, as a daemon does, is known by its environment: $folder is the benchmark's own.
 _MARK = "AUTOTUNE_BENCHMARK"  # as module_utils/_process_group.py has it
 _END_STRAYS = f"""for dummy in 1 2 3; do
@@ -39,6 +34,10 @@ case $base in
     "~" | "~/"*) base=$HOME${{base#"~"}} ;;
     "\\$HOME" | "\\$HOME/"*) base=$HOME${{base#"\\$HOME"}} ;;
 esac
+case $base in
+    "" | /*) ;;
+    *) echo "not an absolute path" >&2; exit 1 ;;
+esac
 [ -z "$base" ] || (umask 077 && mkdir -p -- "$base") || exit 1
 folder=$(mktemp -d "${{base:-${{TMPDIR:-/tmp}}}}/autotune.XXXXXXXXXX") || exit 1
 printf '#!/bin/sh\\n' > "$folder/.runs" && chmod 700 "$folder/.runs"
@@ -49,7 +48,7 @@ echo "$runs $folder"
 cat > /dev/null
 kill $!
 wait
-cd "$folder" && [ -s {_GROUP} ] && read -r group started < {_GROUP} &&
+cd "$folder" && [ -s {PROCESS_GROUP} ] && read -r group started < {PROCESS_GROUP} &&
     case $(cut -d' ' -f22 "/proc/$group/stat" 2>/dev/null) in
     '' | "$started") kill -s KILL -- "-$group" 2>/dev/null ;; # else the number is another process's by now
     esac
@@ -73,41 +72,6 @@ def _in_it(words: list[str]) -> str:
 
 class BenchmarkFailed(Exception):
     """The benchmark did not yield its metric; the message says why in one line."""
-
-
-@dataclass
-class Output:
-    """What the benchmark has printed so far: every number of the wanted metric, the last one of all others.
-
-    unreadable: what stood in place of a number in the last line of the wanted metric.
-    """
-
-    metric: str
-    streamed: list[float] = field(default_factory=list)
-    metrics: dict[str, float] = field(default_factory=dict)
-    group: int | None = None
-    last_line: str = ""
-    unreadable: str = ""
-
-    def take(self, line: str) -> None:
-        if self.group is None and line.startswith(_GROUP):
-            self.group = int(line.split()[1])
-            return
-        line = _INVISIBLE.sub("", line)
-        self.last_line = line.strip() or self.last_line
-        match = _METRIC.match(line)
-        if not match:
-            return
-        name, text = match.groups()
-        if _NUMBER.fullmatch(text):
-            if math.isfinite(float(text)) and (name in self.metrics or len(self.metrics) < 1000):
-                self.metrics[name] = float(text)
-            if name == self.metric:
-                del self.streamed[_MOST_STREAMED - 1 :]  # the last one is the result, however many there are
-                self.streamed.append(float(text))
-                self.unreadable = ""
-        elif name == self.metric:
-            self.unreadable = text
 
 
 @dataclass(frozen=True)
@@ -160,7 +124,7 @@ class Benchmark:
     @property
     def process_group(self) -> str:
         """The file in which the host finds the process group of the command that runs, and when that began."""
-        return f"{self._folder}/{_GROUP}"
+        return f"{self._folder}/{PROCESS_GROUP}"
 
     def remove(self) -> None:
         """Take the private folder away again. Raises Lost or TimedOut."""
@@ -184,7 +148,7 @@ class Benchmark:
                 bound.estimate, _finite(output.streamed), output.metrics, completed.seconds, ended_early=True
             )
         if output.unreadable or not output.streamed:
-            raise BenchmarkFailed(_lacking(output, completed.errors))
+            raise BenchmarkFailed(lacking(output, completed.errors))
         *streamed, result = output.streamed
         if not math.isfinite(result):
             raise BenchmarkFailed(f"printed `{metric}: {result}`, which is no number to compare")
@@ -267,12 +231,12 @@ folder={shlex.quote(self._folder)}
 cd "$folder" || exit
 {command} &
 group=$!
-echo {_GROUP} $group
-echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {_GROUP}
+echo {PROCESS_GROUP} $group
+echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {PROCESS_GROUP}
 wait $group
 code=$?
 kill -s KILL -- -$group 2>/dev/null
-{_END_STRAYS if mark else ""}rm -f {_GROUP}
+{_END_STRAYS if mark else ""}rm -f {PROCESS_GROUP}
 exit $code
 """
 
@@ -287,18 +251,6 @@ exit $code
 
 def _finite(values: Sequence[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
-
-
-def _lacking(output: Output, errors: str) -> str:
-    """Why there is no result, in one clause."""
-    if output.unreadable:
-        return f"printed `{output.metric}: {plain_line(output.unreadable, 40)}`, which is no number"
-    misplaced = Output(output.metric)
-    for line in errors.splitlines():
-        misplaced.take(line)
-    if misplaced.streamed:
-        return f"printed `{output.metric}: {misplaced.streamed[-1]:g}` on standard error; print it on standard output"
-    return f"printed no line `{output.metric}: NUMBER`; its last line was {output.last_line[:80]!r}"
 
 
 def _ending(completed: Completed, last_line: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import paramiko
 
-from .dial import SILENCE, Stream, dial
+from .dial import SILENCE, dial
 from .known_hosts import KnownHost, known_host
 from .login_shell import AfterMark, for_any_shell, new_mark
 from .openssh import SSHAddress, route_to
@@ -92,13 +92,14 @@ class SSHTransport:
             self._stream = dial(route)
         except OSError as error:
             raise Lost(f"SSH to {address.host}: {error}") from error
+        self._transport = paramiko.Transport(self._stream.socket)
         try:
-            self._transport, trusted = _greeted(self._stream, known, address)
+            trusted = _greet(self._transport, known, address.timeout + SILENCE)
             # As ssh does: whoever shows another key than the host's is never told the password.
             log_in(self._transport, route, address.password if trusted else None)
         except (OSError, EOFError, paramiko.SSHException) as error:
             said = self._stream.last_words()
-            self._stream.close()
+            self.close()
             raise Lost(f"SSH to {address.host}: {error}{f' ({said})' if said else ''}") from error
         self._transport.set_keepalive(5)
 
@@ -120,24 +121,20 @@ class SSHTransport:
         self._stream.close()
 
 
-def _greeted(stream: Stream, known: KnownHost, address: SSHAddress) -> tuple[paramiko.Transport, bool]:
-    """A transport with keys agreed, and whether the host has shown one that it is known by.
+def _greet(transport: paramiko.Transport, known: KnownHost, patience: float) -> bool:
+    """Agree on keys within so many seconds; returns whether the host has shown one that it is known by.
 
     Raises paramiko.SSHException where it has not and ssh would insist.
     """
-    transport = paramiko.Transport(stream.socket)
-    try:
-        options = transport.get_security_options()
-        options.key_types = _in_order(tuple(options.key_types), known.kinds)
-        transport.start_client(timeout=address.timeout + SILENCE)
-        key = transport.get_remote_server_key()
-        wrong = known.why_not(key.get_name(), key.asbytes())
-        if wrong and known.is_checked:
-            raise paramiko.SSHException(wrong)
-    except (OSError, EOFError, paramiko.SSHException):
-        transport.close()
-        raise
-    return transport, wrong is None
+    options = transport.get_security_options()
+    options.key_types = _in_order(tuple(options.key_types), known.kinds)
+    transport.banner_timeout = transport.handshake_timeout = patience
+    transport.start_client(timeout=patience)
+    key = transport.get_remote_server_key()
+    wrong = known.why_not(key.get_name(), key.asbytes())
+    if wrong and known.is_checked:
+        raise paramiko.SSHException(wrong)
+    return wrong is None
 
 
 def _in_order(offered: tuple[str, ...], kinds: list[str]) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _process_gr
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import (
     Benchmark,
     BenchmarkFailed,
-    Output,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import Output
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import output_of
 
 Script = Callable[[str], str]
@@ -289,6 +289,8 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         OSError, match=rf"no private folder could be made in the host's {tmp_path}/file/x: mkdir: .*directory"
     ):
         Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/file/x").ship([])
+    with pytest.raises(OSError, match="in the host's ~root/x: not an absolute path"):
+        Benchmark(LocalTransport(), {}, 30, "~root/x").ship([])
 
 
 def test_what_is_left_goes_with_the_connection(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Output
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import Output
 
 
 @pytest.mark.parametrize(
