@@ -127,6 +127,14 @@ class Study(Strict):
     def _are_names(cls, names: list[str]) -> list[str]:
         return [canonical_name(name) for name in names]
 
+    @field_validator("warm_start")
+    @classmethod
+    def _can_be_in_a_store(cls, studies: list[str | int]) -> list[str | int]:
+        for study in studies:
+            if not (0 < study < 2**63 if isinstance(study, int) else study):
+                raise ValueError(f"{brief(study) or 'an empty text'} is neither a workload nor the ID of a study")
+        return studies
+
     @field_validator("parameters", mode="before")
     @classmethod
     def _are_presets(cls, texts: Any) -> Any:

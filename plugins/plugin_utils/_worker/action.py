@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
-from .._plain import plain, plain_line
+from .._plain import brief, plain, plain_line
 from .._store.url import shown
 from .._study.file import StudyError, StudyFile, read_study
 from .._study.presets import KnownHost
@@ -205,13 +205,14 @@ def _trainer_config(study: StudyFile, hosts: Sequence[str], output: Path, argume
 def _wanted(resume: str) -> int | bool:
     """Which study is to go on: its ID, True for the latest that can, False for none."""
     text = resume.strip().lower()
-    if text.isdecimal() and int(text):
+    if text.isdecimal() and len(text) < 19 and int(text):  # what an ID can be in every database
         return int(text)
     if text in ("true", "yes", "latest"):
         return True
     if text in ("false", "no", ""):
         return False
-    raise PartFailed(f"resume is {resume!r}; say true for the latest study that was interrupted, or the ID of one")
+    shown = brief(repr(resume))
+    raise PartFailed(f"resume is {shown}; say true for the latest study that was interrupted, or the ID of one")
 
 
 def _without_secrets(study: dict[str, Any]) -> dict[str, Any]:

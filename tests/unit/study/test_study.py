@@ -83,6 +83,8 @@ LARGEST = 1_000_000
             "objectives: [{metric: p99}, {metric: p99}]",
             "objectives: p99 is there already; name every metric once, the reward_metric first",
         ),
+        ("warm_start: [0]", "warm_start: 0 is neither a workload nor the ID of a study"),
+        (f"warm_start: [{2**63}]", f"warm_start: {2**63} is neither a workload nor the ID of a study"),
         ("setup: sh gone.sh", "setup: names gone.sh, which is neither beside the study nor in the current folder"),
         ("teardown: 'a \"b'", "teardown: cannot be split into words: No closing quotation"),
         ("setup: ''", "setup: is empty; write the command to run"),

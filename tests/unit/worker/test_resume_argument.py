@@ -25,7 +25,7 @@ def test_a_study_to_go_on_with_is_named_by_its_id_or_is_the_latest(text: str, wa
     assert _wanted(text) is wanted
 
 
-@pytest.mark.parametrize("text", ["wan", "-1", "0", "1.5"])
+@pytest.mark.parametrize("text", ["wan", "-1", "0", "1.5", "9" * 19, "9" * 50])
 def test_anything_else_is_refused_with_what_can_be_said(text: str) -> None:
     with pytest.raises(PartFailed, match=r"resume is '.*'; say true for the latest study that was interrupted"):
         _wanted(text)
