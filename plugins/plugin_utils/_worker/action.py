@@ -211,8 +211,8 @@ def _wanted(resume: str) -> int | bool:
         return True
     if text in ("false", "no", ""):
         return False
-    shown = brief(repr(resume))
-    raise PartFailed(f"resume is {shown}; say true for the latest study that was interrupted, or the ID of one")
+    given = brief(repr(resume))
+    raise PartFailed(f"resume is {given}; say true for the latest study that was interrupted, or the ID of one")
 
 
 def _without_secrets(study: dict[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,21 @@ def test_a_container_with_a_read_only_proc_sys_is_refused(lab: Any, tune: Runner
     assert " baseline: " not in run.text
 
 
+def test_an_optional_parameter_that_one_host_lacks_is_tuned_on_none(lab: Any, tune: Runner, write_study: Write) -> None:
+    hidden = "/proc/sys/net/ipv6/route"
+    optional = {"param": "net.ipv6.route.gc_timeout", "min": 30, "max": 120, "optional": True}
+    lab.run("lab2", "mount", "-t", "tmpfs", "none", hidden)
+    try:
+        run = tune(write_study(action_space=[FIN_TIMEOUT, optional]), "-e", "dry_run=true")
+    finally:
+        lab.run("lab2", "umount", hidden)
+
+    assert run.process.returncode == 0, run.text
+    assert "net.ipv6.route.gc_timeout is optional and left out of the study: lab2 does not have it" in said(run)
+    assert "dry run on lab1: connected, 1 parameter there and writable" in said(run)
+    assert "dry run on lab2: connected, 1 parameter there and writable" in said(run)
+
+
 def test_a_host_without_python_is_refused(tune: Runner, write_study: Write) -> None:
     run = tune(write_study(), "--limit", "lab1", "-e", "ansible_python_interpreter=/usr/bin/no-such-python")
 
