@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The lowest version of every package that pyproject.toml declares: `./dev lowest` runs the unit tests with exactly these.
+"""The lowest version of every package that pyproject.toml declares, with which `./dev lowest` runs the unit tests.
 
 pip has no resolution of its own for that, and other installers do not find the build of PyTorch that lies at hand.
 """
