@@ -72,6 +72,11 @@ class Run:
         engine = store.open_store(f"sqlite:///{self.output}/autotune.sqlite")
         return store.evaluations(engine, store.studies(engine)[0].id)
 
+    @property
+    def hosts(self) -> Any:
+        engine = store.open_store(f"sqlite:///{self.output}/autotune.sqlite")
+        return store.hosts(engine, store.studies(engine)[0].id)
+
     def wait_for(self, text: str, seconds: float = 240) -> None:
         """Until the run has printed `text`."""
         limit = time.monotonic() + seconds
