@@ -142,7 +142,7 @@ def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Chang
     report.warnings += [
         f"{parameter} has gone from this host, so nothing of it was put back"
         for parameter in originals
-        if parameter not in found and not _side_effects.is_scheduler_s_own(parameter)
+        if parameter not in found and not _side_effects.belongs_to_scheduler(parameter)
     ]
     return {
         parameter: Change(

@@ -31,35 +31,37 @@ _SPREAD_BY_ALL = (
 
 def of(parameter: str) -> list[str]:
     """The parameters of this host that change with it, directly or through one another."""
-    found: dict[str, None] = {}
-    pending = ["/".join(_procfs.components(parameter))]
-    while pending:
-        for path in _direct(pending.pop().split("/")):
-            try:
-                name = _procfs.canonical_name(path)
-            except ValueError:
-                continue  # see out_of_reach()
-            if name != parameter and name not in found:
-                found[name] = None
-                pending.append(path)
-    return list(found)
+    names = (_name_of(path) for path in _changed_with(parameter))
+    return [name for name in names if name is not None]
 
 
 def out_of_reach(parameter: str) -> list[str]:
     """Interfaces that change with it and whose names cannot be written here, so that nothing could be put back."""
-    found = []
-    for path in _direct(_procfs.components(parameter)):
-        try:
-            _procfs.canonical_name(path)
-        except ValueError:
-            found.append(ascii(path.split("/")[-2]))
-    return found
+    return [ascii(path.split("/")[3]) for path in _changed_with(parameter) if _name_of(path) is None]
 
 
-def is_scheduler_s_own(parameter: str) -> bool:
+def belongs_to_scheduler(parameter: str) -> bool:
     """Whether it comes and goes with the scheduler of a block device."""
     first, *rest = _procfs.components(parameter)
     return first == "block" and "iosched" in rest
+
+
+def _changed_with(parameter: str) -> list[str]:
+    own = "/".join(_procfs.components(parameter))
+    found: dict[str, None] = {}
+    pending = [own]
+    while pending:
+        fresh = [path for path in _direct(pending.pop().split("/")) if path != own and path not in found]
+        found.update(dict.fromkeys(fresh))
+        pending += fresh
+    return list(found)
+
+
+def _name_of(path: str) -> str | None:
+    try:
+        return _procfs.canonical_name(path)
+    except ValueError:
+        return None
 
 
 def _direct(parts: list[str]) -> Iterator[str]:

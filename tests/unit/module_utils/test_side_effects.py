@@ -105,9 +105,23 @@ def test_an_interface_whose_name_cannot_be_written_is_out_of_reach(kernel: Path)
     put(kernel / "proc/net/ipv4/conf/a*b/rp_filter")
     assert _side_effects.out_of_reach("net.ipv4.conf.default.rp_filter") == ["'a*b'"]
     assert _side_effects.out_of_reach("net.ipv4.conf.eth0.rp_filter") == []
+    put(kernel / "proc/net/ipv4/conf/a*b/forwarding")
+    assert _side_effects.out_of_reach("net.ipv4.ip_forward") == ["'a*b'"]
     assert "net.ipv4.conf.eth0.rp_filter" in _side_effects.of("net.ipv4.conf.default.rp_filter")
 
 
-def test_only_a_scheduler_s_own_settings_come_and_go() -> None:
-    assert _side_effects.is_scheduler_s_own("block.sda.iosched.read_expire")
-    assert not _side_effects.is_scheduler_s_own("block.sda.nr_requests")
+def test_what_belongs_to_a_scheduler_comes_and_goes() -> None:
+    assert _side_effects.belongs_to_scheduler("block.sda.iosched.read_expire")
+    assert not _side_effects.belongs_to_scheduler("block.sda.nr_requests")
+
+
+def test_what_becomes_the_default_congestion_control_is_allowed_from_then_on(kernel: Path) -> None:
+    put(kernel / "proc/net/ipv4/tcp_allowed_congestion_control")
+    assert _side_effects.of("net.ipv4.tcp_congestion_control") == [], "in a network namespace nobody can set the list"
+    put(kernel / "proc/net/core/netdev_max_backlog")
+    assert _side_effects.of("net.ipv4.tcp_congestion_control") == ["net.ipv4.tcp_allowed_congestion_control"]
+
+
+def test_one_switch_turns_off_both_watchdogs_of_the_kernel(kernel: Path) -> None:
+    put(kernel / "proc/kernel/soft_watchdog")
+    assert _side_effects.of("kernel.watchdog") == ["kernel.soft_watchdog"]
