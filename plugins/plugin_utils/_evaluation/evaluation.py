@@ -66,6 +66,8 @@ class Score:
     performance: log ratio of the metric to the host's baseline, signed so that above 0 is better (with objectives the
     weighted mean of these); None if it failed. noise: its standard deviation on that host, as far as is known.
     level: the host's baseline that it was compared to, as a metric.
+    uncertainty: standard deviation of the reward, to the learner: of the noise, and of how far the host is off the
+    others (see outliers.py); 0 where nothing is known of that.
     stability: 1 for a run in which nothing went wrong, 0 for the worst; None if nothing of that could be seen.
     reward: what the learner is to increase. stability_parts: what the stability is made of (see stability.py).
     """
@@ -76,6 +78,7 @@ class Score:
     stability_parts: dict[str, float] = field(default_factory=dict)
     noise: float | None = None
     level: float | None = None
+    uncertainty: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,10 @@ class Futility:
             self._trained.append(evaluation)
         if evaluation.measurement.ended_early:
             spread = self._spread(len(evaluation.measurement.streamed))
-            noise = math.hypot(evaluation.score.noise or 0.0, spread)
-            return replace(evaluation, score=replace(evaluation.score, noise=noise))
+            score = evaluation.score
+            noise = math.hypot(score.noise or 0.0, spread)
+            uncertainty = math.hypot(score.uncertainty, self._study.reward.share * spread)
+            return replace(evaluation, score=replace(score, noise=noise, uncertainty=uncertainty))
         self._learn(evaluation.measurement)
         return evaluation
 

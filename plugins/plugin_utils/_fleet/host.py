@@ -87,7 +87,8 @@ class Host:
 
     def compare(self, study: Study, measurement: Measurement) -> Score:
         """How good a measurement is, beside the baseline as far as it is known now."""
-        return self._compared(study, measurement, self.drift.now(self.done) if self.drift.known else None)
+        baseline = self.drift.now(self.done) if self.drift.known else None
+        return self._doubted(study, self._compared(study, measurement, baseline))
 
     def in_hindsight(self, study: Study, evaluation: Evaluation) -> Evaluation:
         """The evaluation compared to what the baseline was then, as is known now from the controls before and after."""
@@ -96,15 +97,19 @@ class Host:
         score = self._compared(study, evaluation.measurement, self.drift.then(evaluation.place))
         if evaluation.measurement.ended_early:  # what is uncertain of it does not go away
             score = replace(score, noise=max(score.noise or 0.0, evaluation.score.noise or 0.0))
-        return replace(evaluation, score=score)
+        return replace(evaluation, score=self._doubted(study, score))
 
     def _compared(self, study: Study, measurement: Measurement, baseline: Estimate | None) -> Score:
         found = figure(study, measurement)
         if found is None or baseline is None:
             return reward(measurement, None, study.reward)
         scored = reward(measurement, found - baseline.level, study.reward, usual_parts(self._steadiness))
-        noise = math.hypot(self.drift.noise, baseline.uncertainty, self.doubt)
+        noise = math.hypot(self.drift.noise, baseline.uncertainty)
         return replace(scored, noise=noise, level=self.metric_at(study, baseline.level))
+
+    def _doubted(self, study: Study, score: Score) -> Score:
+        # Not in the noise: whether the host is off is told by that, and would be told by itself.
+        return replace(score, uncertainty=study.reward.share * math.hypot(score.noise or 0.0, self.doubt))
 
     def metric_at(self, study: Study, level: float) -> float:
         """A level of the baseline in the unit of the reward_metric."""

@@ -10,6 +10,7 @@ than noise explains counts as its worst one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -95,7 +96,10 @@ class Watcher:
         self.odd: dict[str, str] = {}
 
     def look(self, trained: Sequence[Evaluation], drifts: Mapping[str, Drift]) -> tuple[News, dict[str, float]]:
-        """What is new, as (host, text), and by how much each host's results are to be doubted."""
+        """What is new, as (host, text), and by how much each host's results are to be doubted.
+
+        trained: in hindsight, with nothing in it that was told by an earlier look.
+        """
         news: News = []
         doubts: dict[str, float] = {}
         for host, times in noisier(drifts).items():
@@ -123,25 +127,25 @@ def _how_far(mean: float) -> str:
     return f"candidates do {abs(percent(mean)):.0f} % {'better' if mean > 0 else 'worse'} on it than on the other hosts"
 
 
-def penalised(trained: Sequence[Evaluation]) -> list[Evaluation]:
-    """The evaluations, where those of an unstable candidate all count as the worst of them."""
+def penalised(trained: Sequence[Evaluation], doubts: Mapping[str, float]) -> list[Evaluation]:
+    """The evaluations, where those of an unstable candidate all count as the worst of them. doubts: as of look()."""
     groups: dict[tuple[str, ...], list[Evaluation]] = {}
     for evaluation in trained:
         groups.setdefault(candidate_of(evaluation), []).append(evaluation)
-    worst = {candidate: _worst(group) for candidate, group in groups.items() if unstable(group)}
+    worst = {candidate: _worst(group) for candidate, group in groups.items() if unstable(group, doubts)}
     return [
         replace(e, score=_as_bad_as(e.score, worst[candidate_of(e)])) if candidate_of(e) in worst else e
         for e in trained
     ]
 
 
-def unstable(repeated: Sequence[Evaluation]) -> bool:
-    """Whether measurements of one candidate differ by more than the noise of their hosts explains (chi squared)."""
-    known = [e.score for e in repeated if e.score.performance is not None and e.score.noise]
+def unstable(repeated: Sequence[Evaluation], doubts: Mapping[str, float]) -> bool:
+    """Whether measurements of one candidate differ by more than their hosts explain (chi squared)."""
+    known = [e for e in repeated if e.score.performance is not None and e.score.noise]
     if len(known) < 2:
         return False
-    values = np.array([score.performance for score in known], dtype=float)
-    weights = 1 / np.array([score.noise for score in known], dtype=float) ** 2
+    values = np.array([e.score.performance for e in known], dtype=float)
+    weights = 1 / np.array([math.hypot(e.score.noise or 0.0, doubts.get(e.host, 0.0)) for e in known]) ** 2
     mean = float(weights @ values / weights.sum())
     spread = float(weights @ (values - mean) ** 2)
     return bool(np.ptp(values) > _SMALLEST_SPREAD and stats.chi2.sf(spread, len(known) - 1) < _CHANCE)

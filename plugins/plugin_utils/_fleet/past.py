@@ -111,7 +111,15 @@ def evaluation_of(row: Any, host: str) -> Evaluation:
         error=row.error,
         ended_early=bool(row.ended_early),
     )
-    score = Score(row.performance, row.stability, row.reward, row.stability_parts or {}, row.noise, row.level)
+    score = Score(
+        row.performance,
+        row.stability,
+        row.reward,
+        row.stability_parts or {},
+        row.noise,
+        row.level,
+        row.uncertainty or 0.0,
+    )
     return Evaluation(row.number, job, host, measurement, score)
 
 

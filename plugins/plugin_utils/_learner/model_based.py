@@ -89,7 +89,8 @@ class ModelBased:
         self._before: list[Observation] = []
         self._after: list[Observation] = []
         self._points = np.zeros((0, space.size))
-        self._rewards, self._contexts = np.zeros(0), np.zeros((0, self._observer.context_size))
+        self._rewards, self._errors = np.zeros(0), np.zeros(0)
+        self._contexts = np.zeros((0, self._observer.context_size))
         self._last: dict[str, Observation] = {}
         self._asked = self._learned = self._fitted = 0
         self._useful = True
@@ -128,6 +129,7 @@ class ModelBased:
         self._evaluations.append(evaluation)
         self._points = np.vstack([self._points, place_of(self._space, evaluation)])
         self._rewards = np.append(self._rewards, reward)
+        self._errors = np.append(self._errors, evaluation.score.uncertainty)
         after = self._observer.after(evaluation)
         # What was seen before it: its own metrics may be the candidate's doing. The first one is mostly the baseline.
         start = self._observer.at_baseline(self._start, evaluation.measurement.observations, evaluation.host)
@@ -139,7 +141,7 @@ class ModelBased:
     # A round
 
     def _learn(self) -> None:
-        self._surrogate.fit(self._known(), self._rewards)
+        self._surrogate.fit(self._known(), self._rewards, self._errors)
         self._useful = self._surrogate.quality() > _USEFUL
         self.rounds += 1
         self._fitted = len(self._rewards)
@@ -182,7 +184,7 @@ class ModelBased:
         self._surrogate.doubt(np.exp(_SPREAD * generator.normal(size=size)) if doubts else 1.0)
         pending = self._space_points(self.pending)
         middle = np.tile(self._contexts.mean(axis=0), (len(pending), 1))
-        self._surrogate.condition(self._known(), self._rewards, self._seen(pending, middle))
+        self._surrogate.condition(self._known(), self._rewards, self._errors, self._seen(pending, middle))
         tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
         known = self._expect(tried)
         # They work where they were tried; elsewhere they may not.

@@ -72,24 +72,25 @@ class Surrogate:
         self._forest: ExtraTreesClassifier | None = None
         self._failed = self.grown = 0  # of the data when the trees grew
 
-    def fit(self, features: Numbers, rewards: Numbers) -> None:
-        """rewards are NaN where the evaluation failed; at least two are not."""
+    def fit(self, features: Numbers, rewards: Numbers, errors: Numbers) -> None:
+        """rewards are NaN where the evaluation failed; at least two are not. errors: their standard deviations."""
         known = _kept(rewards)
-        self._process.fit(features[known], rewards[known])
+        self._process.fit(features[known], rewards[known], errors[known])
         self._grow(features, ~np.isnan(rewards))
 
     def doubt(self, factors: Numbers | float) -> None:
         """Until the next fit, and from condition() on: every axis matters more, or less, than the data say."""
         self._process.doubt(factors)
 
-    def condition(self, features: Numbers, rewards: Numbers, pending: Numbers) -> None:
+    def condition(self, features: Numbers, rewards: Numbers, errors: Numbers, pending: Numbers) -> None:
         """The same data or more, hyperparameters as they are; what is pending is taken to come out as expected."""
         kept = _kept(rewards)
-        known, values = features[kept], rewards[kept]
-        self._process.condition(known, values)
+        known, values, spreads = features[kept], rewards[kept], errors[kept]
+        self._process.condition(known, values, spreads)
         if len(pending):
             expected, dummy = self._process.predict(pending)
-            self._process.condition(np.concatenate([known, pending]), np.concatenate([values, expected]))
+            both = [(known, pending), (values, expected), (spreads, np.zeros(len(pending)))]
+            self._process.condition(*map(np.concatenate, both))
         self._grow(features, ~np.isnan(rewards))
 
     def _grow(self, features: Numbers, worked: NDArray[np.bool_]) -> None:
@@ -165,7 +166,8 @@ def expected_rewards(
 
     surrogate = Surrogate(features.size + hosts.size, 0, Ideas())
     rewards = np.array([np.nan if one.failed else one.score.reward for one in evaluations])
-    surrogate.fit(seen(evaluations, hosts.rows[[hosts.number(one.host) for one in evaluations]]), rewards)
+    errors = np.array([one.score.uncertainty for one in evaluations])
+    surrogate.fit(seen(evaluations, hosts.rows[[hosts.number(one.host) for one in evaluations]]), rewards, errors)
     each = [surrogate.expect(seen(wanted, np.tile(row, (len(wanted), 1)))) for row in hosts.rows[: hosts.known]]
     works = np.min([expected.works for expected in each], axis=0)
     means = np.mean([expected.mean for expected in each], axis=0) + surrogate.spread * np.log(np.maximum(works, 1e-6))

@@ -45,7 +45,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, study_id: int, study: str) -> None:
         self._folder = folder
-        self._owner = {"format": 1, "study_id": study_id, "study": study}
+        self._owner = {"format": 2, "study_id": study_id, "study": study}
 
     def write(self, snapshot: Snapshot) -> None:
         """Keep a snapshot, and the two before it. Raises OSError, and then the ones before are as they were."""

@@ -118,7 +118,8 @@ def _usual_by_host(evaluations: Sequence[Evaluation]) -> dict[str, dict[str, flo
 def _carried_over(study: Study, evaluation: Evaluation, candidate: Candidate, usual: Mapping[str, float]) -> Evaluation:
     measurement = replace(evaluation.measurement, actual={})
     scored = reward(measurement, evaluation.score.performance, study.reward, usual)
-    score = replace(scored, noise=evaluation.score.noise)
+    noise = evaluation.score.noise
+    score = replace(scored, noise=noise, uncertainty=study.reward.share * (noise or 0.0))
     return Evaluation(evaluation.number, Job("train", candidate), evaluation.host, measurement, score)
 
 

@@ -89,9 +89,9 @@ class EvaluationRow(Base):
     `asked` are the values of the candidate, or the host's own (`own_values`), `actual` what the kernel kept of them.
     `performance` is the log ratio to the host's baseline (above 0 is better), `strain` what went wrong on the host,
     `stability_parts` the factors of the stability that follow from it, `seconds` the duration of each stage. A failed
-    one has an `error` and no metric. `noise` is the standard deviation of `performance`, `level` the host's baseline at
-    that time in the metric's unit, `ended_early` whether the benchmark was ended because the candidate would not
-    matter, its metric an estimate.
+    one has an `error` and no metric. `noise` is the standard deviation of `performance`, `uncertainty` that of `reward`
+    as the learner is told, `level` the host's baseline at that time in the metric's unit, `ended_early` whether the
+    benchmark was ended because the candidate would not matter, its metric an estimate.
     """
 
     __tablename__ = "evaluations"
@@ -118,6 +118,7 @@ class EvaluationRow(Base):
     reward: Mapped[float | None]
     noise: Mapped[float | None]
     level: Mapped[float | None]
+    uncertainty: Mapped[float | None]
     ended_early: Mapped[bool | None]
     observations: Mapped[dict[str, Any]]
     strain: Mapped[dict[str, Any] | None]

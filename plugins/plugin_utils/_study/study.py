@@ -74,6 +74,11 @@ class RewardWeights(Strict):
     performance: float = Field(default=0.9, gt=0)
     stability: float = Field(default=0.1, ge=0)
 
+    @property
+    def share(self) -> float:
+        """By how much the reward grows with the performance."""
+        return self.performance / (self.performance + self.stability)
+
 
 class Study(Strict):
     """One tuning job. Field order matters: a check may look at the fields above its own.

@@ -70,7 +70,11 @@ class Record:
 
     def in_hindsight(self) -> list[Evaluation]:
         """The same with all that is known now: of the hosts' drift, and of candidates that are unstable."""
-        return penalised([self.hosts[e.host].in_hindsight(self._study, e) for e in self.trained()])
+        return penalised(self._compared(), {name: host.doubt for name, host in self.hosts.items()})
+
+    def _compared(self) -> list[Evaluation]:
+        """To what each host's baseline was, as is known now."""
+        return [self.hosts[e.host].in_hindsight(self._study, e) for e in self.trained()]
 
     def foretell(self) -> Sequence[str]:
         """Once the baselines are there: how noisy they are and what can be found in such noise, a line each."""
@@ -84,7 +88,7 @@ class Record:
         return self.forecast.lines if self.forecast else ()
 
     def _look_at_hosts(self) -> None:
-        news, doubts = self.watcher.look(self.in_hindsight(), {name: host.drift for name, host in self.hosts.items()})
+        news, doubts = self.watcher.look(self._compared(), {name: host.drift for name, host in self.hosts.items()})
         for name, text in news:
             self.hosts[name].news.append(text)
         for name, host in self.hosts.items():
@@ -142,6 +146,7 @@ class Record:
             reward=score.reward,
             noise=score.noise,
             level=score.level,
+            uncertainty=score.uncertainty,
             ended_early=measurement.ended_early,
             observations=measurement.observations,
             strain=measurement.strain,

@@ -106,18 +106,17 @@ def train(
 
 def _rule(study: Study, record: Record, tell: Tell) -> IsEnough:
     """Whether training may end early; what is told then is kept in the record."""
-    wanted, weights = study.verification, study.reward
+    wanted = study.verification
     stopping = Stopping(
         study.training_config.total_timesteps, study.space.size, math.log1p(wanted.min_improvement / 100)
     )
-    in_performance = (weights.performance + weights.stability) / weights.performance
 
     def is_enough(told: int, under_way: int, promise: float | None) -> bool:
         saved = stopping.budget - told - under_way
         if not study.early_stopping.run or record.training_ended or saved <= 0:
             return False
         performances = [evaluation.score.performance for evaluation in record.trained()[:told]]
-        reason = stopping.reason(performances, None if promise is None else promise * in_performance)
+        reason = stopping.reason(performances, None if promise is None else promise / study.reward.share)
         if reason:
             record.training_ended = reason
             tell(f"training ends {saved} of {stopping.budget} evaluations early: {reason}")

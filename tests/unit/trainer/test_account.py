@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
     Evaluation,
@@ -177,14 +178,45 @@ def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study],
     assert (found.training, found.evaluations_saved) == (None, 0)
 
 
-def test_an_odd_host_is_doubted(new_study: NewStudy) -> None:
+def test_a_host_that_is_doubted_is_no_noisier_for_it_but_the_learner_is_less_sure(new_study: NewStudy) -> None:
     study = new_study()
     host = host_of(study, 100.0, 100.0, 100.0)
-    usual = host.compare(study, measured(120.0)).noise
+    usual = host.compare(study, measured(120.0))
+    assert usual.noise is not None
+    assert usual.uncertainty == pytest.approx(0.9 * usual.noise)
     host.doubt = 0.2
-    doubted = host.compare(study, measured(120.0)).noise
-    assert usual is not None
-    assert doubted == pytest.approx(math.hypot(usual, 0.2))
+    doubted = host.compare(study, measured(120.0))
+    assert doubted.noise == usual.noise
+    assert doubted.uncertainty == pytest.approx(0.9 * math.hypot(usual.noise, 0.2))
+    then = host.in_hindsight(study, Evaluation(3, Job("train", {}), "h1", measured(120.0), usual, 3)).score
+    assert then.uncertainty == pytest.approx(0.9 * math.hypot(then.noise or 0.0, 0.2))
+
+
+@pytest.mark.parametrize("repeated", [True, False])
+def test_a_host_that_is_off_stays_doubted_at_every_look_and_no_other_is_blamed(
+    new_study: NewStudy, new_record: Callable[[Study], Record], repeated: bool
+) -> None:
+    study, random = new_study(), np.random.default_rng(3)
+    record = new_record(study)
+    for name in ("h1", "h2", "off"):
+        record.on_host(host_of(study, 100.0, 101.0, 99.0, 100.0, name=name))
+    looks = []
+    for number in range(1, 121):
+        value = (number - 1) // 3 if repeated else number
+        worth = math.sin(value) / 4 if repeated else 0.05 * random.normal()
+        host = record.hosts[("h1", "h2", "off")[number % 3]]
+        figure = worth - 0.4 * (host.name == "off") + 0.008 * random.normal()
+        host.done += 1
+        found = measured(100.0 * math.exp(figure))
+        job = Job("train", {"vm.swappiness": value})
+        record.on_evaluation(Evaluation(number, job, host.name, found, host.compare(study, found), host.done))
+        if number > 60 and number % 5 == 0:
+            looks.append({name for name, host in record.hosts.items() if host.doubt})
+            assert host.doubt == pytest.approx(0.4 if host.name == "off" else 0.0, abs=0.1)
+    assert looks == len(looks) * [{"off"}]
+    # What differs for the host's sake is not the candidate's instability.
+    performances = [evaluation.score.performance for evaluation in record.in_hindsight()]
+    assert performances == [evaluation.score.performance for evaluation in record._compared()]
 
 
 def test_an_overloaded_host_that_cannot_be_watched_any_more_is_worth_what_it_mostly_is(new_study: NewStudy) -> None:

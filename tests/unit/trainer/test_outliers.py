@@ -115,17 +115,18 @@ def test_of_two_hosts_that_differ_neither_is_the_odd_one() -> None:
     ],
 )
 def test_a_candidate_is_unstable_beyond_what_noise_explains(performances: list[float | None], expected: bool) -> None:
-    assert unstable([measured(1, performance) for performance in performances]) is expected
+    assert unstable([measured(1, performance) for performance in performances], {}) is expected
 
 
 def test_what_noise_explains_depends_on_the_host() -> None:
-    assert not unstable([measured(1, 0.4, noise=0.15), measured(1, 0.1, noise=0.15)])
+    assert not unstable([measured(1, 0.4, noise=0.15), measured(1, 0.1, noise=0.15)], {})
+    assert not unstable([measured(1, 0.4), measured(1, 0.1, "off")], {"off": 0.3})
 
 
 def test_repeats_of_stable_candidates_are_seldom_called_unstable() -> None:
     generator = np.random.default_rng(1)
     called = sum(
-        unstable([measured(1, found) for found in generator.normal(0, NOISE, count)])
+        unstable([measured(1, found) for found in generator.normal(0, NOISE, count)], {})
         for count in (2, 3, 5)
         for dummy in range(300)
     )
@@ -133,7 +134,7 @@ def test_repeats_of_stable_candidates_are_seldom_called_unstable() -> None:
 
 
 def test_an_unstable_candidate_counts_as_its_worst_and_no_other_does() -> None:
-    found = penalised([measured(1, 0.4), measured(2, 0.3), measured(1, 0.0), measured(2, 0.31), measured(1, None)])
+    found = penalised([measured(1, 0.4), measured(2, 0.3), measured(1, 0.0), measured(2, 0.31), measured(1, None)], {})
     assert [evaluation.score.performance for evaluation in found] == [0.0, 0.3, 0.0, 0.31, None]
     assert [evaluation.score.reward for evaluation in found] == [0.0, 0.3, 0.0, 0.31, -2.0]
 
@@ -146,13 +147,13 @@ def test_a_penalty_only_takes_away_and_does_not_depend_on_the_order(
     drawn: list[tuple[int, float, float]], random: Callable[..., None]
 ) -> None:
     evaluations = [measured(value, performance, noise=noise) for value, performance, noise in drawn]
-    found = penalised(evaluations)
+    found = penalised(evaluations, {})
     for before, after in zip(evaluations, found, strict=True):
         assert (after.score.performance or 0.0) <= (before.score.performance or 0.0)
         assert after.score.reward <= before.score.reward
     shuffled = list(range(len(drawn)))
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    again = penalised([evaluations[at] for at in shuffled])
+    again = penalised([evaluations[at] for at in shuffled], {})
     assert [again[shuffled.index(at)].score.performance for at in range(len(drawn))] == [
         evaluation.score.performance for evaluation in found
     ]

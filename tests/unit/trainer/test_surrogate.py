@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 NONE = np.zeros((0, 3))
+QUIET = np.zeros(60)
 
 
 @pytest.fixture
@@ -81,6 +82,26 @@ def test_goes_on_with_the_hyperparameters_of_an_earlier_fit(process: GaussianPro
     assert np.array_equal(process.predict(points)[0], again.predict(points)[0])
 
 
+def test_what_is_known_to_be_noisy_weighs_less() -> None:
+    """Every fourth value is of a host that is ten times as noisy as the others."""
+    random = np.random.default_rng(8)
+    points, unseen = random.random((48, 3)), random.random((300, 3))
+
+    def smooth(at: np.ndarray) -> np.ndarray:
+        return np.sin(3 * at[:, 0]) + 0.5 * at[:, 1]  # type: ignore[no-any-return]
+
+    errors = np.where(np.arange(48) % 4 == 3, 0.5, 0.05)
+    values = smooth(points) + errors * random.normal(size=48)
+
+    def error(known: np.ndarray | float) -> float:
+        process = GaussianProcess(3)
+        process.fit(points, values, known)
+        return float(np.mean((process.predict(unseen)[0] - smooth(unseen)) ** 2))
+
+    assert error(errors) < 0.7 * error(0.0)
+    assert error(0.05) == pytest.approx(error(0.0), rel=0.1), "if all are alike, that it is known changes little"
+
+
 def test_an_earlier_surface_is_followed_as_far_as_this_one_does() -> None:
     """Eight measurements here say how large the factor is, and how far the baselines are apart."""
     random = np.random.default_rng(7)
@@ -111,12 +132,12 @@ def test_an_axis_that_is_said_to_matter_more_is_no_longer_known(process: Gaussia
     points, values = known()
     middle, far = np.full((1, 3), 0.5), np.array([[0.5, 0.5, 0.99]])
     surrogate = Surrogate(3, 1, Ideas())
-    surrogate.fit(points, values)
+    surrogate.fit(points, values, QUIET)
     kept = surrogate.tensors()
 
     def widths(factors: np.ndarray | float) -> list[float]:
         surrogate.doubt(factors)
-        surrogate.condition(points, values, NONE)
+        surrogate.condition(points, values, QUIET, NONE)
         return [float(surrogate.expect(at).std[0]) for at in (middle, far)]
 
     believed, doubted = widths(1.0), widths(np.array([1.0, 1.0, 0.05]))
@@ -128,27 +149,27 @@ def test_an_axis_that_is_said_to_matter_more_is_no_longer_known(process: Gaussia
 def test_failures_are_expected_beyond_the_cliff_and_do_not_lower_what_is_beside_it() -> None:
     points, rewards = known()
     surrogate = Surrogate(3, 1, Ideas())
-    surrogate.fit(points, rewards)
-    surrogate.condition(points, rewards, NONE)
+    surrogate.fit(points, rewards, QUIET)
+    surrogate.condition(points, rewards, QUIET, NONE)
     expected = surrogate.expect(np.array([[0.2, 0.5, 0.5], [0.6, 0.5, 0.5], [0.9, 0.5, 0.5]]))
     assert expected.works[0] > 0.95
     assert expected.works[1] > 0.7
     assert expected.works[2] < 0.1
     assert expected.mean[1] > expected.mean[0] + 0.5
     without = Surrogate(3, 1, Ideas(feasibility=False))
-    without.fit(points, rewards)
-    without.condition(points, rewards, NONE)
+    without.fit(points, rewards, QUIET)
+    without.condition(points, rewards, QUIET, NONE)
     assert (without.expect(points).works == 1).all()
 
 
 def test_what_is_pending_is_no_longer_in_doubt() -> None:
     points, rewards = known()
     surrogate = Surrogate(3, 1, Ideas())
-    surrogate.fit(points, rewards)
+    surrogate.fit(points, rewards, QUIET)
     place = np.array([[0.3, 0.99, 0.01]])
-    surrogate.condition(points, rewards, NONE)
+    surrogate.condition(points, rewards, QUIET, NONE)
     before = surrogate.expect(place)
-    surrogate.condition(points, rewards, place)
+    surrogate.condition(points, rewards, QUIET, place)
     after = surrogate.expect(place)
     assert after.mean == pytest.approx(before.mean, rel=1e-3)
     assert after.std < 0.8 * before.std
@@ -159,8 +180,8 @@ def test_a_surrogate_of_noise_says_that_it_is_useless() -> None:
     points = random.random((40, 3))
     surrogate = Surrogate(3, 1, Ideas())
     for rewards, useful in ((random.normal(size=40), False), (steps(points), True), (np.ones(40), False)):
-        surrogate.fit(points, rewards)
-        surrogate.condition(points, rewards, NONE)
+        surrogate.fit(points, rewards, QUIET)
+        surrogate.condition(points, rewards, QUIET, NONE)
         assert (surrogate.quality() > 0.5) is useful
 
 
