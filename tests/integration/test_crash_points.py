@@ -206,7 +206,7 @@ def test_every_point_leads_back(namespace: Namespace, stage: str, call: str) -> 
 
 # What a watchdog asks of its folder, and all that it then may be refused: from now on, or once.
 OF_ITS_FOLDER = ["", *(f"/{name}" for name in ("lease.json", "verdict.json", ".verdict.json.new", "lock"))]
-ALTERING = "write,fsync,fchmod,ftruncate,/^rename,/^unlink"
+ALTERING = "write,pwrite64,fsync,fchmod,ftruncate,/^rename,/^unlink"
 
 
 def refuse(folder: Path, calls: str, error: str, when: str, is_enough: Callable[[], bool]) -> bool:

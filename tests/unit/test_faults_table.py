@@ -69,7 +69,7 @@ PROOFS: dict[str, dict[str, list[str]]] = {
     },
     "a candidate brings OOM kills": {
         GUARD: [
-            "test_memory_that_runs_out_ends_the_evaluation_within_a_second",
+            "test_memory_that_runs_out_ends_the_evaluation",
             "test_pressure_of_memory_ends_the_evaluation",
             "test_a_service_that_falls_ill_costs_the_candidate_and_not_the_run",
         ],
