@@ -108,7 +108,7 @@ def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_agai
     assert Feed(Store(url), study_id).interrupted
     held = claim(engine, study_id)
     assert held is not None
-    held.keep(engine, study_id, interval=0.1)
+    held.keep(engine, study_id, [].append, interval=0.1)
     feed = Feed(Store(url), study_id)
     assert not feed.interrupted
     postgresql.stop()
