@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .openssh import Route, ask
 
-_LINE = re.compile(r"^(?:@(?P<marker>\S+)\s+)?\S+\s+(?P<kind>\S+)\s+(?P<key>[A-Za-z0-9+/]+=*)(?:\s|$)")
+_LINE = re.compile(r"^(?!#)(?:@(?P<marker>\S+)\s+)?\S+\s+(?P<kind>\S+)\s+(?P<key>[A-Za-z0-9+/]+=*)(?:\s|$)")
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ def known_host(route: Route) -> KnownHost:
     files = [*_files(route, "userknownhostsfile"), *_files(route, "globalknownhostsfile")]
     name = alias or bracketed
     keys = _lookup(name, files, route)
-    if not keys and name not in (alias, hostname):
-        keys = _lookup(hostname, files, route)  # as ssh does where a port has no entry of its own
+    if name not in (alias, hostname) and all(known.marker for known in keys):
+        keys += _lookup(hostname, files, route)  # as ssh does where a port has no entry of its own
     return KnownHost(name, keys, route.get("stricthostkeychecking", "ask").lower())
 
 
 def _lookup(name: str, files: list[Path], route: Route) -> tuple[KnownKey, ...]:
-    keys = []
+    keys: list[KnownKey] = []
     for file in files:
         for line in ask(["ssh-keygen", "-F", name, "-f", str(file)], route.address).stdout.splitlines():
-            match = None if line.startswith("#") else _LINE.match(line)
+            match = _LINE.match(line.strip())
             if match:
                 try:
                     keys.append(KnownKey(match["kind"], base64.b64decode(match["key"]), match["marker"] or ""))
@@ -85,11 +85,15 @@ def _lookup(name: str, files: list[Path], route: Route) -> tuple[KnownKey, ...]:
 
 
 def _files(route: Route, setting: str) -> Iterator[Path]:
-    """The files that a setting names. `ssh -G` prints them with spaces between, and spaces in them unmarked."""
+    """The files that a setting names. `ssh -G` prints them with spaces between, and spaces in them unmarked.
+
+    Most versions of it have expanded the names; then a `%` in them is no token.
+    """
     words = route.get(setting).split(" ")
     while words:
-        candidates = ((length, Path(route.expanded(" ".join(words[:length])))) for length in range(len(words), 0, -1))
-        length, path = next((found for found in candidates if found[1].is_file()), (1, None))
-        if path:
-            yield path
-        words = words[length:]
+        names = [" ".join(words[:length]) for length in range(len(words), 0, -1)]
+        paths = [Path(path) for name in names for path in (name, route.expanded(name))]
+        found = next((at for at, path in enumerate(paths) if path.is_file()), None)
+        if found is not None:
+            yield paths[found]
+        words = words[1 if found is None else len(words) - found // 2 :]

@@ -116,7 +116,10 @@ class Route:
 
     def _own_config(self) -> list[str]:
         """The file given by -F: all that ssh hands on to the ssh that reaches a jump host."""
-        given = dict(getopt.getopt(list(self.address.arguments), _FLAGS)[0])
+        try:
+            given = dict(getopt.getopt(list(self.address.arguments), _FLAGS)[0])
+        except getopt.GetoptError as error:
+            raise Lost(f"SSH to {self.address.host}: {error} among ssh's arguments") from None
         return ["-F", given["-F"]] if "-F" in given else []
 
     def _with_tokens(self, text: str, *, quoted: bool) -> str:
@@ -161,9 +164,14 @@ def route_to(address: SSHAddress) -> Route:
 def ask(command: list[str], address: SSHAddress) -> subprocess.CompletedProcess[str]:
     """Run one of OpenSSH's programs for what it prints. Raises Lost where it cannot be run."""
     try:
-        # `Match exec` and names to look up may take their time.
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",  # names of files may be any bytes
+            timeout=60,  # `Match exec` and names to look up may take their time
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Lost(f"SSH to {address.host}: {error}") from None

@@ -178,3 +178,33 @@ def test_names_of_files_with_spaces_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "known").write_text("")
     files = f"{tmp_path}/gone {tmp_path}/known hosts {tmp_path}/second"
     assert known_host(route_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519", "ssh-rsa"]
+
+
+def test_a_name_that_ssh_has_expanded_is_not_expanded_again(tmp_path: Path) -> None:
+    (tmp_path / "fe80::1%h0").write_text(f"fe80::1%h0 ssh-ed25519 {KEY}\n")
+    route = route_of(hostname="fe80::1%h0", userknownhostsfile=f"{tmp_path}/fe80::1%h0 {tmp_path}/%%")
+    assert known_host(route).kinds == ["ssh-ed25519"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "kinds", "markers"),
+    [
+        ("[h1]:23 ssh-ed25519 {key}", ["ssh-ed25519"], [""]),
+        ("h1 ssh-ed25519 {key}", ["ssh-ed25519"], [""]),
+        ("[h1]:23 ssh-ed25519 {key}\nh1 ssh-rsa {key}", ["ssh-ed25519"], [""]),
+        ("@cert-authority * ssh-ed25519 {key}\nh1 ssh-ed25519 {key}", ["ssh-ed25519"], ["cert-authority", ""]),
+        (" \t @revoked  *\tssh-ed25519 {key}", [], ["revoked"]),
+        ("# h1 ssh-ed25519 {key}", [], []),
+        ("h2 ssh-ed25519 {key}", [], []),
+    ],
+)
+def test_finds_what_the_host_is_known_by(tmp_path: Path, lines: str, kinds: list[str], markers: list[str]) -> None:
+    (tmp_path / "known").write_text(lines.format(key=KEY) + "\n")
+    known = known_host(route_of(hostname="h1", port="23", userknownhostsfile=f"{tmp_path}/known"))
+    assert known.kinds == kinds
+    assert list(dict.fromkeys(key.marker for key in known.keys)) == markers
+
+
+def test_an_argument_that_is_none_of_sshs_is_said() -> None:
+    with pytest.raises(Lost, match="option -9 not recognized among ssh's arguments"):
+        Route(SSHAddress("h1", ("-9",)), {"proxyjump": ["jump"]}).proxy()
