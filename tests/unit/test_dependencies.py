@@ -11,9 +11,13 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import lowest  # noqa: E402
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -28,6 +32,36 @@ def yaml_of(name: str) -> dict[str, object]:
 
 def test_pyproject_and_the_requirements_files_name_the_same_packages():
     assert set(PROJECT["dependencies"]) == lines_of("requirements.txt") | lines_of("meta/ee-requirements.txt")
+
+
+def test_extras_are_installed_for_the_tests():
+    extras = {text for texts in PROJECT["optional-dependencies"].values() for text in texts}
+    assert extras <= lines_of("requirements-test.txt")
+
+
+def test_the_lowest_versions_that_are_declared_have_been_run():
+    recorded = lowest.RECORD.read_text(encoding="utf-8").splitlines()
+    assert recorded == lowest.lowest(), (
+        "declared versions have changed: run ./dev lowest, which records them if it passes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "pinned"),
+    [
+        ("plotly>=6,<8", "plotly==6"),
+        ("psycopg[binary]>=3.2.1", "psycopg[binary]==3.2.1"),
+        ("torch==2.13.0", "torch==2.13.0"),
+    ],
+)
+def test_the_lower_end_of_a_requirement_is_a_version_to_install(declared: str, pinned: str):
+    assert lowest._pinned(declared) == pinned
+
+
+@pytest.mark.parametrize("declared", ["flask", "flask<4", "flask~=3.1", "flask!=3"])
+def test_a_requirement_needs_a_lower_end(declared: str):
+    with pytest.raises(ValueError, match="has no lower end"):
+        lowest._pinned(declared)
 
 
 def test_an_execution_environment_is_told_where_its_lists_are():
