@@ -159,7 +159,7 @@ def _token(file: Path | None) -> str:
 
 
 def _address(settings: Settings) -> str:
-    """What a browser is to open. A proxy whose name is known is taken to speak TLS, as README.md shows it."""
+    """What a browser is to open. A proxy whose name is known is taken to speak TLS (see docs/how-to/proxy.md)."""
     if settings.prefix is not None and settings.host_names:
         return f"https://{settings.host_names[0]}{settings.prefix}/"
     name = socket.gethostname() if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared)

@@ -1,4 +1,4 @@
-"""Every line of README's 'What can go wrong, and what then happens' rests on tests that exist; these are they."""
+"""Every line of the table of faults in docs/explanation/safety.md rests on tests that exist; these are they."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-README = (TESTS.parent / "README.md").read_text()
-SECTION = README.partition("## What can go wrong, and what then happens\n")[2].partition("\n## ")[0]
+PAGE = (TESTS.parent / "docs/explanation/safety.md").read_text()
+TABLE = PAGE.partition("\n| fault |")[2].partition("\n\n")[0]
 FAULTS, LEASE, RESUME = "tune/test_faults.py", "tune/test_lease.py", "tune/test_resume.py"
 PREFLIGHT, GUARD, MODULE = "tune/test_preflight.py", "tune/test_guard.py", "test_sysctl_module.py"
 BECOME, ROLE = "access/test_become.py", "test_learned_role.py"
@@ -27,7 +27,7 @@ PROOFS: dict[str, dict[str, list[str]]] = {
             "test_of_another_study_it_is_refused",
         ]
     },
-    "the database server": {
+    "the database server restarts": {
         RESUME: ["test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_its_password"],
         "unit/store/test_postgresql.py": [
             "test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice",
@@ -54,7 +54,7 @@ PROOFS: dict[str, dict[str, list[str]]] = {
     },
     "two runs want one host": {MODULE: ["test_a_second_holder_is_refused_by_name"]},
     "somebody else sets": {LEASE: ["test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told"]},
-    "an answer comes after": {
+    "an answer arrives after": {
         MODULE: ["test_a_call_that_comes_after_its_lease_is_refused"],
         ROLE: ["test_a_confirmation_that_comes_after_the_lease_sets_nothing"],
     },
@@ -67,7 +67,7 @@ PROOFS: dict[str, dict[str, list[str]]] = {
     "a host has no Python": {
         PREFLIGHT: ["test_a_host_without_python_is_refused", "test_a_host_whose_disk_is_full_is_refused"]
     },
-    "a candidate brings OOM kills": {
+    "a candidate causes OOM kills": {
         GUARD: [
             "test_memory_that_runs_out_ends_the_evaluation",
             "test_pressure_of_memory_ends_the_evaluation",
@@ -82,7 +82,7 @@ PROOFS: dict[str, dict[str, list[str]]] = {
             "test_what_cannot_be_undone_is_not_lent",
         ]
     },
-    "the kernel refuses": {
+    "the kernel rejects": {
         FAULTS: ["test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes_on"],
         MODULE: [
             "test_one_refused_value_puts_all_back",
@@ -111,7 +111,7 @@ PROOFS: dict[str, dict[str, list[str]]] = {
         ],
         "unit/worker/test_preflight.py": ["test_each_problem_is_one_line_that_says_what_to_do"],
     },
-    "one kernel under two names": {FAULTS: ["test_hosts_that_cannot_take_part_do_not_stop_the_others"]},
+    "one kernel has two inventory names": {FAULTS: ["test_hosts_that_cannot_take_part_do_not_stop_the_others"]},
     "no host matches": {PREFLIGHT: ["test_a_run_without_hosts_is_an_error"]},
     "somebody edits the file": {
         "unit/module_utils/test_persist.py": [
@@ -136,9 +136,8 @@ PROOFS: dict[str, dict[str, list[str]]] = {
 
 
 def lines() -> list[tuple[str, set[str]]]:
-    """Of the first table: what goes wrong, and the files of tests that are named."""
-    table = SECTION.strip().partition("\n\n")[0].splitlines()[2:]
-    cells = [line.strip("| ").split(" | ") for line in table]
+    """Of each line: the fault, and the files of tests that are named."""
+    cells = [line.strip("| ").split(" | ") for line in TABLE.splitlines()[2:]]
     return [(first, set(re.findall(r"`([\w/]+\.py)`", last))) for first, dummy, last in cells]
 
 
@@ -153,7 +152,7 @@ def test_every_line_has_its_tests_and_names_their_files() -> None:
     assert len(found) > 25
     assert [first for first, dummy in found if not any(first.startswith(start) for start in PROOFS)] == []
     for (first, files), (start, tests) in zip(found, PROOFS.items(), strict=True):
-        assert first.startswith(start), "in README's order"
+        assert first.startswith(start), "in the table's order"
         assert files == tests.keys(), first
 
 

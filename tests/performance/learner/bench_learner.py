@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def everything(*, full: bool, processes: int, until: float | None) -> str:
-    """The tables of the README."""
+    """The tables of docs/figures/learner_*.json and proof_studies.json."""
     studies = proofs.table(simulated(processes, until))
     plan = [(part, part.full if full else part.surfaces) for part in PARTS]
     # Surface by surface, so that an early end leaves all algorithms with nearly the same ones.

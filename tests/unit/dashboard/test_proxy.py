@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Behind a real nginx that speaks TLS, set up with the very lines that README.md shows."""
+"""Behind a real nginx that speaks TLS, set up with the very lines that docs/how-to/proxy.md shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs/how-to/proxy.md"
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 NAME = "tuning.example.org"
 PATIENCE = 180.0
@@ -79,10 +79,12 @@ class Proxy:
 
 @pytest.fixture
 def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
-    """As README.md has it: its location, and the settings of its command."""
+    """As the page has it: its location, and the settings of its command."""
     if not Path(NGINX).exists():
         pytest.skip("takes nginx: ./dev test installs it")
-    location, settings = re.findall(r"```nginx\n(.*?)```\s+ansible-playbook \S+ (.*?)\n", README.read_text(), re.S)[0]
+    location, settings = re.findall(
+        r"```nginx\n(.*?)```.*?^ansible-playbook \S+ (.*?)\n", PAGE.read_text(), re.DOTALL | re.MULTILINE
+    )[0]
     given = dict(setting.split("=") for setting in settings.split("-e ") if setting)
     options = [
         *("--behind-proxy", given["dashboard_behind_proxy"].strip()),

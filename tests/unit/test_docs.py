@@ -1,0 +1,210 @@
+"""The documentation says what the code says: keys and defaults, settings, names, figures, links, commands."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import SYSCTLS
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import Observer
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_based import _ROLLOUT
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+REFERENCE = (DOCS / "reference/study.md").read_text()
+WHOLE, *PARTS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)]
+# Keys with a default of which the reference shows something else.
+EXAMPLES = {"exploration", "streams", "share"}
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """The contents of a page's code blocks in these languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [text for language, text in found if language in languages]
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_parts_are_up_to_date(generate: ModuleType) -> None:
+    stale = [named(page) for page in PAGES if generate.written(page.read_text()) != page.read_text()]
+    assert stale == [], "run ./dev docs, or python docs/generate.py"
+
+
+def test_every_figure_is_shown_and_says_which_command_made_it(generate: ModuleType) -> None:
+    shown = set(re.findall(r"<!-- generated: (\S+) -->", "".join(page.read_text() for page in PAGES)))
+    shown -= {"NAME"}  # CONTRIBUTING explains the mark
+    figures = {path.stem for path in generate.FIGURES.iterdir()}
+    assert shown == figures | generate.PARTS.keys()
+    for path in generate.FIGURES.glob("*.json"):
+        content = json.loads(path.read_text())
+        assert content["command"].startswith(("./dev ", "unknown: ")), path.name
+        assert {len(row) for row in content["rows"]} == {len(content["columns"])}, path.name
+    assert all(path.read_text().startswith("$ ./dev ") for path in generate.FIGURES.glob("*.txt"))
+
+
+def test_the_excerpt_of_a_run_is_an_excerpt(generate: ModuleType) -> None:
+    whole = (generate.FIGURES / "tune.txt").read_text().splitlines()
+    excerpt = (generate.FIGURES / "tune_excerpt.txt").read_text().splitlines()
+    places = [whole.index(line) for line in excerpt if line != "..."]
+    assert places == sorted(places)
+
+
+def written_in(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key in a part of a study, with its value."""
+    if isinstance(content, list):
+        for entry in content:
+            yield from written_in(entry, place)
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            yield place + name, value
+            if place + name != "environment":
+                yield from written_in(value, f"{place}{name}.")
+
+
+SHOWN = [pair for part in PARTS for pair in written_in(part)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_example_of_a_study_is_valid(page: Path, tmp_path: Path) -> None:
+    parts = [part for text in blocks(page, "yaml") if isinstance(part := yaml.safe_load(text), dict)]
+    for part in parts:
+        for name in ("my_benchmark.py", "prepare.sh", "clean_up.sh", *part.get("files", [])):
+            (tmp_path / name).touch()
+        constraints = {"constraints": []} if "action_space" in part else {}
+        (tmp_path / "study.yml").write_text(yaml.safe_dump({**WHOLE, **constraints, **part}))
+        read_study(tmp_path / "study.yml", tmp_path)
+
+
+def test_defaults_are_the_defaults() -> None:
+    least = {key: WHOLE[key] for key in ("workload_name", "reward_metric", "benchmark_command", "action_space")}
+    study = Study.model_validate({**least, "training_config": defaults_of_ppo()})
+    content = study.model_dump(mode="json", exclude_none=True)
+    one_of_many = tuple(f"{key}." for key, value in content.items() if isinstance(value, list))
+    defaults = {key: value for key, value in written_in(content) if not key.startswith(one_of_many)}
+    shown = {key: value for key, value in SHOWN if key in defaults and not isinstance(value, dict | list)}
+    assert {"verification.pairs", "caution.harm", "reward.stability", "control_interval"} <= shown.keys()
+    assert {key for key, value in shown.items() if value != defaults[key]} == EXAMPLES
+
+
+def test_the_defaults_of_ppo_are_described() -> None:
+    described = yaml.safe_load((DOCS / "reference/descriptions.yml").read_text())["study"]["TrainingConfig"]
+    for name, value in defaults_of_ppo().items():
+        assert described[name].endswith(f"; {value:g} if omitted"), name
+
+
+def defaults_of_ppo() -> dict[str, Any]:
+    """What PPO really gets where a study says nothing."""
+    space = Study.model_validate({**WHOLE, "constraints": [], "state_space": []}).space
+    ppo = Policy(SurrogateEnv(space, Observer(space, []), 10, _ROLLOUT, seed=1), TrainingConfig(), seed=1)._ppo
+    same = {name: getattr(ppo, name) for name in ("batch_size", "n_epochs", "learning_rate", "gamma", "gae_lambda")}
+    return {**same, "ent_coef": ppo.ent_coef, "clip_range": ppo.clip_range(1.0), "n_steps": ppo.env.num_envs}
+
+
+def settings_of_playbooks() -> set[str]:
+    playbooks = "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "lab")
+    return set(re.findall(r"\b([a-z_]+) \| (?:default|mandatory)", playbooks))
+
+
+def test_every_setting_of_the_playbooks_is_in_the_reference() -> None:
+    settings = settings_of_playbooks()
+    assert {"study", "dashboard", "dashboard_port", "benchmark_environment"} <= settings
+    text = (DOCS / "reference/settings.md").read_text()
+    assert [name for name in sorted(settings) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "explanation/safety.md"], ids=named)
+def test_the_catalogue_is_as_large_as_it_says(page: Path) -> None:
+    assert f"catalogue of about {round(len(SYSCTLS), -1)} sysctls" in " ".join(page.read_text().split())
+
+
+def test_the_architecture_names_every_part_of_the_program() -> None:
+    text = (DOCS / "ARCHITECTURE.md").read_text()
+    parts = [path.name for path in (ROOT / "plugins/plugin_utils").glob("_*") if path.name != "__pycache__"]
+    assert [name for name in parts if f"`plugins/plugin_utils/{name}`" not in text] == []
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    text = (DOCS / "ARCHITECTURE.md").read_text()
+    files = set(re.findall(r"(?:[\w*]+/)+[\w*]+\.(?:py|js|html|yml)\b", text))
+    assert len(files) > 30
+    roots = (ROOT, ROOT / "plugins", ROOT / "plugins/plugin_utils")
+    assert sorted(name for name in files if not any(list(root.glob(name)) for root in roots)) == []
+
+
+def test_the_glossary_is_short_and_sorted() -> None:
+    terms = re.findall(r"^\| (?!term|---)([^|]+) \|", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    assert 30 < len(terms) <= 40
+    assert terms == sorted(terms)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, dummy, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())):
+        if target.startswith("http"):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), f"{target} in {named(page)}"
+        if anchor:
+            text = file.read_text()
+            headings = {
+                re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+                for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+            }
+            assert anchor in headings | set(re.findall(r"^\(([\w.-]+)\)=$", text, re.MULTILINE)), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_name_what_exists(page: Path) -> None:
+    usage = (ROOT / "dev").read_text()
+    settings = settings_of_playbooks() | {"lab_state"}
+    for line in "".join(blocks(page, "sh")).splitlines():
+        words = shlex.split(line, comments=True)
+        given = [word.partition("=")[0] for before, word in pairwise(words) if before == "-e"]
+        assert set(given) <= settings, line
+        if words[0] == "./dev":
+            assert re.search(rf"^{words[1]}\)$", usage, re.MULTILINE), line
+        elif words[0] == "ansible-playbook" and not words[1].startswith("learned/"):
+            name = words[1].removeprefix("autotune.kernel.").removeprefix("playbooks/").removesuffix(".yml")
+            assert (ROOT / f"playbooks/{name}.yml").exists(), line
+        elif words[0] == "ansible-playbook":
+            assert words[1].endswith(("/apply.yml", "/rollback.yml")), line
+        elif words[0] in ("ansible", "ansible-doc"):
+            modules = re.findall(r"autotune\.kernel\.(\w+)", line)
+            assert [name for name in modules if not (ROOT / f"plugins/modules/{name}.py").exists()] == [], line
+        else:
+            assert words[0] in {"pip", "python3", "ansible-galaxy", "autotune-dashboard"}, line
+
+
+def test_contributors_are_told_every_command_of_dev() -> None:
+    commands = re.findall(
+        r"^  ([a-z-]+) ", (ROOT / "dev").read_text().partition("'END'\n")[2].partition("\nEND")[0], re.MULTILINE
+    )
+    text = (DOCS / "CONTRIBUTING.md").read_text()
+    assert "bench-learner" in commands
+    assert [command for command in commands if f"`./dev {command}" not in text] == []
