@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 
 _SCRIPTS = (".py", ".sh", ".pl", ".rb", ".js", ".lua", ".R")
@@ -37,18 +38,28 @@ _WRAPPERS = {
 }
 # In this order: quoted text is no syntax, but variables in double quotes look as if they were replaced.
 _QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\$`])*\"""")
-_OPERATOR = re.compile(r"[|;<>`]|&&|&(?=\s|$)|\$[({A-Za-z_]")
+# Of a command for `sh -c`: whatever is quoted there, a shell will read.
+_QUOTED_FOR_A_SHELL = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_OPERATOR = re.compile(r"[|;<>`\n]|&&|&(?=\s|$)|\$[({A-Za-z_]|(?<!\S)#")
 _BUILTINS = ("cd", "export", "source", ".", "eval", "exec", "set", "ulimit", "umask", "alias", "if", "for", "while")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
 def shell_syntax(command: str) -> str | None:
     """What of a command only a shell would understand, or None."""
-    if found := _OPERATOR.search(_QUOTED.sub("", command)):
+    quoted = _QUOTED_FOR_A_SHELL if _is_for_a_shell(shlex.split(command)) else _QUOTED
+    if found := _OPERATOR.search(quoted.sub("_", command.strip())):
         return found[0]
     first = command.split(maxsplit=1)[0] if command.strip() else ""
     assigned = _ASSIGNMENT.match(first)
     return first if first in _BUILTINS else assigned[0] if assigned else None
+
+
+def _is_for_a_shell(words: list[str]) -> bool:
+    """Whether it is as in `sh -c TEXT`."""
+    program, *others = _without_wrappers(words) or [""]
+    is_shell, takes_value, takes_text = _INTERPRETERS[0]
+    return bool(is_shell.match(_program(program))) and not _after_options(others, takes_value, takes_text)
 
 
 def script_of(words: list[str]) -> str | None:

@@ -122,6 +122,17 @@ def test_a_script_outside_the_studys_folder_is_refused(tmp_path: Path, mistakes:
         ("curl http://host/?a=1&b=2", None),
         ("env THREADS=4 ./bench.sh a=b", None),
         ("find . -name '*.c'", None),
+        ('sh -c "cd x && ./bench.sh $THREADS | tail -1"', None),
+        ('nice -n 5 bash -eo pipefail -c "./bench.sh; echo `nproc` \\\n x"', None),
+        ('sh -c "./bench.sh $THREADS" | tail -1', "|"),
+        ('sh bench.sh -c "$THREADS"', "$T"),
+        ('python3 -c "print(1)" "$XY"', "$X"),
+        ("./prepare.sh\n./bench.sh\n", "\n"),
+        ("./bench.sh \\\n  --fast", "\n"),
+        ("./bench.sh --fast\n", None),
+        ("sh -c 'cd x\n./bench.sh'", None),
+        ("./bench.sh # fast", "#"),
+        ("./bench.sh a#b '# c'", None),
     ],
 )
 def test_knows_what_only_a_shell_understands(command: str, syntax: str | None) -> None:
