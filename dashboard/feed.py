@@ -11,11 +11,12 @@ from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..plugins.plugin_utils._store.store import RESUMED
 from . import queries
 from .configuration import best_of
 from .queries import Evaluation, Event, Host, StudyData
@@ -57,6 +58,13 @@ class _Count:
     baseline_metric: float | None = None
 
 
+class _Pause(NamedTuple):
+    """While nobody ran the study: after its last sign of life, until it was resumed."""
+
+    since: datetime
+    until: datetime
+
+
 class Feed:
     """One study, read from the store piece by piece. refresh() costs the same however long the study is.
 
@@ -84,6 +92,7 @@ class Feed:
         self.interrupted = False
         self._hosts: list[Row[Any]] = []
         self._counts: dict[int, _Count] = {}
+        self._pauses: list[_Pause] = []
         self._looked = 0.0
         self._alive: datetime | None = None
         with store.reading() as connection:
@@ -146,11 +155,25 @@ class Feed:
         names = {row.id: row.name for row in hosts}
         for found in evaluations:
             self._add(found, names)
-        self.events += events
+        for event in events:
+            if event.text == RESUMED and event.host is None:
+                self._pauses.append(_Pause(self._last_before(event.at), event.at))
+            self.events.append(event)
         self.hosts = [_host(host, self._counts.get(host.id, _Count())) for host in hosts]
         moments = [self.updated, *(e.finished for e in evaluations), *(e.at for e in events), self.study["finished"]]
         self.updated = max((at for at in [*moments, *(host.since for host in hosts)] if at), default=None)
         return self._is_left(abandoned) or news
+
+    def worked(self, until: datetime) -> float:
+        """The seconds in which it has run until then: without those between an interruption and its going on."""
+        idle = sum((pause.until - pause.since).total_seconds() for pause in self._pauses if pause.until <= until)
+        return max((until - self.study["started"]).total_seconds() - idle, 0.0)
+
+    def _last_before(self, moment: datetime) -> datetime:
+        """When the last thing happened before that."""
+        evaluated = (e.finished for e in reversed(self.evaluations) if e.finished and e.finished <= moment)
+        known = [next(evaluated, None), self.events[-1].at if self.events else None, self.study["started"]]
+        return max(at for at in known if at)
 
     def _is_left(self, abandoned: bool) -> bool:
         """Note whether a trainer works on the study; whether that is news."""

@@ -61,9 +61,9 @@ def status_of(feed: Feed) -> Message:
     """The study now.
 
     best_percent, best_number, best_reward, reward (the latest): of training, so that they can be compared. not_needed:
-    evaluations that were planned and that the verdict did without. left_seconds: at the pace so far. updated: when
-    something last happened. asked: what somebody wants of the study: kind, at, by, taken_at. interrupted: it has not
-    ended, and no trainer works on it any more.
+    evaluations that were planned and that the verdict did without. elapsed_seconds: while it ran. left_seconds: at the
+    pace so far. updated: when something last happened. asked: what somebody wants of the study: kind, at, by, taken_at.
+    interrupted: it has not ended, and no trainer works on it any more.
     """
     study, last = feed.study, feed.evaluations[-1] if feed.evaluations else None
     done, planned = len(feed.evaluations), max(study["evaluations_planned"] or 0, len(feed.evaluations))
@@ -74,8 +74,8 @@ def status_of(feed: Feed) -> Message:
         left = 0.0
     elif last and not feed.interrupted:
         # The other hosts are, on average, in the middle of an evaluation: at the beginning that makes a difference.
-        pace = (last.finished - study["started"]).total_seconds() / (done + max(len(feed.hosts) - 1, 0) / 2)
-        left = max(pace, 0.0) * (planned - done)
+        pace = feed.worked(last.finished) / (done + max(len(feed.hosts) - 1, 0) / 2)
+        left = pace * (planned - done)
     return {
         "phase": study["phase"],
         "verdict": study["verdict"],
@@ -90,7 +90,7 @@ def status_of(feed: Feed) -> Message:
         "reward": feed.reward,
         "best_reward": feed.best_reward,
         "episode": episode(study, feed.trained),
-        "elapsed_seconds": max((until - study["started"]).total_seconds(), 0.0),
+        "elapsed_seconds": feed.worked(until),
         "left_seconds": left,
         "updated": feed.updated,
         "asked": feed.request,

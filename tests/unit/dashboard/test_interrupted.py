@@ -16,8 +16,13 @@ import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.dashboard import feed as feeds
 from ansible_collections.autotune.kernel.dashboard.feed import Feed
+from ansible_collections.autotune.kernel.dashboard.messages import status_of
 from ansible_collections.autotune.kernel.dashboard.reading import Store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import RESUMED, open_store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EventRow
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 # What a trainer is to others: it has claimed its study, and writes now and then.
 TRAINER = """
@@ -132,3 +137,19 @@ def test_a_store_by_another_name_has_the_same_trainer(url: str, tmp_path: Path) 
     with dashboard_store.claimed(url, study_id):
         assert not Feed(Store(other), study_id).interrupted
     assert Feed(Store(other), study_id).interrupted
+
+
+def test_a_pause_of_days_is_not_counted_in_what_has_passed_and_what_is_left(url: str) -> None:
+    """After a weekend a run of two minutes was said to have taken three days, and to take three more."""
+    began = datetime.now(UTC) - timedelta(days=3)
+    study_id = dashboard_store.fill(url, evaluations=30, hosts=2, finished=False, started=began)
+    with Session(open_store(url)) as session:
+        resumed = datetime.now(UTC) - timedelta(seconds=30)
+        session.add(EventRow(study_id=study_id, at=resumed, text=RESUMED))
+        session.commit()
+    held = claim(open_store(url), study_id)
+    assert held
+    status = status_of(Feed(Store(url), study_id))
+    held.release()
+    assert 150 <= status["elapsed_seconds"] < 3600  # 120 s until the last event, then 30 s and this test
+    assert status["left_seconds"] == pytest.approx(90, abs=10)  # 30 of 60 took 90 s
