@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
@@ -167,13 +168,18 @@ class Feed:
     def worked(self, until: datetime) -> float:
         """The seconds in which it has run until then: without those between an interruption and its going on."""
         idle = sum((pause.until - pause.since).total_seconds() for pause in self._pauses if pause.until <= until)
-        return max((until - self.study["started"]).total_seconds() - idle, 0.0)
+        began: datetime = self.study["started"]
+        return max((until - began).total_seconds() - idle, 0.0)
 
     def _last_before(self, moment: datetime) -> datetime:
         """When the last thing happened before that."""
         evaluated = (e.finished for e in reversed(self.evaluations) if e.finished and e.finished <= moment)
-        known = [next(evaluated, None), self.events[-1].at if self.events else None, self.study["started"]]
-        return max(at for at in known if at)
+        known: list[datetime] = [
+            self.study["started"],
+            *islice(evaluated, 1),
+            *(event.at for event in self.events[-1:]),
+        ]
+        return max(known)
 
     def _is_left(self, abandoned: bool) -> bool:
         """Note whether a trainer works on the study; whether that is news."""
