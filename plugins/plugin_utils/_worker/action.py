@@ -141,7 +141,8 @@ def _last_word(part: Part, text: str) -> None:
     if os.getppid() != part.playbook_pid:
         return  # ansible-playbook is gone, and nobody is there to read
     try:
-        with open(f"/proc/{part.playbook_pid}/fd/2", "w") as terminal:
+        # It may be a file, and then all that the run has said so far is in it: nothing but to append will do.
+        with open(f"/proc/{part.playbook_pid}/fd/2", "a") as terminal:
             terminal.write(plain_line(f"[autotune] {part.host}: {text}") + "\n")
     except OSError:
         return

@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import _leave
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import _last_word, _leave
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
 
 BACK = "its own values are back, verified"
@@ -48,3 +49,28 @@ def test_the_trainer_hears_what_the_host_has(leave: Callable[[], str], ending: s
     with pytest.raises(Disconnected):
         trainer.receive()
     trainer.close()
+
+
+def test_the_last_word_after_ctrl_c_leaves_the_log_of_the_run_as_it_is(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `ansible-playbook … > run.log 2>&1` nothing was left but the last word."""
+    monkeypatch.setattr(os, "getppid", os.getpid)  # the playbook's standard error is this process's: a file
+    os.write(2, b"[autotune] 1/57 lab1 baseline\n")
+    _last_word(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
+    assert capfd.readouterr().err == f"[autotune] 1/57 lab1 baseline\n[autotune] lab1: {BACK}\n"
+
+
+def test_the_last_word_reaches_a_pipe_too(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(os, "getppid", os.getpid)
+    read, write = os.pipe()
+    before = os.dup(2)
+    os.dup2(write, 2)
+    try:
+        _last_word(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+    assert os.read(read, 1000).decode() == f"[autotune] lab1: {BACK}\n"
+    os.close(read)
+    os.close(write)
