@@ -85,9 +85,8 @@ class Lab:
         return int(recap[1])
 
     def round_trip(self, host: str = "lab1") -> float:
-        """Of the WAN: the median, in milliseconds."""
-        times = sorted(float(line) for line in self.run(host, "python3", "-c", ROUND_TRIPS).stdout.split())
-        return times[len(times) // 2]
+        """Of the WAN: the shortest of several, in milliseconds. A busy machine makes most of them longer."""
+        return min(float(line) for line in self.run(host, "python3", "-c", ROUND_TRIPS).stdout.split())
 
 
 def play(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
