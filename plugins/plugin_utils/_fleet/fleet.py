@@ -166,10 +166,10 @@ class Fleet:
             self._ended = self._ended or end
             self._changed.notify_all()
 
-    def notify(self, text: str) -> None:
-        """One line for the user, shown by the next worker that is spoken to."""
+    def notify(self, *texts: str) -> None:
+        """Lines for the user, shown in this order by the next worker that is spoken to."""
         with self._changed:
-            self._notices.append(text)
+            self._notices += texts
             self._changed.notify_all()
 
     def end(self, result: dict[str, Any], patience: float = 10.0) -> None:

@@ -33,9 +33,10 @@ def conduct(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
 
 
 def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Memory, seed: int) -> Conclusion:
-    def tell(text: str) -> None:
-        record.note(text)
-        fleet.notify(text)
+    def tell(*texts: str) -> None:
+        for text in texts:
+            record.note(text)
+        fleet.notify(*texts)  # together, or several workers show them in any order
 
     def measure(jobs: Sequence[Job]) -> list[Evaluation]:
         with clock.waiting():
@@ -50,8 +51,7 @@ def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
     record.enter("baseline")
     with clock.waiting():
         hosts = fleet.wait_for_baselines()
-    for line in record.foretell():
-        tell(line)
+    tell(*record.foretell())
 
     record.enter("train")
     region = TrustRegion(study.space, next(iter(hosts.values())).baseline_values, study.caution)

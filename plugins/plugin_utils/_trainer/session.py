@@ -94,8 +94,7 @@ def hold(folder: Path, server: socket.socket) -> None:
         here=(_procfs.boot_id(), _procfs.network_namespace()),
     )
     away = [f"{name} is not in this run; its evaluations stay" for name in past.hosts if name not in config.hosts]
-    for note in [*beginning.notes, *away]:
-        fleet.notify(note)
+    fleet.notify(*beginning.notes, *away)
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)
     beginning.claim.keep(engine, store.study_id, fleet.notify)

@@ -351,6 +351,17 @@ def test_notices_reach_a_worker(new_room: NewRoom) -> None:
     assert worker.receive("notice")["text"] == "total_timesteps is less than one rollout"
 
 
+def test_notices_that_belong_together_reach_one_worker_in_their_order(new_room: NewRoom) -> None:
+    """Shown by two workers, the second of two sentences came before the first."""
+    room = new_room("h1", "h2")
+    workers = [room.worker(name).baseline() for name in ("h1", "h2")]
+    together = [f"line {number}" for number in range(20)]
+    room.fleet.notify(*together)
+    room.until(lambda: any(worker.line.has_news() for worker in workers))
+    (worker,) = [worker for worker in workers if worker.line.has_news()]
+    assert [worker.receive("notice")["text"] for dummy in together] == together
+
+
 def test_many_hosts_do_every_job_once(new_room: NewRoom) -> None:
     names = [f"h{at}" for at in range(8)]
     room = new_room(*names, control_interval=4)

@@ -16,6 +16,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import ru
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion
 
 WINNER = {"vm.swappiness": 10, "vm.page-cluster": 0}
+FORETOLD = ("the noise is 2 %", "8 pairs find a gain of 3 % or more", "smaller ones will mostly be missed")
 FULL, LESS = Proof(True, "better in 8 of 8 pairs"), Proof(True, "better in 4 of 4 pairs")
 
 
@@ -35,12 +36,17 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
             wait_for_baselines=lambda: {"h1": host},
             wait_for_hosts=lambda: {"h1": host},
             still=nullcontext,
-            notify=lambda text: None,
+            notify=lambda *texts: told.append(texts),
             measure=lambda jobs: [],
         )
         entered: list[str] = []
+        told: list[tuple[str, ...]] = []
         record: Any = SimpleNamespace(
-            enter=entered.append, foretell=list, note=lambda text: None, in_hindsight=list, hosts={"h1": host}
+            enter=entered.append,
+            foretell=lambda: FORETOLD,
+            note=lambda text: None,
+            in_hindsight=list,
+            hosts={"h1": host},
         )
         memory: Any = SimpleNamespace(past=SimpleNamespace(hosts_in=lambda phase: set()), history=[])
         monkeypatch.setattr(run, "train", lambda *dummy: None)
@@ -51,6 +57,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
         conclusion = run.conduct(new_study(action_space=space), fleet, record, Clock(), memory, 1)
         assert entered[:4] == ["baseline", "train", "race", "verify"]
+        assert told == [FORETOLD]
         assert entered[4:] == (["ablate"] if ablation else [])
         return conclusion
 
