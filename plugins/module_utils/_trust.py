@@ -10,6 +10,7 @@ import os
 import stat
 
 LARGEST = 16 << 20  # bytes; no file of ours comes close
+_MOST_LINKS = 40  # as the kernel has it
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -27,10 +28,13 @@ def check_folder(path: str) -> None:
 
 
 def open_file(path: str, flags: int = _FILE, anybodys: bool = False) -> int:
-    """A descriptor of a regular file, reached without following a link anywhere on the way.
+    """A descriptor of a regular file, reached by no link but those which only root can have made, as /home or /var may
+    be; the file itself is never one.
 
     anybodys: do not look at who owns the file and the folders. Raises Untrusted, or OSError.
     """
+    if not _can_be_path(path):
+        raise OSError(errno.EINVAL, "it cannot be a path", path)
     folder = _open_folder(os.path.dirname(path), anybodys)
     try:
         descriptor = os.open(os.path.basename(path), flags | _FILE, 0o600, dir_fd=folder)
@@ -61,11 +65,24 @@ def read(path: str, anybodys: bool = False) -> bytes:
 
 def _open_folder(path: str, anybodys: bool) -> int:
     descriptor, walked = os.open(os.sep, _FOLDER), os.sep
+    pending, links, is_roots_alone = path.split(os.sep)[::-1], 0, True
     try:
-        for name in filter(None, path.split(os.sep)):
+        while pending:
+            if not (name := pending.pop()):
+                continue
+            status = os.fstat(descriptor)
             if not anybodys:
-                _refuse_others(os.fstat(descriptor), walked, is_passage=True)
-            walked = os.path.join(walked, name)
+                _refuse_others(status, walked, is_passage=True)
+            is_roots_alone = is_roots_alone and status.st_uid == 0 and not _is_shared(status)
+            if is_roots_alone and (target := _target(name, descriptor)) is not None:
+                links += 1
+                if links > _MOST_LINKS:
+                    raise OSError(errno.ELOOP, "too many links", walked)
+                pending += target.split(os.sep)[::-1]
+                if not target.startswith(os.sep):
+                    continue
+                name = os.sep
+            walked = os.path.normpath(os.path.join(walked, name))
             outer = descriptor
             descriptor = os.open(name, _FOLDER, dir_fd=outer)
             os.close(outer)
@@ -77,13 +94,31 @@ def _open_folder(path: str, anybodys: bool) -> int:
     return descriptor
 
 
+def _can_be_path(path: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
+def _target(name: str, folder: int) -> str | None:
+    """Where a link in a folder leads, None if it is none."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError:
+        return None
+
+
 def _refuse_others(status: os.stat_result, path: str, is_passage: bool = False) -> None:
     if status.st_uid not in (0, os.getuid()):
         raise Untrusted(f"it belongs to user id {status.st_uid}", path)
-    is_shared = status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid != 0)
     # In a folder like /tmp nobody can replace what is another's, so that the next step tells.
-    if is_shared and not (is_passage and status.st_mode & stat.S_ISVTX):
+    if _is_shared(status) and not (is_passage and status.st_mode & stat.S_ISVTX):
         raise Untrusted("others than its owner can write to it", path)
+
+
+def _is_shared(status: os.stat_result) -> bool:
+    return bool(status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid != 0))
 
 
 def _with_path(error: OSError, path: str) -> OSError:

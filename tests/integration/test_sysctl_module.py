@@ -442,6 +442,38 @@ def test_a_benchmark_that_was_left_running_ends_with_the_lease(host: Host, tmp_p
     wait_until(lambda: not _text(Path(f"/proc/{daemon.read_text().strip()}/cmdline")))
 
 
+@pytest.fixture
+def linked(host: Host) -> Iterator[Host]:
+    """/var/lib/autotune and /var/lib/home lead elsewhere, as /var and /home do on hosts whose disk became too small."""
+    host.run("sh", "-c", "cd /var/lib && chmod 755 . && mkdir state other && ln -s ../lib/state autotune")
+    host.run("ln", "-s", "/var/lib/other", "/var/lib/home")
+    yield host
+    host.run("sh", "-c", "cd /var/lib && chmod 1777 . && rm -rf autotune home state other")
+
+
+def test_links_that_only_root_can_have_made_are_followed(linked: Host) -> None:
+    result = linked.call(values={FIN_TIMEOUT: 17}, persist="90-x")
+    assert result.get("changed"), result
+    assert linked.run("ls", "/var/lib/state").stdout == "90-x.json\n"
+    assert linked.call(state="restored", persist="90-x")["changed"]
+    linked.run("chown", "999", "/var/lib/state")
+    linked.run("touch", "/var/lib/state/90-x.json")
+    refused = linked.call(values={FIN_TIMEOUT: 17}, persist="90-x")["msg"]
+    assert "it belongs to user id 999: '/var/lib/state'" in refused
+    linked.run("rm", "/var/lib/state/90-x.json")
+
+
+def test_a_benchmark_behind_such_a_link_ends_too(linked: Host) -> None:
+    started = "cut -d' ' -f22 /proc/$$/stat"
+    command = f'echo "$$ $({started})" > /var/lib/home/group; exec sleep 300'
+    with subprocess.Popen([*linked.enter, "setsid", "sh", "-c", command]) as benchmark:
+        wait_until(lambda: linked.run("test", "-s", "/var/lib/other/group", check=False).returncode == 0)
+        lent = {"state": "leased", "holder": "anna", "process_group": "/var/lib/home/group"}
+        linked.call(values={FIN_TIMEOUT: 17}, **lent)
+        assert linked.call(state="restored")["verdict"]["processes_ended"] == 1
+        assert benchmark.wait(PATIENCE) == -9
+
+
 @pytest.mark.parametrize("state", ["leased", "present"])
 def test_a_call_that_comes_after_its_lease_is_refused(state: str, host: Host) -> None:
     found = host.value(FIN_TIMEOUT)

@@ -38,7 +38,10 @@ case $base in
     "" | /*) ;;
     *) echo "not an absolute path" >&2; exit 1 ;;
 esac
-[ -z "$base" ] || (umask 077 && mkdir -p -- "$base") || exit 1
+if [ -n "$base" ]; then
+    (umask 077 && mkdir -p -- "$base") || exit 1
+    base=$(cd -P -- "$base" && pwd) || exit 1 # root follows no link of this account's to what it is to end
+fi
 folder=$(mktemp -d "${{base:-${{TMPDIR:-/tmp}}}}/autotune.XXXXXXXXXX") || exit 1
 printf '#!/bin/sh\\n' > "$folder/.runs" && chmod 700 "$folder/.runs"
 "$folder/.runs" 2> /dev/null && runs=runs || runs=noexec

@@ -283,6 +283,16 @@ def test_the_folder_can_be_elsewhere_than_in_tmp(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "a b").stat().st_mode & 0o777 == 0o700
 
 
+def test_the_folder_is_reached_by_no_link(tmp_path: Path) -> None:
+    """Root, who ends the benchmark if nobody else does, follows none that an account can have made."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    benchmark = Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/link/base")
+    benchmark.ship([])
+    assert Path(benchmark.process_group).parents[1] == tmp_path / "real/base"
+    benchmark.remove()
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
