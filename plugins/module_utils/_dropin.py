@@ -14,8 +14,9 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _constraints, _durable
+from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _constraints, _durable, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 STATE_DIRECTORY = "/var/lib/autotune"
@@ -186,12 +187,22 @@ def read_record(name: str) -> Record | None:
             return None
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, this release understands {FORMAT}")
-        former = content["former"] and Former(**content["former"])
-        return Record(dict(content["originals"]), dict(content["asked"]), dict(content["kept"]), former)
+        originals, asked, kept = (_value.stored(name, content[name]) for name in ("originals", "asked", "kept"))
+        return Record(originals, asked, kept, _former(content["former"]))
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise Failure(
             f"The roll-back record {path} cannot be read ({error}): put the values back by hand, then remove it."
         ) from None
+
+
+def _former(content: Any) -> Former | None:
+    if content is None:
+        return None
+    former = Former(**content)
+    base64.b64decode(former.content, validate=True)
+    if not all(isinstance(number, int) for number in (former.mode, former.uid, former.gid)):
+        raise TypeError("its former drop-in is not a file")
+    return former
 
 
 def write_record(name: str, record: Record) -> None:

@@ -18,7 +18,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
     `warnings` are for whoever asked, beside what sysctl_info returns.
     """
     names, nameless = _host.survey() if parameters is None else (parameters, [])
-    lease, machine = _journal.read() or _journal.read_others(), _host.machine()
+    lease, machine = _journal.told(), _host.machine()
     return {
         "kernel": os.uname().release,
         "boot_id": _procfs.boot_id(),
@@ -36,7 +36,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
         "lease": None
         if lease is None
         else {"holder": lease.holder, "nonce": lease.nonce, "expires_in": round(lease.expires_in, 3)},
-        "verdict": _journal.read_verdict(),
+        "verdict": _journal.told_verdict(),
         "warnings": [_left_out(nameless)] if nameless else [],
     }
 

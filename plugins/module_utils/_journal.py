@@ -20,6 +20,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _procfs,
     _transaction,
     _trust,
+    _value,
 )
 
 RUN_DIRECTORY = "/run/autotune"
@@ -96,6 +97,15 @@ def read_others() -> Lease | None:
     return _lease_in(os.path.join(RUN_DIRECTORY, *[_NETWORK] * is_root, "lease.json"), anybodys=is_root)
 
 
+def told() -> Lease | None:
+    """The lease that this host has, whoever holds it, for anybody who asks: to be told, not to be obeyed.
+
+    Raises Failure.
+    """
+    networks = os.path.join(RUN_DIRECTORY, _NETWORK, "lease.json")
+    return _lease_in(os.path.join(RUN_DIRECTORY, "lease.json")) or _lease_in(networks, anybodys=True)
+
+
 def _lease_in(path: str, anybodys: bool = False) -> Lease | None:
     try:
         content = _durable.read_json(path, anybodys)
@@ -105,9 +115,10 @@ def _lease_in(path: str, anybodys: bool = False) -> Lease | None:
             raise ValueError(f"its format is {content.get('format')!r}, this release understands {FORMAT}")
         lease = _checked(Lease(**{item.name: content[item.name] for item in fields(Lease)}))
     except _trust.Untrusted as error:
+        rest = "remove it" if error.filename == path else "give it back to root (chown root, chmod go-w)"
         raise _transaction.Failure(
             f"{error.filename}: {error.strerror}, so the journal of a lease in it is not believed. "
-            "Find out who wrote it, check the host's values, then remove it."
+            f"Find out who wrote it, check the host's values, then {rest}."
         ) from None
     except (ValueError, TypeError, KeyError, ArithmeticError, OSError) as error:
         raise _transaction.Failure(
@@ -128,12 +139,12 @@ def _checked(lease: Lease) -> Lease:
         raise ValueError("its deadline is not a time")
     if not all(isinstance(text, str) and text.isprintable() for text in (lease.holder, lease.nonce)):
         raise ValueError("its holder is not a name")
+    if not isinstance(lease.network_namespace, int):
+        raise TypeError("its network namespace is not a number")
     if not isinstance(lease.process_group, (str, type(None))):
         raise TypeError("its process group is not a file")
     for name in _TEXTS:
-        pairs = getattr(lease, name)
-        if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
-            raise TypeError(f"its {name} are not values")
+        _value.stored(name, getattr(lease, name))
     return lease
 
 
@@ -198,8 +209,17 @@ def _tell(verdict: dict[str, Any]) -> bool:
 
 def read_verdict() -> dict[str, Any] | None:
     """How the last lease ended that its holder did not end himself, or None."""
+    return _verdict_in(_file("verdict.json"))
+
+
+def told_verdict() -> dict[str, Any] | None:
+    """The same for anybody who asks, whose lease it may not have been."""
+    return read_verdict() or _verdict_in(os.path.join(RUN_DIRECTORY, "verdict.json"))
+
+
+def _verdict_in(path: str) -> dict[str, Any] | None:
     try:
-        verdict = _durable.read_json(_file("verdict.json"))
+        verdict = _durable.read_json(path)
     except (ValueError, OSError):
         return None
     return verdict if verdict and {"nonce", "verified", "at"} <= verdict.keys() else None
@@ -258,7 +278,8 @@ def _opened_lock() -> int:
         return _lock.opened(os.path.join(RUN_DIRECTORY, "lock"))  # one for root and the account with net.* alone
     except _trust.Untrusted as error:
         raise _transaction.Failure(
-            f"{error.filename}: {error.strerror}, so nothing is kept there. Find out who made it, then remove it."
+            f"{error.filename}: {error.strerror}, so nothing is kept there. Find out how that came about, "
+            "then give it back to root (chown root, chmod go-w)."
         ) from None
     except OSError as error:
         hint = ": this needs root, use become" if isinstance(error, PermissionError) else ""

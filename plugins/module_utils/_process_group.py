@@ -59,7 +59,7 @@ def end_strays(path: str) -> int:
     if named is None:
         return 0
     dummy, started, owner = named
-    mark = f"{MARK}={os.path.dirname(path)}".encode()
+    mark = os.fsencode(f"{MARK}={os.path.dirname(path)}")
     return _kill(lambda: [one for one in _killable(_processes(), started, owner) if mark in _environment(one.pid)])
 
 

@@ -39,7 +39,7 @@ def components(parameter: str) -> list[str]:
     first = next((character for character in str(parameter) if character in "./"), "")
     path = parameter if first == "/" else str(parameter).translate(_SWAPPED)
     parts = path.split("/")
-    is_no_path = len(parts) < 2 or parts[0].startswith("-")
+    is_no_path = len(parts) < (3 if parts[0] == "block" else 2) or parts[0].startswith("-")
     if is_no_path or not all(_is_component(part, at, parts) for at, part in enumerate(parts)):
         raise ValueError(f"{parameter!r} is not the name of a kernel parameter: {_how_to_write(str(parameter))}")
     return parts
@@ -52,6 +52,8 @@ def _is_component(part: str, at: int, parts: list[str]) -> bool:
 
 
 def _how_to_write(parameter: str) -> str:
+    if parameter.startswith("block"):
+        return "write block.<device>.<setting>, as block.sda.scheduler"
     if parameter.startswith("-"):
         return "a leading - belongs in files of sysctl.d; leave it out"
     if "*" in parameter:
@@ -76,8 +78,6 @@ def path_of(parameter: str) -> str:
     if first not in _OUTSIDE:
         return os.path.join(ROOT, first, *rest)
     if first == "block":
-        if len(rest) < 2:
-            raise ValueError(f"{parameter!r} names no setting: write block.<device>.<setting>, as block.sda.scheduler")
         rest.insert(1, "queue")
     return os.path.join(SYSFS, _OUTSIDE[first], *rest)
 

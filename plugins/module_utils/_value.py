@@ -79,6 +79,16 @@ def kept(parameter: str, text: str) -> str:
     return _SPELLINGS[kind_of(parameter)](parameter, text)
 
 
+def stored(what: str, values: Any) -> dict[str, str]:
+    """Values by parameter as a file of ours has them; raises TypeError or ValueError for anything else."""
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise TypeError(f"its {what} are not values")
+    for parameter, value in values.items():
+        _procfs.components(parameter)
+        value.encode()
+    return values
+
+
 def kind_of(parameter: str) -> str:
     """NUMBERS, RANGES as in `5030,8080-8089`, MASK (hexadecimal) or TEXT.
 

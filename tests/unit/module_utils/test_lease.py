@@ -451,7 +451,10 @@ def test_a_lease_of_an_earlier_boot_is_none(kernel: Any) -> None:
         (lambda content: "[]", "does not hold a JSON object"),
         (lambda content: json.dumps({**content, "format": 2}), "its format is 2"),
         (lambda content: json.dumps({**content, "network_namespace": 1}), "another network namespace"),
+        (lambda content: json.dumps({**content, "network_namespace": "x"}), "is not a number"),
         (lambda content: json.dumps({k: v for k, v in content.items() if k != "originals"}), "'originals'"),
+        (lambda content: json.dumps({**content, "originals": {"../x": "1"}}), "is not the name of"),
+        (lambda content: json.dumps({**content, "previous": {"vm.swappiness": "\ud800"}}), "cannot be read"),
     ],
 )
 def test_a_journal_that_makes_no_sense_is_told_not_overwritten(

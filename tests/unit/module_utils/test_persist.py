@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Callable
@@ -276,6 +277,32 @@ def test_a_damaged_record_is_told(kernel: Any, dropin: Path) -> None:
     with pytest.raises(Failure, match="cannot be read"):
         _persist.roll_back("90-x")
     assert kernel.get("vm.swappiness") == "10"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"originals": {"../../etc/passwd": "1"}},
+        {"originals": {"vm.swappiness": 1}},
+        {"kept": {"vm.swappiness": "\ud800"}},
+        {"asked": []},
+        {"former": {"content": "!", "mode": 420, "uid": 0, "gid": 0}},
+        {"former": {"content": "", "mode": "rw", "uid": 0, "gid": 0}},
+        {"former": {"content": ""}},
+    ],
+    ids=str,
+)
+def test_a_record_that_is_none_is_told_before_anything_is_undone(
+    damage: dict[str, Any], kernel: Any, dropin: Path
+) -> None:
+    _persist.keep(VALUES, persist="90-x")
+    path = Path(_dropin.record_path_of("90-x"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    kernel.written.clear()
+    for attempt in (lambda: _persist.roll_back("90-x"), lambda: _persist.keep(VALUES, persist="90-x")):
+        with pytest.raises(Failure, match="cannot be read"):
+            attempt()
+    assert kernel.written == []
 
 
 def test_check_mode_writes_nothing(kernel: Any, dropin: Path) -> None:

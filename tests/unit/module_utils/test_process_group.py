@@ -124,6 +124,23 @@ def test_a_file_that_says_nothing_sensible_ends_nothing(text: str, tmp_path: Pat
     assert _process_group.end_strays(str(tmp_path / "group")) == 0
 
 
+@pytest.mark.parametrize("path", ["/tmp/x\0y", "/tmp/\ud800", "", "x", "/", "/" + "x" * 100_000], ids=ascii)
+def test_what_cannot_be_a_path_keeps_nothing_from_going_on(path: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    assert _process_group.end(path) == 0
+    assert _process_group.end_strays(path) == 0
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_mark_may_hold_any_bytes(file: Path, new_daemon: Callable[[str], subprocess.Popen[bytes]]) -> None:
+    folder = Path(os.fsdecode(os.fsencode(file.parent) + b"/\xe9"))
+    folder.mkdir()
+    (folder / "group").write_text(file.read_text())
+    daemon = new_daemon(str(folder))
+    assert _process_group.end_strays(str(folder / "group")) == 1
+    assert daemon.wait(180) == -signal.SIGKILL
+
+
 def test_neither_a_link_nor_a_pipe_nor_nothing_is_read(file: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(file)
     os.mkfifo(tmp_path / "pipe")

@@ -49,6 +49,25 @@ def test_a_file_of_our_own_is_read(path: Path) -> None:
     assert _durable.read_json(str(path)) is None
 
 
+@pytest.mark.parametrize("place", ["/", "/run"])
+def test_nobody_is_told_to_remove_a_folder_of_the_system(
+    place: str, kernel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(status: os.stat_result, path: str, is_passage: bool = False) -> None:
+        if path == place:
+            raise _trust.Untrusted("it belongs to user id 999", path)
+
+    monkeypatch.setattr(_journal, "RUN_DIRECTORY", "/run/autotune-that-is-not-there")
+    monkeypatch.setattr(_trust, "_refuse_others", refuse)
+    monkeypatch.setattr(os, "makedirs", lambda *dummy, **more: None)
+    for attempt in (_journal.told, lambda: _journal.locked().__enter__()):
+        with pytest.raises(
+            Failure, match=rf"^{place}: it belongs to user id 999, .*\(chown root, chmod go-w\)"
+        ) as said:
+            attempt()
+        assert "remove" not in str(said.value)
+
+
 def _linked(place: Path) -> None:
     place.rename(place.with_name("elsewhere"))
     place.symlink_to("elsewhere")
@@ -158,6 +177,21 @@ def test_the_lease_of_the_account_with_net_alone_keeps_root_away(kernel: Any, ne
     assert kernel.written == []
     told = _facts.facts(["vm.swappiness"])["lease"]
     assert (told["holder"], told["nonce"]) == ("anna (tester)", "ab")
+
+
+@as_root
+def test_an_account_with_no_part_in_it_is_told_of_every_lease(
+    kernel: Any, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It obeys none of them, so it need not believe them."""
+    _journal._durable.write_json(f"{_journal.RUN_DIRECTORY}/verdict.json", {"nonce": "cd", "verified": True, "at": ""})
+    for name in ("getuid", "geteuid"):
+        monkeypatch.setattr(os, name, lambda: OTHER + 1)
+    assert _facts.facts(["vm.swappiness"])["lease"] is None
+    write_lease(network, kernel, 60)
+    told = _facts.facts(["vm.swappiness"])
+    assert told["lease"]["holder"] == "anna (tester)"
+    assert told["verdict"]["nonce"] == "cd"
 
 
 @as_root
