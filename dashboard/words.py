@@ -132,9 +132,10 @@ class Left:
     needs_attention: bool = False
 
 
-def left_with(hosts: Sequence[Mapping[str, Any]]) -> Left | None:
-    """What the hosts of a study that has ended have now, as far as they have said so; None without hosts."""
-    if not hosts:
+def left_with(hosts: Sequence[Mapping[str, Any]], result: Mapping[str, Any] | None) -> Left | None:
+    """What the hosts of a study that has ended have now, as far as they have said so; None where nothing is known."""
+    # An earlier version, whose results did not say `proved`, kept what hosts said in the log alone.
+    if not hosts or "proved" not in (result or {}):
         return None
     failed = [host for host in hosts if host["restored"] is False]
     leaving = [host for host in hosts if host["restored"] is None and host["doing"]]

@@ -216,6 +216,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[EvaluationRow], ve
         "format": 1,
         "workload_name": study.workload_name,
         "verdict": verdict,
+        "proved": improved,
         "reason": study.reason,
         "metric": METRIC,
         "direction": "maximise",

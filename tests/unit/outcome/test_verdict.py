@@ -72,22 +72,31 @@ def test_a_figure_of_nought_is_a_figure(improved: dict[str, Any]) -> None:
     assert "with probability 0." in found["words"]
 
 
+NEW = {"proved": False}
+
+
 def host(name: str, restored: bool | None, doing: str | None = None) -> dict[str, Any]:
     return {"name": name, "restored": restored, "doing": doing}
 
 
 def test_of_the_hosts_the_page_says_what_they_have_said_themselves() -> None:
-    assert left_with([]) is None
-    fine = left_with([host("a", True), host("b", True)])
+    assert left_with([], NEW) is None
+    fine = left_with([host("a", True), host("b", True)], NEW)
     assert fine is not None
     assert (fine.text, fine.needs_attention) == ("Every host has its own values back, verified.", False)
-    mixed = left_with([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")])
+    mixed = left_with([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")], NEW)
     assert mixed is not None
     assert mixed.needs_attention
     assert "needs attention (the log says what is wrong): b." in mixed.text
     assert "being put back: d." in mixed.text
     assert "its lease puts its own values back: c." in mixed.text
     assert "Every host" not in mixed.text
-    many = left_with([host(f"h{number}", None) for number in range(9)])
+    many = left_with([host(f"h{number}", None) for number in range(9)], NEW)
     assert many is not None
     assert many.text.endswith("h4, h5 and 3 more.")
+
+
+def test_of_a_study_in_an_older_store_no_host_is_said_to_be_silent() -> None:
+    """Of each that ended well an earlier version, which kept it in the log alone, the page said: not heard of."""
+    assert left_with([host("a", None)], {"verdict": "improved"}) is None
+    assert left_with([host("a", None)], None) is None
