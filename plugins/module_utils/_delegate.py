@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
+import pwd
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
@@ -88,7 +88,14 @@ def ask(
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = said[-1] if said else f"exit code {done.returncode}"
         raise Failure(
-            f"{getpass.getuser()} is not root and cannot use {GATE} ({reason}): "
+            f"{_account()} is not root and cannot use {GATE} ({reason}): "
             "use become, or apply role autotune.kernel.access for this user"
         )
     return answer
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # as in a container, or while the directory of accounts is out of reach
+        return f"user id {os.geteuid()}"

@@ -128,7 +128,10 @@ def _end_others(holder: str | None, check: bool, nonce: str | None, report: Repo
     if others is None:
         return
     refuse_other(others, holder, unless_unnamed=os.geteuid() == 0)
-    if os.geteuid() != 0 or check or nonce not in (None, others.nonce):
+    if os.geteuid() != 0 or nonce not in (None, others.nonce):
+        return
+    if check:
+        report.changes = restoration(others.originals, report)
         return
     answer = _delegate.end_lease()
     report.verdict = answer["verdict"]

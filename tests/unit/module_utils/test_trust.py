@@ -221,6 +221,14 @@ rm {network}/lease.json; echo '{json.dumps(answer)}'
 
 
 @as_root
+def test_check_mode_foretells_what_that_program_does(kernel: Any, network: Path) -> None:
+    write_lease(network, kernel, 60, originals={"vm.swappiness": "33"})
+    change = _lease.give_back(check=True).changes["vm.swappiness"]
+    assert (change.before, change.after) == ("60", "33")
+    assert kernel.written == []
+
+
+@as_root
 def test_without_that_program_root_says_what_is_missing(kernel: Any, network: Path) -> None:
     write_lease(network, kernel, -60)
     with pytest.raises(Failure, match="apply role autotune.kernel.access"):
