@@ -17,6 +17,8 @@ from .stability import stability, stability_parts, supposed
 
 # e^2: beyond 7.4 times better or worse than the baseline, more makes no difference to what is learned.
 LARGEST_LOG_RATIO = 2.0
+# A number beyond e^700 is none that a machine, or JSON, has.
+_LARGEST_SHOWN = 700.0
 # Worse than the worst measurement: a candidate that breaks the workload must never look like a slow one.
 FAILURE_REWARD = -LARGEST_LOG_RATIO
 NOTHING_KNOWN: Mapping[str, float] = MappingProxyType({})
@@ -29,8 +31,8 @@ def log_ratio(metric: float, baseline: float, direction: Literal["maximise", "mi
 
 
 def percent(ratio: float) -> float:
-    """A log ratio as a change in per cent."""
-    return math.expm1(ratio) * 100
+    """A log ratio as a change in per cent; finite, whatever a benchmark prints."""
+    return math.expm1(min(ratio, _LARGEST_SHOWN)) * 100
 
 
 def figure(study: Study, measurement: Measurement) -> float | None:

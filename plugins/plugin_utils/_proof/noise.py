@@ -50,8 +50,8 @@ def foresee(study: Study, figures: Mapping[str, Sequence[float]], hosts: int, se
     found = _detectable(study, cv, study.verification.pairs, hosts)
     wanted = study.verification
     lines = [
-        f"noise of the baseline from one run to the next: {f'{cv:.2g} %' if cv else 'none seen'}{_by_host(per_host)}",
-        f"{wanted.pairs} pairs on {hosts} host{'s' if hosts > 1 else ''} find a gain of {found:.2g} % or more with "
+        f"noise of the baseline from one run to the next: {_shown(cv) if cv else 'none seen'}{_by_host(per_host)}",
+        f"{wanted.pairs} pairs on {hosts} host{'s' if hosts > 1 else ''} find a gain of {_shown(found)} or more with "
         f"probability {wanted.power:g} (confidence {wanted.confidence:g})",
     ]
     if found > max(wanted.min_improvement, 0.1):
@@ -111,9 +111,14 @@ def _by_host(noises: Mapping[str, float]) -> str:
     if len(noises) == 1 or not any(noises.values()):
         return ""
     worst = sorted(noises.items(), key=lambda item: -item[1])[:_MOST_NAMED]
-    named = ", ".join(f"{host} {noise:.2g} %" for host, noise in worst)
+    named = ", ".join(f"{host} {_shown(noise)}" for host, noise in worst)
     rest = len(noises) - len(worst)
     return f" ({named}{f', less on {rest} more' if rest else ''})"
+
+
+def _shown(per_cent: float) -> str:
+    """To two digits, and in the way people write numbers."""
+    return f"{float(f'{per_cent:.2g}'):g} %"
 
 
 def _rounded_up(value: float) -> float:

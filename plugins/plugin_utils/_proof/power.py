@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from math import expm1, log1p, sqrt
+from math import log1p, sqrt
 
 from scipy.stats import norm, t
 
+from .._evaluation.reward import percent
 from .._study.verification import Verification
 from .sequential import planned_looks, reach
 
@@ -25,4 +26,4 @@ def detectable(cv: float, pairs: int, hosts: int, confidence: float, power: floa
     freedom = hosts * (rounds - 1)
     tails = (1 - confidence) / 2, 1 - power
     unknown = sum(t.isf(tail, freedom) for tail in tails) / sum(norm.isf(tail) for tail in tails)
-    return expm1(scores * unknown * sqrt(2) * log1p(cv / 100) / sqrt(rounds * hosts)) * 100
+    return percent(scores * unknown * sqrt(2) * log1p(cv / 100) / sqrt(rounds * hosts))

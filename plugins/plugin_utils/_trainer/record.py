@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from statistics import fmean
 from typing import Any, get_args
 
 from .._evaluation.evaluation import Evaluation, Phase
-from .._evaluation.reward import figure
+from .._evaluation.reward import figure, percent
 from .._evaluation.whose import whose
 from .._fleet.host import Host
 from .._fleet.outliers import Watcher, penalised
@@ -176,8 +175,8 @@ class Record:
             "phase": job.phase,
             "whose": whose(job.phase, own=own),
             "metric": evaluation.measurement.metric,
-            "change": None if change is None or own else math.expm1(change) * 100,
-            "best": math.expm1(max(performances)) * 100 if performances else None,
+            "change": None if change is None or own else percent(change),
+            "best": percent(max(performances)) if performances else None,
             "left": max(self.planned - done, 0) * pace,
             "error": evaluation.measurement.error,
             "ended_early": evaluation.measurement.ended_early,

@@ -78,3 +78,13 @@ def test_names_the_noisiest_of_many_hosts(new_study: NewStudy) -> None:
     line = forecast(new_study(), 0.03, hosts=9, count=3).lines[0]
     assert line.count("lab") == 6
     assert line.endswith("less on 3 more)")
+
+
+@pytest.mark.parametrize("spread", [0.4, 1.0, 3.0, 500.0])
+def test_a_benchmark_that_is_all_noise_is_told_in_figures_that_people_read(new_study: NewStudy, spread: float) -> None:
+    """Such as `a gain of 2.4e+02 % or more`; and where ranges are absurd, it ended the trainer."""
+    found = foresee(new_study(), {"lab1": [0.0, spread, spread / 2]}, 1, 5.0)
+    assert found is not None
+    assert math.isfinite(found.detectable)
+    if spread < 2:
+        assert "e+" not in " ".join(found.lines)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -84,6 +85,8 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
     failed = record.on_evaluation(evaluated(5, None, number=4))
     assert (failed["number"], failed["error"], failed["metric"], failed["change"]) == (4, "it broke", None, None)
     assert failed["left"] >= 0
+    absurd = record.on_evaluation(evaluated(7, 720.0, number=5))  # a benchmark that divides by next to nothing
+    assert json.dumps(absurd, allow_nan=False)
 
 
 @pytest.mark.parametrize(
