@@ -173,7 +173,7 @@ def dev(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_dev_alone_says_what_it_can_do():
     shown = dev()
     assert shown.returncode == 0
-    for command in ("tune", "test", "lint", "lab", "bench", "sanity"):
+    for command in ("tune", "unit", "test", "check", "lab", "bench", "sanity"):
         assert f"\n  {command} " in shown.stdout
 
 

@@ -102,3 +102,13 @@ def test_every_package_that_the_plugins_import_is_a_dependency():
         if not declared & {distribution.lower().replace("_", "-") for distribution in distributions.get(name, [])}
     }
     assert not undeclared
+
+
+def test_pre_commit_runs_what_dev_installs_and_fetches_nothing():
+    hooks = [(repo["repo"], hook) for repo in yaml_of(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
+    assert hooks
+    for repo, hook in hooks:
+        program = hook["entry"].split()[0]
+        assert (repo, hook["language"]) == ("local", "system"), hook["id"]
+        assert program.startswith(".venv/bin/"), hook["id"]
+        assert any(line.startswith(program.removeprefix(".venv/bin/")) for line in lines_of("requirements-test.txt"))
