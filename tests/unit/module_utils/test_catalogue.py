@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +25,6 @@ MACHINES = [
     Machine(4096 * GIB, 512, 400_000),
     Machine(64 * GIB, 64, 25_000, page_bytes=65536),
 ]
-of_all = pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.name)
 
 
 def test_there_are_enough_and_each_is_there_once() -> None:
@@ -33,42 +33,57 @@ def test_there_are_enough_and_each_is_there_once() -> None:
     assert len({setting.name for setting in ALL}) == len(ALL)
 
 
-@of_all
-def test_an_entry_says_all_there_is_to_say(setting: Setting) -> None:
-    assert setting.kind in KINDS
-    assert setting.risk in RISKS
-    assert setting.workloads
-    assert set(setting.workloads) <= set(WORKLOADS)
-    assert setting.summary
-    assert re.fullmatch(r"(admin-guide|networking|filesystems|scheduler|block|ABI)/[\w/-]+", setting.page)
-    assert all(re.fullmatch(r"\d+\.\d+|", version) for version in (setting.since, setting.until))
-    assert bool(setting.ranges) != bool(setting.choices)
-    assert (setting.kind == "vector") == (len(setting.ranges) > 1)
-    assert setting.unit or setting.choices
-    assert _procfs.is_sysctl(setting.name.replace("*", "x")) == (setting in _catalogue.SYSCTLS)
+def entry_faults(setting: Setting) -> Iterator[str]:
+    if setting.kind not in KINDS:
+        yield f"unknown kind {setting.kind!r}"
+    if setting.risk not in RISKS:
+        yield f"unknown risk {setting.risk!r}"
+    if not setting.workloads or not set(setting.workloads) <= set(WORKLOADS):
+        yield f"workloads are {setting.workloads}"
+    if not setting.summary:
+        yield "no summary"
+    if not re.fullmatch(r"(admin-guide|networking|filesystems|scheduler|block|ABI)/[\w/-]+", setting.page):
+        yield f"{setting.page!r} is no page of the kernel's documentation"
+    if not all(re.fullmatch(r"\d+\.\d+|", version) for version in (setting.since, setting.until)):
+        yield f"not a kernel version: {setting.since!r} or {setting.until!r}"
+    if bool(setting.ranges) == bool(setting.choices):
+        yield "needs either ranges or choices"
+    if (setting.kind == "vector") != (len(setting.ranges) > 1):
+        yield f"{len(setting.ranges)} ranges for the kind {setting.kind}"
+    if not setting.unit and not setting.choices:
+        yield "no unit"
+    if _procfs.is_sysctl(setting.name.replace("*", "x")) != (setting in _catalogue.SYSCTLS):
+        yield "stands in the wrong list"
 
 
-@of_all
-def test_an_entry_is_found_by_its_name_and_is_not_denied(setting: Setting) -> None:
+def lookup_faults(setting: Setting) -> Iterator[str]:
     name = setting.name.replace("*", "x-1")
-    assert _catalogue.find(name) == setting
-    assert _denylist.denied_because(name) is None
-    assert not any(_denylist.denied_because(name, choice) for choice in setting.choices)
+    if _catalogue.find(name) != setting:
+        yield f"{name} finds {_catalogue.find(name)}"
+    denied = [_denylist.denied_because(name), *(_denylist.denied_because(name, choice) for choice in setting.choices)]
+    yield from (f"denied: {reason}" for reason in denied if reason)
 
 
-@of_all
-def test_there_is_a_safe_range_on_every_machine(setting: Setting) -> None:
+def range_faults(setting: Setting) -> Iterator[str]:
     for one in setting.ranges:
         least, most = one.on(None)
-        for low, high in map(one.on, MACHINES):
-            assert least <= low < high <= most
-            assert low > 0 or not one.log
+        for machine in MACHINES:
+            low, high = one.on(machine)
+            if not least <= low < high <= most:
+                yield f"{low} to {high} on {machine}, which is no range within {least} to {most}"
+            if one.log and low <= 0:
+                yield f"a logarithmic scale from {low} on {machine}"
 
 
-@of_all
-def test_the_default_is_safe(setting: Setting) -> None:
+def default_faults(setting: Setting) -> Iterator[str]:
     if setting.default:
-        assert _catalogue.why_unsafe(setting.name.replace("*", "x"), setting.default, Machine(64 * GIB, 16)) is None
+        why = _catalogue.why_unsafe(setting.name.replace("*", "x"), setting.default, Machine(64 * GIB, 16))
+        yield from [why] if why else []
+
+
+@pytest.mark.parametrize("faults", [entry_faults, lookup_faults, range_faults, default_faults])
+def test_every_entry_is_complete_found_and_safe(faults: Callable[[Setting], Iterator[str]]) -> None:
+    assert [f"{setting.name}: {fault}" for setting in ALL for fault in faults(setting)] == []
 
 
 def test_the_couplings_of_the_kernel_are_those_which_the_module_keeps() -> None:
