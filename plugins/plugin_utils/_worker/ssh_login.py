@@ -14,6 +14,7 @@ from pathlib import Path
 
 import paramiko
 from paramiko.agent import AgentSSH
+from paramiko.pkey import PublicBlob
 
 from .openssh import Route
 
@@ -77,7 +78,28 @@ def _keys(route: Route, agent: AgentAt | None) -> Iterator[paramiko.PKey]:
     for path in route.identity_files:
         key = _private(path)
         if key and key.asbytes() not in tried:
+            yield from _certified(key, route)
             yield key
+
+
+def _certified(key: paramiko.PKey, route: Route) -> Iterator[paramiko.PKey]:
+    """The key under each of its certificates that CertificateFile names."""
+    plain = key.public_blob  # or with the certificate beside it, which paramiko has found by itself
+    for name in route.settings.get("certificatefile", ()):
+        with suppress(OSError, ValueError, paramiko.SSHException):
+            certificate = PublicBlob.from_file(route.expanded(name))
+            # Behind its kind and a random number, a certificate has what the public key has behind its kind.
+            if _behind(certificate.key_blob, 2).startswith(_behind(key.asbytes(), 1)):
+                key.public_blob = certificate
+                yield key
+    key.public_blob = plain
+
+
+def _behind(blob: bytes, fields: int) -> bytes:
+    message = paramiko.Message(blob)
+    for dummy in range(fields):
+        message.get_binary()
+    return message.get_remainder()
 
 
 def _public(path: Path) -> bytes | None:
