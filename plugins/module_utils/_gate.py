@@ -85,6 +85,8 @@ def be_on_your_own() -> str:
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for key in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):  # the caller's terminal must not stop it with the lock
+        signal.signal(key, signal.SIG_IGN)
     return account
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -231,6 +233,19 @@ def test_the_log_has_one_plain_line() -> None:
     assert line.startswith("tester asked ")
     assert line.isprintable()
     assert len(line) <= 4000
+
+
+def test_no_key_of_the_callers_terminal_stops_it() -> None:
+    """Ctrl-Z stops all that belongs to a terminal, root's processes too: root would wait for its lock."""
+    stopping = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+    script = (
+        "import signal\nfrom {package} import _gate\n_gate.be_on_your_own()\nprint(open('/proc/self/status').read())"
+    )
+    code = script.format(package=_gate.__name__.rpartition(".")[0])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    ignored = int(re.findall(r"^SigIgn:\s*(\w+)$", shown.stdout, re.MULTILINE)[0], 16)
+    assert {number for number in stopping if ignored >> (number - 1) & 1} == stopping
 
 
 def test_limits_that_would_kill_the_watchdog_are_lifted_or_it_refuses() -> None:
