@@ -11,6 +11,8 @@ from typing import Any
 from ansible_collections.autotune.kernel.plugins.module_utils import _lease, _persist, _procfs, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
+_LONGEST_LEASE = 1_000_000_000  # seconds, 31 years; what is much longer is no time that a clock could show
+
 
 def answer(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """The result of a call with these arguments, as Ansible wants it: with `failed` and `msg` where nothing was set."""
@@ -37,8 +39,8 @@ def run(params: dict[str, Any], check: bool, spelling: dict[str, str]) -> _lease
         return _lease.give_back(holder, check, nonce) if persist is None else _persist.roll_back(persist, holder, check)
     if state == "leased" and persist is not None:
         raise Failure("persist goes with state=present: what is on loan is not kept.")
-    if params["lease"] < 1:
-        raise Failure(f"lease: {params['lease']} is not a time: give at least 1 second.")
+    if not 1 <= params["lease"] <= _LONGEST_LEASE:
+        raise Failure(f"lease: {str(params['lease'])[:20]} is not a time: give 1 to {_LONGEST_LEASE} seconds.")
     values = canonical(params["values"], spelling)
     allow_unsafe = canonical(dict.fromkeys(params["allow_unsafe"], ""), {})
     if state == "leased":

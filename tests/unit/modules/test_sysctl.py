@@ -63,7 +63,8 @@ def test_answers_in_the_users_spelling(procfs: Path, call: Call) -> None:
         ({}, "state is present but all of the following are missing: values"),
         ({"state": "leased", "values": {"vm.swappiness": 1}}, "missing: holder"),
         ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": " "}, "is not a name"),
-        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 0}, "at least 1 second"),
+        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 0}, "give 1 to 1000000000 s"),
+        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 10**400}, "is not a time"),
         ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "persist": "x"}, "goes with state=present"),
         ({"state": "restored", "values": {"vm.swappiness": 1}}, "takes no values"),
         ({"values": {"vm.swappiness": True, RMEM: 0.5}}, "vm.swappiness: true is not a value, write 1 or 0"),
@@ -72,6 +73,7 @@ def test_answers_in_the_users_spelling(procfs: Path, call: Call) -> None:
         ({"values": {"vm.swappiness": 1}, "allow_unsafe": ["panic"]}, "'panic' is not the name"),
         ({"values": {"kernel.core_pattern": "|/bin/x"}}, "it makes the kernel run a program"),
         ({"values": {"vm.swappiness": 1}, "persist": "a/b"}, "cannot name a drop-in"),
+        ({"values": {"block.sda": 1}}, "write block.<device>.<setting>"),
         ({"values": {"vm.nothing": 1}}, "vm.nothing does not exist here"),
     ],
 )
