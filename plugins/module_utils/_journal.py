@@ -121,6 +121,8 @@ def _lease_in(path: str, anybodys: bool = False) -> Lease | None:
             f"Find out who wrote it, check the host's values, then {rest}."
         ) from None
     except (ValueError, TypeError, KeyError, ArithmeticError, OSError) as error:
+        if isinstance(error, PermissionError) and os.geteuid() != 0:
+            raise _transaction.Failure(f"{path} is not for user id {os.geteuid()} to read: use become.") from None
         raise _transaction.Failure(
             f"The journal {path} cannot be read ({error}), so the host's own values are unknown: "
             "check them, then remove the file."
@@ -273,7 +275,8 @@ def locked(seconds: float = 30, is_overdue: Callable[[], bool] | None = None) ->
 def _opened_lock() -> int:
     try:
         with contextlib.suppress(FileExistsError):
-            os.makedirs(folder(), mode=0o755)
+            os.makedirs(folder())
+            os.chmod(folder(), 0o755)  # noqa: S103 (whatever the umask: every account may ask who holds the host)
         _trust.check_folder(folder())
         return _lock.opened(os.path.join(RUN_DIRECTORY, "lock"))  # one for root and the account with net.* alone
     except _trust.Untrusted as error:

@@ -59,7 +59,8 @@ def test_nobody_is_told_to_remove_a_folder_of_the_system(
 
     monkeypatch.setattr(_journal, "RUN_DIRECTORY", "/run/autotune-that-is-not-there")
     monkeypatch.setattr(_trust, "_refuse_others", refuse)
-    monkeypatch.setattr(os, "makedirs", lambda *dummy, **more: None)
+    for name in ("makedirs", "chmod"):
+        monkeypatch.setattr(os, name, lambda *dummy: None)
     for attempt in (_journal.told, lambda: _journal.locked().__enter__()):
         with pytest.raises(
             Failure, match=rf"^{place}: it belongs to user id 999, .*\(chown root, chmod go-w\)"
@@ -192,6 +193,27 @@ def test_an_account_with_no_part_in_it_is_told_of_every_lease(
     told = _facts.facts(["vm.swappiness"])
     assert told["lease"]["holder"] == "anna (tester)"
     assert told["verdict"]["nonce"] == "cd"
+
+
+@as_root
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_whoever_asks_may_read_the_journal_or_is_told_to_become_root(
+    mask: int, kernel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = os.umask(mask)
+    try:
+        _lease.lend({"vm.swappiness": "10"}, "anna", 60)
+    finally:
+        os.umask(former)
+    assert os.stat(_journal.RUN_DIRECTORY).st_mode & 0o777 == 0o755
+
+    def refuse(path: str, anybodys: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(_trust, "read", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: OTHER)
+    with pytest.raises(Failure, match=rf"lease.json is not for user id {OTHER} to read: use become\.$"):
+        _journal.told()
 
 
 @as_root
