@@ -109,6 +109,7 @@ def systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """A systemd that starts nothing unless told to; `forked` counts the processes started in its place."""
     state: dict[str, Any] = {"forked": 0, "error": None, "guard": None}
     monkeypatch.setattr(_journal, "RUN_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(_watchdog_unit.os, "geteuid", lambda: 0)
     monkeypatch.setattr(_watchdog_unit, "is_possible", lambda: True)
 
     def start(dummy_folder: str) -> None:

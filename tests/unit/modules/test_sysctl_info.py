@@ -147,6 +147,7 @@ def test_what_the_kernel_does_not_let_be_read_is_not_readable(
 
     monkeypatch.setattr(_procfs, "open", refuse, raising=False)
     monkeypatch.setattr(_procfs.os, "open", refuse)
+    monkeypatch.setattr(_procfs.os, "geteuid", lambda: 0)
     found = _host.look_at("sched.base_slice_ns")
     assert (found["readable"], found["value"]) == (False, None)
     assert found["why_not_writable"] == (

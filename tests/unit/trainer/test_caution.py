@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 Surface = Callable[[np.ndarray], float | None]
 OWN = {"vm.swappiness": "60", "vm.dirty_ratio": "20", "vm.dirty_background_ratio": "10", "vm.page-cluster": "3"}
 FAST = TrainingConfig(n_steps=16, n_epochs=1)
+SLOW_GP = pytest.param("gp", marks=pytest.mark.slow)
 SPACE = [
     {"param": "vm.swappiness", "min": 0, "max": 200},
     {"param": "vm.dirty_ratio", "min": 1, "max": 90, "log": True},
@@ -93,15 +94,11 @@ def test_the_first_candidates_are_within_a_step_of_what_the_hosts_have(study: St
     assert all(np.abs(point - explored.start).max() <= 0.05 + 1e-9 for point in explored.points[:4])
 
 
-def test_every_step_beyond_the_start_is_earned_by_a_harmless_one(study: Study) -> None:
+def test_finds_something_better_by_steps_that_harmless_ones_earn_and_rarely_falls(study: Study) -> None:
     explored, harmless = Explored(study, slope_with_a_cliff, budget=60), 0
     for point, performance in zip(explored.points, explored.performances, strict=True):
         assert np.abs(point - explored.start).max() <= (harmless + 1) * 0.05 + 1e-9
         harmless += performance is not None
-
-
-def test_finds_something_better_and_rarely_falls(study: Study) -> None:
-    explored = Explored(study, slope_with_a_cliff, budget=60)
     best = max(performance for performance in explored.performances if performance is not None)
     own = slope_with_a_cliff(explored.start)
     assert own is not None
@@ -109,6 +106,7 @@ def test_finds_something_better_and_rarely_falls(study: Study) -> None:
     assert explored.failures <= 10
 
 
+@pytest.mark.slow
 def test_on_a_narrow_ridge_it_rarely_falls_where_a_free_search_does_all_the_time(study: Study) -> None:
     start = study.space.encode(OWN)
 
@@ -155,7 +153,7 @@ def new(name: Any, study: Study) -> Any:
     )
 
 
-@pytest.mark.parametrize("name", get_args(AlgorithmName))
+@pytest.mark.parametrize("name", [name if name != "gp" else SLOW_GP for name in get_args(AlgorithmName)])
 def test_every_algorithm_waits_for_what_is_evaluated_and_not_for_what_it_asked(name: Any, study: Study) -> None:
     algorithm, evaluated = new(name, study), []
     for dummy in range(8):
@@ -165,7 +163,7 @@ def test_every_algorithm_waits_for_what_is_evaluated_and_not_for_what_it_asked(n
         assert Counter(map(str, algorithm.pending)) == Counter(map(str, evaluated))
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+@pytest.mark.parametrize("name", ["tpe", SLOW_GP, "cmaes"])
 def test_optunas_algorithms_learn_of_the_point_that_was_evaluated(name: Any, study: Study) -> None:
     algorithm, evaluated = new(name, study), []
     for at in range(24):
@@ -200,7 +198,7 @@ def test_what_cmaes_is_told_of_a_moved_candidate_is_as_it_would_have_it(study: S
     assert {key for trial in told for key, value in trial.system_attrs.items() if "generation" in key and value}
 
 
-@pytest.mark.parametrize("name", ["ppo", "random"])
+@pytest.mark.parametrize("name", [pytest.param("ppo", marks=pytest.mark.slow), "random"])
 def test_an_interrupted_search_goes_on_with_the_region_that_it_had(name: Any, study: Study) -> None:
     def region() -> TrustRegion:
         return TrustRegion(study.space, OWN, Caution())

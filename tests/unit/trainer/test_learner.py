@@ -24,6 +24,7 @@ Surface = Callable[[Candidate], float | None]
 # The policy practises less than it would: what is tested here does not hang on it.
 search = partial(learner.search, config=TrainingConfig(n_steps=16, n_epochs=1))
 ALGORITHMS = ["ppo", "random", "tpe", "gp", "cmaes"]
+SLOW_PPO, WARM_SLOW_PPO = (pytest.param("ppo", warm, marks=pytest.mark.slow) for warm in (False, True))
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_every_algorithm_spends_exactly_its_budget(algorithm: Any, space: Search
 def test_same_seed_and_measurements_give_the_same_candidates(algorithm: Any, space: SearchSpace) -> None:
     def tried(seed: int) -> list[Candidate]:
         function = Function(cliff)
-        search(space, function, budget=14, seed=seed, algorithm=algorithm)
+        search(space, function, budget=12, seed=seed, algorithm=algorithm)
         return function.tried
 
     assert tried(1) == tried(1)
@@ -137,7 +138,7 @@ def test_ranges_of_billions_are_searched_in_their_whole_numbers(
 def test_what_was_measured_decides_what_comes_next(space: SearchSpace) -> None:
     def tried(surface: Surface) -> list[Candidate]:
         function = Function(surface)
-        search(space, function, budget=16, seed=1)
+        search(space, function, budget=8, seed=1)
         return function.tried
 
     one, other = tried(hill), tried(lambda candidate: -hill(candidate))
@@ -152,6 +153,7 @@ def test_finds_what_is_best(space: SearchSpace) -> None:
     assert hill(best) > 0.29  # of 0.3; chance alone finds that once in a hundred
 
 
+@pytest.mark.slow
 def test_a_cliff_beside_the_best_is_learned(space: SearchSpace) -> None:
     """A fifth of the space fails; a search that did not learn it would fall from its best place half of the time."""
     function = Function(cliff)
@@ -161,6 +163,7 @@ def test_a_cliff_beside_the_best_is_learned(space: SearchSpace) -> None:
     assert hill(recommend(space, function.seen, 1)[0]) > 0.28
 
 
+@pytest.mark.slow
 def test_where_the_surrogate_is_useless_the_search_goes_on_without_it(space: SearchSpace) -> None:
     """Noise alone: nothing can be predicted, so candidates stay spread over the space."""
     noise = iter(range(1000))
@@ -170,6 +173,7 @@ def test_where_the_surrogate_is_useless_the_search_goes_on_without_it(space: Sea
     assert max(late) - min(late) > 100
 
 
+@pytest.mark.slow
 def test_what_was_known_before_is_learned_from_and_does_not_count(space: SearchSpace) -> None:
     before = Function(hill)
     search(space, before, budget=24, seed=1)
@@ -185,6 +189,7 @@ def earlier_of(surface: Surface, space: SearchSpace) -> list[Evaluation]:
     return before.seen
 
 
+@pytest.mark.slow
 def test_an_earlier_study_of_a_related_surface_shows_where_to_begin(space: SearchSpace) -> None:
     """Its scale is another, and its baseline: as measurements of this surface all of them would lie far above it."""
     earlier = earlier_of(lambda candidate: 5.0 + 3.0 * hill(candidate), space)
@@ -194,6 +199,7 @@ def test_an_earlier_study_of_a_related_surface_shows_where_to_begin(space: Searc
     assert max(hill(candidate) for candidate in function.tried) > 0.29
 
 
+@pytest.mark.slow
 def test_an_earlier_study_that_misleads_is_outvoted(space: SearchSpace) -> None:
     earlier = earlier_of(lambda candidate: -hill(candidate), space)
     function = Function(hill)
@@ -201,6 +207,7 @@ def test_an_earlier_study_that_misleads_is_outvoted(space: SearchSpace) -> None:
     assert hill(recommend(space, function.seen, 1)[0]) > 0.25
 
 
+@pytest.mark.slow
 def test_an_earlier_study_of_a_few_evaluations_does_not_replace_the_first_batch(space: SearchSpace) -> None:
     def first(earlier: Sequence[Evaluation]) -> list[Candidate]:
         function = Function(hill)
@@ -212,6 +219,7 @@ def test_an_earlier_study_of_a_few_evaluations_does_not_replace_the_first_batch(
     assert first(earlier[:7]) != first([])
 
 
+@pytest.mark.slow
 def test_what_others_measure_of_this_surface_counts_for_more_than_an_earlier_study(space: SearchSpace) -> None:
     here = earlier_of(hill, space)
     earlier = earlier_of(lambda candidate: -hill(candidate), space)
@@ -241,7 +249,7 @@ def test_no_two_hosts_are_given_the_same_and_none_is_idle(space: SearchSpace) ->
     assert len(keys) > 18  # the last ones may well repeat what is best
 
 
-@pytest.mark.parametrize(("algorithm", "warm"), [("ppo", False), ("ppo", True), ("random", False)])
+@pytest.mark.parametrize(("algorithm", "warm"), [SLOW_PPO, WARM_SLOW_PPO, ("random", False)])
 @pytest.mark.parametrize("end", [3, 13, 17])
 def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(
     algorithm: Any, warm: bool, end: int, space: SearchSpace

@@ -195,6 +195,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, 
         assert host.notices[0] == f"study 1 goes on: {moment} evaluations are known, the seed is 7"
 
 
+@pytest.mark.slow
 def test_the_learner_goes_on_as_if_nothing_had_been_with_its_checkpoint_and_without(
     run: Run, config: dict[str, Any], tmp_path: Path
 ) -> None:

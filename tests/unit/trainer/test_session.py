@@ -153,6 +153,7 @@ def test_a_better_candidate_is_found_proved_and_written(
     assert log.read_text() == ""
 
 
+@pytest.mark.slow
 def test_where_nothing_is_better_the_defaults_stay(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
