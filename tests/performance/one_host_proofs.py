@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "playbooks/collections"), str(ROOT / "tests/unit/trainer")]
+sys.path[:0] = [str(ROOT / "playbooks/collections"), str(ROOT / "tests/unit/proof")]
 
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import prove  # noqa: E402
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study  # noqa: E402
