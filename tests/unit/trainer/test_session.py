@@ -215,6 +215,7 @@ def test_an_objective_that_is_not_printed_is_a_failure(
     running.result(PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_host_lost_in_the_proof_is_no_fault_of_the_candidate(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
@@ -239,6 +240,7 @@ def test_a_host_lost_in_the_proof_is_no_fault_of_the_candidate(
     assert {name: host.pairs for name, host in found.per_host.items()} == {"h1": 0, "h2": found.pairs}
 
 
+@pytest.mark.slow
 def test_a_last_host_that_goes_with_the_end_of_training_has_not_judged_any_candidate(
     trainer: Callable[..., Future[None]], config: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -320,6 +322,7 @@ def test_what_keeps_it_from_starting_is_said_in_one_line(
     assert not Path(config["output"]).exists()
 
 
+@pytest.mark.slow
 def test_an_output_that_cannot_be_written_is_said_and_the_store_has_the_result(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
@@ -338,6 +341,7 @@ def test_an_output_that_cannot_be_written_is_said_and_the_store_has_the_result(
 
 
 @pytest.mark.parametrize("phase", ["baseline", "train", "race", "verify"])
+@pytest.mark.slow
 def test_ctrl_c_stops_it_in_any_phase_and_what_was_measured_is_kept(
     phase: str, config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path
 ) -> None:
@@ -362,6 +366,7 @@ def test_ctrl_c_stops_it_in_any_phase_and_what_was_measured_is_kept(
     assert (study.verdict, len(store.evaluations(engine, study.id))) == ("stopped", measured)
 
 
+@pytest.mark.slow
 def test_it_ends_with_ansible_playbook(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
