@@ -124,9 +124,7 @@ def ablate(
         budget=rules.without,
     )
     if not without:
-        return outcome(
-            changed, proof, "what seemed of no use is missed, or too little was measured to tell: all are kept"
-        )
+        return outcome(changed, proof, "no change could be shown to be unnecessary: all are kept")
     kept = [unit for unit in changed if unit not in without]
     again = prove(
         _only(winner, kept),

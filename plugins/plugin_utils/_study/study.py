@@ -195,8 +195,9 @@ class Study(Strict):
         if not words:
             raise ValueError("is empty; write the command to run")
         if syntax := shell_syntax(command):
+            remedy = "set variables in `environment`" if syntax.endswith("=") else "write a script"
             raise ValueError(
-                f"holds `{brief(syntax)}`, which only a shell understands, and no shell reads it: write a script, "
+                f"holds `{brief(syntax)}`, which only a shell understands, and no shell reads it: {remedy}, "
                 "or quote what is meant literally"
             )
         find: Callable[[str], object] | None = (info.context or {}).get("find")

@@ -64,4 +64,6 @@ def lacking(output: Output, errors: str) -> str:
         misplaced.take(line)
     if misplaced.streamed:
         return f"printed `{output.metric}: {misplaced.streamed[-1]:g}` on standard error; print it on standard output"
+    if not output.last_line:
+        return f"printed no line `{output.metric}: NUMBER`: it printed nothing on standard output"
     return f"printed no line `{output.metric}: NUMBER`; its last line was {output.last_line[:80]!r}"

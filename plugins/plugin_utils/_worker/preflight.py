@@ -22,9 +22,9 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str], optional: Co
     for parameter, state in facts["parameters"].items():
         if not state["exists"]:
             reason = "".join((state["why_not_writable"] or "").partition(": ")[1:])
-            found.append(
-                f"{parameter} does not exist here (kernel {facts['kernel']}){reason}; {_remedy(parameter in optional)}"
-            )
+            remedy = _remedy(parameter in optional)
+            advice = f" If not, {remedy}" if reason.endswith("?") else f"; {remedy}"
+            found.append(f"{parameter} does not exist here (kernel {facts['kernel']}){reason}{advice}")
         elif not state["readable"]:
             reason = f": {state['why_not_writable']}" if state["why_not_writable"] else ""
             found.append(f"{parameter} cannot be read, so it could not be put back{reason}")

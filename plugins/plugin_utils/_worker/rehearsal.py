@@ -49,7 +49,10 @@ def _try_benchmark(workplace: Workplace, hosts: int, show: Callable[[str], None]
 
     study, found, seconds = workplace.study, [], []
     for dummy in range(study.baseline_evaluations):
-        outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
+        try:
+            outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
+        except BenchmarkFailed as error:
+            raise BenchmarkFailed(f"the benchmark {error}") from None
         measured = Measurement.from_message({"metric": outcome.metric, "metrics": outcome.metrics})
         measured = with_all_objectives(study, measured)
         if measured.error:

@@ -145,5 +145,8 @@ def test_a_command_for_a_shell_is_refused_with_what_to_do(mistakes: Mistakes) ->
         (line,) = mistakes(f"{key}: cd x && iperf3\n{rest}")
         assert line.startswith(f"{key}: holds `&&`, which only a shell understands")
         assert "write a script" in line
+    (line,) = mistakes(f"benchmark_command: THREADS=4 ./bench\n{REST}")
+    assert "holds `THREADS=`" in line
+    assert "set variables in `environment`" in line
     (line,) = mistakes(f"benchmark_command: iperf3\nguard: {{health_command: pgrep x | wc -l}}\n{REST}")
     assert line.startswith("guard: health_command holds `|`")

@@ -97,7 +97,7 @@ def test_arguments_are_never_read_by_a_shell(script: Script, new_benchmark: Call
         ("echo the server is busy; exit 1", "ended with exit code 1: the server is busy"),
         ("exit 2", "ended with exit code 2: no message"),
         ("kill -SEGV $$", "ended with exit code 139"),
-        ("exit 0", "printed no line `m: NUMBER`; its last line was ''"),
+        ("exit 0", "printed no line `m: NUMBER`: it printed nothing on standard output"),
         ("echo all is well", "printed no line `m: NUMBER`; its last line was 'all is well'"),
         ("echo m: many", "printed `m: many`, which is no number"),
         ("echo m: 1.234,5", "printed `m: 1.234,5`, which is no number"),

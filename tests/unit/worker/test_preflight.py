@@ -48,6 +48,11 @@ def test_a_good_host_has_none() -> None:
             f"vm.x does not exist here (kernel 6.1.0): {DEBUGFS}; "
             "remove it, load its module, or mark it `optional: true`",
         ),
+        (
+            facts({"exists": False, "why_not_writable": "it does not exist here: did you mean vm.y?"}),
+            "vm.x does not exist here (kernel 6.1.0): did you mean vm.y? "
+            "If not, remove it, load its module, or mark it `optional: true`",
+        ),
         (facts({"readable": False}), "vm.x cannot be read, so it could not be put back"),
         (
             facts({"readable": False, "writable": False, "why_not_writable": "debugfs is closed"}),

@@ -216,6 +216,21 @@ def test_a_dry_run_misses_an_objective(new_workplace: NewWorkplace, shown: list[
         rehearse(workplace, FACTS, run_benchmark=True, show=shown.append)
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sh -c 'echo no disk >&2; exit 3'", "the benchmark ended with exit code 3: no disk"),
+        ("true", "the benchmark printed no line `throughput: NUMBER`: it printed nothing on standard output"),
+    ],
+)
+def test_a_dry_run_says_that_it_was_the_benchmark_that_failed(
+    new_workplace: NewWorkplace, command: str, message: str
+) -> None:
+    with pytest.raises(BenchmarkFailed) as failure:
+        rehearse(new_workplace(command), FACTS, run_benchmark=True, show=lambda line: None)
+    assert str(failure.value) == message
+
+
 def test_a_run_that_will_not_matter_is_ended_early(new_workplace: NewWorkplace) -> None:
     streaming = "sh -c 'for at in 1 2 3; do echo throughput: 50; done; sleep 600; echo throughput: 500'"
     bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
