@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,7 +94,8 @@ def _files(route: Route, setting: str) -> Iterator[Path]:
     while words:
         names = [" ".join(words[:length]) for length in range(len(words), 0, -1)]
         paths = [Path(path) for name in names for path in (name, route.expanded(name))]
-        found = next((at for at, path in enumerate(paths) if path.is_file()), None)
+        # Unlike Path.is_file, this takes a folder that nobody may enter for what is not there, as ssh does.
+        found = next((at for at, path in enumerate(paths) if os.path.isfile(path)), None)
         if found is not None:
             yield paths[found]
         words = words[1 if found is None else len(words) - found // 2 :]

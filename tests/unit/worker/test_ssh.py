@@ -180,6 +180,13 @@ def test_names_of_files_with_spaces_are_told_apart(tmp_path: Path) -> None:
     assert known_host(route_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519", "ssh-rsa"]
 
 
+def test_a_file_that_cannot_be_looked_at_is_not_there(tmp_path: Path) -> None:
+    """Too long a name fails as a folder does that nobody may enter, and for root too."""
+    (tmp_path / "known").write_text(f"h1 ssh-ed25519 {KEY}\n")
+    files = f"{tmp_path}/{'x' * 300} {tmp_path}/known"
+    assert known_host(route_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519"]
+
+
 def test_a_name_that_ssh_has_expanded_is_not_expanded_again(tmp_path: Path) -> None:
     (tmp_path / "fe80::1%h0").write_text(f"fe80::1%h0 ssh-ed25519 {KEY}\n")
     route = route_of(hostname="fe80::1%h0", userknownhostsfile=f"{tmp_path}/fe80::1%h0 {tmp_path}/%%")
