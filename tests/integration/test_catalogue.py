@@ -35,6 +35,8 @@ NOT_HERE = {
 }
 # The kernel takes these and makes something else of them: powers of two, or as many as there is room for.
 ROUNDED = {"fs.pipe-max-size", "net.core.rps_sock_flow_entries", "vm.nr_hugepages"}
+# What a sound kernel may say: a queueing discipline comes with a module, the watchdog takes a counter of the CPU.
+REFUSED_HERE = {"net.core.default_qdisc": "No such file", "kernel.nmi_watchdog": "error 524"}
 KINDS = {
     "int": r"-?\d+",
     "bytes": r"\d+",
@@ -103,8 +105,7 @@ def complaints(setting: Setting) -> list[str]:
             if change.status == "clamped" and setting.name not in ROUNDED:
                 found.append(change.said)
         except _transaction.Failure as failure:
-            # A queueing discipline comes with a module, which the kernel may not have.
-            if setting.name != "net.core.default_qdisc" or "No such file" not in str(failure):
+            if REFUSED_HERE.get(setting.name, "\0") not in str(failure):
                 found.append(str(failure))
         finally:
             found += [str(mismatch) for mismatch in _transaction.put_back(plan.before)]

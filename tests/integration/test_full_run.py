@@ -61,7 +61,7 @@ def values():
 
 
 def until(condition):
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 180
     while not condition() and time.monotonic() < limit:
         time.sleep(0.05)
     return condition()
@@ -93,6 +93,8 @@ if sys.argv[2] == "read-only":
 told["ended"] = until(lambda: _journal.read() is None)
 told["verdict"] = _journal.read_verdict()
 told["gone"] = until(lambda: watchdog() is None)
+told["guard"] = [guard, watchdog(), os.path.exists(f"/proc/{guard}")]
+told["values"] = values()
 print(json.dumps(told))
 """
 
@@ -100,12 +102,10 @@ print(json.dumps(told))
 @pytest.mark.parametrize("how", ["full", "read-only", "no descriptors"])
 def test_the_values_are_back_and_the_lease_ends_as_soon_as_it_can(how: str) -> None:
     command = ["unshare", "--net", "--mount", sys.executable, "-I", "-c", HOST, str(COLLECTIONS), how]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
     assert ran.returncode == 0, ran.stderr
     told: dict[str, Any] = json.loads(ran.stdout)
-    assert told["back"]
-    assert told["ended"]
-    assert told["gone"]
+    assert [told["back"], told["ended"], told["gone"]] == [True, True, True], told
     assert told["verdict"]["verified"]
     if how == "read-only":
         assert "own values are back, verified, but the journal" in told["said"]
