@@ -38,8 +38,10 @@ def procfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Run a module's main() with these arguments; its result."""
+    # On a host nothing of the controller is there. Here other tests may have imported it, and it shows warnings itself.
+    monkeypatch.setattr("ansible.module_utils._internal.is_controller", False)
 
     def run(main: Callable[[], None], check: bool = False, **arguments: Any) -> dict[str, Any]:
         with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
