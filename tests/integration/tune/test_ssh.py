@@ -105,6 +105,15 @@ def _in_lab(lab: Any, path: str) -> Path:
     return Path(f"/proc/{lab.process('lab1')}/root{path}")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _importing_as_before() -> Iterator[None]:
+    """Ansible's plugin loader takes over the imports of collections, which other tests here import as packages."""
+    finders, hooks = sys.meta_path[:], sys.path_hooks[:]
+    yield
+    sys.meta_path[:], sys.path_hooks[:] = finders, hooks
+    sys.path_importer_cache.clear()
+
+
 @pytest.fixture(scope="module")
 def door(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     if shutil.which("tcsh") is None:
