@@ -76,13 +76,11 @@ def kill_trainer(run: Any) -> None:
 
 
 def kill_controller(run: Any) -> None:
+    """With its trainer, which must not have the time to notice that it is alone and to end the study itself."""
     trainer = trainer_of(run)
-    run.signal(signal.SIGKILL)
     if trainer:
-        try:
-            os.kill(trainer, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it goes with its controller
+        os.kill(trainer, signal.SIGKILL)
+    run.signal(signal.SIGKILL)
     run.end()
 
 
