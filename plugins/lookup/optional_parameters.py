@@ -48,7 +48,8 @@ from ansible.plugins.lookup import LookupBase
 
 try:
     from ansible_collections.autotune.kernel.plugins.plugin_utils._study.completion import optional_names
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.reading import StudyError, parse
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.mistakes import StudyError
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.reading import parse
 except ImportError:  # evaluate says which package is missing
     INSTALLED = False
 else:

@@ -32,7 +32,6 @@ UFW_DEFAULTS = "/etc/default/ufw"
 LARGEST = 1 << 20  # bytes of a file that are looked into
 _GLOB_CHARACTERS = "*?["
 _SWAPPED = str.maketrans("./", "/.")
-_LONGEST_VALUE = 4000
 _LONGEST_SHOWN = 200
 _NOT_PLAIN = {
     stat.S_IFDIR: "is a directory",
@@ -100,7 +99,7 @@ def in_order(dropin: str, own: Sequence[Assignment], directories: Sequence[str],
 
 def _concerning(parameters: Iterable[str], assignments: Iterable[Assignment]) -> list[Assignment]:
     """Those assignments that may decide one of the parameters; a file may hold very many others."""
-    names = set(parameters) | {partner for one in parameters if (partner := _exclusive_partner(one))}
+    names = set(parameters) | {partner for one in parameters if (partner := _constraints.PARTNERS.get(one))}
     paths = {_path_of(name) for name in names}
     return [
         item
@@ -133,7 +132,7 @@ def deciding(parameter: str, written: Sequence[Assignment]) -> Assignment | None
     None if none of them concerns it. Writing the other one of an exclusive pair ends the parameter, unless it is a 0.
     A glob leaves out the paths that have a line of their own.
     """
-    partner = _exclusive_partner(parameter)
+    partner = _constraints.PARTNERS.get(parameter)
     paths = [_path_of(name) for name in (parameter, partner) if name]
     named = {assignment.path for assignment in written}
     last = None
@@ -157,11 +156,6 @@ def _changed_with(path: str) -> frozenset[str]:
         return frozenset()  # a glob, or nothing that the kernel has
 
 
-def _exclusive_partner(parameter: str) -> str | None:
-    pairs = (pair for pair in _constraints.EXCLUSIVE if parameter in pair)
-    return next((other for pair in pairs for other in pair if other != parameter), None)
-
-
 def _unless_same(found: Assignment | None, parameter: str, mine: Assignment) -> Assignment | None:
     """What was found to decide, None if it gives the parameter our own value."""
     if found is None or found.value is None or mine.value is None or _ends(found, parameter):
@@ -171,12 +165,12 @@ def _unless_same(found: Assignment | None, parameter: str, mine: Assignment) -> 
 
 def _kept(parameter: str, value: str) -> str:
     """The value as the kernel keeps it; one that is too long for the kernel, and for Python, as it is."""
-    return value if len(value) > _LONGEST_VALUE else _value.kept(parameter, " ".join(value.split()))
+    return value if len(value) > _value.LONGEST else _value.kept(parameter, " ".join(value.split()))
 
 
 def _ends(found: Assignment, parameter: str) -> bool:
     """Whether the assignment ends the parameter by giving the other one of its exclusive pair a value."""
-    partner = _exclusive_partner(parameter)
+    partner = _constraints.PARTNERS.get(parameter)
     return found.path != _path_of(parameter) and bool(partner and _matches(_path_of(partner), found.path))
 
 
@@ -184,7 +178,7 @@ def _sentence(parameter: str, found: Assignment, dropin: str, when: str) -> str:
     if found.value is None:
         does = f"excludes {parameter}, which is then not set,"
     elif _ends(found, parameter):
-        does = f"sets {_exclusive_partner(parameter)} to {_shown(found.value)}, which ends {parameter},"
+        does = f"sets {_constraints.PARTNERS[parameter]} to {_shown(found.value)}, which ends {parameter},"
     elif parameter in found.changes:
         does = f"sets {_shown(found.path)} to {_shown(found.value)}, which changes {parameter},"
     else:

@@ -43,14 +43,14 @@ _BEFORE = (
     ("net.core.wmem_max", "net.ipv4.tcp_wmem"),
 )
 
-_PARTNERS = {one: other for pair in EXCLUSIVE for one, other in (pair, pair[::-1])}
+PARTNERS = {one: other for pair in EXCLUSIVE for one, other in (pair, pair[::-1])}
 _NUMBERS = re.compile(r"-?\d+( -?\d+)*")
 
 
 def with_partners(parameters: Iterable[str]) -> list[str]:
     """These parameters and those which a write to them changes too."""
     named = list(parameters)
-    exclusive = [_PARTNERS[parameter] for parameter in named if parameter in _PARTNERS]
+    exclusive = [PARTNERS[parameter] for parameter in named if parameter in PARTNERS]
     also = [other for parameter in named for other in _side_effects.of(parameter)]
     return list(dict.fromkeys(named + exclusive + also))
 
@@ -62,7 +62,7 @@ def completed(asked: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str
     """
     targets = dict(asked)
     for parameter, value in asked.items():
-        partner = _PARTNERS.get(parameter)
+        partner = PARTNERS.get(parameter)
         if partner and value == "0" and partner not in asked and own.get(partner, "0") != "0":
             targets[partner] = own[partner]
     return targets
@@ -71,7 +71,7 @@ def completed(asked: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str
 def expected(targets: Mapping[str, str]) -> dict[str, str]:
     """The values after writing these targets, with the partners which that zeroes."""
     zeroed = {
-        _PARTNERS[parameter]: "0" for parameter, value in targets.items() if parameter in _PARTNERS and value != "0"
+        PARTNERS[parameter]: "0" for parameter, value in targets.items() if parameter in PARTNERS and value != "0"
     }
     return {**zeroed, **targets}
 

@@ -35,11 +35,22 @@ def take(descriptor: int) -> bool:
     return True
 
 
-def owner(descriptor: int) -> int | None:
-    """The process that holds the lock, None if the kernel cannot tell."""
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    kind, *dummy, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-    return pid if kind != fcntl.F_UNLCK and pid > 0 else None
+def request(start: int = 0, length: int = 0) -> bytes:
+    """For fcntl(2): a lock for writing on these bytes of a file; a length of 0 reaches to its end."""
+    return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+
+
+def is_free(answer: bytes) -> bool:
+    """Whether nobody has what the request asked for, by the answer to a fcntl(2) that only looks."""
+    kind, *dummy = _FLOCK.unpack(answer)
+    return bool(kind == fcntl.F_UNLCK)
+
+
+def owner(descriptor: int, start: int = 0, length: int = 0) -> int | None:
+    """The process that has a lock of its own on these bytes, by default on any; None if the kernel cannot tell."""
+    answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, request(start, length))
+    *dummy, pid = _FLOCK.unpack(answer)
+    return pid if pid > 0 and not is_free(answer) else None
 
 
 def kill_owner(descriptor: int) -> bool:

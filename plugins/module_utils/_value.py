@@ -18,7 +18,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 
 NUMBERS, RANGES, MASK, TEXT = "numbers", "ranges", "mask", "text"
 
-_LONGEST = 4000  # the kernel reads at most one page of a write
+LONGEST = 4000  # the kernel reads at most one page of a write
 _LONGEST_NUMBER = 20  # what is longer, the kernel refuses, be it of zeros
 # As proc_get_long() in kernel/sysctl.c: a leading 0 means octal, 0x hexadecimal, and a plus sign is refused.
 _NUMBER = re.compile(r"(?P<sign>-?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0(?P<octal>[0-7]+)|(?P<decimal>0|[1-9]\d*))")
@@ -69,8 +69,8 @@ def text_of(parameter: str, value: Any) -> str:
     '1027'
     """
     text = _written(parameter, value)
-    if len(text) > _LONGEST:
-        raise ValueError(f"{parameter}: the value is longer than {_LONGEST} characters")
+    if len(text) > LONGEST:
+        raise ValueError(f"{parameter}: the value is longer than {LONGEST} characters")
     return kept(parameter, text)
 
 

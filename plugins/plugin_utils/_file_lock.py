@@ -9,10 +9,9 @@ To try a lock is to hold it for a moment, and whoever comes at that moment is re
 from __future__ import annotations
 
 import fcntl
-import struct
 from typing import IO
 
-_FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
+from ansible_collections.autotune.kernel.plugins.module_utils import _lock
 
 
 def take(file: IO[bytes], byte: int) -> bool:
@@ -21,7 +20,7 @@ def take(file: IO[bytes], byte: int) -> bool:
     Raises OSError.
     """
     try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _wanted(byte))
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _lock.request(byte, 1))
     except BlockingIOError:
         return False
     return True
@@ -29,14 +28,13 @@ def take(file: IO[bytes], byte: int) -> bool:
 
 def is_taken(file: IO[bytes], byte: int) -> bool:
     """Whether somebody has taken it, by take() or take_as_process(). Raises OSError."""
-    kind, *dummy = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, _wanted(byte)))
-    return bool(kind != fcntl.F_UNLCK)
+    return not _lock.is_free(fcntl.fcntl(file, fcntl.F_OFD_GETLK, _lock.request(byte, 1)))
 
 
 def take_as_process(file: IO[bytes], byte: int) -> bool:
     """The same for the process, of which holder() then knows the id; lost when it closes the same file elsewhere."""
     try:
-        fcntl.fcntl(file, fcntl.F_SETLK, _wanted(byte))
+        fcntl.fcntl(file, fcntl.F_SETLK, _lock.request(byte, 1))
     except (BlockingIOError, PermissionError):
         return False
     return True
@@ -44,9 +42,4 @@ def take_as_process(file: IO[bytes], byte: int) -> bool:
 
 def holder(file: IO[bytes], byte: int) -> int | None:
     """The id of the process that has taken it by take_as_process(), from the kernel; None without one."""
-    kind, dummy, dummy, dummy, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, _wanted(byte)))
-    return pid if kind != fcntl.F_UNLCK and pid > 0 else None
-
-
-def _wanted(byte: int) -> bytes:
-    return struct.pack(_FLOCK, fcntl.F_WRLCK, 0, byte, 1, 0)
+    return _lock.owner(file.fileno(), byte, 1)

@@ -4,15 +4,16 @@
 """The Gaussian process of the surrogate: BoTorch's, with a Matérn kernel and a length of its own for every axis.
 
 The lengths' prior grows with the dimension (Hvarfner et al., Vanilla Bayesian Optimization Performs Great in High
-Dimensions, ICML 2024). The noise is what is known of each value's, and on top
-of it as much for all as the data say: on 14 simulated fleets of which one host of four is five times as noisy, what is
-recommended brings 0.81 of the largest gain, with inferred noise alone 0.73 (the difference is 0.08, standard error
-0.04), with one host that is off by a factor of 0.74 and doubted for it 0.79 instead of 0.71 (0.05), and where hosts are
-alike the same.
+Dimensions, ICML 2024).
 
-A kernel that sums over single parameters, or adds such a sum to this
-one, predicts unseen candidates much better (R² 0.93 instead of 0.87 after 64 evaluations of 8 parameters), but is too
-sure of itself where two act together: searches with either ended worse.
+The noise is what is known of each value's, and on top of it as much for all as the data say. On 14 simulated fleets of
+four hosts, one of them five times as noisy, what is recommended brings 0.81 of the largest gain, and 0.73 with inferred
+noise alone (the difference is 0.08, standard error 0.04); with one host that is off by a factor of 0.74, and doubted
+for it, 0.79 instead of 0.71 (0.05); where hosts are alike, the same.
+
+A kernel that sums over single parameters, or adds such a sum to this one, predicts unseen candidates much better (R²
+0.93 instead of 0.87 after 64 evaluations of 8 parameters), but is too sure of itself where two act together: searches
+with either ended worse.
 """
 
 from __future__ import annotations

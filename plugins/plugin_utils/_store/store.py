@@ -95,34 +95,26 @@ class StudyRecord:
         self._hosts[name] = _write(self._engine, add)
 
     def lose_host(self, name: str, reason: str) -> None:
-        at = datetime.now(UTC)
-
-        def lose(session: Session) -> None:
-            if name in self._hosts:
-                session.get_one(HostRow, self._hosts[name]).lost = reason
-            session.add(EventRow(study_id=self.study_id, at=at, host=name, text=reason))
-
-        _write(self._engine, lose)
+        self._change_host(name, reason, lost=reason)
 
     def set_doing(self, name: str, doing: str | None) -> None:
         """What the host is at from now on; None once it has left."""
-        since = datetime.now(UTC)
-
-        def change(session: Session) -> None:
-            if name in self._hosts:
-                row = session.get_one(HostRow, self._hosts[name])
-                row.doing, row.since = doing, since
-
-        _write(self._engine, change)
+        self._change_host(name, None, doing=doing, since=datetime.now(UTC))
 
     def set_ending(self, name: str, ending: str, restored: bool) -> None:
         """What the host has once it was left; restored: its own values, verified."""
+        self._change_host(name, ending, restored=restored)
+
+    def _change_host(self, name: str, event: str | None, **columns: Any) -> None:
+        """Set columns of a host that took part, and keep what happened to it, whether or not it did."""
         at = datetime.now(UTC)
 
         def change(session: Session) -> None:
-            if name in self._hosts:
-                session.get_one(HostRow, self._hosts[name]).restored = restored
-            session.add(EventRow(study_id=self.study_id, at=at, host=name, text=ending))
+            row = session.get_one(HostRow, self._hosts[name]) if name in self._hosts else None
+            for column, value in columns.items() if row else ():
+                setattr(row, column, value)
+            if event is not None:
+                session.add(EventRow(study_id=self.study_id, at=at, host=name, text=event))
 
         _write(self._engine, change)
 

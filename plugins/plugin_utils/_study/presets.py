@@ -11,12 +11,11 @@ from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import SMALL, Setting
-from ansible_collections.autotune.kernel.plugins.module_utils._constraints import EXCLUSIVE
+from ansible_collections.autotune.kernel.plugins.module_utils._constraints import PARTNERS
 
 from .._plain import brief
 
 PREFIX = "preset:"
-_EXCLUDED_BY = {one: other for pair in EXCLUSIVE for one, other in (pair, pair[::-1])}
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ def expand(preset: Preset, taken: Sequence[str], hosts: Sequence[KnownHost]) -> 
 
 
 def _why_not(setting: Setting, names: Sequence[str], hosts: Sequence[KnownHost]) -> str | None:
-    other = _EXCLUDED_BY.get(setting.name)
+    other = PARTNERS.get(setting.name)
     if other in names:
         return f"it excludes {other}"
     lacking = [host.name for host in hosts if setting.name not in host.safe]

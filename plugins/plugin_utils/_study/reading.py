@@ -18,8 +18,6 @@ import yaml
 from .._plain import brief
 from .mistakes import StudyError
 
-__all__ = ["StudyError", "parse"]
-
 # A study is a page or two; these leave room for one that a program wrote, with 200 parameters.
 _LARGEST = 200_000  # bytes
 _MOST_VALUES = 10_000

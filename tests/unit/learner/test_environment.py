@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium.utils.env_checker
@@ -24,16 +24,6 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environme
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 METRICS = ["cpu_usage", "load_1m"]
-
-
-@pytest.fixture
-def study(new_study: Callable[..., Study]) -> Study:
-    return new_study(
-        action_space=[
-            {"param": "vm.swappiness", "min": 0, "max": 100},
-            {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
-        ]
-    )
 
 
 def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,6 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
 
 CONTEXTS = Contexts({"small": [0.0], "large": [1.0]})
-
-
-@pytest.fixture
-def study(new_study: Callable[..., Study]) -> Study:
-    return new_study(
-        action_space=[
-            {"param": "vm.swappiness", "min": 0, "max": 100},
-            {"param": "net.ipv4.tcp_congestion_control", "choices": ["reno", "bbr"]},
-        ]
-    )
 
 
 def imagined(points: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
