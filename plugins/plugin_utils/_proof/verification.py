@@ -25,15 +25,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from scipy.stats import norm
 
-from .._evaluation.evaluation import Evaluation, Job, Measurement, Phase
-from .._evaluation.reward import LARGEST_LOG_RATIO, figure, log_ratio, percent
+from .._evaluation.evaluation import Evaluation, Job, Phase
+from .._evaluation.reward import percent
 from .._study.space import Value
 from .._study.study import Study
 from .._study.verification import GuardMetric
 from .evidence import Estimate, Pair, bootstrapped, by_host, of_host, over_hosts, percents
+from .pairing import in_order, orders, pairs_of, still_to_begin
 from .sequential import Boundary, boundaries, p_value, planned_looks, shares_of
 
 Measure = Callable[[Sequence[Job]], list[Evaluation]]
@@ -117,7 +117,7 @@ def prove(
     rounds = rounds or study.verification.rounds(len(hosts))
     looks, most = planned_looks(rounds, len(hosts)), rounds * len(hosts)
     test = _Test(study, tuple(at / rounds for at in looks), most, seed)
-    orders = _orders(hosts, most, seed)
+    baseline_first = orders(hosts, most, seed)
     values_on = {host: {**(own or {}).get(host, {}), **candidate} for host in hosts}
     pairs: list[Pair] = []
     own_values: list[Evaluation] = []
@@ -125,16 +125,16 @@ def prove(
     present, begun = list(hosts), dict.fromkeys(hosts, 0)
     for at in looks:
         # Those that are left do the share of those that are gone.
-        while present and (more := _pairs_to_come(at * len(hosts), present, begun, pairs)):
+        while present and (more := still_to_begin(at * len(hosts), present, begun, pairs)):
             jobs = [
                 Job(phase, values, host, first + begun[host] + number + 1)
                 for number in range(more)
                 for host in present
-                for values in _in_order(orders[host][begun[host] + number], values_on[host])
+                for values in in_order(baseline_first[host][begun[host] + number], values_on[host])
             ]
             evaluations = measure(jobs)
             begun |= {host: begun[host] + more for host in present}
-            pairs += _pairs_of(study, evaluations)
+            pairs += pairs_of(study, evaluations)
             own_values += [evaluation for evaluation in evaluations if evaluation.job.values is None]
             tuned += [evaluation for evaluation in evaluations if evaluation.job.values is not None]
             present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
@@ -142,53 +142,6 @@ def prove(
         if proof:
             return replace(proof, own=tuple(own_values))
     raise AssertionError("the last look decides")
-
-
-def _orders(hosts: Sequence[str], most: int, seed: int) -> dict[str, list[bool]]:
-    """For every pair of every host, whether the baseline comes first."""
-    generator = np.random.default_rng(seed)
-    drawn = {host: generator.random(-(-most // 2)) < 0.5 for host in hosts}
-    return {host: [bool(first) for draw in draws for first in (draw, not draw)] for host, draws in drawn.items()}
-
-
-def _pairs_to_come(wanted: int, present: Sequence[str], begun: Mapping[str, int], pairs: Sequence[Pair]) -> int:
-    """How many each of the hosts that are left begins until there are so many in all."""
-    done = sum(begun[host] for host in present) + sum(pair.host not in present for pair in pairs)
-    return max(-(-(wanted - done) // len(present)), 0)
-
-
-def _in_order(baseline_first: bool, values: Mapping[str, Value]) -> tuple[Mapping[str, Value] | None, ...]:
-    return (None, values) if baseline_first else (values, None)
-
-
-def _pairs_of(study: Study, evaluations: Sequence[Evaluation]) -> list[Pair]:
-    """The pairs of which both sides succeeded."""
-    pairs = []
-    for one, other in zip(evaluations[::2], evaluations[1::2], strict=True):
-        first: Literal["baseline", "candidate"] = "baseline" if one.job.values is None else "candidate"
-        own, tuned = (one, other) if first == "baseline" else (other, one)
-        before, after = figure(study, own.measurement), figure(study, tuned.measurement)
-        if before is None or after is None or own.measurement.metric is None or tuned.measurement.metric is None:
-            continue
-        guards = {
-            guard.metric: ratio
-            for guard in study.guard_metrics
-            if (ratio := _guard_ratio(guard, own.measurement, tuned.measurement)) is not None
-        }
-        metrics = own.measurement.metric, tuned.measurement.metric
-        pairs.append(Pair(one.host, one.job.pair or 0, first, *metrics, after - before, guards))
-    return pairs
-
-
-def _guard_ratio(guard: GuardMetric, own: Measurement, tuned: Measurement) -> float | None:
-    """As a log ratio; a metric may be 0, as a number of errors is when all is well."""
-    before, after = own.metrics.get(guard.metric), tuned.metrics.get(guard.metric)
-    if before is None or after is None or before < 0 or after < 0:
-        return None
-    if before > 0 and after > 0:
-        return log_ratio(after, before, guard.direction)
-    better = (after > before) == (guard.direction == "maximise")
-    return 0.0 if before == after else LARGEST_LOG_RATIO if better else -LARGEST_LOG_RATIO
 
 
 class _Test:
