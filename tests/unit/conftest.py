@@ -21,6 +21,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.conversatio
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Fleet
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.jobs import Ticket
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.listener import Listener
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
@@ -144,14 +145,16 @@ class Room:
         self.fleet = Fleet(
             study,
             expected,
-            on_host=self._on_host,
-            on_lost=self._on_lost,
-            on_evaluation=self._on_evaluation,
-            on_news=lambda name, text: self.news.append((name, text)),
+            Listener(
+                on_host=self._on_host,
+                on_lost=self._on_lost,
+                on_evaluation=self._on_evaluation,
+                on_news=lambda name, text: self.news.append((name, text)),
+                on_doing=lambda name, doing: self.doing.append((name, doing)),
+                on_ending=lambda *ending: self.endings.append(ending),
+            ),
             past=past,
             here=here,
-            on_doing=lambda name, doing: self.doing.append((name, doing)),
-            on_ending=lambda *ending: self.endings.append(ending),
         )
 
     def worker(self, name: str) -> Worker:

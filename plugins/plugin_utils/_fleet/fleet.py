@@ -8,21 +8,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from .._evaluation.evaluation import Evaluation, Job, Measurement
-from .._evaluation.reward import with_all_objectives
 from .._store.store import StoreError
-from .._study.parameters import kernel_text
 from .._study.study import Study
 from .._wire import Disconnected, Line
 from .futility import Futility
-from .host import Host, why_not_beside
+from .host import Host, host_of, why_not_beside
 from .jobs import Jobs, Ticket
+from .listener import Listener
 from .past import Past
-
-Found = TypeVar("Found")
+from .turns import Found, Turns
 
 
 class Ended(Exception):
@@ -36,10 +34,8 @@ class Ended(Exception):
 class Fleet:
     """Evaluates jobs on the hosts that connect; measure() and wait_for_baselines() block, and raise Ended.
 
-    The callbacks are called as things happen, one at a time; what `on_evaluation` returns is sent to the host's worker
-    as progress. A StoreError from a callback ends the study. past: what was done already, when the run goes on. here:
-    boot ID and network namespace of the learner's own machine. A host there works while the main thread waits, and only
-    then, so that learning does not disturb what it measures.
+    past: what was done already, when the run goes on. here: boot ID and network namespace of the learner's own machine.
+    A host there works while the main thread waits, and only then, so that learning does not disturb what it measures.
 
     `hosts` are those that are ready now. Any thread may go through them: with every host that comes or goes they are
     another mapping.
@@ -49,22 +45,16 @@ class Fleet:
         self,
         study: Study,
         expected: Sequence[str],
+        listener: Listener,
         *,
-        on_host: Callable[[Host], None],
-        on_lost: Callable[[str, str], None],
-        on_evaluation: Callable[[Evaluation], dict[str, Any]],
-        on_news: Callable[[str, str], None] = lambda name, text: None,
-        on_doing: Callable[[str, str | None], None] = lambda name, doing: None,
-        on_ending: Callable[[str, str, bool], None] = lambda name, text, restored: None,
         past: Past | None = None,
         here: tuple[str, int] | None = None,
     ) -> None:
-        self._study, self._past, self._here = study, past or Past(), here
+        self._study, self._listener, self._past, self._here = study, listener, past or Past(), here
         self._awaited = set(expected)
-        self._on_host, self._on_lost, self._on_evaluation, self._on_news = on_host, on_lost, on_evaluation, on_news
-        self._on_doing, self._on_ending = on_doing, on_ending
         self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
+        self._turns = Turns(self._changed)
         self._connected: set[str] = set()
         self._leaving: set[str] = set()
         self._jobs = Jobs(self._past, study.control_interval)
@@ -72,11 +62,8 @@ class Fleet:
         self._notices: list[str] = []
         self._result: dict[str, Any] | None = None
         self._number = self._past.number
-        self._futility = Futility(study)
-        for evaluation in self._past.evaluations:
-            self._futility.see(evaluation)
+        self._futility = Futility(study, self._past.evaluations)
         self._last_lost = ""
-        self._wanted: Callable[[], object] | None = None  # by the main thread, while it waits
         self.hosts: Mapping[str, Host] = {}
 
     # For the phases, in the main thread
@@ -107,18 +94,10 @@ class Fleet:
 
     def _wait_until(self, condition: Callable[[], Found]) -> Found:
         """What the condition has found, once that is true and no host on this machine is at work."""
-        with self._changed:
-            self._wanted = condition
-            self._changed.notify_all()
-            try:
-                while not (found := condition()) or any(
-                    host.here and self._jobs.is_busy(name) for name, host in self.hosts.items()
-                ):
-                    self._raise_if_ended()
-                    self._changed.wait(1.0)
-            finally:
-                self._wanted = None
-            return found
+        return self._turns.wait(condition, self._is_busy_here, self._raise_if_ended)
+
+    def _is_busy_here(self) -> bool:
+        return any(host.here and self._jobs.is_busy(name) for name, host in self.hosts.items())
 
     def wait_for_baselines(self) -> Mapping[str, Host]:
         """Until every host that is connected now has measured its baseline; returns these, one at least."""
@@ -156,10 +135,8 @@ class Fleet:
         with self._changed:
             lines = list(self._lines.values())
         for line in lines:
-            try:
+            with suppress(Disconnected):  # then its worker sees that the trainer is gone, and does the same
                 line.send("restore")
-            except Disconnected:
-                continue  # then its worker sees that the trainer is gone, and does the same
 
     def _end_with(self, end: Ended) -> None:
         with self._changed:
@@ -197,24 +174,21 @@ class Fleet:
 
     def admit(self, name: str, facts: dict[str, Any]) -> str | None:
         """Take the host into the fleet, or say why not."""
-        values = {parameter: kernel_text(facts["values"][parameter]) for parameter in self._study.space.parameters}
-        host = Host(name, facts, values)
+        host = host_of(name, facts, self._study)
         with self._changed:
-            cautious = self._study.exploration == "cautious"
-            for other in self.hosts.values():
-                if clash := why_not_beside(host, other, self._study.space.parameters, cautious=cautious):
-                    return clash
+            if clash := why_not_beside(host, self.hosts.values(), self._study):
+                return clash
             known = self._past.hosts.get(name)
             if known and known.is_still(facts):
                 host = known
-            missing = self._study.baseline_evaluations - len(host.baseline_metrics)
             self._jobs.join(name)
-            for dummy in range(missing):
+            for dummy in range(self._study.baseline_evaluations - len(host.baseline_metrics)):
                 self._jobs.add(Job("baseline", None, name))
             with self._recorded():
-                self._on_host(host)
+                self._listener.on_host(host)
                 if known and host is not known:
-                    self._on_news(name, "it was started again, or changed, since the run stopped: a new baseline")
+                    why = "it was started again, or changed, since the run stopped: a new baseline"
+                    self._listener.on_news(name, why)
             host.here = (facts["boot_id"], facts["network_namespace"]) == self._here
             self.hosts = {**self.hosts, name: host}
         return None
@@ -249,33 +223,25 @@ class Fleet:
                     line.send("notice", text=self._notices.pop(0))
                 if self._result is not None or line.has_news():
                     return None
-                if not self._ended and not self._rests(host) and (job := self._jobs.begin(host)):
+                rests = host.here and self._turns.is_main_threads()
+                if not self._ended and not rests and (job := self._jobs.begin(host)):
                     self._tell(name, f"{job.phase} {self._number + self._jobs.under_way}")
                     return job
                 if not self._changed.wait(1.0):
                     self._tell(name, "waits")
-
-    def _rests(self, host: Host) -> bool:
-        """Whether it is the main thread's turn on the machine that both are on."""
-        return host.here and (self._wanted is None or bool(self._wanted()))
 
     def settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
         """What the job has come to that the host was given; its worker is sent how that looks from the whole study."""
         progress: dict[str, Any] = {}
         with self._changed:
             host, job = self.hosts[name], self._jobs.of(name)
-            measurement = with_all_objectives(self._study, measurement)
-            host.done += 1
-            if job.values is None:
-                host.take(self._study, job.phase, measurement)
-            score = host.compare(self._study, measurement)
+            evaluation = host.judge(self._study, self._number + 1, job, measurement)
             self._number += 1
-            evaluation = Evaluation(self._number, job, name, measurement, score, host.done)
             evaluation = self._futility.see(evaluation)
             with self._recorded():
-                progress = self._on_evaluation(evaluation)
+                progress = self._listener.on_evaluation(evaluation)
                 while host.news:
-                    self._on_news(name, host.news.pop(0))
+                    self._listener.on_news(name, host.news.pop(0))
             # Only now: until here, a job whose worker says nonsense is given to another.
             self._jobs.done(evaluation)
             self._changed.notify_all()
@@ -296,12 +262,12 @@ class Fleet:
         if host and host.doing != doing:
             host.doing = doing
             with self._recorded():
-                self._on_doing(name, doing)
+                self._listener.on_doing(name, doing)
 
     def ended_on(self, name: str, ending: str, *, restored: bool) -> None:
         """What the host has now that the study is over for it, in its worker's words. restored: its own values."""
         with self._changed, self._recorded():
-            self._on_ending(name, str(ending), restored)
+            self._listener.on_ending(name, str(ending), restored)
 
     def depart(self, name: str, reason: str) -> None:
         """The worker does no more, but still cleans up: end() waits for that, and nothing else does."""
@@ -312,15 +278,14 @@ class Fleet:
 
     def lose(self, name: str, reason: str) -> None:
         """The worker is gone, with or without a farewell."""
-        with self._changed:
+        with self._changed, self._recorded():
             if name in self._leaving:
                 self._leaving.discard(name)
-                with self._recorded():
-                    self._on_doing(name, None)
+                self._changed.notify_all()
+                self._listener.on_doing(name, None)
             else:
                 self._tell(name, None)
                 self._part_with(name, reason)
-            self._changed.notify_all()
 
     def _part_with(self, name: str, reason: str) -> None:
         """Another host gets its job, unless the job was that host's own."""
@@ -331,5 +296,5 @@ class Fleet:
         if self._result is None:
             self._last_lost = f"{name}: {reason}"
             with self._recorded():
-                self._on_lost(name, reason)
+                self._listener.on_lost(name, reason)
         self._changed.notify_all()

@@ -16,7 +16,7 @@ A candidate matters if it could be among those that race: if it is as good as th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
 from typing import Any
@@ -48,15 +48,17 @@ class Look:
 
 
 class Futility:
-    """Learns from whole runs how their first values foretell their metric."""
+    """Learns from whole runs how their first values foretell their metric. seen: those of an earlier run."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, seen: Iterable[Evaluation] = ()) -> None:
         self._study = study
         self._applies = study.streams and study.early_stopping.evaluation and not study.objectives
         self._runs: list[tuple[Sequence[float], float]] = []
         self._seconds: list[float] = []
         self._trained: list[Evaluation] = []
         self._looks: list[Look] | None = None
+        for evaluation in seen:
+            self.see(evaluation)
 
     def see(self, evaluation: Evaluation) -> Evaluation:
         """Learn from an evaluation; returns it with the noise that comes from having been ended early."""

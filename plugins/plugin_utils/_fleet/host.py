@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .._evaluation.evaluation import Evaluation, Measurement, Score
-from .._evaluation.reward import figure, percent, reward
+from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
+from .._evaluation.reward import figure, percent, reward, with_all_objectives
 from .._evaluation.stability import stability_parts, usual_parts
+from .._study.parameters import kernel_text
 from .._study.study import Study
 from .drift import TYPICAL_SPEED, Drift, Estimate
 
@@ -85,6 +86,14 @@ class Host:
         sure = 3 * self.drift.now(self.done).uncertainty
         return abs(self.drift.change) > max(_LARGE_DRIFT, sure) and self.drift.speed > TYPICAL_SPEED
 
+    def judge(self, study: Study, number: int, job: Job, measurement: Measurement) -> Evaluation:
+        """What the job has come to here: one more that is done, and told of the baseline if its values were the own."""
+        measurement = with_all_objectives(study, measurement)
+        self.done += 1
+        if job.values is None:
+            self.take(study, job.phase, measurement)
+        return Evaluation(number, job, self.name, measurement, self.compare(study, measurement), self.done)
+
     def compare(self, study: Study, measurement: Measurement) -> Score:
         """How good a measurement is, beside the baseline as far as it is known now."""
         baseline = self.drift.now(self.done) if self.drift.known else None
@@ -130,12 +139,18 @@ def _in_words(change: float) -> str:
     return f"{abs(percent(change)):.0f} % {'better' if change > 0 else 'worse'}"
 
 
-def why_not_beside(host: Host, other: Host, parameters: Sequence[str], *, cautious: bool) -> str | None:
-    """Why a host cannot be tuned in the same run as another one; None if it can."""
-    if both := shared(parameters, host.facts, other.facts):
-        return f"{host.name} and {other.name} are the same kernel and share {', '.join(both)}; tune one of them"
-    if cautious and (differing := differing_values(host, other)):
-        return f"exploration: cautious starts from one place, and {differing}; tune {host.name} in a run of its own"
+def host_of(name: str, facts: dict[str, Any], study: Study) -> Host:
+    """A host that has said what it is, with its own values of the study's parameters."""
+    return Host(name, facts, {name: kernel_text(facts["values"][name]) for name in study.space.parameters})
+
+
+def why_not_beside(host: Host, others: Iterable[Host], study: Study) -> str | None:
+    """Why a host cannot be tuned in the same run as these others; None if it can."""
+    for other in others:
+        if both := shared(study.space.parameters, host.facts, other.facts):
+            return f"{host.name} and {other.name} are the same kernel and share {', '.join(both)}; tune one of them"
+        if study.exploration == "cautious" and (differing := differing_values(host, other)):
+            return f"exploration: cautious starts from one place, and {differing}; tune {host.name} in a run of its own"
     return None
 
 

@@ -20,6 +20,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 
 from .._fleet.conversation import converse
 from .._fleet.fleet import Fleet
+from .._fleet.listener import Listener
 from .._memory.beginning import CannotBegin, begin_new, resume
 from .._memory.checkpoint import Checkpoints
 from .._memory.memory import Memory
@@ -84,12 +85,14 @@ def hold(folder: Path, server: socket.socket) -> None:
     fleet = Fleet(
         study,
         config.hosts,
-        on_host=record.on_host,
-        on_lost=record.on_lost,
-        on_evaluation=record.on_evaluation,
-        on_news=on_news,
-        on_doing=record.on_doing,
-        on_ending=record.on_ending,
+        Listener(
+            on_host=record.on_host,
+            on_lost=record.on_lost,
+            on_evaluation=record.on_evaluation,
+            on_news=on_news,
+            on_doing=record.on_doing,
+            on_ending=record.on_ending,
+        ),
         past=past,
         here=(_procfs.boot_id(), _procfs.network_namespace()),
     )
