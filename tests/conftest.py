@@ -28,16 +28,24 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True)
 def _beside_others(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tests run side by side (`./dev test`). One marked `alone` waits until it has the machine to itself.
+    """Tests run side by side (`./dev test`), and so may two test runs on one machine.
 
-    It waits at the turnstile, so that nobody begins before it who came later.
+    One marked `alone` waits at the turnstile until it has the machine to itself, so that nobody begins before it who
+    came later. Of those marked `this_machine` one runs at a time.
     """
     place = f"{tempfile.gettempdir()}/autotune-tests-{os.getuid()}"
-    with open(f"{place}-turnstile", "w") as turnstile, open(f"{place}-machine", "w") as machine:
+    with (
+        open(f"{place}-turnstile", "w") as turnstile,
+        open(f"{place}-machine", "w") as machine,
+        open(f"{place}-lease", "w") as lease,
+    ):
         fcntl.flock(turnstile, fcntl.LOCK_EX)
         fcntl.flock(machine, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
         fcntl.flock(turnstile, fcntl.LOCK_UN)
+        if request.node.get_closest_marker("this_machine"):
+            fcntl.flock(lease, fcntl.LOCK_EX)
         yield
+        fcntl.flock(lease, fcntl.LOCK_UN)
         fcntl.flock(machine, fcntl.LOCK_UN)  # and not only closed: what a test forked may have it open as well
 
 

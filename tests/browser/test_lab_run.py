@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from integration.conftest import lab  # noqa: F401
 from integration.tune.conftest import start, untouched, write_study  # noqa: F401
-from integration.tune.test_resume import kill_controller
+from integration.tune.test_resume import kill_controller, trainer_of
 from playwright.sync_api import Page, expect
 
 from .conftest import until
@@ -111,6 +111,7 @@ def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(begin: Begi
     page, run, again = begin(24)
     state = page.locator("#connection")
     see_it_live(page)
+    assert trainer_of(run), run.text
     kill_controller(run)
     expect(page.locator(".now .badge")).to_have_text("Interrupted", timeout=PATIENT)
     expect(state).to_have_attribute("data-state", "interrupted")

@@ -76,6 +76,7 @@ def test_each_default_is_a_safe_value() -> None:
 
 
 @as_root
+@pytest.mark.this_machine
 def test_the_ends_of_each_safe_range_are_taken_and_put_back() -> None:
     in_namespace = complaints_in_a_namespace()
     spared = set() if os.environ.get("AUTOTUNE_WRITE_ALL") else NOT_HERE.keys()

@@ -119,6 +119,7 @@ def test_plugins_are_documented(installed):
     assert "study" in shown["autotune.kernel.evaluate"]["doc"]["options"]
 
 
+@pytest.mark.this_machine
 def test_a_module_runs_with_all_that_it_imports(installed):
     shown = run(
         "ansible", "localhost", "-m", "autotune.kernel.sysctl_info", "-a", "parameters=vm.swappiness", **installed
@@ -131,6 +132,7 @@ def test_playbooks_run_by_name(installed):
     assert "lab" in run("ansible-playbook", "autotune.kernel.lab", "--list-tasks", **installed)
 
 
+@pytest.mark.this_machine
 def test_the_action_finds_what_it_imports(installed, tmp_path):
     """A rehearsal goes through the study, the host and the way to the trainer."""
     study = ROOT / "benchmarks/network/study.yml"

@@ -21,7 +21,10 @@ parameters: preset:network-throughput
 training_config: {total_timesteps: 4}
 """
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root"),
+    pytest.mark.this_machine,
+]
 
 
 def dry_run(folder: Path, study: str) -> str:

@@ -29,7 +29,10 @@ done
 {commands}
 """
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root"),
+    pytest.mark.this_machine,
+]
 
 
 def block(language: str) -> str:
