@@ -11,8 +11,8 @@ from ansible.utils.display import Display
 
 try:
     from ansible_collections.autotune.kernel.plugins.plugin_utils._plain import plain
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import take_part
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import SessionFailed
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import run_worker
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
@@ -44,6 +44,6 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{MISSING}; install the collection's Python packages where ansible-playbook runs")
         arguments = self.validate_argument_spec(ARGUMENTS)[1]
         try:
-            return result | take_part(self, arguments, task_vars or {}, display)
-        except PartFailed as failure:
+            return result | run_worker(self, arguments, task_vars or {}, display)
+        except SessionFailed as failure:
             raise AnsibleActionFail(plain(failure)) from None

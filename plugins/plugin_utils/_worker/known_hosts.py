@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .openssh import Route, ask
+from .ssh_config import SSHSettings, ask
 
 _LINE = re.compile(r"^(?!#)(?:@(?P<marker>\S+)\s+)?\S+\s+(?P<kind>\S+)\s+(?P<key>[A-Za-z0-9+/]+=*)(?:\s|$)")
 
@@ -60,7 +60,7 @@ class KnownHost:
         return self.strictness not in ("no", "off", "false")
 
 
-def known_host(route: Route) -> KnownHost:
+def known_host(route: SSHSettings) -> KnownHost:
     """Look the host up in the files that ssh would look into. Raises Lost."""
     alias, hostname, port = route.get("hostkeyalias"), route.hostname, route.port
     bracketed = hostname if port == 22 else f"[{hostname}]:{port}"
@@ -72,7 +72,7 @@ def known_host(route: Route) -> KnownHost:
     return KnownHost(name, keys, route.get("stricthostkeychecking", "ask").lower())
 
 
-def _lookup(name: str, files: list[Path], route: Route) -> tuple[KnownKey, ...]:
+def _lookup(name: str, files: list[Path], route: SSHSettings) -> tuple[KnownKey, ...]:
     keys: list[KnownKey] = []
     for file in files:
         for line in ask(["ssh-keygen", "-F", name, "-f", str(file)], route.address).stdout.splitlines():
@@ -85,7 +85,7 @@ def _lookup(name: str, files: list[Path], route: Route) -> tuple[KnownKey, ...]:
     return tuple(keys)
 
 
-def _files(route: Route, setting: str) -> Iterator[Path]:
+def _files(route: SSHSettings, setting: str) -> Iterator[Path]:
     """The files that a setting names. `ssh -G` prints them with spaces between, and spaces in them unmarked.
 
     Most versions of it have expanded the names; then a `%` in them is no token.

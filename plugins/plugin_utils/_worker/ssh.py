@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 import paramiko
 
-from .dial import SILENCE, dial
 from .known_hosts import KnownHost, known_host
 from .login_shell import AfterMark, for_any_shell, new_mark
-from .openssh import SSHAddress, route_to
-from .ssh_login import log_in
+from .ssh_auth import log_in
+from .ssh_config import SSHAddress, ssh_settings
+from .ssh_socket import SILENCE, dial
 from .transport import Lost
 
 # What goes wrong is raised; paramiko's own log of it would reach the user as a traceback beside the message.
@@ -86,7 +86,7 @@ class SSHTransport:
     """One authenticated connection, with a channel a command. Raises Lost where it cannot be had."""
 
     def __init__(self, address: SSHAddress) -> None:
-        route = route_to(address)
+        route = ssh_settings(address)
         known = known_host(route)
         try:
             self._stream = dial(route)

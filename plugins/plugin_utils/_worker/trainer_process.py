@@ -30,13 +30,13 @@ class TrainerFailed(Exception):
 
 
 @dataclass(frozen=True)
-class StudyOver:
+class StudyFinished:
     """This worker came when the study had ended already."""
 
     result: dict[str, Any]
 
 
-def meet(folder: Path, log: Path, config: dict[str, Any]) -> Line | StudyOver:
+def connect_or_start(folder: Path, log: Path, config: dict[str, Any]) -> Line | StudyFinished:
     """Connect to the run's trainer, starting it if nobody has. `config` is a TrainerConfig as a dict.
 
     folder: private to the run. log: where the trainer's own output goes. Raises TrainerFailed.
@@ -79,14 +79,14 @@ def _start(folder: Path, log: Path, config: dict[str, Any]) -> int:
     return process.pid
 
 
-def _wait_for(folder: Path, log: Path, pid: int) -> Line | StudyOver:
+def _wait_for(folder: Path, log: Path, pid: int) -> Line | StudyFinished:
     limit = time.monotonic() + _PATIENCE
     while time.monotonic() < limit:
         alive = _alive(pid)  # asked first: what it leaves is there before it goes
         if end := _end(folder):
             if "error" in end:
                 raise TrainerFailed(end["error"])
-            return StudyOver(end["result"])
+            return StudyFinished(end["result"])
         try:
             return connect(folder)
         except OSError:

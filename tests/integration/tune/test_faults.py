@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
 
 pytestmark = pytest.mark.usefixtures("untouched")
 Write = Callable[..., Path]

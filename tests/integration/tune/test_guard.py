@@ -18,9 +18,9 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import Workplace, evaluate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext, run_trial
 
 MEMORY_CGROUPS = ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max"))
 PRESSURE_CGROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
@@ -57,7 +57,7 @@ def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., dict
             lab.run("lab1", "sysctl", "-q", "-w", *(f"{name}={value}" for name, value in values.items()))
             return {name: str(value) for name, value in values.items()}
 
-        place = Workplace(
+        place = HostContext(
             host="lab1",
             study=study,
             apply=apply,
@@ -68,7 +68,7 @@ def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., dict
         )
         never: Any = Never()
         try:
-            return evaluate(place, {"values": {"net.ipv4.tcp_fin_timeout": 111}}, never)
+            return run_trial(place, {"values": {"net.ipv4.tcp_fin_timeout": 111}}, never)
         finally:
             apply({"net.ipv4.tcp_fin_timeout": 60})
 

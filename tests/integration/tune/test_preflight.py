@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
 
 pytestmark = pytest.mark.usefixtures("untouched")

@@ -28,9 +28,9 @@ import pytest
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader, init_plugin_loader
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark, BenchmarkFailed
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import _option_of
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import _option_of
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost, output_of
 
 PORT = 2222

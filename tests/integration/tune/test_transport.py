@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import follow, output_of
 
 LONG = 250

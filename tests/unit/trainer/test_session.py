@@ -22,9 +22,9 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.session import hold
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line, connect, listen
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_process import (
-    StudyOver,
+    StudyFinished,
     TrainerFailed,
-    meet,
+    connect_or_start,
     why_it_ended,
 )
 from sqlalchemy import text
@@ -110,7 +110,7 @@ def test_a_better_candidate_is_found_proved_and_written(
 ) -> None:
     """The real process, started by the first of two workers as Ansible's would."""
     folder, log = tmp_path / "run", tmp_path / "learned" / "small" / "trainer.log"
-    lines = list(pool.map(lambda dummy: meet(folder, log, config), range(2)))
+    lines = list(pool.map(lambda dummy: connect_or_start(folder, log, config), range(2)))
     assert all(isinstance(line, Line) for line in lines)
     ends = [
         pool.submit(work, line, name, better_with_less()) for line, name in zip(lines, config["hosts"], strict=True)
@@ -148,8 +148,8 @@ def test_a_better_candidate_is_found_proved_and_written(
     (study,) = store.studies(engine)
     assert (study.verdict, study.phase, study.result) == ("improved", "ended", written[0])
     assert len(store.evaluations(engine, study.id)) == found.evaluations["total"]
-    late = meet(folder, log, config)
-    assert late == StudyOver(written[0])
+    late = connect_or_start(folder, log, config)
+    assert late == StudyFinished(written[0])
     assert log.read_text() == ""
 
 
@@ -318,7 +318,7 @@ def test_what_keeps_it_from_starting_is_said_in_one_line(
     assert json.loads((tmp_path / "run" / "end.json").read_text())["error"].startswith(reason)
     (tmp_path / "run" / "lock").write_text(str(os.getpid()))
     with pytest.raises(TrainerFailed, match=reason.split(";")[0]):
-        meet(tmp_path / "run", tmp_path / "trainer.log", config)
+        connect_or_start(tmp_path / "run", tmp_path / "trainer.log", config)
     assert not Path(config["output"]).exists()
 
 

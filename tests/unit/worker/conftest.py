@@ -1,4 +1,4 @@
-"""A workplace whose host is this machine, and whose values are only remembered."""
+"""A context whose host is this machine, and whose values are only remembered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import ApplyFailed, Workplace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import ApplyFailed, HostContext
 
 
 class FakeHost:
@@ -18,7 +18,7 @@ class FakeHost:
     def __init__(self) -> None:
         self.applied: list[dict[str, Any]] = []
         self.refused: list[int] = []
-        self.disturbance: str | None = None
+        self.interference: str | None = None
         self.restored = 0
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
@@ -38,11 +38,11 @@ def host() -> FakeHost:
 
 
 @pytest.fixture
-def new_workplace(host: FakeHost) -> Iterator[Callable[..., Workplace]]:
-    """A workplace for a study with that benchmark, and any other field."""
+def new_context(host: FakeHost) -> Iterator[Callable[..., HostContext]]:
+    """A context for a study with that benchmark, and any other field."""
     benchmarks: list[Benchmark] = []
 
-    def make(command: str = "echo throughput: 94.5", **fields: Any) -> Workplace:
+    def make(command: str = "echo throughput: 94.5", **fields: Any) -> HostContext:
         content = {
             "workload_name": "small",
             "reward_metric": "throughput",
@@ -52,12 +52,12 @@ def new_workplace(host: FakeHost) -> Iterator[Callable[..., Workplace]]:
         transport = LocalTransport()
         benchmarks.append(Benchmark(transport, {}, 240))
         benchmarks[-1].ship([])
-        return Workplace(
+        return HostContext(
             host="h1",
             study=Study.model_validate({**content, **fields}),
             apply=host.apply,
             restore=host.restore,
-            disturbance=lambda kept: host.disturbance,
+            interference=lambda kept: host.interference,
             transport=transport,
             benchmark=benchmarks[-1],
             connect_seconds=0.25,

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import _ending
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import Part
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import HostSession
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Completed
 
 TITLE = "\x1b]0;title\x07"
@@ -15,7 +15,7 @@ TITLE = "\x1b]0;title\x07"
 @pytest.mark.parametrize("way", ["show", "warn"])
 def test_a_line_for_the_user_stays_one_line_of_plain_text(way: str) -> None:
     printed: list[str] = []
-    part = object.__new__(Part)
+    part = object.__new__(HostSession)
     part._display = SimpleNamespace(display=printed.append, warning=printed.append)
     getattr(part, way)(f"lab1{TITLE}: the kernel says\n[autotune] improved \ud800 {'a' * 5000}")
     (line,) = printed

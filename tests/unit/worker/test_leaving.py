@@ -14,8 +14,8 @@ from typing import Any, cast
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import _last_word, _leave
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import SessionFailed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import _last_word, _leave
 
 BACK = "its own values are back, verified"
 WRONG = "h1: NEEDS ATTENTION: vm.swappiness could not be put back"
@@ -33,7 +33,7 @@ def raising(error: Exception) -> Callable[[], str]:
     ("leave", "ending", "restored"),
     [
         (lambda: BACK, BACK, True),
-        (raising(PartFailed(WRONG)), WRONG, False),
+        (raising(SessionFailed(WRONG)), WRONG, False),
         (raising(AnsibleConnectionFailure("no route")), LATER, False),
         (raising(KeyError("verdict")), "it is not known what the host has now", False),
     ],
@@ -42,9 +42,9 @@ def raising(error: Exception) -> Callable[[], str]:
 def test_the_trainer_hears_what_the_host_has(leave: Callable[[], str], ending: str, restored: bool) -> None:
     ours, theirs = socket.socketpair()
     trainer, line = Line(ours), Line(theirs)
-    part: Any = SimpleNamespace(leave=leave, show=lambda text: None, host="h1", lease=90)
-    with suppress(PartFailed, KeyError):  # which Ansible gets to hear
-        assert _leave(part, line, False) == (ending, restored)
+    session: Any = SimpleNamespace(leave=leave, show=lambda text: None, host="h1", lease=90)
+    with suppress(SessionFailed, KeyError):  # which Ansible gets to hear
+        assert _leave(session, line, False) == (ending, restored)
     assert trainer.receive() == {"kind": "left", "ending": ending, "restored": restored}
     with pytest.raises(Disconnected):
         trainer.receive()

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import _wanted
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import SessionFailed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import _wanted
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ def test_a_study_to_go_on_with_is_named_by_its_id_or_is_the_latest(text: str, wa
 
 @pytest.mark.parametrize("text", ["wan", "-1", "0", "1.5", "9" * 19, "9" * 50])
 def test_anything_else_is_refused_with_what_can_be_said(text: str) -> None:
-    with pytest.raises(PartFailed, match=r"resume is '.*'; say true for the latest study that was interrupted"):
+    with pytest.raises(SessionFailed, match=r"resume is '.*'; say true for the latest study that was interrupted"):
         _wanted(text)

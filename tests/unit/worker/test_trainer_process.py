@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Line
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import action, trainer_process
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import trainer_process, worker
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import SessionFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.interrupt import Interrupts
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.part import PartFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_process import (
-    StudyOver,
+    StudyFinished,
     TrainerFailed,
-    meet,
+    connect_or_start,
     why_it_ended,
 )
 
@@ -24,7 +24,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_pr
 def test_names_the_packages_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_process, "_NEEDED", {"json": "json", "nosuchmodule": "no-such-module"})
     with pytest.raises(TrainerFailed, match=r"the trainer needs no-such-module, which .* does not have; pip install"):
-        meet(tmp_path / "run", tmp_path / "trainer.log", {})
+        connect_or_start(tmp_path / "run", tmp_path / "trainer.log", {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -32,14 +32,14 @@ def test_an_output_that_cannot_be_written_is_found_before_anything_starts(tmp_pa
     (tmp_path / "learned").write_text("a file")
     for dummy in range(2):  # whoever takes the lock next gets the same answer
         with pytest.raises(TrainerFailed, match=r"learned/small cannot be written: .*; set `output` to a folder"):
-            meet(tmp_path / "run", tmp_path / "learned" / "small" / "trainer.log", {})
+            connect_or_start(tmp_path / "run", tmp_path / "learned" / "small" / "trainer.log", {})
 
 
 def test_a_trainer_that_cannot_start_says_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_process, "_PACKAGE", "no_such_trainer")
     log = tmp_path / "learned" / "trainer.log"
     with pytest.raises(TrainerFailed, match=r"the trainer ended early: .*No module named no_such_trainer; see "):
-        meet(tmp_path / "run", log, {"a": "configuration"})
+        connect_or_start(tmp_path / "run", log, {"a": "configuration"})
     assert "no_such_trainer" in log.read_text()
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
     assert json.loads((tmp_path / "run" / "trainer.json").read_text()) == {"a": "configuration"}
@@ -66,7 +66,7 @@ def test_tells_why_a_trainer_ended(log: str | None, end: dict[str, object] | Non
 def test_a_late_worker_hears_how_the_study_ended(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(str(os.getpid()))
     (tmp_path / "end.json").write_text(json.dumps({"result": {"verdict": "improved"}}))
-    assert meet(tmp_path, tmp_path / "trainer.log", {}) == StudyOver({"verdict": "improved"})
+    assert connect_or_start(tmp_path, tmp_path / "trainer.log", {}) == StudyFinished({"verdict": "improved"})
 
 
 def test_a_trainer_that_ends_just_then_is_no_trainer_that_failed(
@@ -83,10 +83,10 @@ def test_a_trainer_that_ends_just_then_is_no_trainer_that_failed(
         raise ConnectionRefusedError
 
     monkeypatch.setattr(trainer_process, "connect", ends_now)
-    assert meet(tmp_path, tmp_path / "trainer.log", {}) == StudyOver({"verdict": "improved"})
+    assert connect_or_start(tmp_path, tmp_path / "trainer.log", {}) == StudyFinished({"verdict": "improved"})
 
 
-class BusyPart:
+class BusySession:
     """A host that takes its time to get ready, until the trainer has gone."""
 
     host = "h1"
@@ -107,11 +107,13 @@ class BusyPart:
 def test_a_worker_that_was_busy_when_the_study_ended_hears_how(result: Any, tmp_path: Path) -> None:
     (tmp_path / "end.json").write_text(json.dumps({"result": result} if result else {"error": "no space"}))
     own, trainer = socket.socketpair()
-    part: Any = BusyPart(trainer)
-    take_part = partial(action._take_part, part, Line(own), Interrupts(), tmp_path, tmp_path / "trainer.log")
+    session: Any = BusySession(trainer)
+    run_worker = partial(
+        worker._work_with_trainer, session, Line(own), Interrupts(), tmp_path, tmp_path / "trainer.log"
+    )
     if result:
-        assert take_part() == result
+        assert run_worker() == result
     else:
-        with pytest.raises(PartFailed, match="no space; h1: its own values are back"):
-            take_part()
-    assert part.left == 1
+        with pytest.raises(SessionFailed, match="no space; h1: its own values are back"):
+            run_worker()
+    assert session.left == 1

@@ -25,23 +25,23 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
 from .._plain import plain_line
 from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
-from .loan import Lapsed, Loan, NotBack
+from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
 from .local import LocalTransport
-from .openssh import SSHAddress
 from .preflight import become_failed, is_gone, notes, out_of_reach, problems
-from .serve import ApplyFailed, Workplace
 from .ssh import SSHTransport
+from .ssh_config import SSHAddress
 from .transport import Lost, TimedOut, Transport
+from .trial_runner import ApplyFailed, HostContext
 
 # Ansible's default, in the account's home: a benchmark belongs in /tmp unless somebody says otherwise.
 _ANSIBLES_OWN_TMP = "~/.ansible/tmp"
 
 
-class PartFailed(Exception):
+class SessionFailed(Exception):
     """The host's part has failed; the message is for the user."""
 
 
-class Part:
+class HostSession:
     """One host's part. `arguments` are those of the action `evaluate`."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Part:
         self.playbook_pid = os.getppid()
         self._machine = f"{getpass.getuser()}@{socket.gethostname()}"
         owner = f"{self._machine}, process {self.playbook_pid}"
-        self._loan = Loan(
+        self._lease = LeaseClient(
             self._module,
             {
                 "holder": f"{owner}, study {self._study.workload_name}",
@@ -79,7 +79,7 @@ class Part:
     def warn(self, text: str) -> None:
         self._display.warning(plain_line(text))
 
-    def prepare(self) -> tuple[dict[str, Any], Workplace]:
+    def prepare(self) -> tuple[dict[str, Any], HostContext]:
         """Look at the host, connect for the benchmark and ship it. Returns what was found; changes no value."""
         facts = self._look()
         began = time.monotonic()
@@ -96,9 +96,9 @@ class Part:
             try:
                 benchmark.run_once(self._study.setup)
             except BenchmarkFailed as error:
-                raise PartFailed(f"{self.host}: the setup command {error}; nothing was written") from None
-        return facts, Workplace(
-            self.host, self._study, self.apply, self.restore, transport, benchmark, connect_seconds, self.disturbance
+                raise SessionFailed(f"{self.host}: the setup command {error}; nothing was written") from None
+        return facts, HostContext(
+            self.host, self._study, self.apply, self.restore, transport, benchmark, connect_seconds, self.interference
         )
 
     def _look(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Part:
         if self._study.exploration == "cautious" and not found:
             found = out_of_reach(self._study.space, values)
         if found:
-            raise PartFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
+            raise SessionFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
         kept = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
         for note in notes(facts, (_procfs.boot_id(), _procfs.network_namespace())):
             self.show(f"{self.host}: {note}")
@@ -124,7 +124,7 @@ class Part:
         if not lease:
             return facts
         if not is_gone(lease["holder"], self._machine):
-            raise PartFailed(
+            raise SessionFailed(
                 f"{self.host}: {lease['holder']} holds this host for another {max(lease['expires_in'], 0):.0f} s; "
                 "nothing was written"
             )
@@ -141,25 +141,25 @@ class Part:
         # Where the benchmark runs elsewhere, its process group is none of this host's.
         group = self._benchmark.process_group if self._benchmark and not self._study.run_on else None
         try:
-            return self._loan.lend(values, group)
-        except PartFailed as failure:
+            return self._lease.apply(values, group)
+        except SessionFailed as failure:
             raise ApplyFailed(str(failure).removeprefix(f"{self.host}: ")) from None
 
-    def disturbance(self, kept: Mapping[str, str]) -> str | None:
+    def interference(self, kept: Mapping[str, str]) -> str | None:
         """Why an evaluation with these values does not count, or None. Raises Lost."""
-        return self._loan.disturbance(kept, self._transport)
+        return self._lease.interference(kept, self._transport)
 
     def restore(self) -> str:
-        """Put the host's own values back; returns one clause that says what was verified. Raises PartFailed."""
+        """Put the host's own values back; returns one clause that says what was verified. Raises SessionFailed."""
         try:
-            return self._loan.end()
-        except NotBack as failure:
-            raise PartFailed(f"{self.host}: {failure}") from None
+            return self._lease.restore()
+        except RestoreFailed as failure:
+            raise SessionFailed(f"{self.host}: {failure}") from None
 
     def leave(self) -> str:
         """Leave the host as it was found: values, files, processes. Returns one clause that says what was verified.
 
-        Raises PartFailed where that is not so.
+        Raises SessionFailed where that is not so.
         """
         ending = self.restore()
         if self._benchmark and self._transport:
@@ -183,7 +183,7 @@ class Part:
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:  # of the connection's, about become
-            raise PartFailed(f"{self.host}: {self._become_failed(str(error))}") from None
+            raise SessionFailed(f"{self.host}: {self._become_failed(str(error))}") from None
         for warning in answer.get("warnings") or ():
             # Ansible would show a task's warnings when the task has ended, and after Ctrl-C never.
             self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")
@@ -192,7 +192,7 @@ class Part:
             if "module_stderr" in answer and self._action._connection.become:  # no module ran at all
                 said = answer["module_stderr"].strip().splitlines() or ["it gave no reason"]
                 message = self._become_failed(said[-1])
-            raise Lapsed(message) if answer.get("lapsed") else PartFailed(f"{self.host}: {message}")
+            raise LeaseExpired(message) if answer.get("lapsed") else SessionFailed(f"{self.host}: {message}")
         return answer
 
     def _become_failed(self, said: str) -> str:
@@ -204,7 +204,7 @@ class Part:
         if connection.transport == "local":
             return LocalTransport()
         if connection.transport != "ssh":
-            raise PartFailed(
+            raise SessionFailed(
                 f"{self.host}: no benchmark can run, and no host be watched, over ansible_connection "
                 f"'{connection.transport}'; use ssh or local"
             )
@@ -213,7 +213,7 @@ class Part:
     def _connect_to(self, other: str) -> Transport:
         hostvars = self._task_vars["hostvars"]
         if other not in hostvars:
-            raise PartFailed(f"{self.host}: run_on names {other}, which is not in the inventory")
+            raise SessionFailed(f"{self.host}: run_on names {other}, which is not in the inventory")
         known = hostvars[other]
         if known.get("ansible_connection") == "local":
             return LocalTransport()
@@ -235,7 +235,7 @@ class Part:
         whole = {"AUTOTUNE_HOST": str(address), **self._study.environment, **given}
         odd = [name for name in whole if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)]
         if odd:
-            raise PartFailed(f"{self.host}: {odd[0]!r} cannot name a variable of the benchmark's environment")
+            raise SessionFailed(f"{self.host}: {odd[0]!r} cannot name a variable of the benchmark's environment")
         return whole
 
 

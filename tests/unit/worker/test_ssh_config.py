@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.known_hosts import KnownHost, KnownKey, known_host
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.openssh import Route, SSHAddress, route_to
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import (
+    SSHAddress,
+    SSHSettings,
+    ssh_settings,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
 
 OPTIONS: dict[str, Any] = {
@@ -30,8 +34,8 @@ def address_of(**options: Any) -> SSHAddress:
     return SSHAddress.of_connection((OPTIONS | options).get)
 
 
-def route_of(**settings: str) -> Route:
-    return Route(SSHAddress("h1.example"), {name: [value] for name, value in settings.items()})
+def route_of(**settings: str) -> SSHSettings:
+    return SSHSettings(SSHAddress("h1.example"), {name: [value] for name, value in settings.items()})
 
 
 @pytest.mark.parametrize(
@@ -66,9 +70,9 @@ def test_never_shows_the_password() -> None:
 def test_what_the_inventory_leaves_open_the_configuration_says(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("Host h1.example\n  HostName 192.0.2.1\n  Port 2222\nHost *\n  User anybody\n  Port 1\n")
-    route = route_to(address_of(ssh_common_args=f"-F {config}"))
+    route = ssh_settings(address_of(ssh_common_args=f"-F {config}"))
     assert (route.hostname, route.port, route.user) == ("192.0.2.1", 2222, "anybody")
-    route = route_to(address_of(ssh_common_args=f"-F {config} -o User=other", port=22, host="fe80::1%h0"))
+    route = ssh_settings(address_of(ssh_common_args=f"-F {config} -o User=other", port=22, host="fe80::1%h0"))
     assert (route.hostname, route.port, route.user) == ("fe80::1%h0", 22, "other")
 
 
@@ -110,7 +114,7 @@ def test_jumps_as_ssh_does(jump: str, command: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [("-F", "/c"), ("-4F/c",), ("-C", "-oPort=1", "-F", "/b", "-vF", "/c")])
 def test_the_jump_host_is_told_of_no_argument_but_the_configuration(arguments: tuple[str, ...]) -> None:
-    route = Route(SSHAddress("h1", arguments, "/opt/ssh"), {"proxyjump": ["jump"]})
+    route = SSHSettings(SSHAddress("h1", arguments, "/opt/ssh"), {"proxyjump": ["jump"]})
     assert route.proxy() == ["/opt/ssh", "-F", "/c", "-W", "[h1]:22", "ssh://jump"]
 
 
@@ -214,4 +218,4 @@ def test_finds_what_the_host_is_known_by(tmp_path: Path, lines: str, kinds: list
 
 def test_an_argument_that_is_none_of_sshs_is_said() -> None:
     with pytest.raises(Lost, match="option -9 not recognized among ssh's arguments"):
-        Route(SSHAddress("h1", ("-9",)), {"proxyjump": ["jump"]}).proxy()
+        SSHSettings(SSHAddress("h1", ("-9",)), {"proxyjump": ["jump"]}).proxy()

@@ -13,7 +13,7 @@ import tempfile
 from contextlib import suppress
 from typing import IO
 
-from .openssh import Route
+from .ssh_config import SSHSettings
 
 # Unanswered for this long, the other side is gone: without it a cut link is noticed after a quarter of an hour.
 SILENCE = 15
@@ -50,13 +50,13 @@ class Stream:
             self._errors.close()
 
 
-def dial(route: Route) -> Stream:
+def dial(route: SSHSettings) -> Stream:
     """Open a stream as ssh would. Raises Lost, and OSError where nobody answers."""
     command = route.proxy()
     return _through(command, fdpass=route.get("proxyusefdpass") == "yes") if command else Stream(_direct(route))
 
 
-def _direct(route: Route) -> socket.socket:
+def _direct(route: SSHSettings) -> socket.socket:
     family = _FAMILIES.get(route.get("addressfamily"), socket.AF_UNSPEC)
     source = (route.get("bindaddress"), 0) if route.get("bindaddress") else None
     # As ssh: the first address that answers, of those that the name has in this family.

@@ -14,11 +14,11 @@ import numpy as np
 from .._study.parameters import kernel_text
 from .benchmark import BenchmarkFailed
 from .progress import duration
-from .serve import Workplace
+from .trial_runner import HostContext
 
 
-def rehearse(
-    workplace: Workplace, facts: dict[str, Any], *, run_benchmark: bool, show: Callable[[str], None], hosts: int = 1
+def dry_run(
+    context: HostContext, facts: dict[str, Any], *, run_benchmark: bool, show: Callable[[str], None], hosts: int = 1
 ) -> None:
     """Show what would be tried, have the host check it without writing, and run the benchmark on the host's own values,
     as often as the study's baseline does.
@@ -26,7 +26,7 @@ def rehearse(
     hosts: how many the study has. `workplace.apply` must be in check mode. Raises what it raises, and BenchmarkFailed
     and Lost.
     """
-    host, space = workplace.host, workplace.study.space
+    host, space = context.host, context.study.space
     count = "1 parameter" if len(space.parameters) == 1 else f"{len(space.parameters)} parameters"
     show(f"dry run on {host}: connected, {count} there and writable; nothing will be set")
     lowest, highest = (space.decode(np.full(space.size, end)) for end in (0.0, 1.0))
@@ -34,23 +34,23 @@ def rehearse(
         own = kernel_text(facts["values"][parameter])
         show(f"  would try {parameter}: now {own}, from {lowest[parameter]} to {highest[parameter]}")
     for candidate in (lowest, highest):
-        workplace.apply(candidate)
+        context.apply(candidate)
     # What the kernel itself says to a value, only writing it can tell.
     show(f"  {host}: nothing speaks against the ends of the ranges, as far as that shows without writing them")
     if run_benchmark:
-        _try_benchmark(workplace, hosts, show)
+        _try_benchmark(context, hosts, show)
 
 
-def _try_benchmark(workplace: Workplace, hosts: int, show: Callable[[str], None]) -> None:
+def _try_benchmark(context: HostContext, hosts: int, show: Callable[[str], None]) -> None:
     # Only here, for it takes a second; nothing of the trainer's that needs torch, which cannot be had in Ansible.
     from .._evaluation.evaluation import Measurement
     from .._evaluation.reward import figure, with_all_objectives
     from .._proof.noise import foresee
 
-    study, found, seconds = workplace.study, [], []
+    study, found, seconds = context.study, [], []
     for dummy in range(study.baseline_evaluations):
         try:
-            outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric)
+            outcome = context.benchmark.run(study.benchmark_command, study.reward_metric)
         except BenchmarkFailed as error:
             raise BenchmarkFailed(f"the benchmark {error}") from None
         measured = Measurement.from_message({"metric": outcome.metric, "metrics": outcome.metrics})
@@ -60,7 +60,7 @@ def _try_benchmark(workplace: Workplace, hosts: int, show: Callable[[str], None]
         found.append(measured)
         seconds.append(outcome.seconds)
     if command := study.guard.health_command:
-        if problem := workplace.benchmark.check(command, study.guard.health_timeout):
+        if problem := context.benchmark.check(command, study.guard.health_timeout):
             raise BenchmarkFailed(f"the health command {problem}, with the host's own values")
         show("  the health command says that all is well")
     count, each = study.evaluations_on(1), fmean(seconds)
@@ -70,6 +70,6 @@ def _try_benchmark(workplace: Workplace, hosts: int, show: Callable[[str], None]
         f"on this host alone {count} evaluations would take about {duration(count * (each + 0.5))}"
     )
     figures = [figure(study, measured) or 0.0 for measured in found]
-    forecast = foresee(study, {workplace.host: figures}, hosts, each)
+    forecast = foresee(study, {context.host: figures}, hosts, each)
     for line in forecast.lines if forecast else ():
         show(f"  {line}")

@@ -25,61 +25,63 @@ from .._study.presets import KnownHost
 from .._wire import Disconnected, Line
 from .batch import join
 from .benchmark import BenchmarkFailed
+from .dry_run import dry_run
+from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupted, Interrupts
-from .part import Part, PartFailed
-from .rehearsal import rehearse
-from .serve import ApplyFailed, Refused, serve
-from .trainer_process import StudyOver, TrainerFailed, meet, result_left, why_it_ended
+from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_left, why_it_ended
 from .transport import Lost, TimedOut
+from .trial_runner import ApplyFailed, HostRefused, run_trials
 
 _GO_ON = "to go on later: the same command with -e resume=true"
 
 
-def take_part(
+def run_worker(
     action: ActionBase, arguments: dict[str, Any], task_vars: Mapping[str, Any], display: Display
 ) -> dict[str, Any]:
-    """The whole part of one host; returns the action's result. Raises PartFailed, or AnsibleConnectionFailure."""
+    """The whole part of one host; returns the action's result. Raises SessionFailed, or AnsibleConnectionFailure."""
     present = [str(name) for name in task_vars["ansible_play_batch"]]
     batch = join(_folder(action), str(task_vars["inventory_hostname"]), present)
     try:
         study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
     except StudyError as error:
-        raise PartFailed(str(error)) from None
-    part = Part(action, arguments, task_vars, display, study)
+        raise SessionFailed(str(error)) from None
+    session = HostSession(action, arguments, task_vars, display, study)
     interrupts = Interrupts()
     for notice in study.notices if batch.first else ():
-        part.show(f"note: {notice}")
+        session.show(f"note: {notice}")
     if action._task.check_mode:
-        return _rehearse(part, arguments, study, interrupts, len(batch.hosts))
+        return _dry_run(session, arguments, study, interrupts, len(batch.hosts))
     if batch.first:
-        _announce(part, study, len(batch.hosts), arguments)
+        _announce(session, study, len(batch.hosts), arguments)
     shown = Path(arguments["output"]) / study.study.workload_name
     output = shown.absolute()
     log = output / "trainer.log"
     try:
-        line = meet(batch.folder, log, _trainer_config(study, batch.hosts, output, arguments))
+        line = connect_or_start(batch.folder, log, _trainer_config(study, batch.hosts, output, arguments))
     except TrainerFailed as error:
-        raise PartFailed(str(error)) from None
-    if isinstance(line, StudyOver):
-        part.show(f"{part.host} came when the study had ended: no evaluations (see --forks)")
+        raise SessionFailed(str(error)) from None
+    if isinstance(line, StudyFinished):
+        session.show(f"{session.host} came when the study had ended: no evaluations (see --forks)")
         return {"changed": False, "verdict": line.result["verdict"], "path": str(shown)}
-    result = _take_part(part, line, interrupts, batch.folder, log)
+    result = _work_with_trainer(session, line, interrupts, batch.folder, log)
     if result["verdict"] == "failed":
         hint = f"; {_GO_ON}" if result["evaluations"].get("train") else ""
-        raise PartFailed(f"the study failed: {result['reason']}{hint}")
+        raise SessionFailed(f"the study failed: {result['reason']}{hint}")
     return {"changed": False, "verdict": result["verdict"], "path": str(shown)}
 
 
-def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log: Path) -> dict[str, Any]:
+def _work_with_trainer(
+    session: HostSession, line: Line, interrupts: Interrupts, folder: Path, log: Path
+) -> dict[str, Any]:
     farewell, stopped, lost, result = "it failed", False, False, None
     hint = ""
     try:
-        line.send("hello", host=part.host)
+        line.send("hello", host=session.host)
         with interrupts.allowed():
-            facts, workplace = part.prepare()
-        line.send("ready", host=part.host, facts=facts)
+            facts, context = session.prepare()
+        line.send("ready", host=session.host, facts=facts)
         hint = f"; {_GO_ON}"
-        result = serve(workplace, line, interrupts, part.show)
+        result = run_trials(context, line, interrupts, session.show)
         farewell = "the study is over"
     except Interrupted as interruption:
         farewell, stopped = str(interruption), True
@@ -87,22 +89,22 @@ def _take_part(part: Part, line: Line, interrupts: Interrupts, folder: Path, log
         # Whoever was busy for long when the study ended, be it with its preparations, hears no `end`.
         result = result_left(folder)
         farewell = why_it_ended(folder, log) if result is None else "the study is over"
-    except (Refused, PartFailed) as failure:
+    except (HostRefused, SessionFailed) as failure:
         farewell, hint = str(failure), ""
     except (Lost, AnsibleConnectionFailure) as loss:
         farewell, lost = f"lost: {loss}", True
     except (TimedOut, OSError) as failure:
-        farewell = f"{part.host}: {failure}"
+        farewell = f"{session.host}: {failure}"
     finally:
         # First of all, so that the job goes to another host while this one is being cleaned up.
         _say(line, "farewell", reason=farewell, stopped=stopped)
-        ending, reached = _leave(part, line, stopped)
+        ending, reached = _leave(session, line, stopped)
     if lost or not reached:
         raise AnsibleConnectionFailure(plain(f"{farewell}; {ending}"))
     if stopped:
-        _last_word(part, f"{farewell}; {ending}{hint}")
+        _last_word(session, f"{farewell}; {ending}{hint}")
     if result is None:
-        raise PartFailed(f"{farewell}; {part.host}: {ending}{hint}")
+        raise SessionFailed(f"{farewell}; {session.host}: {ending}{hint}")
     return result
 
 
@@ -112,23 +114,23 @@ def _say(line: Line, kind: str, **content: Any) -> None:
         line.send(kind, **content)
 
 
-def _leave(part: Part, line: Line, stopped: bool) -> tuple[str, bool]:
+def _leave(session: HostSession, line: Line, stopped: bool) -> tuple[str, bool]:
     """One clause on what the host has now, and whether it was reached; the trainer is told as well.
 
-    Raises PartFailed if its values are not back.
+    Raises SessionFailed if its values are not back.
     """
     ending, restored, reached = "it is not known what the host has now", False, True
     try:
-        ending, restored = part.leave(), True
+        ending, restored = session.leave(), True
     except AnsibleConnectionFailure as error:
         # Out of reach: its lease puts the values back. Saying so is all that can be done from here.
-        part.show(f"{part.host} is out of reach ({error}); it takes its own values back within {part.lease} s")
-        ending = f"if no connection comes back, the host takes its own values back within {part.lease} s"
+        session.show(f"{session.host} is out of reach ({error}); it takes its own values back within {session.lease} s")
+        ending = f"if no connection comes back, the host takes its own values back within {session.lease} s"
         reached = False
-    except PartFailed as failure:
+    except SessionFailed as failure:
         ending = str(failure)
         if stopped:
-            _last_word(part, ending)
+            _last_word(session, ending)
         raise
     finally:
         _say(line, "left", ending=ending, restored=restored)
@@ -136,46 +138,46 @@ def _leave(part: Part, line: Line, stopped: bool) -> tuple[str, bool]:
     return ending, reached
 
 
-def _last_word(part: Part, text: str) -> None:
+def _last_word(session: HostSession, text: str) -> None:
     """After Ctrl-C Ansible shows nothing more that a worker has to say, and this is what the user wants to know."""
-    if os.getppid() != part.playbook_pid:
+    if os.getppid() != session.playbook_pid:
         return  # ansible-playbook is gone, and nobody is there to read
     try:
         # It may be a file, and then all that the run has said so far is in it: nothing but to append will do.
-        with open(f"/proc/{part.playbook_pid}/fd/2", "a") as terminal:
-            terminal.write(plain_line(f"[autotune] {part.host}: {text}") + "\n")
+        with open(f"/proc/{session.playbook_pid}/fd/2", "a") as terminal:
+            terminal.write(plain_line(f"[autotune] {session.host}: {text}") + "\n")
     except OSError:
         return
 
 
-def _rehearse(
-    part: Part, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts, hosts: int
+def _dry_run(
+    session: HostSession, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts, hosts: int
 ) -> dict[str, Any]:
     try:
         with interrupts.allowed():
-            facts, workplace = part.prepare()
-            rehearse(workplace, facts, run_benchmark=arguments["dry_run"], show=part.show, hosts=hosts)
+            facts, context = session.prepare()
+            dry_run(context, facts, run_benchmark=arguments["dry_run"], show=session.show, hosts=hosts)
     except Lost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None
     except (ApplyFailed, BenchmarkFailed, Interrupted, OSError, TimedOut) as failure:
-        raise PartFailed(f"{part.host}: {failure}") from None
+        raise SessionFailed(f"{session.host}: {failure}") from None
     finally:
-        part.leave()
+        session.leave()
     return {"changed": False, "verdict": "none", "path": str(Path(arguments["output"]) / study.study.workload_name)}
 
 
-def _announce(part: Part, study: StudyFile, count: int, arguments: dict[str, Any]) -> None:
+def _announce(session: HostSession, study: StudyFile, count: int, arguments: dict[str, Any]) -> None:
     own = study.study
-    part.show(
+    session.show(
         f"study {own.workload_name}: {own.training_config.total_timesteps} training evaluations of "
         f"{len(own.action_space)} parameters on {count} host{'s' if count > 1 else ''}, then "
         f"{own.verification.rounds(count) * count} pairs at most to prove the best; "
         f"store {shown(_store_url(arguments))}"
     )
-    part.show("Ctrl-C stops the run and puts every host's own values back")
+    session.show("Ctrl-C stops the run and puts every host's own values back")
     forks = int(context.CLIARGS["forks"])
     if forks < count:
-        part.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
+        session.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
 
 
 def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
@@ -213,7 +215,7 @@ def _wanted(resume: str) -> int | bool:
     if text in ("false", "no", ""):
         return False
     given = brief(repr(resume))
-    raise PartFailed(f"resume is {given}; say true for the latest study that was interrupted, or the ID of one")
+    raise SessionFailed(f"resume is {given}; say true for the latest study that was interrupted, or the ID of one")
 
 
 def _without_secrets(study: dict[str, Any]) -> dict[str, Any]:

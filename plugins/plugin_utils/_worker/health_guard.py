@@ -27,7 +27,7 @@ _ERROR = 3  # the levels of the kernel log from here down are errors
 Health = Callable[[], str | None]
 
 
-class Judge:
+class LimitCheck:
     """Which limit the samples passed, told one after the other; the first one is what the others are compared to."""
 
     def __init__(self, guard: Guard) -> None:
@@ -36,7 +36,7 @@ class Judge:
         self._recent: deque[Sample] = deque()
         self._killed: list[str] = []
 
-    def reason(self, sample: Sample) -> str | None:
+    def violation(self, sample: Sample) -> str | None:
         """Why the evaluation must end now, in one line, or None."""
         self._first = self._first or sample
         self._recent.append(sample)
@@ -78,7 +78,7 @@ class Judge:
         return None
 
 
-class Watch:
+class HealthMonitor:
     """An eye on a host for one evaluation, from its creation until end().
 
     health: says what is wrong with the host's work, or None, as the user's command sees it; may take a while, and
@@ -87,7 +87,7 @@ class Watch:
 
     def __init__(self, guard: Guard, transport: Transport, health: Health | None = None) -> None:
         self.reason: str | None = None
-        self._judge, self._health = Judge(guard), health
+        self._check, self._health = LimitCheck(guard), health
         self._ending = threading.Event()
         self._nurse = threading.Thread(target=self._see_to_health, daemon=True)
         self._messages = 0
@@ -117,9 +117,9 @@ class Watch:
         """The system metrics, by name."""
         return summarise(self._samples)
 
-    def strain(self) -> dict[str, float]:
+    def signals(self) -> dict[str, float]:
         """What the run cost the host, 0 being nothing; what could not be seen is left out (see `strain`)."""
-        return strain(self._samples, self._messages if self._sampler.sees_log else None)
+        return health_signals(self._samples, self._messages if self._sampler.sees_log else None)
 
     def blind_spots(self) -> list[str]:
         """What this user cannot see on this host."""
@@ -131,7 +131,7 @@ class Watch:
         return spots
 
     def _take(self, sample: Sample) -> None:
-        reason = self._judge.reason(sample)
+        reason = self._check.violation(sample)
         self.reason = self.reason or reason
         self._messages += sum(level <= _ERROR for level, dummy in sample.log)
 
@@ -149,7 +149,7 @@ class Watch:
             self._ending.wait(_HEALTH_INTERVAL)
 
 
-def strain(samples: Sequence[Sample], messages: int | None) -> dict[str, float]:
+def health_signals(samples: Sequence[Sample], messages: int | None) -> dict[str, float]:
     """What went wrong between the first and the last sample, 0 being nothing; without what is not known.
 
     | name | what |

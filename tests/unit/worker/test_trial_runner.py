@@ -12,17 +12,17 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Measurement
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.guard import Watch
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.rehearsal import rehearse
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.dry_run import dry_run
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.health_guard import HealthMonitor
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import (
     ApplyFailed,
-    Refused,
-    Workplace,
-    evaluate,
-    serve,
+    HostContext,
+    HostRefused,
+    run_trial,
+    run_trials,
 )
 
-NewWorkplace = Callable[..., Workplace]
+NewContext = Callable[..., HostContext]
 PATIENCE = 120.0
 
 
@@ -54,11 +54,13 @@ def shown() -> list[str]:
 
 @pytest.fixture
 def serving(
-    trainer: tuple[Line, Line], new_workplace: NewWorkplace, shown: list[str], monkeypatch: pytest.MonkeyPatch
+    trainer: tuple[Line, Line], new_context: NewContext, shown: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Future[dict[str, Any]]]]:
-    monkeypatch.setattr(Watch, "blind_spots", lambda watch: [])  # what they are hangs on who runs the tests, and where
+    monkeypatch.setattr(
+        HealthMonitor, "blind_spots", lambda monitor: []
+    )  # what they are hangs on who runs the tests, and where
     with ThreadPoolExecutor(1) as pool:
-        yield lambda **fields: pool.submit(serve, new_workplace(**fields), trainer[1], NEVER, shown.append)
+        yield lambda **fields: pool.submit(run_trials, new_context(**fields), trainer[1], NEVER, shown.append)
         trainer[0].close()
 
 
@@ -89,7 +91,7 @@ def test_what_cannot_be_watched_is_told_once(
     shown: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Watch, "blind_spots", lambda watch: ["the kernel log cannot be read"])
+    monkeypatch.setattr(HealthMonitor, "blind_spots", lambda monitor: ["the kernel log cannot be read"])
     running = serving()
     for dummy in range(2):
         trainer[0].send(**JOB)
@@ -104,7 +106,7 @@ def test_a_trainer_that_does_not_want_the_host_says_why(
 ) -> None:
     running = serving()
     trainer[0].send("refused", reason="h1 and h2 are the same kernel")
-    with pytest.raises(Refused, match="h1 and h2 are the same kernel"):
+    with pytest.raises(HostRefused, match="h1 and h2 are the same kernel"):
         running.result(PATIENCE)
 
 
@@ -157,63 +159,63 @@ def test_a_benchmark_does_not_outlast_the_trainer(
         running.result(PATIENCE)
 
 
-def test_values_that_are_not_taken_are_a_measurement(host: Any, new_workplace: NewWorkplace) -> None:
+def test_values_that_are_not_taken_are_a_measurement(host: Any, new_context: NewContext) -> None:
     host.refused = [80]
-    measurement = evaluate(new_workplace("touch never"), JOB, NEVER)
+    measurement = run_trial(new_context("touch never"), JOB, NEVER)
     assert measurement["error"] == ("the values were not taken: vm.swappiness: 13 was not taken: Invalid argument")
     assert set(measurement["seconds"]) == {"apply"}
     assert Measurement.from_message(measurement).error == measurement["error"]
 
 
-def test_a_benchmark_that_fails_is_a_measurement_of_what_the_kernel_kept(new_workplace: NewWorkplace) -> None:
-    measurement = evaluate(new_workplace("false"), JOB, NEVER)
+def test_a_benchmark_that_fails_is_a_measurement_of_what_the_kernel_kept(new_context: NewContext) -> None:
+    measurement = run_trial(new_context("false"), JOB, NEVER)
     assert measurement["error"] == "the benchmark ended with exit code 1: no message"
     assert (measurement["actual"], "metric" in measurement) == ({"vm.swappiness": "50"}, False)
 
 
-def test_an_evaluation_that_was_disturbed_has_no_metric(host: Any, new_workplace: NewWorkplace) -> None:
-    host.disturbance = "vm.swappiness was changed meanwhile: 50 became 10"
-    measurement = evaluate(new_workplace(), JOB, NEVER)
+def test_an_evaluation_that_was_disturbed_has_no_metric(host: Any, new_context: NewContext) -> None:
+    host.interference = "vm.swappiness was changed meanwhile: 50 became 10"
+    measurement = run_trial(new_context(), JOB, NEVER)
     assert measurement["error"] == "vm.swappiness was changed meanwhile: 50 became 10"
     assert "metric" not in measurement
 
 
-def test_samples_what_the_study_wants_to_see_and_nothing_else(new_workplace: NewWorkplace) -> None:
-    workplace = new_workplace("sh -c 'sleep 0.5; echo throughput: 1'", state_space=[{"metric": "load_1m"}])
-    assert set(evaluate(workplace, JOB, NEVER)["observations"]) == {"load_1m"}
-    assert evaluate(new_workplace(), JOB, NEVER)["observations"] == {}
+def test_samples_what_the_study_wants_to_see_and_nothing_else(new_context: NewContext) -> None:
+    context = new_context("sh -c 'sleep 0.5; echo throughput: 1'", state_space=[{"metric": "load_1m"}])
+    assert set(run_trial(context, JOB, NEVER)["observations"]) == {"load_1m"}
+    assert run_trial(new_context(), JOB, NEVER)["observations"] == {}
 
 
 FACTS = {"values": {"vm.swappiness": "60"}}
 
 
-def test_a_dry_run_shows_what_it_would_do(host: Any, new_workplace: NewWorkplace, shown: list[str]) -> None:
-    workplace = new_workplace()
-    rehearse(workplace, FACTS, run_benchmark=True, show=shown.append)
+def test_a_dry_run_shows_what_it_would_do(host: Any, new_context: NewContext, shown: list[str]) -> None:
+    context = new_context()
+    dry_run(context, FACTS, run_benchmark=True, show=shown.append)
     assert shown[:3] == [
         "dry run on h1: connected, 1 parameter there and writable; nothing will be set",
         "  would try vm.swappiness: now 60, from 0 to 100",
         "  h1: nothing speaks against the ends of the ranges, as far as that shows without writing them",
     ]
     assert shown[3].startswith("  the benchmark works: 94.5, 94.5, 94.5 throughput in ")
-    assert f"on this host alone {workplace.study.evaluations_on(1)} evaluations would take about " in shown[3]
+    assert f"on this host alone {context.study.evaluations_on(1)} evaluations would take about " in shown[3]
     assert shown[4] == "  noise of the baseline from one run to the next: none seen"
     assert shown[5].startswith("  40 pairs on 1 host find a gain of ")
     assert host.applied == [{"vm.swappiness": 0}, {"vm.swappiness": 100}]
 
 
-def test_a_dry_run_says_what_the_noise_lets_through(new_workplace: NewWorkplace, shown: list[str]) -> None:
+def test_a_dry_run_says_what_the_noise_lets_through(new_context: NewContext, shown: list[str]) -> None:
     noisy = "sh -c 'echo x >> runs; echo throughput: $((50 + 40 * ($(wc -l < runs) % 2)))'"
-    rehearse(new_workplace(noisy), FACTS, run_benchmark=True, show=shown.append, hosts=4)
+    dry_run(new_context(noisy), FACTS, run_benchmark=True, show=shown.append, hosts=4)
     assert "90, 50, 90 throughput" in shown[3]
     assert shown[5].startswith("  40 pairs on 4 hosts find a gain of ")
     assert "verification.min_improvement" in shown[6]
 
 
-def test_a_dry_run_misses_an_objective(new_workplace: NewWorkplace, shown: list[str]) -> None:
-    workplace = new_workplace(objectives=[{"metric": "p99", "direction": "minimise"}])
+def test_a_dry_run_misses_an_objective(new_context: NewContext, shown: list[str]) -> None:
+    context = new_context(objectives=[{"metric": "p99", "direction": "minimise"}])
     with pytest.raises(BenchmarkFailed, match="printed no line `p99: NUMBER`, which the study's objectives name"):
-        rehearse(workplace, FACTS, run_benchmark=True, show=shown.append)
+        dry_run(context, FACTS, run_benchmark=True, show=shown.append)
 
 
 @pytest.mark.parametrize(
@@ -224,35 +226,35 @@ def test_a_dry_run_misses_an_objective(new_workplace: NewWorkplace, shown: list[
     ],
 )
 def test_a_dry_run_says_that_it_was_the_benchmark_that_failed(
-    new_workplace: NewWorkplace, command: str, message: str
+    new_context: NewContext, command: str, message: str
 ) -> None:
     with pytest.raises(BenchmarkFailed) as failure:
-        rehearse(new_workplace(command), FACTS, run_benchmark=True, show=lambda line: None)
+        dry_run(new_context(command), FACTS, run_benchmark=True, show=lambda line: None)
     assert str(failure.value) == message
 
 
-def test_a_run_that_will_not_matter_is_ended_early(new_workplace: NewWorkplace) -> None:
+def test_a_run_that_will_not_matter_is_ended_early(new_context: NewContext) -> None:
     streaming = "sh -c 'for at in 1 2 3; do echo throughput: 50; done; sleep 600; echo throughput: 500'"
     bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
-    measurement = evaluate(new_workplace(streaming), {**JOB, "bound": bound}, NEVER)
+    measurement = run_trial(new_context(streaming), {**JOB, "bound": bound}, NEVER)
     assert (measurement["metric"], measurement["ended_early"]) == (pytest.approx(55.0), True)
     assert measurement["streamed"] == [50.0, 50.0, 50.0]
     assert Measurement.from_message(measurement).ended_early
 
 
-def test_a_run_within_its_bound_is_measured_to_its_end(new_workplace: NewWorkplace) -> None:
+def test_a_run_within_its_bound_is_measured_to_its_end(new_context: NewContext) -> None:
     streaming = "sh -c 'for at in 1 2 3; do echo throughput: 85; done; echo throughput: 90'"
     bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
-    measurement = evaluate(new_workplace(streaming), {**JOB, "bound": bound}, NEVER)
+    measurement = run_trial(new_context(streaming), {**JOB, "bound": bound}, NEVER)
     assert (measurement["metric"], measurement["ended_early"]) == (90.0, False)
 
 
-def test_check_mode_leaves_the_benchmark_alone(new_workplace: NewWorkplace, shown: list[str]) -> None:
-    rehearse(new_workplace("false"), FACTS, run_benchmark=False, show=shown.append)
+def test_check_mode_leaves_the_benchmark_alone(new_context: NewContext, shown: list[str]) -> None:
+    dry_run(new_context("false"), FACTS, run_benchmark=False, show=shown.append)
     assert len(shown) == 3
 
 
-def test_a_dry_run_finds_an_end_that_the_host_refuses(host: Any, new_workplace: NewWorkplace) -> None:
+def test_a_dry_run_finds_an_end_that_the_host_refuses(host: Any, new_context: NewContext) -> None:
     host.refused = [100]
     with pytest.raises(ApplyFailed, match="Invalid argument"):
-        rehearse(new_workplace(), FACTS, run_benchmark=True, show=lambda line: None)
+        dry_run(new_context(), FACTS, run_benchmark=True, show=lambda line: None)

@@ -14,7 +14,7 @@ from .._study.study import Study
 from .._wire import Line, Message
 from .benchmark import Benchmark, BenchmarkFailed
 from .bound import Bound
-from .guard import Watch
+from .health_guard import HealthMonitor
 from .interrupt import Interrupts
 from .progress import progress_line
 from .transport import Transport
@@ -26,19 +26,19 @@ class ApplyFailed(Exception):
     """The host did not take the values; it has put its own back. The message is the module's."""
 
 
-class Refused(Exception):
+class HostRefused(Exception):
     """The trainer does not want this host."""
 
 
 @dataclass(frozen=True)
-class Workplace:
+class HostContext:
     """All that a worker needs of its host.
 
     apply: puts values on the host and returns those that the kernel kept; raises ApplyFailed.
     restore: puts the host's own values back; returns one clause on what was verified.
     transport: to the host itself, which is watched through it.
     benchmark runs there or on another host; `connect_seconds` is what it took to get there.
-    disturbance: why an evaluation with the values that were kept does not count, or None.
+    interference: why an evaluation with the values that were kept does not count, or None.
     """
 
     host: str
@@ -48,22 +48,22 @@ class Workplace:
     transport: Transport
     benchmark: Benchmark
     connect_seconds: float
-    disturbance: Callable[[Mapping[str, str]], str | None] = lambda kept: None
+    interference: Callable[[Mapping[str, str]], str | None] = lambda kept: None
 
 
-def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callable[[str], None]) -> dict[str, Any]:
+def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: Callable[[str], None]) -> dict[str, Any]:
     """Answer jobs until the study ends; returns its result.
 
-    Raises Interrupted, Refused, _wire.Disconnected, transport.Lost, and what `apply` raises beyond ApplyFailed.
+    Raises Interrupted, HostRefused, _wire.Disconnected, transport.Lost, and what `apply` raises beyond ApplyFailed.
     """
-    extra = {"connect": workplace.connect_seconds}
+    extra = {"connect": context.connect_seconds}
     waiting_since = time.monotonic()
     told: set[str] = set()
 
     def tell_once(text: str) -> None:
         if text not in told:
             told.add(text)
-            show(f"{workplace.host}: {text}")
+            show(f"{context.host}: {text}")
 
     while True:
         with interrupts.allowed():
@@ -72,19 +72,19 @@ def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callab
             case "notice":
                 show(f"note: {message['text']}")
             case "progress":
-                show(progress_line(workplace.host, workplace.study.reward_metric, message))
+                show(progress_line(context.host, context.study.reward_metric, message))
             case "refused":
-                raise Refused(message["reason"])
+                raise HostRefused(message["reason"])
             case "restore":
-                ending = workplace.restore()
-                show(f"{workplace.host}: {ending}")
+                ending = context.restore()
+                show(f"{context.host}: {ending}")
                 line.send("restored", ending=ending)
             case "end":
                 result: dict[str, Any] = message["result"]
                 return result
             case "job":
                 extra["wait"] = time.monotonic() - waiting_since
-                measurement = evaluate(workplace, message, interrupts, tell_once, line.has_news)
+                measurement = run_trial(context, message, interrupts, tell_once, line.has_news)
                 if line.has_news():
                     continue  # the job is off, and what the trainer says or that it is gone comes first
                 measurement["seconds"] |= {name: round(seconds, 4) for name, seconds in extra.items()}
@@ -93,8 +93,8 @@ def serve(workplace: Workplace, line: Line, interrupts: Interrupts, show: Callab
                 waiting_since = time.monotonic()
 
 
-def evaluate(
-    workplace: Workplace,
+def run_trial(
+    context: HostContext,
     job: Message,
     interrupts: Interrupts,
     show: Callable[[str], None] = lambda text: None,
@@ -106,58 +106,58 @@ def evaluate(
     """
     seconds: dict[str, float] = {"apply": 0.0}
     began = time.monotonic()
-    watch = _watch(workplace)
+    monitor = _health_monitor(context)
     try:
         try:
-            actual = workplace.apply(job["values"])
+            actual = context.apply(job["values"])
         except ApplyFailed as error:
             return {"error": f"the values were not taken: {error}", "seconds": {"apply": time.monotonic() - began}}
         applied = time.monotonic()
         seconds["apply"] = round(applied - began, 4)
         with interrupts.allowed():
-            watch.begin()
+            monitor.begin()
             bound = Bound(job["bound"]) if job.get("bound") else None
-            outcome = _run(workplace, lambda: watch.must_end() or called_off(), bound, actual, seconds)
-            watch.end()
+            outcome = _run(context, lambda: monitor.must_end() or called_off(), bound, actual, seconds)
+            monitor.end()
     finally:
-        watch.end()
-    for spot in watch.blind_spots():
+        monitor.end()
+    for spot in monitor.blind_spots():
         show(spot)
-    measurement: dict[str, Any] = {"actual": actual, "seconds": seconds, **outcome, "strain": watch.strain()}
-    wanted = {state.metric for state in workplace.study.state_space}
-    seen = watch.observations()
+    measurement: dict[str, Any] = {"actual": actual, "seconds": seconds, **outcome, "strain": monitor.signals()}
+    wanted = {state.metric for state in context.study.state_space}
+    seen = monitor.observations()
     measurement["observations"] = {name: round(value, 4) for name, value in seen.items() if name in wanted}
-    if watch.reason:
-        workplace.restore()
-        measurement = {**measurement, "metric": None, "error": f"ended by the guard: {watch.reason}"}
+    if monitor.reason:
+        context.restore()
+        measurement = {**measurement, "metric": None, "error": f"ended by the guard: {monitor.reason}"}
     # What the channels, the sampling and the reading cost beyond the benchmark's own time.
     seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
     return measurement
 
 
-def _watch(workplace: Workplace) -> Watch:
-    guard = workplace.study.guard
+def _health_monitor(context: HostContext) -> HealthMonitor:
+    guard = context.study.guard
     command = guard.health_command
-    health = (lambda: workplace.benchmark.check(command, guard.health_timeout)) if command else None
-    return Watch(guard, workplace.transport, health)
+    health = (lambda: context.benchmark.check(command, guard.health_timeout)) if command else None
+    return HealthMonitor(guard, context.transport, health)
 
 
 def _run(
-    workplace: Workplace,
+    context: HostContext,
     must_end: Callable[[], bool],
     bound: Bound | None,
     actual: Mapping[str, str],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """What came of the benchmark: a metric or an error."""
-    study = workplace.study
+    study = context.study
     try:
-        outcome = workplace.benchmark.run(study.benchmark_command, study.reward_metric, must_end, bound)
+        outcome = context.benchmark.run(study.benchmark_command, study.reward_metric, must_end, bound)
     except BenchmarkFailed as error:
         return {"error": f"the benchmark {error}"}
     seconds["benchmark"] = round(outcome.seconds, 4)
-    if disturbance := workplace.disturbance(actual):
-        return {"error": disturbance}
+    if interference := context.interference(actual):
+        return {"error": interference}
     return {
         "metric": outcome.metric,
         "streamed": outcome.streamed,

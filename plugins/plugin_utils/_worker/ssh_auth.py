@@ -16,7 +16,7 @@ import paramiko
 from paramiko.agent import AgentSSH
 from paramiko.pkey import PublicBlob
 
-from .openssh import Route
+from .ssh_config import SSHSettings
 
 
 class AgentAt(AgentSSH):
@@ -32,7 +32,7 @@ class AgentAt(AgentSSH):
         self._close()  # type: ignore[attr-defined]
 
 
-def log_in(transport: paramiko.Transport, route: Route, password: str | None) -> None:
+def log_in(transport: paramiko.Transport, route: SSHSettings, password: str | None) -> None:
     """Authenticate, or raise paramiko.AuthenticationException, or SSHException where the server hangs up."""
     user = route.user
     try:
@@ -57,7 +57,7 @@ def log_in(transport: paramiko.Transport, route: Route, password: str | None) ->
     transport.auth_password(user, password)
 
 
-def _agent(route: Route) -> AgentAt | None:
+def _agent(route: SSHSettings) -> AgentAt | None:
     named = route.get("identityagent", "SSH_AUTH_SOCK") if route.settings.get("identityagent") != ["none"] else ""
     if named == "SSH_AUTH_SOCK" or named.startswith("$"):
         named = os.environ.get(named.lstrip("$").strip("{}"), "")
@@ -67,7 +67,7 @@ def _agent(route: Route) -> AgentAt | None:
         return None
 
 
-def _keys(route: Route, agent: AgentAt | None) -> Iterator[paramiko.PKey]:
+def _keys(route: SSHSettings, agent: AgentAt | None) -> Iterator[paramiko.PKey]:
     """The keys to try, in ssh's order: the agent's that are named, its others, the named files."""
     held = agent.get_keys() if agent else ()
     named = {blob: path for path in route.identity_files if (blob := _public(path))}
@@ -82,7 +82,7 @@ def _keys(route: Route, agent: AgentAt | None) -> Iterator[paramiko.PKey]:
             yield key
 
 
-def _certified(key: paramiko.PKey, route: Route) -> Iterator[paramiko.PKey]:
+def _certified(key: paramiko.PKey, route: SSHSettings) -> Iterator[paramiko.PKey]:
     """The key under each of its certificates that CertificateFile names."""
     plain = key.public_blob  # or with the certificate beside it, which paramiko has found by itself
     for name in route.settings.get("certificatefile", ()):

@@ -22,50 +22,50 @@ _NEXT = "autotune-next"
 Module = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
-class Lapsed(Exception):
+class LeaseExpired(Exception):
     """The host has ended the lease; the message is the module's."""
 
 
-class NotBack(Exception):
+class RestoreFailed(Exception):
     """The host's own values are not back, or nobody can say so; the message is for the user."""
 
 
 @dataclass
-class Loan:
+class LeaseClient:
     """The lease of one worker on its host.
 
-    module: calls a module of this collection on the host; raises Lapsed where its answer says so. arguments: of
-    `sysctl`, the same in every call. tell: shows a line to the user.
+    module: calls a module of this collection on the host; raises LeaseExpired where its answer says so. arguments: of
+    `sysctl`, the same in every call. show: shows a line to the user.
     """
 
     module: Module
     arguments: dict[str, Any]
-    tell: Callable[[str], None]
+    show: Callable[[str], None]
     _nonce: str | None = None
     _began: bool = False
     _originals: dict[str, str] = field(default_factory=dict)
 
-    def lend(self, values: Mapping[str, Any], process_group: str | None) -> dict[str, str]:
-        """Put values on the host; returns what the kernel kept. Raises what `module` raises, Lapsed excepted."""
+    def apply(self, values: Mapping[str, Any], process_group: str | None) -> dict[str, str]:
+        """Put values on the host; returns what the kernel kept. Raises what `module` raises, LeaseExpired excepted."""
         nonce = self._nonce if self._began else None  # an ended loan's nonce opens nothing
         self._began = True
         wanted = {**self.arguments, "state": "leased", "values": dict(values), "process_group": process_group}
         try:
             answer = self.module("sysctl", {**wanted, "nonce": nonce})
-        except Lapsed as lapse:
+        except LeaseExpired as lapse:
             # Nothing runs between two evaluations, so nothing is spoilt if the next one begins a new lease.
-            self.tell(f"{lapse}")
+            self.show(f"{lapse}")
             self._nonce = None
             answer = self.module("sysctl", wanted)
         if verdict := answer.get("verdict"):
-            self.tell(said_of(verdict))
+            self.show(said_of(verdict))
         lease = answer.get("lease")
         self._nonce = lease["nonce"] if lease else None  # none in check mode
         self._originals |= answer.get("originals", {})
         after: dict[str, str] = answer["after"]
         return after
 
-    def disturbance(self, kept: Mapping[str, str], transport: Transport | None) -> str | None:
+    def interference(self, kept: Mapping[str, str], transport: Transport | None) -> str | None:
         """Why an evaluation with these values does not count, though it yielded its metric; None if it does.
 
         transport: to the host itself, where a look costs milliseconds. Without one, the module looks. Raises Lost.
@@ -86,22 +86,22 @@ class Loan:
         ]
         return f"somebody else set {', '.join(others)} during the evaluation" if others else None
 
-    def end(self) -> str:
-        """End the loan: one clause on what the host has now, true because it was read back. Raises NotBack."""
+    def restore(self) -> str:
+        """End the loan: one clause on what the host has now, true because it was read back. Raises RestoreFailed."""
         if not self._began:
             return "it was left as it was found"
         arguments = {"state": "restored", "holder": self.arguments["holder"], "nonce": self._nonce}
         try:
             verdict = self.module("sysctl", arguments)["verdict"]
-        except Lapsed as lapse:
-            raise NotBack(str(lapse)) from None
+        except LeaseExpired as lapse:
+            raise RestoreFailed(str(lapse)) from None
         self._began = False
         if self._nonce is None:
             return "it was left as it was found"  # nothing was ever lent: a module that fails puts everything back
         if verdict is None or verdict["nonce"] != self._nonce:
             self._compare()
         elif not verdict["verified"]:
-            raise NotBack(said_of(verdict))
+            raise RestoreFailed(said_of(verdict))
         elif verdict["foreign"]:
             changed = ", ".join(f"{parameter} to {value!r}" for parameter, value in verdict["foreign"].items())
             return f"its own values are back, verified (somebody else had set {changed} meanwhile)"
@@ -116,7 +116,7 @@ class Loan:
             if facts[parameter]["value"] != value
         ]
         if wrong:
-            raise NotBack(f"NEEDS ATTENTION: its lease is gone without a verdict, and {'; '.join(wrong)}")
+            raise RestoreFailed(f"NEEDS ATTENTION: its lease is gone without a verdict, and {'; '.join(wrong)}")
 
 
 def said_of(verdict: Mapping[str, Any]) -> str:

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Guard
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.guard import Judge, Watch, strain
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.health_guard import (
+    HealthMonitor,
+    LimitCheck,
+    health_signals,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.sampling import Sample
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.serve import Workplace, evaluate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext, run_trial
 
-NewWorkplace = Callable[..., Workplace]
+NewContext = Callable[..., HostContext]
 JOB = {"kind": "job", "phase": "train", "values": {"vm.swappiness": 80}}
 HUNG = "INFO: task dd:4711 blocked for more than 120 seconds."
 
@@ -33,8 +37,8 @@ def sample(at: float = 10.0, *log: str, used: float = 50.0, **signs: float) -> S
 
 
 def reasons(guard: dict[str, Any], *samples: Sample) -> list[str | None]:
-    judge = Judge(Guard.model_validate(guard))
-    return [judge.reason(each) for each in samples]
+    check = LimitCheck(Guard.model_validate(guard))
+    return [check.violation(each) for each in samples]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_ordinary_messages_are_no_reason() -> None:
 def test_strain_is_told_as_shares_of_what_was_done() -> None:
     first = sample(10.0, memory_stalled=1, io_stalled=2, packets=100, packets_lost=5, segments=1000, segments_again=7)
     last = sample(20.0, memory_stalled=3, io_stalled=2, packets=300, packets_lost=7, segments=1500, segments_again=17)
-    assert strain([first, last], 3) == {
+    assert health_signals([first, last], 3) == {
         "memory_pressure": pytest.approx(0.2),
         "io_pressure": 0.0,
         "retransmits": pytest.approx(0.02),
@@ -119,16 +123,16 @@ def test_strain_is_told_as_shares_of_what_was_done() -> None:
 
 
 def test_strain_leaves_out_what_cannot_be_seen() -> None:
-    assert strain([sample(10.0), sample(20.0)], None) == {}
-    assert strain([sample(10.0)], 0) == {}
+    assert health_signals([sample(10.0), sample(20.0)], None) == {}
+    assert health_signals([sample(10.0)], 0) == {}
 
 
-def measured(workplace: Workplace) -> dict[str, Any]:
-    return evaluate(workplace, JOB, NEVER)
+def measured(context: HostContext) -> dict[str, Any]:
+    return run_trial(context, JOB, NEVER)
 
 
-def test_a_calm_run_tells_how_calm_it_was(host: Any, new_workplace: NewWorkplace) -> None:
-    measurement = measured(new_workplace("sh -c 'sleep 0.3; echo throughput: 1'"))
+def test_a_calm_run_tells_how_calm_it_was(host: Any, new_context: NewContext) -> None:
+    measurement = measured(new_context("sh -c 'sleep 0.3; echo throughput: 1'"))
     assert measurement["metric"] == 1.0
     assert {"retransmits", "errors"} <= set(measurement["strain"])
     assert all(value >= 0 for value in measurement["strain"].values())
@@ -136,12 +140,12 @@ def test_a_calm_run_tells_how_calm_it_was(host: Any, new_workplace: NewWorkplace
 
 
 def test_a_limit_that_is_passed_ends_the_benchmark_and_puts_the_own_values_back(
-    host: Any, new_workplace: NewWorkplace, tmp_path: Path
+    host: Any, new_context: NewContext, tmp_path: Path
 ) -> None:
     """More memory must be left than there is."""
     pid = tmp_path / "pid"
     command = f"sh -c 'echo throughput: 1; echo $$ > {pid}; exec sleep 600'"
-    measurement = measured(new_workplace(command, guard={"free_memory": 99.9}))
+    measurement = measured(new_context(command, guard={"free_memory": 99.9}))
     assert "of the memory was left (guard.free_memory is 99.9 %)" in measurement["error"]
     assert measurement["error"].startswith("ended by the guard: ")
     assert measurement["metric"] is None
@@ -153,47 +157,47 @@ def test_a_limit_that_is_passed_ends_the_benchmark_and_puts_the_own_values_back(
         time.sleep(0.01)
 
 
-def test_a_limit_that_was_passed_too_late_to_end_anything_counts(host: Any, new_workplace: NewWorkplace) -> None:
+def test_a_limit_that_was_passed_too_late_to_end_anything_counts(host: Any, new_context: NewContext) -> None:
     """The benchmark is over before the first look; the last one finds it."""
-    measurement = measured(new_workplace("echo throughput: 1", guard={"free_memory": 99.9}))
+    measurement = measured(new_context("echo throughput: 1", guard={"free_memory": 99.9}))
     assert (measurement["metric"], host.restored) == (None, 1)
 
 
 def test_a_health_command_that_turns_bad_in_the_middle_ends_the_evaluation(
-    host: Any, new_workplace: NewWorkplace, tmp_path: Path
+    host: Any, new_context: NewContext, tmp_path: Path
 ) -> None:
     sick = tmp_path / "sick"
     command = f"sh -c 'echo throughput: 1; sleep 1.5; touch {sick}; sleep 600'"
     health = f"sh -c '! test -e {sick} || {{ echo queue is full >&2; exit 3; }}'"
-    measurement = measured(new_workplace(command, guard={"health_command": health}))
+    measurement = measured(new_context(command, guard={"health_command": health}))
     assert measurement["error"] == ("ended by the guard: the health command ended with exit code 3: queue is full")
     assert host.restored == 1
 
 
-def test_health_that_is_bad_at_the_end_counts(new_workplace: NewWorkplace, tmp_path: Path) -> None:
+def test_health_that_is_bad_at_the_end_counts(new_context: NewContext, tmp_path: Path) -> None:
     sick = tmp_path / "sick"
-    workplace = new_workplace(
+    context = new_context(
         f"sh -c 'sleep 0.5; touch {sick}; echo throughput: 1'", guard={"health_command": f"sh -c '! test -e {sick}'"}
     )
-    assert "the health command ended with exit code 1" in measured(workplace)["error"]
+    assert "the health command ended with exit code 1" in measured(context)["error"]
 
 
-def test_a_health_command_that_hangs_is_bad(new_workplace: NewWorkplace) -> None:
+def test_a_health_command_that_hangs_is_bad(new_context: NewContext) -> None:
     guard = {"health_command": "sleep 60", "health_timeout": 0.5}
-    measurement = measured(new_workplace("sh -c 'echo throughput: 1; sleep 600'", guard=guard))
+    measurement = measured(new_context("sh -c 'echo throughput: 1; sleep 600'", guard=guard))
     assert "the health command did not end within 0.5 s" in measurement["error"]
 
 
-def test_health_that_stays_good_disturbs_nothing(new_workplace: NewWorkplace) -> None:
-    workplace = new_workplace("sh -c 'sleep 1.5; echo throughput: 1'", guard={"health_command": "true"})
-    assert measured(workplace)["metric"] == 1.0
+def test_health_that_stays_good_disturbs_nothing(new_context: NewContext) -> None:
+    context = new_context("sh -c 'sleep 1.5; echo throughput: 1'", guard={"health_command": "true"})
+    assert measured(context)["metric"] == 1.0
 
 
 def test_says_what_this_user_cannot_see(monkeypatch: pytest.MonkeyPatch) -> None:
     script = sampling._SCRIPT.replace("/dev/kmsg", "/dev/no-such-log").replace("pressure/", "no-pressure/")
     monkeypatch.setattr(sampling, "_SCRIPT", script)
-    watch = Watch(Guard(), LocalTransport())
-    watch.begin()
-    watch.end()
-    assert [spot.split(" ", 2)[:2] for spot in watch.blind_spots()] == [["the", "kernel"], ["its", "kernel"]]
-    assert "kernel_messages" not in watch.strain()
+    monitor = HealthMonitor(Guard(), LocalTransport())
+    monitor.begin()
+    monitor.end()
+    assert [spot.split(" ", 2)[:2] for spot in monitor.blind_spots()] == [["the", "kernel"], ["its", "kernel"]]
+    assert "kernel_messages" not in monitor.signals()

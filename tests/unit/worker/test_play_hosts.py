@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.action import _known_hosts
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import _known_hosts
 
 SEEN = {"exists": True, "readable": True, "writable": True, "why_not_writable": None, "safe_range": [[0, 200]]}
 GONE = {**SEEN, "exists": False, "writable": False, "why_not_writable": "it does not exist here"}

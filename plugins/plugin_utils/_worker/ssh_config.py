@@ -65,7 +65,7 @@ class SSHAddress:
 
 
 @dataclass(frozen=True)
-class Route:
+class SSHSettings:
     """How ssh would reach the host: its settings by their names in lower case, with every value of each."""
 
     address: SSHAddress
@@ -148,7 +148,7 @@ def _home() -> str:
     return pwd.getpwuid(os.getuid()).pw_dir
 
 
-def route_to(address: SSHAddress) -> Route:
+def ssh_settings(address: SSHAddress) -> SSHSettings:
     """Ask ssh how it would reach the host. Raises Lost, with what ssh has to say."""
     said = ask([address.executable, "-G", *address.arguments, "--", address.host], address)
     if said.returncode != 0:
@@ -158,7 +158,7 @@ def route_to(address: SSHAddress) -> Route:
     for line in said.stdout.splitlines():
         name, dummy, value = line.partition(" ")
         settings.setdefault(name.lower(), []).append(value)
-    return Route(address, settings)
+    return SSHSettings(address, settings)
 
 
 def ask(command: list[str], address: SSHAddress) -> subprocess.CompletedProcess[str]:

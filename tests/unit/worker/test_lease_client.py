@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import lease_client
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.lease_client import (
+    LeaseClient,
+    LeaseExpired,
+    RestoreFailed,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
+
+SWAPPINESS = "vm.swappiness"
+BACK = {"holder": "anna", "nonce": "n1", "verified": True, "mismatches": [], "foreign": {}}
+
+
+class Host:
+    """Answers module calls as `sysctl` and `sysctl_info` do; `nonces` are those of the leases it will give."""
+
+    def __init__(self) -> None:
+        self.value, self.nonces, self.verdict = "60", ["n1", "n2"], dict(BACK)
+        self.ended: set[str | None] = set()
+        self.calls: list[tuple[str, Any]] = []
+        self.lease: dict[str, Any] | None = None
+
+    def __call__(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((arguments.get("state", name), arguments.get("nonce")))
+        if name == "sysctl_info":
+            return {"parameters": {SWAPPINESS: {"value": self.value}}, "lease": self.lease}
+        if arguments["state"] == "restored":
+            return {"verdict": self.verdict}
+        if arguments.get("nonce") in self.ended:
+            raise LeaseExpired("The lease n1 has ended")
+        after = {SWAPPINESS: str(arguments["values"][SWAPPINESS])}
+        return {"after": after, "originals": {SWAPPINESS: "60"}, "lease": {"nonce": self.nonces[0]}, "verdict": None}
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def lease(host: Host, told: list[str]) -> LeaseClient:
+    """A loan of vm.swappiness=10."""
+    made = LeaseClient(host, {"holder": "anna", "lease": 5}, told.append)
+    assert made.apply({SWAPPINESS: 10}, "/tmp/x/group") == {SWAPPINESS: "10"}
+    return made
+
+
+def test_renews_by_its_nonce(lease: LeaseClient, host: Host) -> None:
+    lease.apply({SWAPPINESS: 20}, None)
+    assert host.calls == [("leased", None), ("leased", "n1")]
+
+
+def test_begins_a_new_lease_when_the_last_one_ran_out_and_says_so(
+    lease: LeaseClient, host: Host, told: list[str]
+) -> None:
+    host.ended, host.nonces = {"n1"}, ["n2"]
+    assert lease.apply({SWAPPINESS: 20}, None) == {SWAPPINESS: "20"}
+    assert host.calls[1:] == [("leased", "n1"), ("leased", None)]
+    assert told == ["The lease n1 has ended"]
+
+
+def test_says_that_values_are_back_only_when_the_host_has_verified_it(lease: LeaseClient) -> None:
+    assert lease.restore() == "its own values are back, verified"
+    assert lease.restore() == "it was left as it was found"
+
+
+def test_says_what_others_had_set(lease: LeaseClient, host: Host) -> None:
+    host.verdict["foreign"] = {SWAPPINESS: "77"}
+    assert "somebody else had set vm.swappiness to '77'" in lease.restore()
+
+
+def test_a_verdict_that_is_not_good_is_a_failure(lease: LeaseClient, host: Host) -> None:
+    host.verdict |= {"verified": False, "mismatches": [{"parameter": SWAPPINESS}]}
+    with pytest.raises(RestoreFailed, match="NEEDS ATTENTION: .* vm.swappiness could not be put back"):
+        lease.restore()
+
+
+@pytest.mark.parametrize("verdict", [None, {**BACK, "nonce": "another's"}])
+def test_without_a_verdict_of_this_lease_the_values_are_read(verdict: Any, lease: LeaseClient, host: Host) -> None:
+    host.verdict = verdict
+    host.value = "10"
+    with pytest.raises(RestoreFailed, match="vm.swappiness is '10' and was '60'"):
+        lease.restore()
+    assert host.calls[-1][0] == "sysctl_info"
+
+
+def test_the_same_is_fine_when_they_are_the_hosts_own(lease: LeaseClient, host: Host) -> None:
+    host.verdict = None  # type: ignore[assignment]
+    assert lease.restore() == "its own values are back, verified"
+
+
+def test_nothing_lent_is_nothing_to_end(host: Host) -> None:
+    assert LeaseClient(host, {"holder": "anna"}, print).restore() == "it was left as it was found"
+    assert host.calls == []
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc/sys and a journal of plain files; returns the parameter's."""
+    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path))
+    monkeypatch.setattr(lease_client, "_JOURNALS", (str(tmp_path / "lease.json"), str(tmp_path / "network/lease.json")))
+    (tmp_path / "lease.json").write_text(json.dumps({"nonce": "n1", "deadline": 1e12}))
+    (tmp_path / "vm").mkdir()
+    (tmp_path / "vm/swappiness").write_text("10\n")
+    return tmp_path / "vm/swappiness"
+
+
+KEPT = {SWAPPINESS: "10"}
+
+
+def test_an_undisturbed_evaluation_counts(lease: LeaseClient, kernel: Path) -> None:
+    assert lease.interference(KEPT, LocalTransport()) is None
+
+
+def test_a_vector_is_the_same_with_tabs(lease: LeaseClient, kernel: Path) -> None:
+    kernel.write_text("4096\t131072\t6291456\n")
+    assert lease.interference({SWAPPINESS: "4096 131072 6291456"}, LocalTransport()) is None
+
+
+def test_of_several_choices_the_one_in_force_counts(
+    lease: LeaseClient, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path))
+    path = Path(_procfs.path_of("transparent_hugepage.enabled"))
+    path.parent.mkdir(parents=True)
+    path.write_text("always [madvise] never\n")
+    assert lease.interference({"transparent_hugepage.enabled": "madvise"}, LocalTransport()) is None
+    assert "'madvise'" in (lease.interference({"transparent_hugepage.enabled": "never"}, LocalTransport()) or "")
+
+
+def test_an_evaluation_with_somebody_elses_value_does_not(lease: LeaseClient, kernel: Path) -> None:
+    kernel.write_text("77\n")
+    assert lease.interference(KEPT, LocalTransport()) == (
+        "somebody else set vm.swappiness to '77' (it was '10') during the evaluation"
+    )
+
+
+@pytest.mark.parametrize(
+    "journal", [None, "{", {"nonce": "n2", "deadline": 1e12}, {"nonce": "n1", "deadline": 1.0}, {"nonce": "n1"}]
+)
+def test_an_evaluation_without_its_lease_does_not(journal: Any, lease: LeaseClient, kernel: Path) -> None:
+    path = Path(lease_client._JOURNALS[0])
+    path.unlink() if journal is None else path.write_text(journal if journal == "{" else json.dumps(journal))
+    assert "the lease ran out during the evaluation" in (lease.interference(KEPT, LocalTransport()) or "")
+
+
+def test_a_lease_of_an_account_with_net_alone_is_found(lease: LeaseClient, kernel: Path) -> None:
+    roots, accounts = map(Path, lease_client._JOURNALS)
+    accounts.parent.mkdir()
+    roots.rename(accounts)
+    assert lease.interference(KEPT, LocalTransport()) is None
+
+
+def test_what_this_user_cannot_read_is_not_judged(lease: LeaseClient, kernel: Path) -> None:
+    kernel.unlink()
+    assert lease.interference(KEPT, LocalTransport()) is None
+
+
+def test_where_the_benchmark_runs_elsewhere_the_module_looks(lease: LeaseClient, host: Host) -> None:
+    host.lease, host.value = {"nonce": "n1", "expires_in": 3.0}, "10"
+    assert lease.interference(KEPT, None) is None
+    host.value = "77"
+    assert "somebody else set vm.swappiness" in (lease.interference(KEPT, None) or "")
+    host.lease = None
+    assert "the lease ran out" in (lease.interference(KEPT, None) or "")
