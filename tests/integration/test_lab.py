@@ -177,13 +177,21 @@ def users(namespaces: set[str]) -> list[str]:
     return found
 
 
+def changed(ran: subprocess.CompletedProcess[str]) -> int:
+    """How many tasks of a play changed something."""
+    recap = re.search(r"localhost .*changed=(\d+)", ran.stdout)
+    assert recap is not None, ran.stdout
+    return int(recap[1])
+
+
 def test_leaves_the_machine_as_it_was(lab_of_its_own: Callable[..., Any]) -> None:
     before = machine()
     with lab_of_its_own(lab_hosts=1) as built:
         during, namespaces = machine(), namespaces_of(built)
         assert users(namespaces)
         directory, link = built.directory, built.link("lab1")
-        assert built.rebuild(lab_state="absent") == 1
+        assert changed(built.play_role()) == 0
+        assert changed(built.play_role(lab_state="absent")) == 1
         assert not directory.exists()
         assert not Path("/sys/class/net", link).exists()
         assert subprocess.run(["pgrep", "--full", f"{directory}[ /]"], check=False).returncode == 1
@@ -191,7 +199,7 @@ def test_leaves_the_machine_as_it_was(lab_of_its_own: Callable[..., Any]) -> Non
         while (left := users(namespaces)) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert not left
-        assert built.rebuild(lab_state="absent") == 0
+        assert not built.remove()
     assert during == before
     assert machine() == before
 
@@ -200,9 +208,9 @@ def test_check_mode_does_nothing(lab_of_its_own: Callable[..., Any], tmp_path: P
     with lab_of_its_own(lab_hosts=1) as built:
         process = built.process("lab1")
         folder = tmp_path / "lab"
-        assert built.rebuild("--check", lab_directory=str(folder), lab_hosts=2) == 0
+        assert changed(built.play_role("--check", lab_directory=str(folder), lab_hosts=2)) == 0
         assert not folder.exists()
-        assert built.rebuild("--check", lab_state="absent") == 0
+        assert changed(built.play_role("--check", lab_state="absent")) == 0
         assert built.process("lab1") == process
 
 
@@ -252,7 +260,7 @@ def test_refuses_the_links_and_network_of_another_lab(lab: Lab) -> None:
 
 
 def test_a_refusal_is_one_message_of_the_playbook(lab: Lab) -> None:
-    ran = lab.build(check=False, lab_hosts=65)
+    ran = lab.play_role(check=False, lab_hosts=65)
     assert ran.returncode == 2
     assert '"msg": "lab_hosts 65: lab_network' in ran.stdout
     assert ran.stdout.count("fatal:") == 1

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The lab's playbook, run again: when nothing happened, when the variables changed, and after every fault."""
+"""The lab built again: when nothing happened, when the variables changed, and after every fault."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ def sshd_answers(lab: Lab) -> bool:
         return connection.recv(4) == b"SSH-"
 
 
+def round_trip(lab: Lab, expected: float) -> float:
+    """The first measured round trip that is about as expected, else the last one of a minute.
+
+    The link is a process: on a busy machine it may be late for seconds.
+    """
+    limit = time.monotonic() + 60
+    while abs((found := lab.round_trip()) - expected) > 12 and time.monotonic() < limit:
+        pass
+    return float(found)
+
+
 def test_keeps_what_was_tuned(odd_lab: Lab) -> None:
     odd_lab.run("lab1", "sysctl", "-w", "net.ipv4.tcp_fin_timeout=47")
     odd_lab.build()
@@ -38,9 +50,9 @@ def test_keeps_what_was_tuned(odd_lab: Lab) -> None:
 
 def test_rebuilds_only_the_wan_when_only_the_wan_differs(odd_lab: Lab) -> None:
     host = odd_lab.process("lab1")
-    assert odd_lab.rebuild(lab_wan_delay_ms=50) == 1
+    assert odd_lab.build(lab_wan_delay_ms=50)
     assert odd_lab.process("lab1") == host
-    assert odd_lab.round_trip() == pytest.approx(50, abs=15)
+    assert round_trip(odd_lab, 50) == pytest.approx(50, abs=12)
     odd_lab.build()
 
 
@@ -86,13 +98,13 @@ def lose_a_key(lab: Lab) -> None:
 @pytest.mark.parametrize("breaking", [kill_sshd, cut_link, delete_link, kill_host, stop_host, kill_wan, lose_a_key])
 def test_repairs(odd_lab: Lab, breaking: Callable[[Lab], None]) -> None:
     breaking(odd_lab)
-    assert odd_lab.rebuild() == 1
+    assert odd_lab.build()
     assert sshd_answers(odd_lab)
-    assert odd_lab.round_trip() == pytest.approx(20, abs=12)
+    assert round_trip(odd_lab, 20) == pytest.approx(20, abs=12)
 
 
 def test_second_run_changes_nothing(odd_lab: Lab) -> None:
-    assert odd_lab.rebuild() == 0
+    assert not odd_lab.build()
 
 
 def test_a_killed_sshd_costs_nothing_else(odd_lab: Lab) -> None:
@@ -119,6 +131,6 @@ def test_absent_finds_what_a_crash_left(lab_of_its_own: Callable[..., Any]) -> N
         for path in sorted(built.directory.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         built.directory.rmdir()
-        built.build(lab_state="absent")
+        assert built.remove()
         assert subprocess.run(["pgrep", "--full", f"{built.directory}[ /]"], check=False).returncode == 1
         assert not [host for host in ("lab1", "lab2") if Path("/sys/class/net", built.link(host)).exists()]
