@@ -26,7 +26,7 @@ if not __package__:  # run as a folder: `python dashboard` in a checkout, or by 
     __package__ = "ansible_collections.autotune.kernel.dashboard"
 
 from ansible_collections.autotune.kernel.dashboard.app import create_app
-from ansible_collections.autotune.kernel.dashboard.running import PidFile, Taken
+from ansible_collections.autotune.kernel.dashboard.pid_file import PidFile, Taken
 from ansible_collections.autotune.kernel.dashboard.server import CannotListen, keep_memory_small, listen, server_of
 from ansible_collections.autotune.kernel.dashboard.settings import PORT, Settings
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store, shown

@@ -10,13 +10,13 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from . import events, queries
+from . import queries, stream
+from .chart_cache import chart_json
 from .export import as_csv, as_json_list, file_name
-from .messages import as_json
 from .openapi import document
-from .pictures_kept import picture_json
 from .studies import evaluation_of, feed_of, listed, study_of
 from .table import BadQuery, table
+from .updates import as_json
 
 api = Blueprint("api", __name__, url_prefix="/api")
 
@@ -44,18 +44,18 @@ def study(study_id: int) -> Response:
 
 @api.get("/studies/<id:study_id>/data")
 def data(study_id: int) -> Response:
-    return json_of(events.data(feed_of(study_id), request.args.get("after")))
+    return json_of(stream.data(feed_of(study_id), request.args.get("after")))
 
 
-@api.get("/studies/<id:study_id>/pictures/<name>")
-def picture(study_id: int, name: str) -> Response:
+@api.get("/studies/<id:study_id>/charts/<name>")
+def chart(study_id: int, name: str) -> Response:
     limits = [_limit("from"), _limit("to")]
-    text = picture_json(current_app.extensions["pictures"], feed_of(study_id), name, *limits)
+    text = chart_json(current_app.extensions["charts"], feed_of(study_id), name, *limits)
     return Response(text, mimetype="application/json")
 
 
 def _limit(name: str) -> int | None:
-    """The numbers of the evaluations between which a picture shows all there is."""
+    """The numbers of the evaluations between which a chart shows all there is."""
     text = request.args.get(name)
     if text is None or text == "":
         return None

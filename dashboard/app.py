@@ -15,16 +15,16 @@ from werkzeug.routing import IntegerConverter
 
 from ..plugins.plugin_utils._store.store import StoreError
 from .api import api, json_of
-from .events import Places, streams
+from .chart_cache import ChartCache, UnknownChart
 from .feed import Feeds, UnknownStudy
+from .formatting import FILTERS
 from .pages import pages, rights
-from .pictures_kept import Kept, UnknownPicture
-from .reading import Store
+from .readonly_store import ReadOnlyStore
 from .security import protect
 from .settings import Settings
+from .stream import Places, streams
 from .studies import UnknownEvaluation
 from .table import BadQuery
-from .words import FILTERS
 
 
 class _Id(IntegerConverter):
@@ -47,9 +47,9 @@ def create_app(store_url: str, settings: Settings | None = None) -> Flask:
     app.jinja_env.globals["plotly_version"] = version("plotly")
     app.jinja_options = {**app.jinja_options, "autoescape": True}
     app.extensions["settings"] = settings
-    app.extensions["feeds"] = Feeds(Store(store_url), settings.poll)
+    app.extensions["feeds"] = Feeds(ReadOnlyStore(store_url), settings.poll)
     app.extensions["places"] = Places(settings.max_streams)
-    app.extensions["pictures"] = Kept()
+    app.extensions["charts"] = ChartCache()
     protect(app, settings)
     app.context_processor(rights)
     for blueprint in (pages, api, streams):
@@ -67,7 +67,7 @@ def _answer_errors(app: Flask) -> None:
 
     @app.errorhandler(UnknownStudy)
     @app.errorhandler(UnknownEvaluation)
-    @app.errorhandler(UnknownPicture)
+    @app.errorhandler(UnknownChart)
     def unknown(error: Exception) -> Response:
         return _answer(404, "Not Found", str(error))
 

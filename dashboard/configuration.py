@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .words import number, per_cent
+from .formatting import number, per_cent
 
 Values = Mapping[str, Any]
 

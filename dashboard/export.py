@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .messages import as_json
 from .queries import StudyData
+from .updates import as_json
 
 _PLAIN = (
     *("number", "phase", "pair", "own_values", "host", "metric", "performance", "stability", "reward", "error"),

@@ -21,7 +21,7 @@ from ..plugins.plugin_utils._store.store import RESUMED
 from . import queries
 from .configuration import best_of
 from .queries import Evaluation, Event, Host, StudyData
-from .reading import Store
+from .readonly_store import ReadOnlyStore
 
 # Studies that nobody has looked at for long are read again when somebody does.
 _KEPT = 8
@@ -74,7 +74,7 @@ class Feed:
     no trainer works on it: killed, or gone with its machine.
     """
 
-    def __init__(self, store: Store, study_id: int) -> None:
+    def __init__(self, store: ReadOnlyStore, study_id: int) -> None:
         self.study_id, self.store = study_id, store
         self.changed = threading.Condition()
         self.version = 0
@@ -242,7 +242,7 @@ def _host(row: Row[Any], count: _Count) -> Host:
 class Feeds:
     """The studies that somebody looks at. poll: seconds between two looks into the store on behalf of the streams."""
 
-    def __init__(self, store: Store, poll: float) -> None:
+    def __init__(self, store: ReadOnlyStore, poll: float) -> None:
         self.store, self.poll = store, poll
         self._lock = threading.Lock()
         self._reading: dict[int, threading.Lock] = {}

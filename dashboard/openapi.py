@@ -77,7 +77,7 @@ _SCHEMAS: dict[str, Schema] = {
     ),
     "Studies": _object(f"studies:[Summary] {_PAGE_OF} q:text verdict:text"),
     "Table": _object(f"evaluations:[Evaluation] {_PAGE_OF} sort:text order:text phase:text host:text failed:text"),
-    "Picture": _object("name:text summary:text shown:whole total:whole", figure=_object("data:list? layout:any?")),
+    "Chart": _object("name:text summary:text shown:whole total:whole", figure=_object("data:list? layout:any?")),
 }
 
 _ID: Schema = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
@@ -96,7 +96,7 @@ _AFTER = _asked("after", "a message's cursor; what is new since then is told", t
 def _get(summary: str, content: Schema, *parameters: Schema, unknown: bool = True, senseless: bool = False) -> Schema:
     refusals = {"401": "the token is missing", "403": "not under this name", "503": "the store cannot be read just now"}
     if unknown:
-        refusals["404"] = "there is no such study, evaluation or picture"
+        refusals["404"] = "there is no such study, evaluation or chart"
     if senseless:
         refusals["400"] = "an argument makes no sense; the error says which"
     errors = {code: {"description": text} for code, text in refusals.items()}
@@ -127,7 +127,7 @@ def document(prefix: str) -> Schema:
         _asked(name, "an evaluation's number", type="integer", minimum=0, maximum=999_999_999)
         for name in ("from", "to")
     ]
-    picture = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+    chart = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
     stream = _get(
         "messages as Server-Sent Events: message, reset, end, ping",
         {"text/event-stream": {"schema": _TEXT}},
@@ -148,8 +148,8 @@ def document(prefix: str) -> Schema:
         "/studies/{id}": _get("everything about a study but its evaluations", _json("Study"), _STUDY),
         "/studies/{id}/data": _get("what is new, or where the study is", _json("Message"), _STUDY, _AFTER),
         "/studies/{id}/stream": stream,
-        "/studies/{id}/pictures/{name}": _get(
-            "a picture, for Plotly", _json("Picture"), _STUDY, picture, *limits, senseless=True
+        "/studies/{id}/charts/{name}": _get(
+            "a chart, for Plotly", _json("Chart"), _STUDY, chart, *limits, senseless=True
         ),
         "/studies/{id}/evaluations": _get("a page of the evaluations", _json("Table"), _STUDY, *chosen, senseless=True),
         "/studies/{id}/evaluations/{number}": _get(

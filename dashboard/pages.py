@@ -15,12 +15,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..plugins.plugin_utils._store.requests import Kind
 from .api import json_of
-from .messages import first_message
-from .report import report, side_by_side
 from .security import csrf_token, forged, may_act
 from .settings import Settings
 from .studies import compared, evaluation_of, feed_of, listed, study_of
+from .study_view import report, side_by_side
 from .table import table
+from .updates import first_message
 
 pages = Blueprint("pages", __name__)
 
@@ -113,7 +113,7 @@ def _settings() -> Settings:
 
 @pages.get("/static/plotly.min.js")
 def plotly() -> Response:
-    """The library that draws the pictures, as its Python package has it."""
+    """The library that draws the charts, as its Python package has it."""
     script, packed = _plotly()
     accepted = request.accept_encodings.quality("gzip") > 0
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}

@@ -17,11 +17,11 @@ from ..plugins.plugin_utils._evaluation.whose import whose
 from ..plugins.plugin_utils._outcome.verdict import is_proved
 from ..plugins.plugin_utils._store.claim import claimed
 from ..plugins.plugin_utils._store.tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
-from .reading import Store
+from .readonly_store import ReadOnlyStore
 
 
 class Evaluation(NamedTuple):
-    """One evaluation, as far as pictures, tables and messages need it; `asked` are the candidate's values.
+    """One evaluation, as far as charts, tables and messages need it; `asked` are the candidate's values.
 
     performance: the log ratio to the host's own baseline, above 0 is better; None where it failed. own_values: it ran
     with the host's own values; None in a store that does not say.
@@ -91,7 +91,7 @@ class Host(NamedTuple):
 
 @dataclass(frozen=True)
 class StudyData:
-    """A study as it stands: what pictures are drawn from. Everything is in the order in which it happened.
+    """A study as it stands: what charts are drawn from. Everything is in the order in which it happened.
 
     study: id, workload_name, metric, direction, seed, started, finished, phase, evaluations_planned, verdict, reason,
     and under `study` the study file's content. result: what result.json holds, once the study has ended.
@@ -115,7 +115,7 @@ _EVALUATION = (
 )
 
 
-def study_row(connection: Connection, store: Store, study_id: int) -> dict[str, Any] | None:
+def study_row(connection: Connection, store: ReadOnlyStore, study_id: int) -> dict[str, Any] | None:
     """The row with all that does not change while the study runs, and the result; None where there is none."""
     query = select(*store.columns(StudyRow, (*_STUDY, "study", "result"))).where(StudyRow.id == study_id)
     row = connection.execute(query).one_or_none()
@@ -145,7 +145,7 @@ def _in_shape(own: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def progress_row(connection: Connection, store: Store, study_id: int) -> Row[Any] | None:
+def progress_row(connection: Connection, store: ReadOnlyStore, study_id: int) -> Row[Any] | None:
     """What changes in a study's row while it runs."""
     wanted = ("phase", "evaluations_planned", "verdict", "reason", "finished")
     return connection.execute(select(*store.columns(StudyRow, wanted)).where(StudyRow.id == study_id)).one_or_none()
@@ -157,18 +157,18 @@ def abandoned(connection: Connection, study_ids: Sequence[int]) -> set[int]:
     return set() if held is None else set(study_ids) - held
 
 
-def host_rows(connection: Connection, store: Store, study_id: int) -> Sequence[Row[Any]]:
+def host_rows(connection: Connection, store: ReadOnlyStore, study_id: int) -> Sequence[Row[Any]]:
     wanted = store.columns(HostRow, ("id", "name", "doing", "since", "lost", "restored"))
     return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
 
 
-def host_facts(connection: Connection, store: Store, study_id: int) -> Sequence[Row[Any]]:
+def host_facts(connection: Connection, store: ReadOnlyStore, study_id: int) -> Sequence[Row[Any]]:
     """What was found on each host before anything was written there."""
     wanted = store.columns(HostRow, ("name", "facts", "baseline_values", "lost", "doing", "since"))
     return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
 
 
-def evaluations_after(connection: Connection, store: Store, study_id: int, after: int) -> Sequence[Row[Any]]:
+def evaluations_after(connection: Connection, store: ReadOnlyStore, study_id: int, after: int) -> Sequence[Row[Any]]:
     query = select(*store.columns(EvaluationRow, _EVALUATION))
     query = query.where(EvaluationRow.study_id == study_id, EvaluationRow.id > after)
     return connection.execute(query.order_by(EvaluationRow.id)).all()
@@ -180,7 +180,7 @@ def events_after(connection: Connection, study_id: int, after: int) -> list[Even
     return [Event(*row) for row in connection.execute(query)]
 
 
-def last_request(connection: Connection, store: Store, study_id: int) -> dict[str, Any] | None:
+def last_request(connection: Connection, store: ReadOnlyStore, study_id: int) -> dict[str, Any] | None:
     """The last thing that somebody asked of the study on its page."""
     if not store.has(RequestRow):
         return None
@@ -191,7 +191,7 @@ def last_request(connection: Connection, store: Store, study_id: int) -> dict[st
     return dict(row._mapping) if row else None
 
 
-def evaluation(connection: Connection, store: Store, study_id: int, number: int) -> dict[str, Any] | None:
+def evaluation(connection: Connection, store: ReadOnlyStore, study_id: int, number: int) -> dict[str, Any] | None:
     """Everything known of one evaluation."""
     query = select(*store.columns(EvaluationRow), HostRow.name.label("host"))
     query = query.join(HostRow, HostRow.id == EvaluationRow.host_id)
@@ -200,7 +200,7 @@ def evaluation(connection: Connection, store: Store, study_id: int, number: int)
     return dict(row._mapping) if row else None
 
 
-def whole_evaluations(store: Store, study_id: int, chunk: int = 500) -> Iterator[dict[str, Any]]:
+def whole_evaluations(store: ReadOnlyStore, study_id: int, chunk: int = 500) -> Iterator[dict[str, Any]]:
     """Every evaluation with everything known of it. No transaction stays open while somebody reads slowly."""
     after = 0
     while True:
@@ -216,7 +216,7 @@ def whole_evaluations(store: Store, study_id: int, chunk: int = 500) -> Iterator
 
 
 def listed_studies(
-    connection: Connection, store: Store, *, search: str = "", verdict: str = "", page: int = 1, size: int = 50
+    connection: Connection, store: ReadOnlyStore, *, search: str = "", verdict: str = "", page: int = 1, size: int = 50
 ) -> tuple[list[dict[str, Any]], int]:
     """A page of studies, the latest first, and how many there are in all.
 

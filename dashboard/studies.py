@@ -12,8 +12,8 @@ from flask import current_app
 
 from . import queries
 from .feed import Feed, Feeds, UnknownStudy
-from .messages import Message, of_evaluation, status_of
 from .table import LARGEST_PAGE, BadQuery, one_of, whole
+from .updates import Message, of_evaluation, status_of
 
 _VERDICTS = ("", "running", "interrupted", "improved", "no_improvement", "failed", "stopped")
 _SIZE = 50

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .messages import Message, of_evaluation
 from .queries import Evaluation, StudyData
+from .updates import Message, of_evaluation
 
 PAGE_SIZE = 100
 _KEYS: dict[str, Callable[[Evaluation], Any]] = {

@@ -1,7 +1,7 @@
-/* The compared studies in one picture: of each its best so far, from its own learning curve. */
+/* The compared studies in one chart: of each its best so far, from its own learning curve. */
 
 import "./page.js";
-import { picture } from "./pictures.js";
+import { chart } from "./charts.js";
 import { perCent } from "./words.js";
 
 const LOOKS = [["#0072B2", "solid"], ["#E69F00", "dash"], ["#009E73", "dot"], ["#CC79A7", "dashdot"], ["#56B4E9", "longdash"], ["#D55E00", "solid"]];
@@ -10,7 +10,7 @@ const root = document.getElementById("compared");
 
 function bestSoFar(range, get) {
   const ids = root.dataset.studies.split(" ");
-  const curves = ids.map((id) => get(`${root.dataset.root}/api/studies/${id}/pictures/learning_curve`));
+  const curves = ids.map((id) => get(`${root.dataset.root}/api/studies/${id}/charts/learning_curve`));
   return curves[0] instanceof Promise ? Promise.all(curves).then(inOne) : inOne(curves);
 }
 
@@ -32,4 +32,4 @@ function inOne(curves) {
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const literal = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
-if (root) picture(document.getElementById("picture-compared"), bestSoFar);
+if (root) chart(document.getElementById("chart-compared"), bestSoFar);

@@ -3,7 +3,7 @@
 import "./page.js";
 import { localTimes } from "./page.js";
 import { Connection } from "./connection.js";
-import { picture } from "./pictures.js";
+import { chart } from "./charts.js";
 import { showEvaluations, showEvents, showHosts, showStatus } from "./status.js";
 import { duration, stateOf } from "./words.js";
 
@@ -13,8 +13,8 @@ const api = `${root.dataset.root}/api/studies/${root.dataset.study}`;
 const chip = document.getElementById("connection");
 const WORDS = { live: "live", polling: "asking every 3 s", reconnecting: "no connection, trying again", ended: "ended", interrupted: "no trainer", loaded: "connecting" };
 
-const pictures = [...document.querySelectorAll("figure[data-picture]")].map((figure) =>
-  picture(figure, (range, get) => get(`${api}/pictures/${figure.dataset.picture}`, range)),
+const charts = [...document.querySelectorAll("figure[data-chart]")].map((figure) =>
+  chart(figure, (range, get) => get(`${api}/charts/${figure.dataset.chart}`, range)),
 );
 
 let updated = Date.parse(root.dataset.updated);
@@ -38,7 +38,7 @@ function take(message, isReset) {
   showEvaluations(message.evaluations, isReset);
   showEvents(message.events, isReset);
   if (message.evaluations.length || isReset || stateOf(status) !== stateOf(shownStatus ?? {})) {
-    for (const one of pictures) one.outdate();
+    for (const one of charts) one.outdate();
   }
   const differs = ["best_number", "best_percent", "failed", "phase", "verdict", "reason", "interrupted"].some((name) => shownStatus?.[name] !== status[name]);
   // The first message mostly says what the page came with.

@@ -215,8 +215,8 @@ def until(page: Page, expression: str, seconds: float = 240) -> None:
 
 
 def draw_all(page: Page) -> None:
-    """Bring every picture into sight, and wait until it is drawn or says why there is nothing to draw."""
-    for name in page.locator("figure[data-picture]").evaluate_all("all => all.map(one => one.dataset.picture)"):
-        figure = page.locator(f"figure[data-picture={name}]")
+    """Bring every chart into sight, and wait until it is drawn or says why there is nothing to draw."""
+    for name in page.locator("figure[data-chart]").evaluate_all("all => all.map(one => one.dataset.chart)"):
+        figure = page.locator(f"figure[data-chart={name}]")
         figure.scroll_into_view_if_needed()
         figure.locator(".js-plotly-plot .main-svg, .canvas.without[hidden]").first.wait_for(state="attached")

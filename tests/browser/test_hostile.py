@@ -63,7 +63,7 @@ def test_markup_is_text(serve: Any, open_page: Callable[..., Page]) -> None:
     for path in paths:
         page.goto(server.url + path)
         draw_all(page)
-        for summary in page.locator(".picture-foot summary:visible").all():
+        for summary in page.locator(".chart-foot summary:visible").all():
             summary.click()
         assert page.evaluate("window.hacked") is None, path
         assert page.locator("img, a[href^='javascript'], main script").count() == 0, path

@@ -19,7 +19,7 @@ from .conftest import until
 
 OpenPage = Callable[..., Page]
 PATIENT = 120_000  # milliseconds
-POINTS = "document.querySelectorAll('[data-picture=learning_curve] path.point').length"
+POINTS = "document.querySelectorAll('[data-chart=learning_curve] path.point').length"
 
 
 def follow(run: Any, serve: Any, open_page: OpenPage) -> Page:
@@ -72,13 +72,13 @@ def evaluations(page: Page) -> int:
 def test_the_curve_grows_and_the_verdict_shows(begin: Begin) -> None:
     page, run, dummy = begin(24)
     see_it_live(page)
-    page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
+    page.locator("figure[data-chart=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} >= 2")
     before, drawn = evaluations(page), page.evaluate(POINTS)
     assert run.process.poll() is None, "the run was over before anything was drawn"
     page.reload()
     assert evaluations(page) >= before
-    page.locator("figure[data-picture=learning_curve]").scroll_into_view_if_needed()
+    page.locator("figure[data-chart=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} > {drawn}")
     assert run.end() == 0, run.text
     expect(page.locator("#connection")).to_have_attribute("data-state", "ended", timeout=PATIENT)

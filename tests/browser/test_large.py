@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from .conftest import until
 
-CURVE = "document.querySelector('[data-picture=learning_curve] .canvas')"
+CURVE = "document.querySelector('[data-chart=learning_curve] .canvas')"
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 # 1.5 s is what is wanted; a shared machine may be slow for a moment.
 WITHIN = 4000
@@ -39,7 +39,7 @@ def test_is_painted_soon_and_drawn_in_part(
     expect(page.locator(".now")).to_contain_text("10,000 of 10,000 evaluations")
     expect(page.locator("#at-work")).to_contain_text("50 hosts")
 
-    curve = page.locator("figure[data-picture=learning_curve]")
+    curve = page.locator("figure[data-chart=learning_curve]")
     curve.scroll_into_view_if_needed()
     curve.locator(".main-svg").first.wait_for(state="attached")
     expect(curve.locator(".shown")).to_contain_text("of 10,000")

@@ -40,7 +40,7 @@ def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: Ope
     with dashboard_store.running(server.store, evaluations=20) as study:
         page = open_page(f"{server.url}/studies/{study.study_id}")
         state(page, "live")
-        curve = page.locator("figure[data-picture=learning_curve]")
+        curve = page.locator("figure[data-chart=learning_curve]")
         curve.scroll_into_view_if_needed()
         curve.locator(".main-svg").first.wait_for(state="attached")
         points = curve.locator("path.point").count()
@@ -52,7 +52,7 @@ def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: Ope
         study.tell("the host <b>sleeps</b>", "host01")
         expect(page.locator("#event-rows li").first).to_contain_text("the host <b>sleeps</b>")
         curve.scroll_into_view_if_needed()
-        until(page, f"document.querySelectorAll('[data-picture=learning_curve] path.point').length > {points}")
+        until(page, f"document.querySelectorAll('[data-chart=learning_curve] path.point').length > {points}")
         study.finish()
         state(page, "ended")
         expect(page.locator(".now .badge")).to_have_text("Improved")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.dashboard import words
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -69,38 +68,38 @@ def test_a_winner_is_named_only_once_it_is_proved(site: Any, open_page: OpenPage
     expect(page.get_by_text("Improved", exact=True)).to_have_count(0)
 
 
-def test_every_picture_has_words_and_a_table(site: Any, open_page: OpenPage) -> None:
+def test_every_chart_has_words_and_a_table(site: Any, open_page: OpenPage) -> None:
     page = open_page(site.pages["improved"])
     draw_all(page)
-    figures = page.locator("figure[data-picture]")
+    figures = page.locator("figure[data-chart]")
     assert figures.count() == 9
     for figure in figures.all():
         assert len(figure.locator(".summary").inner_text()) > 20
         figure.locator("summary").click()
         expect(figure.locator("tbody tr").nth(1)).to_be_attached()
-    curve = page.locator("figure[data-picture=learning_curve]")
+    curve = page.locator("figure[data-chart=learning_curve]")
     expect(curve.locator("tbody tr", has_text="evaluation 17, train")).to_have_count(1)
 
 
-def test_pictures_wait_until_they_are_in_sight(site: Any, open_page: OpenPage) -> None:
+def test_charts_wait_until_they_are_in_sight(site: Any, open_page: OpenPage) -> None:
     page = open_page(site.pages["improved"], viewport={"width": 1280, "height": 500})
     expect(page.locator("#verdict")).to_be_visible()
     page.wait_for_load_state("load")
     assert (
-        page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('/pictures/')).length") <= 1
+        page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('/charts/')).length") <= 1
     )
-    page.locator("figure[data-picture=drift]").scroll_into_view_if_needed()
-    page.locator("figure[data-picture=drift] .main-svg").first.wait_for(state="attached")
+    page.locator("figure[data-chart=drift]").scroll_into_view_if_needed()
+    page.locator("figure[data-chart=drift] .main-svg").first.wait_for(state="attached")
 
 
-def test_a_picture_that_fails_says_so_and_leaves_the_others_alone(site: Any, open_page: OpenPage) -> None:
+def test_a_chart_that_fails_says_so_and_leaves_the_others_alone(site: Any, open_page: OpenPage) -> None:
     page = open_page(f"{site.url}/")
-    page.route("**/pictures/learning_curve", lambda route: route.fulfill(status=500, body="no"))
+    page.route("**/charts/learning_curve", lambda route: route.fulfill(status=500, body="no"))
     page.goto(site.pages["improved"])
-    draw_all_but = page.locator("figure[data-picture=learning_curve]")
+    draw_all_but = page.locator("figure[data-chart=learning_curve]")
     draw_all_but.scroll_into_view_if_needed()
     expect(draw_all_but).to_contain_text("could not be drawn: the server answers 500")
-    page.unroute("**/pictures/learning_curve")
+    page.unroute("**/charts/learning_curve")
     draw_all_but.get_by_role("button", name="Try again").click()
     draw_all_but.locator(".main-svg").first.wait_for(state="attached")
 
@@ -124,39 +123,29 @@ def test_paper_is_light(site: Any, open_page: OpenPage) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     expect(page.locator("header.head")).to_be_hidden()
-    tick = page.locator("figure[data-picture=learning_curve] .xtick text").first
+    tick = page.locator("figure[data-chart=learning_curve] .xtick text").first
     expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
 
 
-DRAWN = """() => Object.fromEntries([...document.querySelectorAll("figure.picture")].map((figure) => [
+DRAWN = """() => Object.fromEntries([...document.querySelectorAll("figure.chart")].map((figure) => [
   figure.id,
   [figure.querySelector(".main-svg")?.getAttribute("width"), figure.querySelector(".xtick text")?.style.fill]]))"""
 
 
-@pytest.mark.parametrize(("kind", "pictures"), [("improved", 9), ("compare", 1)])
-def test_paper_has_every_picture_also_those_nobody_scrolled_to(
-    site: Any, open_page: OpenPage, kind: str, pictures: int
+@pytest.mark.parametrize(("kind", "charts"), [("improved", 9), ("compare", 1)])
+def test_paper_has_every_chart_also_those_nobody_scrolled_to(
+    site: Any, open_page: OpenPage, kind: str, charts: int
 ) -> None:
     page = open_page(site.pages[kind], color_scheme="dark", viewport={"width": 1280, "height": 500})
     until(page, "Boolean(window.Plotly)")
     page.evaluate(f"addEventListener('beforeprint', () => {{ window.onPaper = ({DRAWN})(); }})")
     page.pdf()
     on_paper = page.evaluate("window.onPaper")
-    assert len(on_paper) == pictures
+    assert len(on_paper) == charts
     assert {tuple(drawn) for drawn in on_paper.values()} == {("680", "rgb(27, 31, 36)")}
     # Afterwards they are the screen's again, which is wide and dark.
     light = f"Object.values(({DRAWN})()).some(([width, colour]) => width === '680' || colour === 'rgb(27, 31, 36)')"
     until(page, f"!{light}")
-
-
-NUMBERS = (None, 0, 7, -2, 0.80191, -22.34, 100.04, 1234.6, 14312, 1e6, 4294967295, 2.6e-6, -0.5, 0.00012, 1e16)
-
-
-def test_scripts_and_server_word_figures_alike(site: Any, open_page: OpenPage) -> None:
-    page = open_page(site.pages["fresh"])
-    for name, in_python in (("number", words.number), ("perCent", words.per_cent), ("duration", words.duration)):
-        script = f"async given => given.map((await import('/static/words.js')).{name})"
-        assert page.evaluate(script, NUMBERS) == [in_python(value) for value in NUMBERS], name
 
 
 def test_evaluations_are_sorted_filtered_and_opened(site: Any, open_page: OpenPage) -> None:
@@ -191,8 +180,8 @@ def test_studies_are_found_and_compared(site: Any, open_page: OpenPage) -> None:
         page.get_by_label(f"compare study {number},").check()
     compare.click()
     expect(page.locator("table").first).to_contain_text("none proved")
-    page.locator("#picture-compared .main-svg").first.wait_for(state="attached")
-    expect(page.locator("#picture-compared .legendtext")).to_have_count(2)
+    page.locator("#chart-compared .main-svg").first.wait_for(state="attached")
+    expect(page.locator("#chart-compared .legendtext")).to_have_count(2)
 
 
 def test_the_best_configuration_can_be_copied(site: Any, open_page: OpenPage) -> None:

@@ -22,8 +22,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "playbooks/collections")]
 
 import dashboard_store  # noqa: E402 (found by the path above)
 from ansible_collections.autotune.kernel.dashboard.feed import Feed  # noqa: E402
-from ansible_collections.autotune.kernel.dashboard.messages import as_json, message_after  # noqa: E402
-from ansible_collections.autotune.kernel.dashboard.reading import Store  # noqa: E402
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore  # noqa: E402
+from ansible_collections.autotune.kernel.dashboard.updates import as_json, message_after  # noqa: E402
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _page  # noqa: E402
 
 HOSTS = 50
@@ -58,7 +58,7 @@ def updates(url: str, studies: dict[int, int]) -> None:
     print(f"an update: one more evaluation is read and told, {HOSTS} hosts, ms of the server")
     print("evaluations  median    90 %   bytes")
     for length, study_id in studies.items():
-        feed = Feed(Store(url), study_id)
+        feed = Feed(ReadOnlyStore(url), study_id)
         took, size = [], 0
         with dashboard_store.continued(url, study_id) as study:
             for dummy in range(40):
@@ -129,7 +129,7 @@ class Client:
 
 async def many_pages(page: _page.Page, url: str, study_id: int, arguments: argparse.Namespace) -> None:
     """Real streams from a real server, while evaluations end and somebody else asks for other pages."""
-    cursor = str(Feed(Store(url), study_id).cursor)
+    cursor = str(Feed(ReadOnlyStore(url), study_id).cursor)
     clients = [Client() for dummy in range(arguments.pages)]
     listening = [asyncio.create_task(client.listen(page.address, study_id, cursor)) for client in clients]
     began = time.monotonic()

@@ -72,8 +72,8 @@ def test_the_description_names_every_route_of_the_api(app):
         "/studies/" + "9" * 4000,
         "/studies/1/evaluations/0",
         "/studies/1/evaluations/99999999999999999999",
-        "/studies/1/pictures/nothing",
-        "/studies/1/pictures/..%2f..%2fapp",
+        "/studies/1/charts/nothing",
+        "/studies/1/charts/..%2f..%2fapp",
         "/../app.py",
         "/studies/%00",
     ],
@@ -82,7 +82,7 @@ def test_what_is_not_there_is_not_found(app, path):
     client = app.test_client()
     answer = client.get(f"/api{path}")
     assert (answer.status_code, list(answer.json)) == (404, ["error"])
-    if "pictures" not in path:
+    if "charts" not in path:
         assert client.get(path).status_code == 404
 
 
@@ -105,8 +105,8 @@ def test_files_beside_the_static_ones_are_not_served(app, path):
         ("/studies/1/evaluations?page=²", "page"),
         ("/studies?page=-1", "page"),
         ("/studies?verdict=good", "verdict"),
-        ("/studies/1/pictures/learning_curve?from=x", "from"),
-        ("/studies/1/pictures/learning_curve?from=9&to=3", "from"),
+        ("/studies/1/charts/learning_curve?from=x", "from"),
+        ("/studies/1/charts/learning_curve?from=9&to=3", "from"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_named(app, path, named):
@@ -224,10 +224,10 @@ def test_markup_in_every_field_of_the_store_stays_text(url):
         answer = client.get(f"/api/studies/{study_id}{path}")
         assert answer.status_code == 200, path
         assert answer.mimetype in ("application/json", "text/csv"), path
-    from ansible_collections.autotune.kernel.dashboard.pictures import PICTURES
+    from ansible_collections.autotune.kernel.dashboard.charts import CHARTS
 
-    for name in PICTURES:
-        assert client.get(f"/api/studies/{study_id}/pictures/{name}").status_code == 200, name
+    for name in CHARTS:
+        assert client.get(f"/api/studies/{study_id}/charts/{name}").status_code == 200, name
 
 
 def test_a_spreadsheet_runs_no_formula(url):

@@ -16,8 +16,8 @@ import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.dashboard import feed as feeds
 from ansible_collections.autotune.kernel.dashboard.feed import Feed
-from ansible_collections.autotune.kernel.dashboard.messages import status_of
-from ansible_collections.autotune.kernel.dashboard.reading import Store
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
+from ansible_collections.autotune.kernel.dashboard.updates import status_of
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import RESUMED, open_store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EventRow
@@ -104,7 +104,7 @@ def test_who_watches_is_told_within_seconds_and_told_again_when_it_goes_on(
     monkeypatch.setattr(feeds, "_SILENCE", timedelta(hours=1))
     study_id = begun(url)
     process = trainer(study_id)
-    feed = Feed(Store(url), study_id)
+    feed = Feed(ReadOnlyStore(url), study_id)
     version = feed.version
     process.kill()
     process.wait()
@@ -122,11 +122,11 @@ def test_who_watches_is_told_within_seconds_and_told_again_when_it_goes_on(
 
 def test_a_study_that_has_just_begun_is_not_interrupted(url: str) -> None:
     study_id = dashboard_store.fill(url, evaluations=0, hosts=0, finished=False, started=datetime.now(UTC))
-    assert not Feed(Store(url), study_id).interrupted
+    assert not Feed(ReadOnlyStore(url), study_id).interrupted
 
 
 def test_a_study_that_has_ended_is_not_interrupted(url: str, study_id: int) -> None:
-    assert not Feed(Store(url), study_id).interrupted
+    assert not Feed(ReadOnlyStore(url), study_id).interrupted
 
 
 def test_a_store_by_another_name_has_the_same_trainer(url: str, tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_a_store_by_another_name_has_the_same_trainer(url: str, tmp_path: Path) 
     (tmp_path / "elsewhere" / "link.sqlite").symlink_to(tmp_path / "store.sqlite")
     other = f"sqlite:///{tmp_path / 'elsewhere' / 'link.sqlite'}"
     with dashboard_store.claimed(url, study_id):
-        assert not Feed(Store(other), study_id).interrupted
-    assert Feed(Store(other), study_id).interrupted
+        assert not Feed(ReadOnlyStore(other), study_id).interrupted
+    assert Feed(ReadOnlyStore(other), study_id).interrupted
 
 
 def test_a_pause_of_days_is_not_counted_in_what_has_passed_and_what_is_left(url: str) -> None:
@@ -149,7 +149,7 @@ def test_a_pause_of_days_is_not_counted_in_what_has_passed_and_what_is_left(url:
         session.commit()
     held = claim(open_store(url), study_id)
     assert held
-    status = status_of(Feed(Store(url), study_id))
+    status = status_of(Feed(ReadOnlyStore(url), study_id))
     held.release()
     assert 150 <= status["elapsed_seconds"] < 3600  # 120 s until the last event, then 30 s and this test
     assert status["left_seconds"] == pytest.approx(90, abs=10)  # 30 of 60 took 90 s

@@ -13,7 +13,7 @@ import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.dashboard.app import create_app
 from ansible_collections.autotune.kernel.dashboard.feed import Feed
-from ansible_collections.autotune.kernel.dashboard.reading import Store
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import Request, take
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
@@ -47,7 +47,7 @@ def test_every_page_of_a_finished_study(url: str, study_id: int, client_of: Call
     for path in ("/", here, f"{here}/evaluations?sort=reward", f"{here}/evaluations/7", f"/compare?study={study_id}"):
         assert client.get(path).status_code == 200, path
     for name in ("learning_curve", "parallel", "evidence"):
-        assert client.get(f"/api{here}/pictures/{name}").get_json()["figure"]["data"]
+        assert client.get(f"/api{here}/charts/{name}").get_json()["figure"]["data"]
     assert len(client.get(f"/api{here}/evaluations.json").get_json()) == 120
     assert client.get(f"/api{here}/evaluations.csv").get_data(as_text=True).count("\n") == 121
 
@@ -105,22 +105,22 @@ def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_agai
     postgresql: Any, engine: Engine, url: str
 ) -> None:
     study_id = dashboard_store.fill(url, evaluations=10, hosts=2, finished=False)
-    assert Feed(Store(url), study_id).interrupted
+    assert Feed(ReadOnlyStore(url), study_id).interrupted
     held = claim(engine, study_id)
     assert held is not None
     held.keep(engine, study_id, [].append, interval=0.1)
-    feed = Feed(Store(url), study_id)
+    feed = Feed(ReadOnlyStore(url), study_id)
     assert not feed.interrupted
     postgresql.stop()
     postgresql.start()
     limit = time.monotonic() + 180
-    while Feed(Store(url), study_id).interrupted:  # whoever has not seen it before the server went
+    while Feed(ReadOnlyStore(url), study_id).interrupted:  # whoever has not seen it before the server went
         assert time.monotonic() < limit, "the trainer has lost its claim for good"
         time.sleep(0.1)
     feed.refresh()
     assert not feed.interrupted
     held.release()
-    assert Feed(Store(url), study_id).interrupted
+    assert Feed(ReadOnlyStore(url), study_id).interrupted
 
 
 def test_a_server_that_is_away_is_said_without_the_password(

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import dashboard_store
 import pytest
-from ansible_collections.autotune.kernel.dashboard import events, queries
+from ansible_collections.autotune.kernel.dashboard import queries
+from ansible_collections.autotune.kernel.dashboard import stream as streaming
 from ansible_collections.autotune.kernel.dashboard.feed import Feed
-from ansible_collections.autotune.kernel.dashboard.reading import Store
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
 
 PATIENCE = 180.0
 
@@ -68,7 +69,7 @@ def stream(serve):
 
 
 def cursor_of(url: str, study_id: int) -> str:
-    return str(Feed(Store(url), study_id).cursor)
+    return str(Feed(ReadOnlyStore(url), study_id).cursor)
 
 
 def test_tells_of_an_evaluation(stream, url, running_study):
@@ -131,10 +132,10 @@ def test_ends_with_the_run_and_sends_nobody_back(stream, running_study):
 def test_waits_after_the_end_for_hosts_that_still_have_something_to_do(url, running_study, monkeypatch):
 
     running_study.finish(leave_hosts=False)
-    feed = Feed(Store(url), running_study.study_id)
-    assert not events.is_over(feed)
-    monkeypatch.setattr(events, "_AFTERWARDS", -1.0)
-    assert events.is_over(feed)
+    feed = Feed(ReadOnlyStore(url), running_study.study_id)
+    assert not streaming.is_over(feed)
+    monkeypatch.setattr(streaming, "_AFTERWARDS", -1.0)
+    assert streaming.is_over(feed)
 
 
 def test_beyond_the_cap_streams_are_refused_and_places_come_back(stream, running_study):
@@ -199,7 +200,7 @@ def test_an_update_costs_the_same_however_long_the_study_is(url, client_of):
     """Counted in rows that are read, which no busy machine changes."""
 
     study_id = dashboard_store.fill(url, evaluations=300, hosts=2, finished=False)
-    feed = Feed(Store(url), study_id)
+    feed = Feed(ReadOnlyStore(url), study_id)
     rows = []
     with dashboard_store.continued(url, study_id) as study:
         for dummy in range(3):

@@ -27,7 +27,7 @@ Message = dict[str, Any]
 
 FIRST_EVALUATIONS = 20
 FIRST_EVENTS = 200
-# Whoever has missed more gets a new beginning instead: his pictures come anew in any case.
+# Whoever has missed more gets a new beginning instead: his charts come anew in any case.
 _MOST_MISSED = 2000
 
 

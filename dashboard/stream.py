@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, current_app, request
 
 from .feed import Cursor, Feed, Feeds
-from .messages import Message, as_json, first_message, message_after
 from .security import refusal
+from .updates import Message, as_json, first_message, message_after
 
 streams = Blueprint("streams", __name__)
 

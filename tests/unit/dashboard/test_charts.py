@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.dashboard.drawing import LIMIT, Picture, plain, rolling_mean, thin
-from ansible_collections.autotune.kernel.dashboard.pictures import PICTURES
+from ansible_collections.autotune.kernel.dashboard.charts import CHARTS
+from ansible_collections.autotune.kernel.dashboard.plotting import LIMIT, Chart, plain, rolling_mean, thin
 from ansible_collections.autotune.kernel.dashboard.queries import Evaluation, Host, StudyData
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,8 +57,8 @@ def data(*evaluations: Evaluation, result: dict[str, Any] | None = None) -> Stud
     return StudyData(study, hosts, evaluations, (), result)
 
 
-def trace(picture: Picture, name: str) -> dict[str, Any]:
-    (found,) = [one for one in picture.figure["data"] if one["name"] == name]
+def trace(chart: Chart, name: str) -> dict[str, Any]:
+    (found,) = [one for one in chart.figure["data"] if one["name"] == name]
     return found
 
 
@@ -95,16 +95,16 @@ def test_the_smoothed_line_is_the_mean_of_the_last(values: list[float], window: 
         assert mean == pytest.approx(sum(own) / len(own), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_without_data_a_picture_says_what_is_missing(name: str) -> None:
-    picture = PICTURES[name](data())
-    assert picture.figure["data"] == []
-    assert len(picture.summary) > 20
-    ended = PICTURES[name](data(result={"verdict": "failed"})).summary
+@pytest.mark.parametrize("name", CHARTS)
+def test_without_data_a_chart_says_what_is_missing(name: str) -> None:
+    chart = CHARTS[name](data())
+    assert chart.figure["data"] == []
+    assert len(chart.summary) > 20
+    ended = CHARTS[name](data(result={"verdict": "failed"})).summary
     assert " yet" not in ended
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", CHARTS)
 def test_only_what_is_drawn_as_svg_is_used_and_at_most_2000_points_a_series(name: str) -> None:
     generator = random.Random(1)
     many = [evaluation(n, "baseline", host=f"h{n}") for n in range(1, 51)]
@@ -117,57 +117,57 @@ def test_only_what_is_drawn_as_svg_is_used_and_at_most_2000_points_a_series(name
     many += [evaluation(n, "control", host=f"h{n % 50 + 1}") for n in range(9001, 12_001)]
     pairs = [{"host": "a", "pair": n, "first": "baseline", "baseline": 99.0, "candidate": 101.0} for n in range(3000)]
     result = {"evidence": pairs, "interval": [1.0, 3.0], "improvement": 2.0, "metric": "speed"}
-    picture = PICTURES[name](data(*many, result=result))
-    assert {one["type"] for one in picture.figure["data"]} <= {"scatter", "bar", "box"}
-    for one in picture.figure["data"]:
+    chart = CHARTS[name](data(*many, result=result))
+    assert {one["type"] for one in chart.figure["data"]} <= {"scatter", "bar", "box"}
+    for one in chart.figure["data"]:
         assert len([y for y in one["y"] if y is not None]) <= LIMIT
-    assert 0 < picture.shown <= picture.total
-    json.dumps(picture.figure, allow_nan=False)
+    assert 0 < chart.shown <= chart.total
+    json.dumps(chart.figure, allow_nan=False)
 
 
 def test_the_curve_keeps_the_best_and_every_failure() -> None:
     many = [candidate(n, 50, performance=0.9 if n == 4321 else 0.1 * math.sin(n)) for n in range(1, 8001)]
     many += [failed(n) for n in range(8001, 8051)]
-    picture = PICTURES["learning_curve"](data(*many))
-    assert 4321 in trace(picture, "train")["x"]
-    assert trace(picture, "failed")["x"] == list(range(8001, 8051))
-    best = trace(picture, "best so far")
+    chart = CHARTS["learning_curve"](data(*many))
+    assert 4321 in trace(chart, "train")["x"]
+    assert trace(chart, "failed")["x"] == list(range(8001, 8051))
+    best = trace(chart, "best so far")
     assert best["x"][-2:] == [4321, 8000]
     assert best["y"][-1] == pytest.approx(math.expm1(0.9) * 100)
-    assert picture.total == 8050
-    assert 1900 < picture.shown <= LIMIT + 50
-    assert "number 4321" in picture.summary
+    assert chart.total == 8050
+    assert 1900 < chart.shown <= LIMIT + 50
+    assert "number 4321" in chart.summary
 
 
 def test_a_failed_evaluation_has_a_mark_of_its_own() -> None:
     for name in ("learning_curve", "stability"):
-        picture = PICTURES[name](data(candidate(1, 10, performance=0.2), failed(2), candidate(3, 20)))
-        marks = {one["name"]: one["marker"]["symbol"] for one in picture.figure["data"] if one.get("meta") == "points"}
+        chart = CHARTS[name](data(candidate(1, 10, performance=0.2), failed(2), candidate(3, 20)))
+        marks = {one["name"]: one["marker"]["symbol"] for one in chart.figure["data"] if one.get("meta") == "points"}
         assert marks["failed"] != marks["train"]
-        assert "1 failed" in picture.summary
+        assert "1 failed" in chart.summary
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
     placed = [(0.9, 0.1), (0.8, 0.3), (0.7, 0.2), (0.95, 0.05), (0.5, 0.4)]
     many = [evaluation(n, stability=s, performance=p) for n, (s, p) in enumerate(placed, 1)]
-    assert trace(PICTURES["stability"](data(*many)), "unbeaten in both")["x"] == [0.95, 0.9, 0.8, 0.5]
+    assert trace(CHARTS["stability"](data(*many)), "unbeaten in both")["x"] == [0.95, 0.9, 0.8, 0.5]
 
 
 def test_pairs_tell_the_hosts_own_values_from_the_candidates() -> None:
     pairs = [evaluation(n, phase="verify", performance=n % 2 * 0.5, own_values=n % 2 == 0) for n in range(1, 9)]
-    curve = PICTURES["learning_curve"](data(*pairs))
+    curve = CHARTS["learning_curve"](data(*pairs))
     assert trace(curve, "verify")["x"] == [1, 3, 5, 7]
     assert trace(curve, "verify, own values")["x"] == [2, 4, 6, 8]
     # An older store does not say which is which.
-    untold = PICTURES["learning_curve"](data(*(one._replace(own_values=None) for one in pairs)))
+    untold = CHARTS["learning_curve"](data(*(one._replace(own_values=None) for one in pairs)))
     assert trace(untold, "verify")["x"] == list(range(1, 9))
 
 
 def test_an_episode_is_told_by_its_mean() -> None:
     rewards = [0.0, 1.0, 0.0, 1.0, 3.0, 3.0]
-    picture = PICTURES["episodes"](data(*(evaluation(n, reward=r) for n, r in enumerate(rewards, 1))))
-    assert trace(picture, "mean reward")["y"] == [0.5, 3.0]
-    assert "2 of 4" in picture.summary
+    chart = CHARTS["episodes"](data(*(evaluation(n, reward=r) for n, r in enumerate(rewards, 1))))
+    assert trace(chart, "mean reward")["y"] == [0.5, 3.0]
+    assert "2 of 4" in chart.summary
 
 
 def test_what_failed_counts_in_an_episodes_mean_and_does_not_stretch_its_lines() -> None:
@@ -175,7 +175,7 @@ def test_what_failed_counts_in_an_episodes_mean_and_does_not_stretch_its_lines()
         evaluation(1, reward=-2.0, error="no"),
         *(evaluation(n, reward=r) for n, r in ((2, 0.4), (3, 0.5), (4, 0.7))),
     ]
-    drawn = trace(PICTURES["episodes"](data(*own)), "mean reward")
+    drawn = trace(CHARTS["episodes"](data(*own)), "mean reward")
     assert drawn["y"] == [pytest.approx(-0.1)]
     assert drawn["error_y"]["array"] == [pytest.approx(0.8)]
     assert drawn["error_y"]["arrayminus"] == [0.0]
@@ -188,7 +188,7 @@ def test_importance_finds_the_parameter_that_matters_also_where_the_middle_is_be
         swappiness, control = generator.randrange(101), generator.choice(["reno", "bbr"])
         performance = -abs(swappiness - 50) / 50 + generator.gauss(0, 0.05)
         many.append(candidate(n, swappiness, control, performance))
-    bar = trace(PICTURES["importance"](data(*many)), "importance")
+    bar = trace(CHARTS["importance"](data(*many)), "importance")
     shares = dict(zip(bar["y"], bar["x"], strict=True))
     assert shares["vm.swappiness"] > 50
     assert shares["net.ipv4.tcp_congestion_control"] < 5
@@ -197,28 +197,28 @@ def test_importance_finds_the_parameter_that_matters_also_where_the_middle_is_be
 def test_importance_of_noise_is_none_and_of_few_evaluations_not_told() -> None:
     generator = random.Random(4)
     many = [candidate(n, generator.randrange(101), performance=generator.gauss(0, 1)) for n in range(1, 101)]
-    assert max(trace(PICTURES["importance"](data(*many)), "importance")["x"]) < 8
-    assert PICTURES["importance"](data(*many[:19])).figure["data"] == []
+    assert max(trace(CHARTS["importance"](data(*many)), "importance")["x"]) < 8
+    assert CHARTS["importance"](data(*many[:19])).figure["data"] == []
 
 
 def test_drift_is_told_against_each_hosts_first_baseline() -> None:
     rows = [evaluation(1, "baseline", metric=100.0), evaluation(2, "baseline", host="b", metric=50.0)]
     rows += [evaluation(3, "control", metric=110.0), evaluation(4, "control", host="b", metric=49.0)]
-    picture = PICTURES["drift"](data(*rows))
-    assert trace(picture, "a")["y"] == pytest.approx([0.0, 10.0])
-    assert trace(picture, "b")["y"] == pytest.approx([0.0, -2.0])
-    assert "is a, at +10.0" in picture.summary
+    chart = CHARTS["drift"](data(*rows))
+    assert trace(chart, "a")["y"] == pytest.approx([0.0, 10.0])
+    assert trace(chart, "b")["y"] == pytest.approx([0.0, -2.0])
+    assert "is a, at +10.0" in chart.summary
 
 
 def test_a_smaller_metric_is_better_where_the_study_minimises() -> None:
     pair = {"host": "a", "pair": 1, "first": "baseline", "baseline": 100.0, "candidate": 50.0}
     result = {"evidence": [pair], "direction": "minimise", "metric": "latency"}
-    picture = PICTURES["evidence"](data(evaluation(1), result=result))
-    assert picture.figure["data"][0]["y"] == [pytest.approx(100.0)]
-    assert "better in 1 of 1 pair" in picture.summary
+    chart = CHARTS["evidence"](data(evaluation(1), result=result))
+    assert chart.figure["data"][0]["y"] == [pytest.approx(100.0)]
+    assert "better in 1 of 1 pair" in chart.summary
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", CHARTS)
 def test_foreign_text_is_never_markup(name: str) -> None:
     bad = "<b>x</b>"
     rows = [replace_host(evaluation(1, "baseline"), bad), replace_host(evaluation(2, "control"), bad)]
@@ -230,7 +230,7 @@ def test_foreign_text_is_never_markup(name: str) -> None:
     study = replace(study, study={**study.study, "study": {"action_space": space}})
     assert not [
         text
-        for text in texts(PICTURES[name](study).figure)
+        for text in texts(CHARTS[name](study).figure)
         if "<" in text.replace("<br>", "").replace("<extra></extra>", "")
     ]
 

@@ -1,34 +1,34 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Pictures of the best configuration: where it lies, and the evidence for it."""
+"""Charts of the best configuration: where it lies, and the evidence for it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from .configuration import axes, best_of
-from .drawing import (
+from .formatting import count, gain, number, per_cent
+from .plotting import (
     BLUE,
     GREEN,
     INK,
     QUIET,
     SERIES,
-    Picture,
+    Chart,
     axis,
+    chart,
     evenly,
     level,
     line,
     not_yet,
     nothing,
-    picture,
     plain,
 )
 from .queries import StudyData
-from .words import count, gain, number, per_cent
 
 
-def best(data: StudyData) -> Picture:
+def best(data: StudyData) -> Chart:
     """Each parameter's way from the first host's own value to the best one, within what could be tried."""
     result = data.result or {}
     leader = best_of(data.evaluations)
@@ -78,10 +78,10 @@ def best(data: StudyData) -> Picture:
     }
     moved = sum(row[3] != row[4] for row in rows)
     words = f"Rings are the host's own values, dots the best ones; {moved} of {len(rows)} differ."
-    return picture(traces, layout, words, len(rows))
+    return chart(traces, layout, words, len(rows))
 
 
-def evidence(data: StudyData) -> Picture:
+def evidence(data: StudyData) -> Chart:
     """What the pairs say: each one's change with the interval, and how both configurations spread."""
     result = data.result or {}
     pairs = [pair for pair in result.get("evidence") or () if pair["baseline"] > 0 and pair["candidate"] > 0]
@@ -164,7 +164,7 @@ def evidence(data: StudyData) -> Picture:
         f"The best configuration did better in {better} of {count(len(pairs), 'pair')}: {gain(result)}. "
         "The band is the interval, the dashed line no change."
     )
-    return picture(traces, layout, words, len(pairs))
+    return chart(traces, layout, words, len(pairs))
 
 
 def _pair(pair: dict[str, Any], change: float) -> str:

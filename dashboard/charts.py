@@ -1,15 +1,16 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The pictures of a study, each drawn from its data as it stands: how it went, and how steady the hosts were."""
+"""The charts of a study, each drawn from its data as it stands: how it went, and how steady the hosts were."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from . import configuration_pictures, parameter_pictures
-from .drawing import (
+from . import parameter_charts, result_charts
+from .formatting import count, number, per_cent
+from .plotting import (
     BLUE,
     FAILED,
     GREEN,
@@ -18,28 +19,27 @@ from .drawing import (
     PHASES,
     QUIET,
     SERIES,
-    Picture,
+    Chart,
     Point,
     Trace,
     axis,
+    chart,
     evenly,
     level,
     line,
     marks,
     not_yet,
-    picture,
     plain,
     rolling_mean,
 )
 from .queries import Evaluation, StudyData
-from .words import count, number, per_cent
 
 _EPISODE = 10  # evaluations, where the study does not say
 _PAIRED = ("verify", "ablate")
 _FEW = 100  # episodes, of which each can be shown with its spread
 
 
-def learning_curve(data: StudyData) -> Picture:
+def learning_curve(data: StudyData) -> Chart:
     """Every evaluation's change against its host's baseline, with the smoothed way of training and the best so far."""
     traces = _by_phase(data.evaluations, _change_by_number(data.evaluations))
     if not traces:
@@ -74,10 +74,10 @@ def learning_curve(data: StudyData) -> Picture:
         "annotations": [_named_level("baseline", 0)],
         "height": 430,
     }
-    return picture(traces, layout, " ".join(words), _measured(data))
+    return chart(traces, layout, " ".join(words), _measured(data))
 
 
-def stability(data: StudyData) -> Picture:
+def stability(data: StudyData) -> Chart:
     """Performance against stability, by phase, with the candidates that no other beats in both."""
     placed = {
         e.id: (e.stability, change)
@@ -107,10 +107,10 @@ def stability(data: StudyData) -> Picture:
         "yaxis": axis("change against the host's baseline, %", ticksuffix=" %"),
         "shapes": [level(0)],
     }
-    return picture(traces, layout, " ".join(words), _measured(data))
+    return chart(traces, layout, " ".join(words), _measured(data))
 
 
-def episodes(data: StudyData) -> Picture:
+def episodes(data: StudyData) -> Chart:
     """The mean reward of each episode of training, with the least and the largest in it."""
     size = max(int((data.study["study"].get("training_config") or {}).get("max_steps_per_episode") or _EPISODE), 1)
     trained = [e for e in data.evaluations if e.phase == "train" and e.reward is not None]
@@ -153,10 +153,10 @@ def episodes(data: StudyData) -> Picture:
     )
     if "error_y" in trace:
         words += " Thin lines reach from the least to the largest reward of what did not fail."
-    return picture(traces, layout, words, len(parts))
+    return chart(traces, layout, words, len(parts))
 
 
-def drift(data: StudyData) -> Picture:
+def drift(data: StudyData) -> Chart:
     """How each host's baseline moved while the study ran: what the first measurement was, in per cent of change."""
     measured: dict[str, list[Evaluation]] = {}
     for e in data.evaluations:
@@ -193,7 +193,7 @@ def drift(data: StudyData) -> Picture:
         "shapes": [level(0)],
         "showlegend": not many,
     }
-    return picture(traces, layout, words, total)
+    return chart(traces, layout, words, total)
 
 
 def _change_by_number(evaluations: Sequence[Evaluation]) -> dict[int, tuple[float, float]]:
@@ -256,14 +256,14 @@ def _named_level(text: str, y: float) -> dict[str, object]:
     return {"text": text, "x": 1, "xref": "paper", "xanchor": "right", "y": y, "yanchor": "bottom", "showarrow": False}
 
 
-PICTURES: dict[str, Callable[[StudyData], Picture]] = {
+CHARTS: dict[str, Callable[[StudyData], Chart]] = {
     "learning_curve": learning_curve,
     "stability": stability,
     "episodes": episodes,
-    "best": configuration_pictures.best,
-    "parameters": parameter_pictures.parameters,
-    "parallel": parameter_pictures.parallel,
-    "importance": parameter_pictures.importance,
+    "best": result_charts.best,
+    "parameters": parameter_charts.parameters,
+    "parallel": parameter_charts.parallel,
+    "importance": parameter_charts.importance,
     "drift": drift,
-    "evidence": configuration_pictures.evidence,
+    "evidence": result_charts.evidence,
 }

@@ -21,7 +21,7 @@ from ..plugins.plugin_utils._store.store import StoreError, open_store, shown
 from ..plugins.plugin_utils._store.tables import Base, StudyRow
 
 
-class Store:
+class ReadOnlyStore:
     """A store that is there already. Raises StoreError where it is not, or is none."""
 
     def __init__(self, url: str) -> None:

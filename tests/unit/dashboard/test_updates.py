@@ -5,14 +5,14 @@ import json
 import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.dashboard.feed import Cursor, Feed, UnknownStudy
-from ansible_collections.autotune.kernel.dashboard.messages import (
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
+from ansible_collections.autotune.kernel.dashboard.updates import (
     FIRST_EVALUATIONS,
     as_json,
     first_message,
     message_after,
     of_evaluation,
 )
-from ansible_collections.autotune.kernel.dashboard.reading import Store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EvaluationRow
 from hypothesis import given
@@ -25,7 +25,7 @@ def numbers(message):
 
 
 def test_the_first_message_has_the_study_now_and_the_last_of_what_happened(url, study_id):
-    feed = Feed(Store(url), study_id)
+    feed = Feed(ReadOnlyStore(url), study_id)
     message = first_message(feed)
     assert numbers(message) == list(range(121 - FIRST_EVALUATIONS, 121))
     assert [event["text"] for event in message["events"]] == [event.text for event in feed.events]
@@ -40,7 +40,7 @@ def test_the_first_message_has_the_study_now_and_the_last_of_what_happened(url, 
 
 
 def test_whoever_follows_the_cursors_gets_everything_once(url, running_study):
-    feed = Feed(Store(url), running_study.study_id)
+    feed = Feed(ReadOnlyStore(url), running_study.study_id)
     message = first_message(feed)
     seen, told = [], []
     for step in range(12):
@@ -58,13 +58,13 @@ def test_whoever_follows_the_cursors_gets_everything_once(url, running_study):
 
 @pytest.mark.parametrize("cursor", ["999999-0", "1-999999", "nonsense", "-1-0", "1", "²-0", "1-0-0", "9" * 30 + "-0"])
 def test_a_cursor_that_is_not_known_is_a_new_beginning(url, study_id, cursor):
-    feed = Feed(Store(url), study_id)
+    feed = Feed(ReadOnlyStore(url), study_id)
     assert message_after(feed, Cursor.parse(cursor)) == first_message(feed) | {"reset": True}
 
 
 def test_whoever_has_missed_too_much_gets_a_new_beginning(url):
     study_id = dashboard_store.fill(url, evaluations=2100, hosts=2, finished=False)
-    feed = Feed(Store(url), study_id)
+    feed = Feed(ReadOnlyStore(url), study_id)
     assert message_after(feed, Cursor())["reset"]
     since = Cursor(feed.evaluations[200].id, 0)
     assert len(message_after(feed, since)["evaluations"]) == 1899
@@ -72,12 +72,12 @@ def test_whoever_has_missed_too_much_gets_a_new_beginning(url):
 
 def test_another_studys_ids_are_not_known(url, study_id):
     other = dashboard_store.fill(url, evaluations=50, hosts=2)
-    feed = Feed(Store(url), other)
+    feed = Feed(ReadOnlyStore(url), other)
     assert message_after(feed, Cursor(5, 1))["reset"]
 
 
 def test_a_request_and_what_a_host_does_are_news(url, running_study):
-    feed = Feed(Store(url), running_study.study_id)
+    feed = Feed(ReadOnlyStore(url), running_study.study_id)
     before = feed.version
     feed.refresh()
     assert feed.version == before
@@ -89,7 +89,7 @@ def test_a_request_and_what_a_host_does_are_news(url, running_study):
 
 
 def test_the_end_comes_with_its_result(url, running_study):
-    feed = Feed(Store(url), running_study.study_id)
+    feed = Feed(ReadOnlyStore(url), running_study.study_id)
     assert first_message(feed)["status"]["left_seconds"] > 0
     running_study.finish("no_improvement")
     feed.refresh()
@@ -99,7 +99,7 @@ def test_the_end_comes_with_its_result(url, running_study):
 
 def test_a_study_that_is_not_there(url, study_id):
     with pytest.raises(UnknownStudy, match=f"no study {study_id + 1}"):
-        Feed(Store(url), study_id + 1)
+        Feed(ReadOnlyStore(url), study_id + 1)
 
 
 JSON = st.recursive(
@@ -127,12 +127,12 @@ def test_rewards_are_those_of_training_and_nought_is_one(url, study_id):
         for row in rows:
             row.error, row.reward = None, 0.0 if row is first else -1.0 if row.phase == "train" else 5.0
         session.commit()
-    status = first_message(Feed(Store(url), study_id))["status"]
+    status = first_message(Feed(ReadOnlyStore(url), study_id))["status"]
     assert (status["best_reward"], status["reward"]) == (0.0, -1.0)
 
 
 def test_own_values_are_named_and_compared_to_nothing(url, study_id):
-    feed = Feed(Store(url), study_id)
+    feed = Feed(ReadOnlyStore(url), study_id)
     told = [of_evaluation(evaluation) for evaluation in feed.evaluations]
     assert {e["whose"] for e in told} == {"own values", "candidate"}
     assert {e["phase"] for e in told if e["whose"] == "own values"} == {"baseline", "control", "verify"}
@@ -141,5 +141,5 @@ def test_own_values_are_named_and_compared_to_nothing(url, study_id):
 
 
 def test_a_study_that_is_complete_has_done_all_and_says_what_it_did_without(url, study_id):
-    status = first_message(Feed(Store(url), study_id))["status"]
+    status = first_message(Feed(ReadOnlyStore(url), study_id))["status"]
     assert (status["evaluations"], status["evaluations_planned"], status["not_needed"]) == (120, 120, 12)

@@ -14,9 +14,9 @@ from typing import Any
 from ..plugins.plugin_utils._outcome.verdict import is_proved, wanted
 from .configuration import as_sysctl, as_yaml, changes
 from .feed import Feed
-from .messages import of_evaluation
+from .formatting import per_cent, probability
 from .queries import Evaluation
-from .words import per_cent, probability
+from .updates import of_evaluation
 
 _FAILURES = 100  # shown; the table of evaluations has all
 

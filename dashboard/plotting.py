@@ -1,10 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What all pictures have in common: colours, marks, frames, and how many points are few enough.
+"""What all charts have in common: colours, marks, frames, and how many points are few enough.
 
-Pictures are Plotly figures as plain dictionaries. Only `scatter`, `bar` and `box` are used: they are drawn as SVG, and
-need no `unsafe-eval`. Colours are Okabe and Ito's; static/pictures.js brings them to the page's theme.
+Charts are Plotly figures as plain dictionaries. Only `scatter`, `bar` and `box` are used: they are drawn as SVG, and
+need no `unsafe-eval`. Colours are Okabe and Ito's; static/charts.js brings them to the page's theme.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Point = tuple[float | str, float, str]  # place, height, and what is said of it
 
 
 @dataclass(frozen=True)
-class Picture:
+class Chart:
     """A figure ({data, layout}; without data there is nothing to draw yet), what it says in words, and how many of the
     points that there are it shows."""
 
@@ -55,23 +55,23 @@ class Picture:
     total: int = 0
 
 
-def not_yet(what: str, data: StudyData) -> Picture:
+def not_yet(what: str, data: StudyData) -> Chart:
     """what: "Nothing has been measured". In a study that has ended it never will."""
     return nothing(f"{what}: the study ended before." if data.study["finished"] else f"{what} yet.")
 
 
-def nothing(why: str) -> Picture:
-    return Picture({"data": [], "layout": {}}, why)
+def nothing(why: str) -> Chart:
+    return Chart({"data": [], "layout": {}}, why)
 
 
-def picture(traces: Sequence[Trace], layout: Mapping[str, Any], summary: str, total: int) -> Picture:
+def chart(traces: Sequence[Trace], layout: Mapping[str, Any], summary: str, total: int) -> Chart:
     """total: the points that there are; those that are shown are in the traces whose `meta` is "points"."""
     shown = sum(len(trace["x"]) for trace in traces if trace.get("meta") == "points")
-    return Picture({"data": list(traces), "layout": frame(layout)}, summary, shown, total)
+    return Chart({"data": list(traces), "layout": frame(layout)}, summary, shown, total)
 
 
 def frame(layout: Mapping[str, Any]) -> dict[str, Any]:
-    """The frame of every picture; colours of text and lines are the page's."""
+    """The frame of every chart; colours of text and lines are the page's."""
     common = {
         "margin": {"l": 64, "r": 16, "t": 16, "b": 60},
         "height": 380,

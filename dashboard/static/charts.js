@@ -1,4 +1,4 @@
-/* Pictures: drawn by Plotly once they come into sight, again at most every five seconds, and each with its own error.
+/* Charts: drawn by Plotly once they come into sight, again at most every five seconds, and each with its own error.
    On paper all of them are. */
 
 import { element, number } from "./words.js";
@@ -26,7 +26,7 @@ function load() {
   return library;
 }
 
-class Picture {
+class Chart {
   /** source(range, get) has {figure, summary, shown, total} from get(), or a promise of it; range: {from, to} or undefined. */
   constructor(figure, source) {
     Object.assign(this, { figure, source, visible: false, stale: true, drawnAt: 0, range: undefined });
@@ -53,7 +53,7 @@ class Picture {
       this.stale = false;
       this.drawnAt = Date.now();
       try {
-        this.content = await this.source(this.range, fetchPicture);
+        this.content = await this.source(this.range, fetchChart);
         await this.draw();
         this.figure.classList.remove("stale");
       } catch (error) {
@@ -72,14 +72,14 @@ class Picture {
   drawOnPaper() {
     if (this.stale) {
       try {
-        this.content = this.source(this.range, readPicture);
+        this.content = this.source(this.range, readChart);
         this.stale = false;
       } catch { /* what was drawn before is better than nothing */ }
     }
     if (this.content && this.describe()) this.paint(window.Plotly, PAPER);
   }
 
-  /** What is said of the picture; whether there is something to draw. */
+  /** What is said of the chart; whether there is something to draw. */
   describe() {
     const { figure, summary, shown, total } = this.content;
     this.figure.querySelector(".summary").textContent = summary;
@@ -111,7 +111,7 @@ class Picture {
   }
 
   get canZoom() {
-    return ["learning_curve", "drift"].includes(this.figure.dataset.picture);
+    return ["learning_curve", "drift"].includes(this.figure.dataset.chart);
   }
 
   /** A stretch that is looked at closer comes with all its points; a double click shows everything again. */
@@ -138,7 +138,7 @@ class Picture {
     this.figure.querySelector(".shown").textContent = "";
     const again = element("button", "Try again", { type: "button" });
     again.addEventListener("click", () => { this.drawnAt = 0; this.outdate(); });
-    const notice = element("p", `This picture could not be drawn: ${error.message}. `);
+    const notice = element("p", `This chart could not be drawn: ${error.message}. `);
     notice.append(again);
     if (this.drawn) {
       this.figure.querySelector(".shown").replaceChildren(notice);
@@ -226,14 +226,14 @@ const literal = (text) => String(text ?? "").replaceAll("<br>", ", ").replaceAll
 
 const within = (address, range) => (range ? `${address}?from=${range.from}&to=${range.to}` : address);
 
-async function fetchPicture(address, range) {
+async function fetchChart(address, range) {
   const answer = await fetch(within(address, range));
   if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
   return answer.json();
 }
 
 /** The same, and everything waits for it. */
-function readPicture(address, range) {
+function readChart(address, range) {
   const asked = new XMLHttpRequest();
   asked.open("GET", within(address, range), false);
   asked.send();
@@ -255,6 +255,6 @@ addEventListener("afterprint", () => {
   for (const one of all) if (one.drawn) one.draw();
 });
 
-export function picture(figure, source) {
-  return new Picture(figure, source);
+export function chart(figure, source) {
+  return new Chart(figure, source);
 }

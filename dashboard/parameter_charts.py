@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Pictures of parameters: what each has to do with performance."""
+"""Charts of parameters: what each has to do with performance."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from .configuration import Axis, axes
-from .drawing import (
+from .formatting import count, number, per_cent
+from .plotting import (
     BLUE,
     GREEN,
     INK,
     LIMIT,
     QUIET,
     RED,
-    Picture,
+    Chart,
     Point,
     axis,
+    chart,
     evenly,
     level,
     line,
     marks,
     not_yet,
     nothing,
-    picture,
     plain,
 )
 from .queries import Evaluation, StudyData
-from .words import count, number, per_cent
 
 _ENOUGH = 20  # evaluations, below which importance is a guess
 _GROUPS = 4  # of equal count, in which a parameter's values are put together
-_MOST = 24  # small pictures
+_MOST = 24  # small charts
 
 
-def parameters(data: StudyData) -> Picture:
-    """A small picture for each axis of the search space: its value against the change that came of it."""
+def parameters(data: StudyData) -> Chart:
+    """A small chart for each axis of the search space: its value against the change that came of it."""
     trained, found = _trained(data)
     if not trained or not found:
         return not_yet("No candidate has been measured", data)
@@ -78,11 +78,11 @@ def parameters(data: StudyData) -> Picture:
         layout["shapes"].append(level(0, xref=f"x{suffix} domain", yref=f"y{suffix}"))
     more = f" The {len(shown)} that matter most, of {len(found)}." if len(shown) < len(found) else ""
     words = f"The change by the value tried, the most important parameter first; the star is the best evaluation.{more}"
-    drawn = picture(traces, layout, words, 0)
-    return Picture(drawn.figure, words, len(points), len(trained))
+    drawn = chart(traces, layout, words, 0)
+    return Chart(drawn.figure, words, len(points), len(trained))
 
 
-def parallel(data: StudyData) -> Picture:
+def parallel(data: StudyData) -> Chart:
     """Every candidate as a line across all axes: the best tenth, the others, and those that failed."""
     trained, found = _trained(data)
     failed = [e for e in data.evaluations if e.phase == "train" and e.failed]
@@ -136,11 +136,11 @@ def parallel(data: StudyData) -> Picture:
     words = "Each line is a candidate, each upright axis what it set, from the least to the largest value."
     if failed:
         words += f" {count(len(failed), 'candidate')} failed."
-    drawn_picture = picture(traces, layout, words, 0)
-    return Picture(drawn_picture.figure, words, shown, len(trained) + len(failed))
+    drawn_chart = chart(traces, layout, words, 0)
+    return Chart(drawn_chart.figure, words, shown, len(trained) + len(failed))
 
 
-def importance(data: StudyData) -> Picture:
+def importance(data: StudyData) -> Chart:
     """How much of performance's variation each axis explains by itself; and what ablation found, where it was done."""
     trained, found = _trained(data)
     if len(trained) < _ENOUGH:
@@ -173,7 +173,7 @@ def importance(data: StudyData) -> Picture:
         "share of the variance of performance's ranks that lies between groups of like values (epsilon squared, "
         "corrected for chance). What parameters do only together is not seen. An arrow says which way is better."
     )
-    return picture([shares], layout, words, len(ranked))
+    return chart([shares], layout, words, len(ranked))
 
 
 def _points(a: Axis, evaluations: Sequence[Evaluation]) -> list[Point]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Pictures, drawn once for all who look: for as long as there is nothing new, each is kept as it was sent."""
+"""Charts, drawn once for all who look: for as long as there is nothing new, each is kept as it was sent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import threading
 from collections import OrderedDict
 from dataclasses import replace
 
-from . import drawing, pictures
+from . import charts, plotting
 from .feed import Feed
-from .messages import as_json
 from .table import BadQuery
+from .updates import as_json
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 128
@@ -22,12 +22,12 @@ _KEPT = 128
 _Key = tuple[int, str, int | None, int | None]
 
 
-class UnknownPicture(LookupError):
-    """There is no picture of that name."""
+class UnknownChart(LookupError):
+    """There is no chart of that name."""
 
 
-class Kept:
-    """The last pictures that somebody asked for."""
+class ChartCache:
+    """The last charts that somebody asked for."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,10 +53,10 @@ class Kept:
             return text
 
 
-def picture_json(kept: Kept, feed: Feed, name: str, first: int | None = None, last: int | None = None) -> str:
-    """{name, figure: {data, layout}, summary, shown, total}. Raises UnknownPicture, BadQuery."""
-    if name not in pictures.PICTURES:
-        raise UnknownPicture(f"there is no picture {name[:40]!r}; there are {', '.join(pictures.PICTURES)}")
+def chart_json(kept: ChartCache, feed: Feed, name: str, first: int | None = None, last: int | None = None) -> str:
+    """{name, figure: {data, layout}, summary, shown, total}. Raises UnknownChart, BadQuery."""
+    if name not in charts.CHARTS:
+        raise UnknownChart(f"there is no chart {name[:40]!r}; there are {', '.join(charts.CHARTS)}")
     if first is not None and last is not None and first > last:
         raise BadQuery("from must not be above to")
     return kept.text(feed, name, first, last)
@@ -68,9 +68,9 @@ def _draw(feed: Feed, name: str, first: int | None, last: int | None) -> str:
         low, high = first or 0, last if last is not None else sys.maxsize
         data = replace(data, evaluations=[e for e in data.evaluations if low <= e.number <= high])
     try:
-        picture = pictures.PICTURES[name](data)
+        chart = charts.CHARTS[name](data)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        # One picture that cannot be drawn takes neither the others nor the page with it.
-        _LOG.exception("picture %s of study %d", name, feed.study_id)
-        picture = drawing.nothing("This picture cannot be drawn from what the store holds; the server's log says why.")
-    return as_json({"name": name, **vars(picture)})
+        # One chart that cannot be drawn takes neither the others nor the page with it.
+        _LOG.exception("chart %s of study %d", name, feed.study_id)
+        chart = plotting.nothing("This chart cannot be drawn from what the store holds; the server's log says why.")
+    return as_json({"name": name, **vars(chart)})

@@ -19,7 +19,7 @@ COLLECTIONS = Path(__file__).resolve().parents[3] / "playbooks" / "collections"
 BEGIN = """
 import sys
 from pathlib import Path
-from ansible_collections.autotune.kernel.dashboard.running import PidFile
+from ansible_collections.autotune.kernel.dashboard.pid_file import PidFile
 kept = PidFile(Path(sys.argv[1]))
 for command in map(str.strip, sys.stdin):
     if command == "write":

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.autotune.kernel.dashboard.configuration import as_sysctl, as_yaml, axes, changes
-from ansible_collections.autotune.kernel.dashboard.report import evidence
-from ansible_collections.autotune.kernel.dashboard.words import (
+from ansible_collections.autotune.kernel.dashboard.formatting import (
     duration,
     moment,
     number,
@@ -17,6 +16,7 @@ from ansible_collections.autotune.kernel.dashboard.words import (
     probability,
     sentence,
 )
+from ansible_collections.autotune.kernel.dashboard.study_view import evidence
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Undefined
