@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
-    _constraints,
-    _procfs,
+    _coupling,
+    _kernel,
     _side_effects,
     _value,
 )
@@ -56,7 +56,7 @@ class Assignment:
 def can_express(parameter: str) -> bool:
     """Whether a line of sysctl.d can name this parameter; raises ValueError for a bad name."""
     means_something = set(parameter) & set("=" + _GLOB_CHARACTERS)
-    return _procfs.is_sysctl(parameter) and parameter.isprintable() and not means_something
+    return _kernel.is_sysctl(parameter) and parameter.isprintable() and not means_something
 
 
 def warnings(dropin: str, values: Mapping[str, str], directories: Sequence[str]) -> list[str]:
@@ -99,7 +99,7 @@ def in_order(dropin: str, own: Sequence[Assignment], directories: Sequence[str],
 
 def _concerning(parameters: Iterable[str], assignments: Iterable[Assignment]) -> list[Assignment]:
     """Those assignments that may decide one of the parameters; a file may hold very many others."""
-    names = set(parameters) | {partner for one in parameters if (partner := _constraints.PARTNERS.get(one))}
+    names = set(parameters) | {partner for one in parameters if (partner := _coupling.PARTNERS.get(one))}
     paths = {_path_of(name) for name in names}
     return [
         item
@@ -132,7 +132,7 @@ def deciding(parameter: str, written: Sequence[Assignment]) -> Assignment | None
     None if none of them concerns it. Writing the other one of an exclusive pair ends the parameter, unless it is a 0.
     A glob leaves out the paths that have a line of their own.
     """
-    partner = _constraints.PARTNERS.get(parameter)
+    partner = _coupling.PARTNERS.get(parameter)
     paths = [_path_of(name) for name in (parameter, partner) if name]
     named = {assignment.path for assignment in written}
     last = None
@@ -170,7 +170,7 @@ def _kept(parameter: str, value: str) -> str:
 
 def _ends(found: Assignment, parameter: str) -> bool:
     """Whether the assignment ends the parameter by giving the other one of its exclusive pair a value."""
-    partner = _constraints.PARTNERS.get(parameter)
+    partner = _coupling.PARTNERS.get(parameter)
     return found.path != _path_of(parameter) and bool(partner and _matches(_path_of(partner), found.path))
 
 
@@ -178,7 +178,7 @@ def _sentence(parameter: str, found: Assignment, dropin: str, when: str) -> str:
     if found.value is None:
         does = f"excludes {parameter}, which is then not set,"
     elif _ends(found, parameter):
-        does = f"sets {_constraints.PARTNERS[parameter]} to {_shown(found.value)}, which ends {parameter},"
+        does = f"sets {_coupling.PARTNERS[parameter]} to {_shown(found.value)}, which ends {parameter},"
     elif parameter in found.changes:
         does = f"sets {_shown(found.path)} to {_shown(found.value)}, which changes {parameter},"
     else:

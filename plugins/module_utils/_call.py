@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _lease, _persist, _procfs, _value
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _lease, _persist, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 _LONGEST_LEASE = 1_000_000_000  # seconds, 31 years; what is much longer is no time that a clock could show
@@ -54,7 +54,7 @@ def canonical(values: dict[str, Any], spelling: dict[str, str]) -> dict[str, str
     faults = []
     for parameter, value in values.items():
         try:
-            name, text = _procfs.canonical_name(parameter), _value.text_of(parameter, value)
+            name, text = _kernel.canonical_name(parameter), _value.text_of(parameter, value)
         except ValueError as error:
             faults.append(str(error))
             continue

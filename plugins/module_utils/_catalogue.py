@@ -19,7 +19,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue_sysfs,
     _catalogue_tcp,
     _catalogue_vm,
-    _procfs,
+    _kernel,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
 
@@ -35,7 +35,7 @@ def find(parameter: str) -> Optional[Setting]:
     """The entry of a parameter by its canonical name, or None; raises ValueError for a bad name."""
     if parameter in _ENTRIES:
         return _ENTRIES[parameter]
-    first, dummy, *rest = _procfs.components(parameter)
+    first, dummy, *rest = _kernel.components(parameter)
     return _ENTRIES.get(".".join([first, "*", *rest]))
 
 

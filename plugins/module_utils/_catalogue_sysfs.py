@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The catalogue: settings that are not sysctls. transparent_hugepage.*, block.<device>.*, sched.* (see _procfs)."""
+"""The catalogue: settings that are not sysctls. transparent_hugepage.*, block.<device>.*, sched.* (see _kernel)."""
 
 from __future__ import annotations
 

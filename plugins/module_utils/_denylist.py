@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs, _value
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _value
 
 # Patterns are names with slashes; * also matches slashes.
 _REASONS: dict[str, tuple[str, ...]] = {
@@ -157,7 +157,7 @@ def denied_because(parameter: str, value: str | None = None) -> str | None:
 
     The value is judged as the kernel would read it: it takes the first number and ignores what stands after a space.
     """
-    path = "/".join(_procfs.components(parameter))
+    path = "/".join(_kernel.components(parameter))
     for reason, patterns in _REASONS.items():
         if any(fnmatchcase(path, pattern) for pattern in patterns):
             return reason
@@ -167,7 +167,7 @@ def denied_because(parameter: str, value: str | None = None) -> str | None:
 
 def irreversible_because(parameter: str, value: str) -> str | None:
     """Why putting back the former value would not undo setting this one, or None; raises ValueError for a bad name."""
-    path = "/".join(_procfs.components(parameter))
+    path = "/".join(_kernel.components(parameter))
     if path.startswith("net/ipv6/conf/default/"):
         return None  # only interfaces still to come have it from there
     for pattern, (harmless, reason) in _LOST.items():

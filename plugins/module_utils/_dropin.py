@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _constraints, _durable, _value
+from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _coupling, _durable, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 STATE_DIRECTORY = "/var/lib/autotune"
@@ -99,9 +99,9 @@ def record_path_of(name: str) -> str:
 
 def lasting(targets: Mapping[str, str], originals: Mapping[str, str]) -> dict[str, str]:
     """What the drop-in can set of these, in the order in which it can be written where the originals are in force."""
-    values = {name: value for name, value in _constraints.lasting(targets).items() if _boot_files.can_express(name)}
+    values = {name: value for name, value in _coupling.lasting(targets).items() if _boot_files.can_express(name)}
     differing = {parameter: value for parameter, value in originals.items() if values.get(parameter) != value}
-    return dict(_constraints.writes(dict(sorted(values.items())), differing))
+    return dict(_coupling.writes(dict(sorted(values.items())), differing))
 
 
 def text_for(name: str, values: Mapping[str, str]) -> str:

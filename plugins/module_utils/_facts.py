@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _host, _journal, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _host, _journal, _kernel
 
 
 def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
     lease, machine = _journal.told(), _host.machine()
     return {
         "kernel": os.uname().release,
-        "boot_id": _procfs.boot_id(),
-        "network_namespace": _procfs.network_namespace(),
+        "boot_id": _kernel.boot_id(),
+        "network_namespace": _kernel.network_namespace(),
         "cpus": machine.cpus,
         "memory_bytes": machine.memory_bytes,
         "link_mbit": machine.link_mbit,

@@ -20,7 +20,7 @@ import syslog
 from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _call, _facts, _gate_rules, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _call, _facts, _gate_rules, _kernel
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 LARGEST_REQUEST = 262_144  # bytes
@@ -181,11 +181,11 @@ def _info(parameters: list[Any] | None, rules: _gate_rules.Rules) -> dict[str, A
         raise Failure(str(error)) from None
     refusals = []
     for parameter, state in found["parameters"].items():
-        refusal = rules.refusal(_procfs.canonical_name(parameter))
+        refusal = rules.refusal(_kernel.canonical_name(parameter))
         state["denied"] = refusal is not None
         if refusal:
             refusals.append(refusal)
-            if state["exists"] and not os.stat(_procfs.path_of(parameter)).st_mode & 0o004:
+            if state["exists"] and not _kernel.is_world_readable(parameter):
                 state["value"] = None  # for root's eyes
     if refusals and parameters is not None:
         found["gate_said"] = f"{'; '.join(refusals)}. {_gate_rules.hint()}"

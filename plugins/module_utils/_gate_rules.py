@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _host, _procfs, _trust
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _host, _kernel, _trust
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
@@ -30,7 +30,7 @@ class Rules:
         reason = _denylist.denied_because(parameter, value)
         if reason:
             return f"{parameter} is denied because {reason}"
-        if os.geteuid() != 0 and _procfs.components(parameter)[0] != "net":
+        if os.geteuid() != 0 and _kernel.components(parameter)[0] != "net":
             return f"{parameter} is not part of net, and this gate has only CAP_NET_ADMIN (access_scope)"
         if _catalogue.find(parameter) is None:
             return f"{parameter} is not in the catalogue"
@@ -56,7 +56,7 @@ def read() -> Rules:
     """The rules that root has left on this host; raises Failure if anybody else could have written them."""
     try:
         names = json.loads(_trust.read(RULES))["allow_unsafe"]
-        return Rules(frozenset(_procfs.canonical_name(name) for name in names))
+        return Rules(frozenset(_kernel.canonical_name(name) for name in names))
     except FileNotFoundError:
         return Rules()
     except _trust.Untrusted as error:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _procfs, _refusal
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _kernel, _kind, _refusal
 
 if TYPE_CHECKING:
     from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
@@ -33,20 +32,12 @@ def survey() -> tuple[list[str], list[str]]:
     The kernel takes nearly any bytes as the name of an interface.
     """
     named, nameless = [], []
-    for path in _files():
+    for path in _kernel.names():
         try:
-            named.append(_procfs.canonical_name(path))
+            named.append(_kernel.canonical_name(path))
         except ValueError:
             nameless.append(ascii(path)[1:-1])
     return sorted(named), sorted(nameless)
-
-
-def _files() -> Iterator[str]:
-    """The names of all parameters, with slashes."""
-    for first, root in [("", _procfs.ROOT), *_procfs.folders_outside()]:
-        for folder, dummy, names in os.walk(root):
-            for name in names:
-                yield os.path.join(first, os.path.relpath(os.path.join(folder, name), root)).lstrip("/")
 
 
 def catalogued() -> list[str]:
@@ -59,7 +50,7 @@ def machine() -> Machine:
     from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 
     speeds = [1000]
-    for path in glob.glob(os.path.join(_procfs.SYSFS, "class/net/*/speed")):
+    for path in glob.glob(os.path.join(_kind.SYSFS, "class/net/*/speed")):
         with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
             speeds.append(int(file.read()))
     page = os.sysconf("SC_PAGE_SIZE")
@@ -72,19 +63,15 @@ def look_at(parameter: str) -> dict[str, Any]:
 
     Raises ValueError for a bad name.
     """
-    exists = _procfs.exists(parameter)
-    why_not = _procfs.why_not_writable(parameter) if exists else f"it {_refusal.missing(parameter)}"
-    value = None
-    readable = exists and os.access(_procfs.path_of(parameter), os.R_OK)
-    if readable and not _denylist.holds_secret(parameter):
-        value = _procfs.read_or_none(parameter)
-        readable = value is not None
+    exists = _kernel.exists(parameter)
+    why_not = _kernel.why_not_writable(parameter) if exists else f"it {_refusal.missing(parameter)}"
+    value = _kernel.read_or_none(parameter) if exists else None
     return {
         "exists": exists,
-        "readable": readable,
+        "readable": value is not None,
         "writable": why_not is None,
         "why_not_writable": why_not,
-        "value": value,
+        "value": None if _denylist.holds_secret(parameter) else value,
         "denied": _denylist.denied_because(parameter) is not None,
         "namespaced": _namespaced(parameter),
         **_known(parameter),
@@ -114,14 +101,14 @@ def managed_by() -> list[str]:
 
 
 def _namespaced(parameter: str) -> bool | None:
-    if _procfs.components(parameter)[0] != "net":
+    if _kernel.components(parameter)[0] != "net":
         return False
     # In the initial namespace everything of net is visible, the machine-wide with the rest.
-    return None if _procfs.in_initial_network_namespace() else True
+    return None if _kernel.in_initial_network_namespace() else True
 
 
 def _known(parameter: str) -> dict[str, Any]:
-    setting = _entry(_procfs.canonical_name(parameter))
+    setting = _entry(_kernel.canonical_name(parameter))
     if setting is None:
         return {"kind": None, "risk": None, "safe_range": None}
     return {"kind": setting.kind, "risk": setting.risk, "safe_range": _safe_here(setting, parameter)}
@@ -131,7 +118,7 @@ def _safe_here(setting: Setting, parameter: str) -> list[Any]:
     safe: list[Any] = setting.safe_range(machine())
     offered = None
     with contextlib.suppress(OSError):
-        offered = _procfs.choices(parameter) if setting.choices else None
+        offered = _kernel.choices(parameter) if setting.choices else None
     return [choice for choice in safe if offered is None or choice in offered]
 
 

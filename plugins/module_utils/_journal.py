@@ -15,9 +15,9 @@ from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _durable,
+    _kernel,
     _lock,
     _process_group,
-    _procfs,
     _transaction,
     _trust,
     _value,
@@ -46,8 +46,8 @@ class Lease:
     previous: dict[str, str] = field(default_factory=dict)
     foreign_seen: dict[str, str] = field(default_factory=dict)
     process_group: str | None = None
-    boot_id: str = field(default_factory=_procfs.boot_id)
-    network_namespace: int = field(default_factory=_procfs.network_namespace)
+    boot_id: str = field(default_factory=_kernel.boot_id)
+    network_namespace: int = field(default_factory=_kernel.network_namespace)
     format: int = FORMAT
 
     @property
@@ -63,7 +63,7 @@ class Lease:
         found = {}
         for parameter, original in self.originals.items():
             with contextlib.suppress(OSError):
-                value = _procfs.read(parameter)
+                value = _kernel.read(parameter)
                 if value not in (
                     original,
                     self.values.get(parameter, original),
@@ -109,7 +109,7 @@ def told() -> Lease | None:
 def _lease_in(path: str, anybodys: bool = False) -> Lease | None:
     try:
         content = _durable.read_json(path, anybodys)
-        if content is None or content.get("boot_id") != _procfs.boot_id():
+        if content is None or content.get("boot_id") != _kernel.boot_id():
             return None  # the values went with that boot
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')!r}, this release understands {FORMAT}")
@@ -127,7 +127,7 @@ def _lease_in(path: str, anybodys: bool = False) -> Lease | None:
             f"The journal {path} cannot be read ({error}), so the host's own values are unknown: "
             "check them, then remove the file."
         ) from None
-    if lease.network_namespace != _procfs.network_namespace():
+    if lease.network_namespace != _kernel.network_namespace():
         raise _transaction.Failure(
             f"{lease.holder} holds this host from another network namespace (inode {lease.network_namespace}), "
             f"whose values cannot be put back from here; if that namespace has gone, remove {path}."
@@ -170,7 +170,7 @@ def restore(lease: Lease) -> dict[str, Any]:
     differing = [
         parameter
         for parameter, value in lease.originals.items()
-        if _procfs.read_or_none(parameter) not in (None, value)
+        if _kernel.read_or_none(parameter) not in (None, value)
     ]
     mismatches = _transaction.put_back(lease.originals)
     ended += _process_group.end_strays(lease.process_group) if lease.process_group else 0

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
-    _constraints,
+    _coupling,
     _delegate,
     _journal,
-    _procfs,
-    _side_effects,
+    _kernel,
     _transaction,
     _watchdog,
 )
@@ -72,7 +71,7 @@ def lend(
         if check:
             report.changes = _transaction.predicted(plan)
             return report
-        expected = _constraints.expected(plan.targets)
+        expected = _coupling.expected(plan.targets)
         if lease:
             report.warnings += [
                 f"somebody else had set {parameter} to {value!r} during the lease of {holder}"
@@ -145,7 +144,7 @@ def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Chang
     report.warnings += [
         f"{parameter} has gone from this host, so nothing of it was put back"
         for parameter in originals
-        if parameter not in found and not _side_effects.belongs_to_scheduler(parameter)
+        if parameter not in found and not _kernel.is_transient(parameter)
     ]
     return {
         parameter: Change(
@@ -265,5 +264,5 @@ def _read(parameters: Collection[str]) -> dict[str, str]:
     found = {}
     for parameter in parameters:
         with contextlib.suppress(OSError):
-            found[parameter] = _procfs.read(parameter)
+            found[parameter] = _kernel.read(parameter)
     return found

@@ -12,14 +12,14 @@ import os
 import socket
 import struct
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
 _SIOCETHTOOL, _ETHTOOL_GFLAGS, _LRO = 0x8946, 0x25, 1 << 15
 
 
 def lost_by(parameter: str, value: str) -> str | None:
     """Why turning on this forwarding could not be undone, None where no interface would lose anything."""
-    parts = _procfs.components(parameter)
+    parts = _kernel.components(parameter)
     is_forwarding = parts[:3] == ["net", "ipv4", "conf"] and parts[-1] == "forwarding" and parts[3] != "default"
     if value == "0" or not (is_forwarding or parts == ["net", "ipv4", "ip_forward"]):
         return None

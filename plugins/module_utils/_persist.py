@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _boot_files,
-    _constraints,
+    _coupling,
     _dropin,
     _journal,
+    _kernel,
     _lease,
-    _procfs,
     _transaction,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
@@ -42,7 +42,7 @@ def keep(
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _lease.claim(holder, report, check, nonce)
         own = lease.originals if lease else {}
-        named = _constraints.with_partners(values)
+        named = _coupling.with_partners(values)
         beside = {parameter: value for parameter, value in own.items() if parameter not in named}
         plan = _transaction.prepare(values, allow_unsafe, own, beside)
         if persist is None:
@@ -87,7 +87,7 @@ def _keep_over_reboots(name: str, plan: Plan, own: Mapping[str, str], report: Re
     _dropin.check_is_free(name)
     named = {
         parameter: plan.targets[parameter]
-        for parameter in _constraints.with_partners(plan.asked)
+        for parameter in _coupling.with_partners(plan.asked)
         if parameter in plan.targets
     }
     former_record = _dropin.read_record(name)
@@ -167,7 +167,7 @@ def _widened(record: _dropin.Record | None, name: str, plan: Plan, own: Mapping[
 
 def _concerned(plan: Plan) -> list[str]:
     """What the plan asks for, and what the kernel changes with that."""
-    return [parameter for parameter in _constraints.with_partners(plan.asked) if parameter in plan.before]
+    return [parameter for parameter in _coupling.with_partners(plan.asked) if parameter in plan.before]
 
 
 def _foretold(plan: Plan, record: _dropin.Record | None) -> dict[str, Change]:
@@ -202,7 +202,7 @@ def _undo(name: str, record: _dropin.Record, report: Report) -> None:
 
 def _foreign(record: _dropin.Record, report: Report) -> dict[str, str]:
     """Parameters with neither the value that was applied nor the original, and what they are."""
-    applied = _constraints.expected(record.kept)
+    applied = _coupling.expected(record.kept)
     found = {parameter: change.before or "" for parameter, change in report.changes.items()}
     return {
         parameter: value
@@ -213,11 +213,11 @@ def _foreign(record: _dropin.Record, report: Report) -> dict[str, str]:
 
 def _not_kept(parameter: str) -> str:
     why = "its name has characters that mean something else in sysctl.d"
-    if not _procfs.is_sysctl(parameter):
+    if not _kernel.is_sysctl(parameter):
         why = "sysctl.d is for sysctls alone"
     return (
         f"{parameter} is set, but not kept over a reboot: {why}; "
-        f"apply this again then, or have {_procfs.path_of(parameter)} written at boot (tmpfiles.d, udev)"
+        f"apply this again then, or have it set at boot by a unit or rule of yours"
     )
 
 
@@ -233,5 +233,5 @@ def _was_set_aside(name: str, copy: str) -> str:
 
 
 def _read_back(parameters: Iterable[str]) -> dict[str, str]:
-    values = ((parameter, _procfs.read_or_none(parameter)) for parameter in parameters)
+    values = ((parameter, _kernel.read_or_none(parameter)) for parameter in parameters)
     return {parameter: value for parameter, value in values if value is not None}

@@ -8,17 +8,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shlex
 import signal
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
-    _constraints,
+    _coupling,
     _denylist,
+    _kernel,
     _offload,
-    _procfs,
     _refusal,
     _side_effects,
     _value,
@@ -100,12 +99,12 @@ def prepare(
     asked = {
         name: _value.as_wide_as(before[name], name, value) if name in before else value for name, value in asked.items()
     }
-    for parameter in _constraints.with_partners([*asked, *(beside or {})]):
-        if parameter not in before and (value_now := _procfs.read_or_none(parameter)) is not None:
+    for parameter in _coupling.with_partners([*asked, *(beside or {})]):
+        if parameter not in before and (value_now := _kernel.read_or_none(parameter)) is not None:
             before[parameter] = value_now
     wanted = {parameter: value for parameter, value in {**(beside or {}), **asked}.items() if parameter in before}
-    targets = _constraints.completed(wanted, own)
-    for parameter, message in _constraints.conflicts(targets, before, own).items():
+    targets = _coupling.completed(wanted, own)
+    for parameter, message in _coupling.conflicts(targets, before, own).items():
         value = targets.get(parameter, before[parameter])
         faults.setdefault(parameter, Change("rejected", value, before[parameter], before[parameter], message))
     if is_loan:
@@ -141,16 +140,16 @@ def carry_out(plan: Plan) -> dict[str, Change]:
         refused = _write_all(plan) or _not_read_back(plan)
         if not refused:
             return {
-                parameter: Change.of(value, plan.before[parameter], _procfs.read_or_none(parameter))
+                parameter: Change.of(value, plan.before[parameter], _kernel.read_or_none(parameter))
                 for parameter, value in plan.asked.items()
             }
         mismatches = put_back(plan.before)
     parameters = {
-        parameter: Change("unchanged", value, plan.before[parameter], _procfs.read_or_none(parameter))
+        parameter: Change("unchanged", value, plan.before[parameter], _kernel.read_or_none(parameter))
         for parameter, value in plan.asked.items()
     }
     for parameter, change in refused.items():
-        parameters[parameter] = replace(change, after=_procfs.read_or_none(parameter))
+        parameters[parameter] = replace(change, after=_kernel.read_or_none(parameter))
     said = "; ".join(change.said for change in refused.values())
     ending = "NOT everything could be put back" if mismatches else "everything was put back"
     raise Failure(f"{said}; {ending}.", parameters, mismatches)
@@ -166,11 +165,11 @@ def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
     said: dict[str, str] = {}
     wrong: dict[str, str | None] = {}
     for attempt in range(_ROUNDS):
-        current = {parameter: _procfs.read_or_none(parameter) for parameter in originals}
+        current = {parameter: _kernel.read_or_none(parameter) for parameter in originals}
         there = {
             parameter: value
             for parameter, value in originals.items()
-            if current[parameter] is not None or _procfs.exists(parameter)
+            if current[parameter] is not None or _kernel.exists(parameter)
         }
         wrong = {parameter: current[parameter] for parameter, value in there.items() if current[parameter] != value}
         if not wrong or attempt == _ROUNDS - 1:
@@ -179,9 +178,9 @@ def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
         # First alone what changes others: they may come right by themselves, and follow it as before.
         following = _following(wrong) if attempt < _CHAIN else set()
         due = {parameter: value for parameter, value in there.items() if parameter not in following}
-        for parameter, value in _constraints.writes(due, known):
+        for parameter, value in _coupling.writes(due, known):
             try:
-                _procfs.write(parameter, value)
+                _kernel.write(parameter, value)
             except OSError as error:
                 # What depends on another value's order succeeds in the next round.
                 said[parameter] = os.strerror(error.errno or 0)
@@ -199,15 +198,12 @@ def put_back(originals: Mapping[str, str]) -> list[Mismatch]:
 
 def gone(originals: Mapping[str, str]) -> list[str]:
     """Those parameters which this kernel no longer has, as when a module was unloaded or an interface removed."""
-    return [parameter for parameter in originals if not _procfs.exists(parameter)]
+    return [parameter for parameter in originals if not _kernel.exists(parameter)]
 
 
 def by_hand(parameter: str, originals: Mapping[str, str]) -> str:
     """The shell command that gives one parameter its value of these."""
-    path = _procfs.path_of(parameter)
-    if path.startswith(_procfs.ROOT + os.sep):
-        return f"sysctl -w {shlex.quote(f'{parameter}={originals[parameter]}')}"
-    return f"echo {shlex.quote(originals[parameter])} > {shlex.quote(path)}"
+    return _kernel.command_to_set(parameter, originals[parameter])
 
 
 def needs_attention(mismatches: Collection[Mismatch]) -> list[str]:
@@ -234,14 +230,14 @@ def _write_all(plan: Plan) -> dict[str, Change]:
     differing = [parameter for parameter, value in plan.targets.items() if plan.before[parameter] != value]
     following = _following(differing) - set(plan.asked)
     first = {parameter: value for parameter, value in plan.targets.items() if parameter not in following}
-    written = _constraints.writes(first, plan.before)
+    written = _coupling.writes(first, plan.before)
     if refused := _write(written, plan):
         return refused
     # What was asked for and written differs only where the kernel made another value of it.
     settled = set(plan.asked) & {parameter for parameter, dummy in written}
-    current = {name: now for name in plan.targets if (now := _procfs.read_or_none(name)) is not None}
+    current = {name: now for name in plan.targets if (now := _kernel.read_or_none(name)) is not None}
     left = {name: value for name, value in plan.targets.items() if name in current and name not in settled}
-    return _write(_constraints.writes(left, current), plan)
+    return _write(_coupling.writes(left, current), plan)
 
 
 def _write(pending: list[tuple[str, str]], plan: Plan) -> dict[str, Change]:
@@ -250,7 +246,7 @@ def _write(pending: list[tuple[str, str]], plan: Plan) -> dict[str, Change]:
         refused: dict[str, Change] = {}
         for parameter, value in pending:
             try:
-                _procfs.write(parameter, value)
+                _kernel.write(parameter, value)
             except OSError as error:
                 said = _refusal.explain(parameter, value, error)
                 refused[parameter] = Change("rejected", value, plan.before[parameter], None, said)
@@ -272,7 +268,7 @@ def _not_read_back(plan: Plan) -> dict[str, Change]:
     """Targets which can no longer be read, and own values among them which the kernel did not take back."""
     found = {}
     for parameter, value in plan.targets.items():
-        after = _procfs.read_or_none(parameter)
+        after = _kernel.read_or_none(parameter)
         if after is None or (parameter not in plan.asked and after != value):
             said = f"{parameter}: {value!r} was written and the kernel has {after!r}"
             found[parameter] = Change("rejected", value, plan.before[parameter], after, said)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
 NUMBERS, RANGES, MASK, TEXT = "numbers", "ranges", "mask", "text"
 
@@ -84,7 +84,7 @@ def stored(what: str, values: Any) -> dict[str, str]:
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         raise TypeError(f"its {what} are not values")
     for parameter, value in values.items():
-        _procfs.components(parameter)
+        _kernel.components(parameter)
         value.encode()
     return values
 
@@ -95,9 +95,9 @@ def kind_of(parameter: str) -> str:
     Of a sysctl that no list knows NUMBERS is said, which leaves as it is what does not consist of numbers.
     Settings outside /proc/sys are TEXT: some of their files read 010 as 8 and some as 10.
     """
-    if not _procfs.is_sysctl(parameter):
+    if not _kernel.is_sysctl(parameter):
         return TEXT
-    path = "/".join(_procfs.components(parameter))
+    path = "/".join(_kernel.components(parameter))
     return next((kind for kind, known in _KINDS.items() if any(fnmatchcase(path, one) for one in known)), NUMBERS)
 
 
@@ -175,7 +175,7 @@ def _kept_numbers(parameter: str, text: str) -> str:
     found = numbers(text)
     if found is None:
         return text
-    if fnmatchcase("/".join(_procfs.components(parameter)), _SHOWN_IN_HEX):
+    if fnmatchcase("/".join(_kernel.components(parameter)), _SHOWN_IN_HEX):
         return " ".join(f"{one:#06x}" for one in found)
     return " ".join(map(str, found))
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import zipfile
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _durable
+from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _kernel
 
 PROGRAM = "watchdog.pyz"
 _PACKAGE = __name__.rpartition(".")[0]
@@ -80,7 +80,7 @@ def command(path: str) -> list[str]:
     name = f"--unit=autotune-lease-{os.urandom(4).hex()}"
     fixed = ["--quiet", "--no-ask-password", "--collect", "--service-type=notify"]
     description = "--description=Gives kernel parameters on loan back when their lease runs out"
-    properties = (*_PROPERTIES, f"ReadWritePaths={os.path.dirname(path)}")
+    properties = (*_PROPERTIES, *_kernel.unit_properties(), f"ReadWritePaths={os.path.dirname(path)}")
     return [
         "systemd-run",
         *fixed,

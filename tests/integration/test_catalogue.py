@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue,
-    _constraints,
+    _coupling,
     _host,
-    _procfs,
+    _kernel,
     _transaction,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Setting
@@ -45,14 +45,14 @@ KINDS = {
     "choice": r"\S+",
     "vector": r"\d+( \d+)+",
 }
-HERE = [setting for setting in _catalogue.SYSCTLS if _procfs.exists(setting.name)]
+HERE = [setting for setting in _catalogue.SYSCTLS if _kernel.exists(setting.name)]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="writing kernel parameters takes root")
 
 
 def test_most_of_it_exists_on_a_current_kernel() -> None:
     release = os.uname().release
-    if tuple(map(int, re.findall(r"\d+", release)[:2])) < (6, 1) or not _procfs.in_initial_network_namespace():
+    if tuple(map(int, re.findall(r"\d+", release)[:2])) < (6, 1) or not _kernel.in_initial_network_namespace():
         pytest.skip(f"neither an old kernel ({release}) nor a namespace has all")
     print(f"{len(HERE)} of {len(_catalogue.SYSCTLS)} sysctls of the catalogue exist on {release}")
     assert len(HERE) >= 120
@@ -61,7 +61,7 @@ def test_most_of_it_exists_on_a_current_kernel() -> None:
 def test_each_reads_and_is_of_its_kind() -> None:
     faults = []
     for setting in HERE:
-        value = _procfs.read(setting.name)
+        value = _kernel.read(setting.name)
         if not re.fullmatch(KINDS[setting.kind], value):
             faults.append(f"{setting.name}: {value!r} is not of the kind {setting.kind}")
         elif setting.ranges and len(value.split()) != len(setting.ranges):
@@ -98,7 +98,7 @@ def complaints_in_a_namespace() -> dict[str, list[str]]:
 
 def complaints(setting: Setting) -> list[str]:
     """What goes wrong when the ends of the safe range are written, one after the other; the values are put back."""
-    own, found = _procfs.read(setting.name), []
+    own, found = _kernel.read(setting.name), []
     for values in ends(setting):
         plan = _transaction.prepare(values)
         try:
@@ -110,17 +110,17 @@ def complaints(setting: Setting) -> list[str]:
                 found.append(str(failure))
         finally:
             found += [str(mismatch) for mismatch in _transaction.put_back(plan.before)]
-    after = _procfs.read(setting.name)
+    after = _kernel.read(setting.name)
     return found if after == own else [*found, f"was {own} and is {after}"]
 
 
 def ends(setting: Setting) -> Iterator[dict[str, str]]:
     """Each choice, or each end of the range, with the same end of those which the kernel compares it with."""
     if setting.choices:
-        offered = _procfs.choices(setting.name)
+        offered = _kernel.choices(setting.name)
         yield from ({setting.name: choice} for choice in setting.choices if offered is None or choice in offered)
         return
-    pairs = [pair for pair in _constraints.BELOW + _constraints.NOT_ABOVE if setting.name in pair]
+    pairs = [pair for pair in _coupling.BELOW + _coupling.NOT_ABOVE if setting.name in pair]
     names = {setting.name, *(name for pair in pairs for name in pair)}
     together = [entry for entry in map(_catalogue.find, sorted(names)) if entry]
     for at in (0, 1):
@@ -129,7 +129,7 @@ def ends(setting: Setting) -> Iterator[dict[str, str]]:
 
 def main() -> None:
     own = [
-        setting for setting in HERE if setting.name.startswith("net.") and not _procfs.why_not_writable(setting.name)
+        setting for setting in HERE if setting.name.startswith("net.") and not _kernel.why_not_writable(setting.name)
     ]
     print(json.dumps({setting.name: complaints(setting) for setting in own}))
 

@@ -29,9 +29,9 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _dropin,
     _journal,
+    _kernel,
     _lease,
     _persist,
-    _procfs,
     _transaction,
     _watchdog,
 )
@@ -74,7 +74,7 @@ STAGES = {
     "other values over an edited file": ("edited", f"_persist.keep({SECOND}, None, '{NAME}')"),
     "a roll-back of an edited file": ("edited", f"_persist.roll_back('{NAME}')"),
 }
-WRITES = [f"--trace-path={_procfs.path_of(parameter)}" for parameter in FIRST]
+WRITES = [f"--trace-path={_kernel.path_of(parameter)}" for parameter in FIRST]
 POINTS = {call: [f"--trace={call}"] for call in ("fsync", "rename", "unlink", "linkat")}
 POINTS["write"] = ["--trace=write", *WRITES]
 
@@ -114,7 +114,7 @@ def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
 
 
 def values() -> dict[str, str]:
-    return {parameter: _procfs.read(parameter) for parameter in PARAMETERS}
+    return {parameter: _kernel.read(parameter) for parameter in PARAMETERS}
 
 
 def run_out() -> None:
@@ -297,7 +297,7 @@ steps = st.one_of(
 
 def take(sequence: list[tuple[Any, ...]]) -> None:
     """Any sequence of calls, some of whose writes fail; the end state must be the start state."""
-    own, countdown, write = values(), [0, 0], _procfs.write
+    own, countdown, write = values(), [0, 0], _kernel.write
 
     def failing(parameter: str, text: str) -> None:
         countdown[0] -= 1
@@ -306,7 +306,7 @@ def take(sequence: list[tuple[Any, ...]]) -> None:
         write(parameter, text)
 
     try:
-        with mock.patch.object(_procfs, "write", failing):
+        with mock.patch.object(_kernel, "write", failing):
             for step, *arguments in sequence:
                 if step == "fail":
                     countdown[:] = arguments

@@ -24,7 +24,7 @@ import json, os, resource, signal, subprocess, sys, time
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _kernel
 
 LENT = {"net.ipv4.tcp_fin_timeout": "17", "net.ipv4.tcp_rmem": "4096 200000 7000000"}
 
@@ -57,7 +57,7 @@ def no_descriptors():
 
 
 def values():
-    return {parameter: _procfs.read(parameter) for parameter in LENT}
+    return {parameter: _kernel.read(parameter) for parameter in LENT}
 
 
 def until(condition):

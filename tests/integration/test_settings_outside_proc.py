@@ -19,8 +19,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue,
     _host,
     _journal,
+    _kernel,
     _lease,
-    _procfs,
     _transaction,
     _watchdog,
 )
@@ -46,7 +46,7 @@ def queue() -> Iterator[str]:
     for device in sorted(Path("/sys/block").glob("loop*")):
         name = f"block.{device.name}"
         unused = (device / "size").read_text().strip() == "0"
-        if unused and {"mq-deadline", "bfq"} <= set(_procfs.choices(f"{name}.scheduler") or ()):
+        if unused and {"mq-deadline", "bfq"} <= set(_kernel.choices(f"{name}.scheduler") or ()):
             break
     else:
         pytest.skip("no loop device is free, or this kernel lacks mq-deadline or bfq")
@@ -58,61 +58,61 @@ def queue() -> Iterator[str]:
 
 def values_of(queue: str) -> dict[str, str]:
     names = [name for name in _host.parameters() if name.startswith(f"{queue}.")]
-    return {name: _procfs.read(name) for name in names if _catalogue.find(name)}
+    return {name: _kernel.read(name) for name in names if _catalogue.find(name)}
 
 
 def test_lends_huge_pages_and_takes_them_back() -> None:
     enabled, pause = f"{HUGE_PAGES}.enabled", f"{HUGE_PAGES}.khugepaged.scan_sleep_millisecs"
-    if not _procfs.exists(pause):
+    if not _kernel.exists(pause):
         pytest.skip("this kernel has no transparent huge pages")
     # The kernel reckons the memory to keep free anew when huge pages are turned on or off.
-    found = {name: _procfs.read(name) for name in (enabled, pause, "vm.min_free_kbytes")}
+    found = {name: _kernel.read(name) for name in (enabled, pause, "vm.min_free_kbytes")}
     wanted = {enabled: "always" if found[enabled] == "madvise" else "madvise", pause: str(int(found[pause]) + 1)}
     report = _lease.lend(wanted, "test", 60)
     try:
         assert {change.status for change in report.changes.values()} == {"applied"}
-        assert {name: _procfs.read(name) for name in wanted} == wanted
+        assert {name: _kernel.read(name) for name in wanted} == wanted
         assert report.originals == found
     finally:
         _lease.give_back("test")
-    assert {name: _procfs.read(name) for name in found} == found
+    assert {name: _kernel.read(name) for name in found} == found
 
 
 def test_the_memory_kept_free_comes_back_with_huge_pages() -> None:
     enabled, kept_free = f"{HUGE_PAGES}.enabled", "vm.min_free_kbytes"
-    if not _procfs.exists(enabled):
+    if not _kernel.exists(enabled):
         pytest.skip("this kernel has no transparent huge pages")
-    found = {name: _procfs.read(name) for name in (enabled, kept_free)}
-    _procfs.write(kept_free, str(int(found[kept_free]) + 1))
-    own = {name: _procfs.read(name) for name in found}
+    found = {name: _kernel.read(name) for name in (enabled, kept_free)}
+    _kernel.write(kept_free, str(int(found[kept_free]) + 1))
+    own = {name: _kernel.read(name) for name in found}
     try:
         _lease.lend({enabled: "never" if found[enabled] != "never" else "always"}, "test", 60)
         _lease.give_back("test")
-        assert {name: _procfs.read(name) for name in own} == own
+        assert {name: _kernel.read(name) for name in own} == own
     finally:
         assert not _transaction.put_back(found)
 
 
 def test_a_choice_that_the_kernel_does_not_offer_is_refused_and_all_put_back() -> None:
     enabled = f"{HUGE_PAGES}.enabled"
-    if not _procfs.exists(enabled):
+    if not _kernel.exists(enabled):
         pytest.skip("this kernel has no transparent huge pages")
-    found = _procfs.read(enabled)
+    found = _kernel.read(enabled)
     with pytest.raises(_transaction.Failure, match=rf"{enabled}: the kernel refused 'sometimes'.*put back"):
         _lease.lend({enabled: "sometimes"}, "test", 60)
-    assert _procfs.read(enabled) == found
+    assert _kernel.read(enabled) == found
 
 
 def test_what_another_scheduler_loses_comes_back_with_the_first_one(queue: str) -> None:
-    _procfs.write(f"{queue}.scheduler", "mq-deadline")
+    _kernel.write(f"{queue}.scheduler", "mq-deadline")
     own = {f"{queue}.scheduler": "mq-deadline", f"{queue}.nr_requests": "100", f"{queue}.iosched.read_expire": "400"}
     for name, value in own.items():
-        _procfs.write(name, value)
+        _kernel.write(name, value)
     report = _lease.lend({f"{queue}.scheduler": "bfq"}, "test", 60)
     assert report.changes[f"{queue}.scheduler"].status == "applied"
-    assert _procfs.read(f"{queue}.nr_requests") != "100", "the kernel no longer resets what goes with a scheduler"
+    assert _kernel.read(f"{queue}.nr_requests") != "100", "the kernel no longer resets what goes with a scheduler"
     ended = _lease.give_back("test")
-    assert {name: _procfs.read(name) for name in own} == own
+    assert {name: _kernel.read(name) for name in own} == own
     assert ended.warnings == []
 
 
@@ -124,19 +124,19 @@ def test_its_own_scheduler_is_not_called_somebody_elses_doing(queue: str) -> Non
 
 
 def test_a_scheduler_and_its_requests_are_set_in_one_call(queue: str) -> None:
-    _procfs.write(f"{queue}.scheduler", "none")
+    _kernel.write(f"{queue}.scheduler", "none")
     wanted = {f"{queue}.nr_requests": "200", f"{queue}.scheduler": "mq-deadline"}
     _lease.lend(wanted, "test", 60)
-    assert {name: _procfs.read(name) for name in wanted} == wanted
+    assert {name: _kernel.read(name) for name in wanted} == wanted
     _lease.give_back("test")
-    assert _procfs.read(f"{queue}.scheduler") == "none"
+    assert _kernel.read(f"{queue}.scheduler") == "none"
 
 
 @pytest.mark.parametrize("scheduler", ["none", "mq-deadline", "kyber", "bfq"])
 def test_a_queue_takes_the_ends_of_the_safe_ranges(scheduler: str, queue: str) -> None:
-    if scheduler not in (_procfs.choices(f"{queue}.scheduler") or ()):
+    if scheduler not in (_kernel.choices(f"{queue}.scheduler") or ()):
         pytest.skip(f"this kernel lacks {scheduler}")
-    _procfs.write(f"{queue}.scheduler", scheduler)
+    _kernel.write(f"{queue}.scheduler", scheduler)
     beyond_the_device = {"max_sectors_kb", *(["nr_requests"] if scheduler == "none" else [])}
     names = [name for name in values_of(queue) if name.rpartition(".")[2] not in {"scheduler", *beyond_the_device}]
     assert len(names) >= 5
@@ -151,10 +151,10 @@ def test_huge_pages_take_the_ends_of_the_safe_ranges() -> None:
 
 
 def complaints(name: str) -> list[str]:
-    setting, own, found = _catalogue.find(name), _procfs.read(name), []
+    setting, own, found = _catalogue.find(name), _kernel.read(name), []
     assert setting
     safe: list[Any] = setting.safe_range(_host.machine())
-    offered = _procfs.choices(name)
+    offered = _kernel.choices(name)
     for value in [choice for choice in safe if choice in (offered or safe)] if setting.choices else map(str, safe[0]):
         try:
             status = _transaction.carry_out(_transaction.prepare({name: value}))[name].status
@@ -167,9 +167,9 @@ def complaints(name: str) -> list[str]:
 
 
 SCHEDULER = """
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _host, _procfs, _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _host, _kernel, _transaction
 for name in [name for name in _host.parameters() if name.startswith("sched.") and _catalogue.find(name)]:
-    own = _procfs.read(name)
+    own = _kernel.read(name)
     setting = _catalogue.find(name)
     low, high = setting.safe_range(_host.machine())[0] if setting.ranges else (own, own)
     for value in (low, high):

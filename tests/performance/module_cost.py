@@ -39,8 +39,8 @@ PARAMETERS = [
 INSIDE = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.autotune.kernel.plugins.module_utils import _lease, _persist, _procfs
-own = {name: _procfs.read(name) for name in json.loads(sys.argv[2])}
+from ansible_collections.autotune.kernel.plugins.module_utils import _lease, _persist, _kernel
+own = {name: _kernel.read(name) for name in json.loads(sys.argv[2])}
 sets = [{name: str(int(value) + step) for name, value in own.items()} for step in (1, 2)]
 def timed(call):
     began = time.perf_counter()
@@ -56,7 +56,7 @@ _lease.lend(sets[0], "bench", 60)
 for number in range(50):
     found["leased"].append(timed(lambda: _lease.lend(sets[(number + 1) % 2], "bench", 60)))
 _lease.give_back("bench")
-assert own == {name: _procfs.read(name) for name in own}
+assert own == {name: _kernel.read(name) for name in own}
 print(json.dumps({**found, "first": first}))
 """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ansible_collections.autotune.kernel.plugins.module_utils._constraints import BELOW, NOT_ABOVE
+from ansible_collections.autotune.kernel.plugins.module_utils._coupling import BELOW, NOT_ABOVE
 
 from .._study.constraints import Constraint, Place
 from .._study.space import Value

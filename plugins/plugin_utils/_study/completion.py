@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find
-from ansible_collections.autotune.kernel.plugins.module_utils._constraints import BELOW, NOT_ABOVE
-from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
+from ansible_collections.autotune.kernel.plugins.module_utils._coupling import BELOW, NOT_ABOVE
+from ansible_collections.autotune.kernel.plugins.module_utils._kernel import canonical_name
 
 from .._plain import brief
 from .constraints import parse_constraint

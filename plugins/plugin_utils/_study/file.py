@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
+from ansible_collections.autotune.kernel.plugins.module_utils._kernel import canonical_name
 from pydantic import BaseModel, ValidationError
 
 from .command import files_named

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
 from ansible_collections.autotune.kernel.plugins.module_utils._denylist import denied_because
-from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
+from ansible_collections.autotune.kernel.plugins.module_utils._kernel import canonical_name
 from ansible_collections.autotune.kernel.plugins.module_utils._value import kept
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import SMALL, Setting
-from ansible_collections.autotune.kernel.plugins.module_utils._constraints import PARTNERS
+from ansible_collections.autotune.kernel.plugins.module_utils._coupling import PARTNERS
 
 from .._plain import brief
 

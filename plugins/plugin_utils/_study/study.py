@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from ansible_collections.autotune.kernel.plugins.module_utils._constraints import EXCLUSIVE
-from ansible_collections.autotune.kernel.plugins.module_utils._procfs import canonical_name
+from ansible_collections.autotune.kernel.plugins.module_utils._coupling import EXCLUSIVE
+from ansible_collections.autotune.kernel.plugins.module_utils._kernel import canonical_name
 from pydantic import Field, ValidationInfo, field_validator
 
 from .._plain import brief, few

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
 from .._fleet.conversation import converse
 from .._fleet.fleet import Fleet
@@ -94,7 +94,7 @@ def hold(folder: Path, server: socket.socket) -> None:
             on_ending=record.on_ending,
         ),
         past=past,
-        here=(_procfs.boot_id(), _procfs.network_namespace()),
+        here=(_kernel.boot_id(), _kernel.network_namespace()),
     )
     away = [f"{name} is not in this run; its evaluations stay" for name in past.hosts if name not in config.hosts]
     fleet.notify(*beginning.notes, *away)

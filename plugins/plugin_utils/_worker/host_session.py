@@ -20,7 +20,7 @@ from ansible.playbook.play_context import PlayContext
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader, shell_loader
 from ansible.utils.display import Display
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
 from .._plain import plain_line
 from .._study.file import StudyFile
@@ -113,7 +113,7 @@ class HostSession:
         if found:
             raise SessionFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
         kept = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
-        for note in notes(facts, (_procfs.boot_id(), _procfs.network_namespace())):
+        for note in notes(facts, (_kernel.boot_id(), _kernel.network_namespace())):
             self.show(f"{self.host}: {note}")
         return {**{name: facts[name] for name in kept}, "values": values}
 

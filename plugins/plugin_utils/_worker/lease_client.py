@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
 from .transport import Transport, output_of
 
@@ -70,8 +70,9 @@ class LeaseClient:
 
         transport: to the host itself, where a look costs milliseconds. Without one, the module looks. Raises Lost.
         """
-        if transport:
-            nonce, expires_in, found = _look(transport, list(kept))
+        paths = [path for parameter in kept if (path := _kernel.path_of(parameter))]
+        if transport and len(paths) == len(kept):
+            nonce, expires_in, found = _look(transport, list(kept), paths)
         else:
             facts = self.module("sysctl_info", {"parameters": list(kept)})
             lease = facts["lease"] or {"nonce": None, "expires_in": 0.0}
@@ -129,9 +130,11 @@ def said_of(verdict: Mapping[str, Any]) -> str:
     return f"NEEDS ATTENTION: the lease of {verdict['holder']} ran out and {wrong} could not be put back{also}"
 
 
-def _look(transport: Transport, parameters: list[str]) -> tuple[str | None, float, dict[str, str | None]]:
+def _look(
+    transport: Transport, parameters: list[str], paths: list[str]
+) -> tuple[str | None, float, dict[str, str | None]]:
     """The nonce of the lease in force, its seconds left, and the values; None for what this user cannot read."""
-    files = [*_JOURNALS, "/proc/uptime", *(_procfs.path_of(parameter) for parameter in parameters)]
+    files = [*_JOURNALS, "/proc/uptime", *paths]
     script = f'for file in {shlex.join(files)}; do cat -- "$file" 2>/dev/null || echo; echo {_NEXT}; done'
     roots, accounts, uptime, *values = output_of(transport, ["sh", "-c", script]).split(f"{_NEXT}")[: len(files)]
     try:
@@ -139,5 +142,5 @@ def _look(transport: Transport, parameters: list[str]) -> tuple[str | None, floa
         nonce, expires_in = str(lease["nonce"]), float(lease["deadline"]) - float(uptime.split()[0])
     except (ValueError, KeyError, TypeError, IndexError):
         nonce, expires_in = None, 0.0
-    found = {name: _procfs.value_in(name, text) or None for name, text in zip(parameters, values, strict=True)}
+    found = {name: _kernel.value_in(name, text) or None for name, text in zip(parameters, values, strict=True)}
     return nonce, expires_in, found

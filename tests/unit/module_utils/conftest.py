@@ -11,7 +11,14 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _dropin, _journal, _procfs, _watchdog
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _boot_files,
+    _dropin,
+    _journal,
+    _kernel,
+    _kind,
+    _watchdog,
+)
 
 FIRST_VALUES = {
     "kernel.random.boot_id": "6ef18fc1-23fd-4f4a-8560-a7958ad3bc5b",
@@ -40,27 +47,28 @@ RATIOS = {ratio: amount for amount, ratio in PAIRS.items()}
 
 
 class FakeKernel:
-    """Files below `root` behind the functions of _procfs. `refuse` may raise for a write, as a faulty kernel would."""
+    """Files below `root` behind the functions of _kernel. `refuse` may raise for a write, as a faulty kernel would."""
 
     def __init__(self, base: Path) -> None:
         self.base, self.root = base, base / "proc"
         self.written: list[tuple[str, str]] = []
         self.read_only: set[str] = set()
         self.write_only: set[str] = set()
+        self.read_real, self.write_real = _kernel.read, _kernel.write
         self.refuse: Callable[[str, str], None] = lambda parameter, text: None
         for parameter, value in FIRST_VALUES.items():
             self.put(parameter, value)
 
     def put(self, parameter: str, value: str) -> None:
-        path = self.root.joinpath(*_procfs.components(parameter))
+        path = self.root.joinpath(*_kernel.components(parameter))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(value.replace(" ", "\t") + "\n")
 
     def get(self, parameter: str) -> str:
-        return " ".join(self.root.joinpath(*_procfs.components(parameter)).read_text().split())
+        return " ".join(self.root.joinpath(*_kernel.components(parameter)).read_text().split())
 
     def remove(self, parameter: str) -> None:
-        self.root.joinpath(*_procfs.components(parameter)).unlink()
+        self.root.joinpath(*_kernel.components(parameter)).unlink()
 
     def values(self) -> dict[str, str]:
         return {parameter: self.get(parameter) for parameter in FIRST_VALUES}
@@ -108,10 +116,10 @@ def running_kernel() -> Iterator[FakeKernel]:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
         kernel = FakeKernel(base)
         for target, name, value in (
-            (_procfs, "ROOT", str(kernel.root)),
-            (_procfs, "read", kernel.read),
-            (_procfs, "write", kernel.write),
-            (_procfs, "why_not_writable", kernel.why_not_writable),
+            (_kind, "PROC_SYS", str(kernel.root)),
+            (_kernel, "read", kernel.read),
+            (_kernel, "write", kernel.write),
+            (_kernel, "why_not_writable", kernel.why_not_writable),
             (_journal, "RUN_DIRECTORY", str(base / "run")),
             (_dropin, "STATE_DIRECTORY", str(base / "state")),
             (_dropin, "DROPIN_DIRECTORY", str(base / "sysctl.d")),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _constraints, _denylist, _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _coupling, _denylist, _kernel
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import (
     KINDS,
     RISKS,
@@ -52,7 +52,7 @@ def entry_faults(setting: Setting) -> Iterator[str]:
         yield f"{len(setting.ranges)} ranges for the kind {setting.kind}"
     if not setting.unit and not setting.choices:
         yield "no unit"
-    if _procfs.is_sysctl(setting.name.replace("*", "x")) != (setting in _catalogue.SYSCTLS):
+    if _kernel.is_sysctl(setting.name.replace("*", "x")) != (setting in _catalogue.SYSCTLS):
         yield "stands in the wrong list"
 
 
@@ -88,13 +88,13 @@ def test_every_entry_is_complete_found_and_safe(faults: Callable[[Setting], Iter
 
 def test_the_couplings_of_the_kernel_are_those_which_the_module_keeps() -> None:
     told = {text for setting in ALL for text in setting.constraints}
-    both = _constraints.BELOW + _constraints.NOT_ABOVE
-    known = {f"{low} {'<' if (low, high) in _constraints.BELOW else '<='} {high}" for low, high in both}
+    both = _coupling.BELOW + _coupling.NOT_ABOVE
+    known = {f"{low} {'<' if (low, high) in _coupling.BELOW else '<='} {high}" for low, high in both}
     assert {text for text in told if " <" in text and "util_clamp" not in text} == known
-    excluded = {f"excludes {name}" for pair in _constraints.EXCLUSIVE for name in pair}
+    excluded = {f"excludes {name}" for pair in _coupling.EXCLUSIVE for name in pair}
     assert {text for text in told if text.startswith("excludes")} == excluded
     ascending = {setting.name for setting in ALL if "ascending" in setting.constraints}
-    assert ascending == set(_constraints.ASCENDING)
+    assert ascending == set(_coupling.ASCENDING)
 
 
 @pytest.mark.parametrize(

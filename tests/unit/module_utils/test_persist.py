@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _dropin, _durable, _journal, _lease, _persist
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _dropin,
+    _durable,
+    _journal,
+    _kernel,
+    _kind,
+    _lease,
+    _persist,
+)
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
 VALUES = {"vm.swappiness": "10", "vm.dirty_bytes": "8388608"}
@@ -374,8 +382,8 @@ def test_what_is_no_sysctl_is_set_and_rolled_back_but_not_kept(
 ) -> None:
     thp = "transparent_hugepage.enabled"
     kernel.put(thp, "madvise")
-    monkeypatch.setattr(_persist._procfs, "SYSFS", str(tmp_path))
-    path = Path(_persist._procfs.path_of(thp))
+    monkeypatch.setattr(_kind, "SYSFS", str(tmp_path))
+    path = Path(_kernel.path_of(thp))
     path.parent.mkdir(parents=True)
     path.write_text("always [madvise] never\n")
     report = _persist.keep({**VALUES, thp: "never"}, persist="90-x")

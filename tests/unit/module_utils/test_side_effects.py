@@ -3,15 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _constraints, _procfs, _side_effects
+from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _kernel, _kind, _side_effects
 
 INTERFACES = ("all", "default", "eth0", "eth0.100")
 
 
 @pytest.fixture(autouse=True)
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path / "proc"))
-    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path / "sys"))
+    monkeypatch.setattr(_kind, "PROC_SYS", str(tmp_path / "proc"))
+    monkeypatch.setattr(_kind, "SYSFS", str(tmp_path / "sys"))
     for interface in INTERFACES:
         for name in (
             "ipv4/conf/{}/forwarding",
@@ -85,34 +85,34 @@ def put(path: Path) -> None:
 )
 def test_names_what_else_a_write_changes(parameter: str, others: list[str]) -> None:
     assert sorted(_side_effects.of(parameter)) == sorted(others)
-    assert _constraints.with_partners([parameter]) == [parameter, *_side_effects.of(parameter)]
+    assert _coupling.with_partners([parameter]) == [parameter, *_side_effects.of(parameter)]
 
 
 def test_what_changes_others_is_written_before_them() -> None:
     first = ["net.ipv4.neigh.default.unres_qlen", "net.ipv4.ip_forward", "block.sda.scheduler"]
-    targets = dict.fromkeys([*reversed(_constraints.with_partners(first))], "1")
-    order = [parameter for parameter, dummy in _constraints.writes(targets, {})]
+    targets = dict.fromkeys([*reversed(_coupling.with_partners(first))], "1")
+    order = [parameter for parameter, dummy in _coupling.writes(targets, {})]
     for one in first:
         assert all(order.index(one) < order.index(other) for other in _side_effects.of(one))
 
 
 def test_what_cannot_be_undone_is_written_last() -> None:
     targets = {"net.ipv6.conf.all.disable_ipv6": "1", "vm.swappiness": "1", "net.core.somaxconn": "5"}
-    assert _constraints.writes(targets, {})[-1] == ("net.ipv6.conf.all.disable_ipv6", "1")
+    assert _coupling.writes(targets, {})[-1] == ("net.ipv6.conf.all.disable_ipv6", "1")
 
 
 def test_an_interface_whose_name_cannot_be_written_is_out_of_reach(kernel: Path) -> None:
     put(kernel / "proc/net/ipv4/conf/a*b/rp_filter")
-    assert _side_effects.out_of_reach("net.ipv4.conf.default.rp_filter") == ["'a*b'"]
-    assert _side_effects.out_of_reach("net.ipv4.conf.eth0.rp_filter") == []
+    assert _side_effects.unnameable("net.ipv4.conf.default.rp_filter") == ["'a*b'"]
+    assert _side_effects.unnameable("net.ipv4.conf.eth0.rp_filter") == []
     put(kernel / "proc/net/ipv4/conf/a*b/forwarding")
-    assert _side_effects.out_of_reach("net.ipv4.ip_forward") == ["'a*b'"]
+    assert _side_effects.unnameable("net.ipv4.ip_forward") == ["'a*b'"]
     assert "net.ipv4.conf.eth0.rp_filter" in _side_effects.of("net.ipv4.conf.default.rp_filter")
 
 
 def test_what_belongs_to_a_scheduler_comes_and_goes() -> None:
-    assert _side_effects.belongs_to_scheduler("block.sda.iosched.read_expire")
-    assert not _side_effects.belongs_to_scheduler("block.sda.nr_requests")
+    assert _kernel.is_transient("block.sda.iosched.read_expire")
+    assert not _kernel.is_transient("block.sda.nr_requests")
 
 
 def test_what_becomes_the_default_congestion_control_is_allowed_from_then_on(kernel: Path) -> None:

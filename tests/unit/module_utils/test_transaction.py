@@ -4,7 +4,7 @@ import errno
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs, _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _transaction
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
 
@@ -80,7 +80,7 @@ def test_a_fault_is_named_before_anything_is_written(
     (kernel.root / "net/ipv4/conf/a*b").mkdir()
     (kernel.root / "net/ipv4/conf/a*b/arp_ignore").write_text("0\n")
     kernel.put("block.sda.nr_requests", "64")
-    monkeypatch.setattr(_procfs, "path_of", lambda name: str(kernel.root.joinpath(*_procfs.components(name))))
+    monkeypatch.setattr(_kernel.KINDS["block"], "path", lambda parts: str(kernel.root.joinpath(*parts)))
     with pytest.raises(Failure, match="Nothing was written") as failure:
         apply({"net.core.somaxconn": "5", parameter: value})
     assert kernel.written == []
@@ -127,7 +127,7 @@ def test_a_refused_value_puts_everything_back(parameter: str, error: int, kernel
 
 
 def test_a_value_that_is_invalid_until_another_is_written_is_tried_again(kernel: Any) -> None:
-    """An order that _constraints does not know of."""
+    """An order that _coupling does not know of."""
 
     def refuse(parameter: str, text: str) -> None:
         if parameter == "vm.swappiness" and kernel.get("net.core.somaxconn") != "5":
@@ -240,7 +240,7 @@ def units(kernel: Any) -> dict[str, str]:
 
 
 def test_what_a_write_changes_besides_is_put_back_exactly(neighbours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_procfs, "write", neighbours.write_neighbour)
+    monkeypatch.setattr(_kernel, "write", neighbours.write_neighbour)
     found = units(neighbours)
     plan = _transaction.prepare({"net.ipv4.neigh.default.unres_qlen": "50"})
     _transaction.carry_out(plan)
@@ -253,7 +253,7 @@ def test_what_a_write_changes_besides_is_put_back_exactly(neighbours: Any, monke
 def test_what_was_asked_for_an_interface_stands_against_default(
     neighbours: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_procfs, "write", neighbours.write_neighbour)
+    monkeypatch.setattr(_kernel, "write", neighbours.write_neighbour)
     wanted = {
         "net.ipv4.neigh.eth1.unres_qlen_bytes": "212992",  # what it has, and would lose to what spreads
         "net.ipv4.neigh.default.unres_qlen_bytes": "4096",

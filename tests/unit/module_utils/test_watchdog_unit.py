@@ -71,10 +71,10 @@ def test_the_program_needs_nothing_else_and_tells_systemd(tmp_path: Path) -> Non
 HANGING = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _procfs, _watchdog
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _kernel, _watchdog
 _watchdog.ensure = list
 parameter = "net.ipv4.tcp_fin_timeout"
-own = _procfs.read(parameter)
+own = _kernel.read(parameter)
 _lease.lend({parameter: "17"}, "anna", 60)
 _journal.write(_journal.replace(_journal.read(), deadline=_journal.now() - 1))
 with _journal.locked():

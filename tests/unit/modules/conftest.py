@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _dropin, _journal, _procfs, _watchdog
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _boot_files,
+    _dropin,
+    _journal,
+    _kind,
+    _watchdog,
+)
 
 VALUES = {
     "kernel/random/boot_id": "6ef18fc1",
@@ -25,8 +31,8 @@ def procfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path, value in VALUES.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(value + "\n")
-    monkeypatch.setattr(_procfs, "ROOT", str(root))
-    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path / "sys"))
+    monkeypatch.setattr(_kind, "PROC_SYS", str(root))
+    monkeypatch.setattr(_kind, "SYSFS", str(tmp_path / "sys"))
     monkeypatch.setattr(_journal, "RUN_DIRECTORY", str(tmp_path / "run"))
     monkeypatch.setattr(_dropin, "STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setattr(_dropin, "DROPIN_DIRECTORY", str(tmp_path / "sysctl.d"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _host, _procfs, _refusal
+from ansible_collections.autotune.kernel.plugins.module_utils import _host, _kind, _refusal
 from ansible_collections.autotune.kernel.plugins.modules import sysctl
 from ansible_collections.autotune.kernel.plugins.modules.sysctl_info import main
 
@@ -85,7 +85,7 @@ def test_says_why_a_parameter_is_missing(procfs: Path, call: Call) -> None:
     (procfs.parent / "sys/kernel/debug").mkdir(parents=True)
     found = call(main, parameters=["sched.base_slice_ns", "vm.swapiness"])["parameters"]
     assert (
-        "it does not exist here: debugfs is not readable, since it is not mounted: mount -t debugfs"
+        "it does not exist here: debugfs is not mounted: mount -t debugfs"
         in (found["sched.base_slice_ns"]["why_not_writable"])
     )
     assert found["vm.swapiness"]["why_not_writable"] == "it does not exist here: did you mean vm.swappiness?"
@@ -145,13 +145,13 @@ def test_what_the_kernel_does_not_let_be_read_is_not_readable(
     def refuse(*dummy: object, **dummies: object) -> object:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(_procfs, "open", refuse, raising=False)
-    monkeypatch.setattr(_procfs.os, "open", refuse)
-    monkeypatch.setattr(_procfs.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(_kind, "open", refuse, raising=False)
+    monkeypatch.setattr(_kind.os, "open", refuse)
+    monkeypatch.setattr(_kind.os, "geteuid", lambda: 0)
     found = _host.look_at("sched.base_slice_ns")
     assert (found["readable"], found["value"]) == (False, None)
     assert found["why_not_writable"] == (
-        "debugfs is closed, since this kernel is locked down (Secure Boot, or lockdown= at boot)"
+        "debugfs is closed because this kernel is locked down (Secure Boot, or lockdown= at boot)"
     )
     said = _refusal.fault_of("sched.base_slice_ns", "1", ())
     assert "cannot be read, so it could not be put back: debugfs is closed" in getattr(said, "said", "")

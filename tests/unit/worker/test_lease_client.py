@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _kind
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import lease_client
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.lease_client import (
     LeaseClient,
@@ -109,7 +109,7 @@ def test_nothing_lent_is_nothing_to_end(host: Host) -> None:
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A /proc/sys and a journal of plain files; returns the parameter's."""
-    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path))
+    monkeypatch.setattr(_kind, "PROC_SYS", str(tmp_path))
     monkeypatch.setattr(lease_client, "_JOURNALS", (str(tmp_path / "lease.json"), str(tmp_path / "network/lease.json")))
     (tmp_path / "lease.json").write_text(json.dumps({"nonce": "n1", "deadline": 1e12}))
     (tmp_path / "vm").mkdir()
@@ -132,8 +132,8 @@ def test_a_vector_is_the_same_with_tabs(lease: LeaseClient, kernel: Path) -> Non
 def test_of_several_choices_the_one_in_force_counts(
     lease: LeaseClient, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path))
-    path = Path(_procfs.path_of("transparent_hugepage.enabled"))
+    monkeypatch.setattr(_kind, "SYSFS", str(tmp_path))
+    path = Path(_kernel.path_of("transparent_hugepage.enabled"))
     path.parent.mkdir(parents=True)
     path.write_text("always [madvise] never\n")
     assert lease.interference({"transparent_hugepage.enabled": "madvise"}, LocalTransport()) is None

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _kind
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _procfs
     ],
 )
 def test_spellings_of_a_name(parameter: str, path: str, name: str) -> None:
-    assert _procfs.path_of(parameter) == f"/proc/sys/{path}"
-    assert _procfs.canonical_name(parameter) == name
-    assert _procfs.canonical_name(name) == name
+    assert _kernel.path_of(parameter) == f"/proc/sys/{path}"
+    assert _kernel.canonical_name(parameter) == name
+    assert _kernel.canonical_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def test_spellings_of_a_name(parameter: str, path: str, name: str) -> None:
 )
 def test_refuses_what_is_no_name(parameter: str) -> None:
     with pytest.raises(ValueError, match="is not the name of a kernel parameter"):
-        _procfs.path_of(parameter)
+        _kernel.path_of(parameter)
 
 
 @pytest.mark.parametrize("interface", ["lan#20", "wg~0", "süd0", "x(1)", "a!b", "50%", "br^1"])
 @pytest.mark.parametrize("place", ["ipv4.conf", "ipv6.neigh"])
 def test_an_interface_may_have_nearly_any_name(place: str, interface: str) -> None:
     name = f"net.{place}.{interface}.mtu"
-    assert _procfs.canonical_name(name) == name
-    assert _procfs.path_of(name).endswith(f"/{interface}/mtu")
+    assert _kernel.canonical_name(name) == name
+    assert _kernel.path_of(name).endswith(f"/{interface}/mtu")
 
 
 @pytest.mark.parametrize(
@@ -63,37 +63,37 @@ def test_an_interface_may_have_nearly_any_name(place: str, interface: str) -> No
 )
 def test_what_shells_or_sysctl_d_would_read_is_no_interface_here(interface: str) -> None:
     with pytest.raises(ValueError, match="is not the name of a kernel parameter"):
-        _procfs.path_of(f"net/ipv4/conf/{interface}/mtu")
+        _kernel.path_of(f"net/ipv4/conf/{interface}/mtu")
 
 
 def test_elsewhere_look_alikes_are_no_names() -> None:
     with pytest.raises(ValueError, match="is not the name"):
-        _procfs.path_of("net.ipv4.tсp_rmem")
+        _kernel.path_of("net.ipv4.tсp_rmem")
 
 
 @pytest.mark.parametrize(
     ("parameter", "hint"),
     [
-        ("-net.ipv4.conf.all.rp_filter", "a leading - belongs in files of sysctl.d"),
-        ("net.ipv4.conf.*.rp_filter", "patterns with * belong in files of sysctl.d"),
+        ("-net.ipv4.conf.all.rp_filter", "leave out the leading -"),
+        ("net.ipv4.conf.*.rp_filter", "name each parameter, as patterns"),
         ("vm.swap piness", "write vm.swappiness, or net/ipv4/conf/eth0.1/mtu"),
     ],
 )
 def test_says_how_a_name_is_written(parameter: str, hint: str) -> None:
     with pytest.raises(ValueError, match=re.escape(hint)):
-        _procfs.path_of(parameter)
+        _kernel.path_of(parameter)
 
 
 def test_reads_with_single_spaces_and_writes_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path))
+    monkeypatch.setattr(_kind, "PROC_SYS", str(tmp_path))
     (tmp_path / "vm").mkdir()
     (tmp_path / "vm/vector").write_text("4096\t131072\t6291456\n")
-    assert _procfs.read("vm.vector") == "4096 131072 6291456"
-    _procfs.write("vm.vector", "1 2")
+    assert _kernel.read("vm.vector") == "4096 131072 6291456"
+    _kernel.write("vm.vector", "1 2")
     assert (tmp_path / "vm/vector").read_text() == "1 2\n"
-    assert _procfs.exists("vm.vector")
-    assert not _procfs.exists("vm.other")
-    assert not _procfs.exists("vm.vector.deeper")
+    assert _kernel.exists("vm.vector")
+    assert not _kernel.exists("vm.other")
+    assert not _kernel.exists("vm.vector.deeper")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_reads_with_single_spaces_and_writes_one_line(tmp_path: Path, monkeypatc
     [
         (errno.EROFS, 0, "read-only here, as in a container"),
         (errno.EACCES, 1000, "user id 1000 may not write it: use become"),
-        (errno.EACCES, 0, "the kernel does not let it be written here"),
+        (errno.EACCES, 0, "the kernel does not permit writing it here"),
     ],
 )
 def test_says_why_it_cannot_be_written(
@@ -110,10 +110,10 @@ def test_says_why_it_cannot_be_written(
     def fail(*dummy: object) -> int:
         raise OSError(error, "no")
 
-    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path))
-    monkeypatch.setattr(_procfs.os, "open", fail)
-    monkeypatch.setattr(_procfs.os, "geteuid", lambda: uid)
-    assert complaint in (_procfs.why_not_writable("vm.swappiness") or "")
+    monkeypatch.setattr(_kind, "PROC_SYS", str(tmp_path))
+    monkeypatch.setattr(_kind.os, "open", fail)
+    monkeypatch.setattr(_kind.os, "geteuid", lambda: uid)
+    assert complaint in (_kernel.why_not_writable("vm.swappiness") or "")
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_says_why_it_cannot_be_written(
     ],
 )
 def test_settings_that_are_not_sysctls_have_names_too(parameter: str, path: str) -> None:
-    assert _procfs.path_of(parameter) == path
-    assert not _procfs.is_sysctl(parameter)
+    assert _kernel.path_of(parameter) == path
+    assert not _kernel.is_sysctl(parameter)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_settings_that_are_not_sysctls_have_names_too(parameter: str, path: str)
 )
 def test_refuses_what_is_no_name_of_these_either(parameter: str) -> None:
     with pytest.raises(ValueError, match="is not the name"):
-        _procfs.canonical_name(parameter)
+        _kernel.canonical_name(parameter)
 
 
 @pytest.fixture
 def sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(_procfs, "SYSFS", str(tmp_path))
+    monkeypatch.setattr(_kind, "SYSFS", str(tmp_path))
     (tmp_path / "block/sda/queue/iosched").mkdir(parents=True)
     (tmp_path / "block/sda/queue/iosched/read_expire").write_text("500\n")
     return tmp_path
@@ -164,16 +164,16 @@ def test_of_several_choices_it_reads_the_one_in_force(
     content: str, value: str, choices: list[str] | None, sysfs: Path
 ) -> None:
     (sysfs / "block/sda/queue/scheduler").write_text(content)
-    assert _procfs.read("block.sda.scheduler") == value
+    assert _kernel.read("block.sda.scheduler") == value
     if choices or "[" not in content:
-        assert _procfs.choices("block.sda.scheduler") == choices
+        assert _kernel.choices("block.sda.scheduler") == choices
 
 
 def test_brackets_in_a_sysctl_are_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_procfs, "ROOT", str(tmp_path))
+    monkeypatch.setattr(_kind, "PROC_SYS", str(tmp_path))
     (tmp_path / "kernel").mkdir()
     (tmp_path / "kernel/domainname").write_text("(none)\n")
-    assert _procfs.read("kernel.domainname") == "(none)"
+    assert _kernel.read("kernel.domainname") == "(none)"
 
 
 @pytest.mark.parametrize(
@@ -181,20 +181,20 @@ def test_brackets_in_a_sysctl_are_its_value(tmp_path: Path, monkeypatch: pytest.
     [
         ("sched.base_slice_ns", "this kernel has no debugfs"),
         ("block.sdb.scheduler", "there is no block device sdb; there are sda"),
-        ("block.sda.iosched.low_latency", "it belongs to another scheduler"),
+        ("block.sda.iosched.low_latency", "it belongs to a scheduler that the device does not use"),
         ("vm.swappiness", None),
     ],
 )
 def test_says_why_it_is_missing(parameter: str, said: str | None, sysfs: Path) -> None:
-    reason = _procfs.why_missing(parameter)
+    reason = _kernel.why_missing(parameter)
     assert said in reason if said and reason else reason is said
 
 
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ([], "debugfs is not readable, since it is not mounted: mount -t debugfs debugfs"),
-        (["bdi/x"], "has no settings of the scheduler: it is older than 5.13"),
+        ([], "debugfs is not mounted: mount -t debugfs debugfs"),
+        (["bdi/x"], "has no scheduler settings: the kernel is older than 5.13"),
         (["sched/nr_migrate"], None),
     ],
 )
@@ -204,7 +204,7 @@ def test_says_why_the_scheduler_has_no_settings(files: list[str], said: str | No
     for file in files:
         (debugfs / file).parent.mkdir()
         (debugfs / file).touch()
-    reason = _procfs.why_missing("sched.base_slice_ns")
+    reason = _kernel.why_missing("sched.base_slice_ns")
     assert said in reason if said and reason else reason is said
 
 
@@ -214,16 +214,16 @@ def test_says_that_debugfs_is_closed(sysfs: Path, monkeypatch: pytest.MonkeyPatc
     def refuse(dummy: str) -> list[str]:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(_procfs.os, "listdir", refuse)
-    assert "debugfs is not readable for user id" in (_procfs.why_missing("sched.base_slice_ns") or "")
+    monkeypatch.setattr(_kind.os, "listdir", refuse)
+    assert "debugfs is not readable for user id" in (_kernel.why_missing("sched.base_slice_ns") or "")
 
 
 def test_says_that_a_locked_kernel_closes_debugfs(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*dummy: object) -> int:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(_procfs.os, "open", refuse)
-    monkeypatch.setattr(_procfs.os, "geteuid", lambda: 0)
-    assert "debugfs is closed, since this kernel is locked down" in (
-        _procfs.why_not_writable("sched.base_slice_ns") or ""
+    monkeypatch.setattr(_kind.os, "open", refuse)
+    monkeypatch.setattr(_kind.os, "geteuid", lambda: 0)
+    assert "debugfs is closed because this kernel is locked down" in (
+        _kernel.why_not_writable("sched.base_slice_ns") or ""
     )

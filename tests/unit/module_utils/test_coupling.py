@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _constraints
+from ansible_collections.autotune.kernel.plugins.module_utils import _coupling
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +36,7 @@ BY_BYTES = {
     ],
 )
 def test_conflicts_are_named(targets: dict[str, str], current: dict[str, str], complaint: str) -> None:
-    found = _constraints.conflicts(targets, current, own={})
+    found = _coupling.conflicts(targets, current, own={})
     assert complaint in " ".join(found.values())
 
 
@@ -60,7 +60,7 @@ def test_conflicts_are_named(targets: dict[str, str], current: dict[str, str], c
 def test_what_fits_and_what_is_the_hosts_own_is_no_conflict(
     targets: dict[str, str], current: dict[str, str], own: dict[str, str]
 ) -> None:
-    assert _constraints.conflicts(targets, current, own) == {}
+    assert _coupling.conflicts(targets, current, own) == {}
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_what_fits_and_what_is_the_hosts_own_is_no_conflict(
 def test_writes_only_what_is_needed(
     targets: dict[str, str], current: dict[str, str], writes: list[tuple[str, str]]
 ) -> None:
-    assert sorted(_constraints.writes(targets, current)) == sorted(writes)
+    assert sorted(_coupling.writes(targets, current)) == sorted(writes)
     if "net.core.rmem_max" in targets:
-        assert _constraints.writes(targets, current) == writes
+        assert _coupling.writes(targets, current) == writes
 
 
 percentages = st.integers(1, 100)
@@ -101,19 +101,19 @@ def test_the_background_stays_below_at_every_moment(
     if swapped:
         targets = dict(reversed(targets.items()))
     state = dict(current)
-    for parameter, value in _constraints.writes(targets, current):
+    for parameter, value in _coupling.writes(targets, current):
         state[parameter] = value
         assert int(state[names[0]]) < int(state[names[1]])
     assert state == targets
 
 
 def test_the_baseline_of_an_idle_member_brings_back_the_active_one() -> None:
-    assert _constraints.completed({"vm.dirty_bytes": "0"}, DIRTY) == {"vm.dirty_bytes": "0", "vm.dirty_ratio": "20"}
-    assert _constraints.completed({"vm.dirty_bytes": "8192"}, DIRTY) == {"vm.dirty_bytes": "8192"}
-    assert _constraints.completed({"vm.dirty_ratio": "0"}, BY_BYTES)["vm.dirty_bytes"] == "8388608"
+    assert _coupling.completed({"vm.dirty_bytes": "0"}, DIRTY) == {"vm.dirty_bytes": "0", "vm.dirty_ratio": "20"}
+    assert _coupling.completed({"vm.dirty_bytes": "8192"}, DIRTY) == {"vm.dirty_bytes": "8192"}
+    assert _coupling.completed({"vm.dirty_ratio": "0"}, BY_BYTES)["vm.dirty_bytes"] == "8388608"
 
 
 def test_a_file_for_the_boot_has_no_idle_members() -> None:
-    assert _constraints.lasting({"vm.dirty_bytes": "0", "vm.dirty_ratio": "20"}) == {"vm.dirty_ratio": "20"}
-    assert _constraints.lasting({"vm.dirty_bytes": "8192", "vm.dirty_ratio": "0"}) == {"vm.dirty_bytes": "8192"}
-    assert _constraints.lasting({"vm.dirty_ratio": "0"}) == {"vm.dirty_ratio": "0"}
+    assert _coupling.lasting({"vm.dirty_bytes": "0", "vm.dirty_ratio": "20"}) == {"vm.dirty_ratio": "20"}
+    assert _coupling.lasting({"vm.dirty_bytes": "8192", "vm.dirty_ratio": "0"}) == {"vm.dirty_bytes": "8192"}
+    assert _coupling.lasting({"vm.dirty_ratio": "0"}) == {"vm.dirty_ratio": "0"}
