@@ -55,7 +55,7 @@ REASONS = {
     "improved": "better in 8 of 8 pairs",
     "no_improvement": "better in 4 of 8 pairs: that may be chance",
     "failed": "host01: the benchmark failed 3 times with the host's own values: exit code 127, iperf3: not found",
-    "stopped": "stopped on its page, from 127.0.0.1",
+    "stopped": "stopped on the dashboard by 127.0.0.1",
 }
 ERRORS = (
     "the benchmark ended with exit code 1: connection refused",

@@ -29,6 +29,7 @@ ARGUMENTS = {
     "environment": {"type": "dict", "default": {}},
     "lease_margin": {"type": "int", "default": 60},
     "dry_run": {"type": "bool", "default": False},
+    "debug": {"type": "bool", "default": False},
 }
 
 

@@ -66,6 +66,13 @@ options:
         often as for the baseline, and tell its noise.
     type: bool
     default: false
+  debug:
+    description:
+      - Log the run in C(debug.log) beside C(result.json), with every message between workers and trainer, every module
+        call with its arguments and result, and every decision. Passwords and the benchmark's environment are left out.
+      - A new run replaces the log; a run that resumes a study continues it. Only its owner can read it.
+    type: bool
+    default: false
 attributes:
   action:
     description: Runs on the controller and calls modules on the hosts.

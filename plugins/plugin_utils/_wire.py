@@ -15,7 +15,7 @@ Every message is one JSON object on one line with a `kind`. A worker sends
 and the trainer answers
 
     job          phase, values, bound                evaluate these values; `bound`: see _fleet/futility.py
-    progress     (see _trainer/record.py)            how the last evaluation looks from the whole study
+    progress     (see _trainer/history.py)           how the last evaluation looks from the whole study
     notice       text                                one line for the user
     refused      reason                              this host may not take part
     restore                                          end the benchmark, and put the host's own values back now
@@ -25,6 +25,7 @@ and the trainer answers
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import socket
@@ -35,6 +36,8 @@ from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
+
+_LOG = logging.getLogger(__name__)
 
 SOCKET_NAME = "trainer.sock"
 _CHUNK = 65536
@@ -48,10 +51,11 @@ class Line:
     """One end of the conversation: whole messages in, whole messages out.
 
     Any thread may send, one receives. Raises Disconnected from send() and receive() when the other side has gone.
+    peer: the other end's name in the log.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    def __init__(self, connection: socket.socket, peer: str = "trainer") -> None:
+        self._connection, self.peer = connection, peer
         self._sending = threading.Lock()
         self._received = bytearray()
         self._readable = select.poll()
@@ -59,6 +63,7 @@ class Line:
 
     def send(self, kind: str, **content: Any) -> None:
         text = json.dumps({"kind": kind, **content}, allow_nan=False)
+        _LOG.debug("to %s: %s", self.peer, text)
         try:
             # A large message takes several writes, and another thread's must not get between them.
             with self._sending:
@@ -80,6 +85,8 @@ class Line:
         line = bytes(self._received[:end])
         del self._received[: end + 1]
         message: Message = json.loads(line)
+        # The sender logs the content, unless it is no message.
+        _LOG.debug("from %s: %s", self.peer, message.get("kind") if isinstance(message, dict) else line)
         return message
 
     def has_news(self) -> bool:

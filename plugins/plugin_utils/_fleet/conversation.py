@@ -9,6 +9,7 @@ import socket
 from contextlib import suppress
 
 from .._evaluation.evaluation import Measurement
+from .._logs import HOST
 from .._wire import Disconnected, Line, Message
 from .fleet import Fleet
 
@@ -17,11 +18,12 @@ _BROKE = "its connection to the trainer broke"
 
 def converse(fleet: Fleet, connection: socket.socket) -> None:
     """Talk to the worker at the other end until it leaves or the study ends; then its host is no more in the fleet."""
-    line = Line(connection)
+    line = Line(connection, peer="a worker")
     name = ""
     reason = _BROKE
     try:
-        name = line.receive()["host"]
+        name = line.peer = line.receive()["host"]
+        HOST.set(name)
         fleet.arrive(name, line)
         reason = _answer(fleet, line, name)
     except (Disconnected, KeyError, TypeError, ValueError) as error:

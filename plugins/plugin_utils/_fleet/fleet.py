@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from .jobs import Jobs, Ticket
 from .listener import Listener
 from .past import Past
 from .turns import Found, Turns
+
+_LOG = logging.getLogger(__name__)
 
 
 class Ended(Exception):
@@ -139,12 +142,15 @@ class Fleet:
                 line.send("restore")
 
     def _end_with(self, end: Ended) -> None:
+        _LOG.info("no more evaluations: %s", end)
         with self._changed:
             self._ended = self._ended or end
             self._changed.notify_all()
 
     def notify(self, *texts: str) -> None:
         """Lines for the user, shown in this order by the next worker that is spoken to."""
+        for text in texts:
+            _LOG.info("notice: %s", text)
         with self._changed:
             self._notices += texts
             self._changed.notify_all()

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 
 from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
 from .host import Host
 from .past import Past
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -70,6 +73,7 @@ class Jobs:
         elif not self._anybodys:
             return None
         elif host.control_is_due(self._control_interval):
+            _LOG.debug("%s measures a control after %d candidates", host.name, host.since_control)
             host.since_control = 0
             ticket = Ticket(Job("control", None, host.name))
         else:

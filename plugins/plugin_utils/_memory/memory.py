@@ -19,7 +19,7 @@ from .._store.store import StudyRecord
 from .._study.space import Value
 from .._study.study import Study
 from .checkpoint import Checkpoints
-from .earlier import earlier_studies, is_shared, translated
+from .warm_start import earlier_studies, is_shared, translated
 
 Tell = Callable[[str], None]
 _PAUSE = 1.0  # seconds between two looks at what others have measured

@@ -12,6 +12,7 @@ of that and the baseline: what it would do on the next host nobody knows.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from .._study.verification import race_rounds
 from .verification import Measure
 
 # The chance to drop the best candidate for being behind by luck alone.
+_LOG = logging.getLogger(__name__)
 _ERROR = 0.1
 # TUNA's relative range over hosts (largest - smallest, over the mean) from which on a candidate is unstable.
 _UNSTABLE = 0.30
@@ -122,6 +124,7 @@ def _eliminate(runners: Sequence[_Runner], number: int) -> None:
             continue
         behind = _worth(leader, noise, freedom) - _worth(runner, noise, freedom)
         if behind > limit * noise * math.sqrt(sum(1 / count for count in counts)):
+            _LOG.debug("round %d: %s is eliminated, %.2f behind the leader", number, dict(runner.values), behind)
             runner.left_after = number
 
 

@@ -20,6 +20,7 @@ shown not to have worsened by more than they may, and so need no correction.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from .evidence import Estimate, Pair, bootstrapped, by_host, of_host, over_hosts
 from .pairing import in_order, orders, pairs_of, still_to_begin
 from .sequential import Boundary, boundaries, p_value, planned_looks, shares_of
 
+_LOG = logging.getLogger(__name__)
 Measure = Callable[[Sequence[Job]], list[Evaluation]]
 _FEWEST = 4  # pairs to judge by
 # The chance that a host looks better by luck.
@@ -175,6 +177,7 @@ class _Test:
         gain, interval = percent(estimate.mean), percents(estimate.interval(boundary.proved))
         score = max(min(estimate.score(), 99.0), -99.0)
         self._looks.append(Look(len(pairs), gain, interval, score, boundary.proved, boundary.hopeless))
+        _LOG.debug("interim analysis: %s", self._looks[-1])
         verdict = self._decided(pairs, estimate, boundary, host_bound, last=last)
         if failure:
             verdict = False, failure

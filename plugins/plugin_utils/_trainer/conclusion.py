@@ -25,8 +25,8 @@ from .._proof.verification import Proof
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
-from .account import early_stopping_of, noise_of, objectives_of
-from .record import Record
+from .history import RunHistory
+from .result_sections import early_stopping_of, noise_of, objectives_of
 
 Verdict = Literal["improved", "no_improvement", "failed", "stopped"]
 
@@ -83,7 +83,7 @@ class Clock:
 
 
 def result_of(
-    study: Study, conclusion: Conclusion, record: Record, clock: Clock, *, seed: int, about: dict[str, Any]
+    study: Study, conclusion: Conclusion, record: RunHistory, clock: Clock, *, seed: int, about: dict[str, Any]
 ) -> outcome.Result:
     """The result as result.json has it. `about` holds started, store, study_id and versions."""
     own, proof = record.hosts, conclusion.proof
@@ -135,7 +135,7 @@ def _evidence(pair: Pair) -> evidence.Pair:
 
 
 def _changes(
-    study: Study, winner: dict[str, Value], record: Record, ablation: Ablation | None
+    study: Study, winner: dict[str, Value], record: RunHistory, ablation: Ablation | None
 ) -> tuple[outcome.Change, ...]:
     shares = {share.param: share for share in ablation.shares} if ablation else {}
     changes = []
@@ -186,7 +186,7 @@ def _as_kept(conclusion: Conclusion) -> dict[str, Value]:
     }
 
 
-def _baseline(record: Record, baselines: dict[str, list[float]], conclusion: Conclusion) -> outcome.Baseline:
+def _baseline(record: RunHistory, baselines: dict[str, list[float]], conclusion: Conclusion) -> outcome.Baseline:
     """As the proof measured it, for it is compared to what the proof measured of the best values; or else as ever."""
     pairs = conclusion.counted
     own = [evaluation for evaluation in record.evaluations if evaluation.job.values is None]
@@ -221,7 +221,7 @@ def _candidate_metric(pairs: Sequence[Pair]) -> float:
     return geometric_mean([pair.candidate for pair in pairs])
 
 
-def _host_result(study: Study, name: str, record: Record, conclusion: Conclusion) -> outcome.HostResult:
+def _host_result(study: Study, name: str, record: RunHistory, conclusion: Conclusion) -> outcome.HostResult:
     host = record.hosts[name]
     evaluations = [evaluation for evaluation in record.evaluations if evaluation.host == name]
     pairs = [pair for pair in conclusion.pairs if pair.host == name]
@@ -245,7 +245,7 @@ def _counts(evaluations: Sequence[Evaluation]) -> dict[str, int]:
     return named | {"failed": sum(evaluation.failed for evaluation in evaluations), "total": len(evaluations)}
 
 
-def _seconds(record: Record, clock: Clock) -> dict[str, float]:
+def _seconds(record: RunHistory, clock: Clock) -> dict[str, float]:
     """By stage, summed over all hosts; `total` and `learn` are the trainer's own."""
     stages: Counter[str] = Counter()
     for evaluation in record.evaluations:

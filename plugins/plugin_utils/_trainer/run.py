@@ -18,11 +18,11 @@ from .._proof.verification import prove
 from .._store.store import StoreError
 from .._study.study import Study
 from .conclusion import Clock, Conclusion
-from .record import Record
+from .history import RunHistory
 from .training import train
 
 
-def conduct(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Memory, seed: int) -> Conclusion:
+def run_study(study: Study, fleet: Fleet, record: RunHistory, clock: Clock, memory: Memory, seed: int) -> Conclusion:
     """Run the study to its end, whatever that is; one that was interrupted goes the same way up to where it was."""
     try:
         return _phases(study, fleet, record, clock, memory, seed)
@@ -32,7 +32,7 @@ def conduct(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Me
         return Conclusion("failed", str(error))
 
 
-def _phases(study: Study, fleet: Fleet, record: Record, clock: Clock, memory: Memory, seed: int) -> Conclusion:
+def _phases(study: Study, fleet: Fleet, record: RunHistory, clock: Clock, memory: Memory, seed: int) -> Conclusion:
     def tell(*texts: str) -> None:
         for text in texts:
             record.note(text)

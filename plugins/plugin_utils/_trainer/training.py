@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -26,9 +27,10 @@ from .._memory.memory import Memory
 from .._study.space import Candidate, Value
 from .._study.study import Study
 from .conclusion import Clock
+from .history import RunHistory
 from .priority import at_idle_priority
-from .record import Record
 
+_LOG = logging.getLogger(__name__)
 Tell = Callable[[str], None]
 
 
@@ -45,6 +47,8 @@ class FleetEvaluator:
         return slots_for(hosts) if self._ahead else max(hosts, 1)
 
     def submit(self, candidates: Sequence[Candidate]) -> None:
+        for candidate in candidates:
+            _LOG.debug("the learner asks for %s", dict(candidate))
         self._open += self._fleet.hand_out([Job("train", candidate) for candidate in candidates])
 
     def collect(self) -> list[Evaluation]:
@@ -59,7 +63,7 @@ def train(
     study: Study,
     fleet: Fleet,
     hosts: Mapping[str, Host],
-    record: Record,
+    record: RunHistory,
     clock: Clock,
     memory: Memory,
     region: TrustRegion,
@@ -104,7 +108,7 @@ def train(
     return seen["contexts"]  # type: ignore[no-any-return]
 
 
-def _rule(study: Study, record: Record, tell: Tell) -> IsEnough:
+def _rule(study: Study, record: RunHistory, tell: Tell) -> IsEnough:
     """Whether training may end early; what is told then is kept in the record."""
     wanted = study.verification
     stopping = Stopping(
@@ -125,7 +129,7 @@ def _rule(study: Study, record: Record, tell: Tell) -> IsEnough:
     return is_enough
 
 
-def _baselines(study: Study, record: Record) -> list[Evaluation]:
+def _baselines(study: Study, record: RunHistory) -> list[Evaluation]:
     """Of the baselines, those whose values a candidate could have: anything else lies elsewhere in the space."""
     found = []
     for evaluation in record.evaluations:

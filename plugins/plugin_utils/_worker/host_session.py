@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import math
 import os
 import re
@@ -22,6 +23,7 @@ from ansible.plugins.loader import connection_loader, shell_loader
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
+from .._logs import redacted
 from .._plain import plain_line
 from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
@@ -33,6 +35,7 @@ from .ssh_config import SSHAddress
 from .transport import Lost, TimedOut, Transport
 from .trial_runner import ApplyFailed, HostContext
 
+_LOG = logging.getLogger(__name__)
 # Ansible's default, in the account's home: a benchmark belongs in /tmp unless somebody says otherwise.
 _ANSIBLES_OWN_TMP = "~/.ansible/tmp"
 
@@ -74,9 +77,11 @@ class HostSession:
 
     def show(self, text: str) -> None:
         """One line for the user; whatever a host or a benchmark has put into it, it stays one."""
+        _LOG.info("shown: %s", text)
         self._display.display(f"[autotune] {plain_line(text)}")
 
     def warn(self, text: str) -> None:
+        _LOG.warning("%s", text)
         self._display.warning(plain_line(text))
 
     def prepare(self) -> tuple[dict[str, Any], HostContext]:
@@ -176,6 +181,7 @@ class HostSession:
         return ending
 
     def _module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        _LOG.debug("calls %s with %s", name, redacted(arguments))
         try:
             answer: dict[str, Any] = self._action._execute_module(
                 module_name=f"autotune.kernel.{name}", module_args=arguments, task_vars=self._task_vars
@@ -184,6 +190,7 @@ class HostSession:
             raise
         except AnsibleError as error:  # of the connection's, about become
             raise SessionFailed(f"{self.host}: {self._become_failed(str(error))}") from None
+        _LOG.debug("%s returned %s", name, redacted({key: answer[key] for key in answer if key != "invocation"}))
         for warning in answer.get("warnings") or ():
             # Ansible would show a task's warnings when the task has ended, and after Ctrl-C never.
             self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ _PACKAGE = __package__.rpartition(".")[0] + "._trainer"
 _ROOT = Path(__file__).absolute().parents[6]
 _NEEDED = {"torch": "torch", "stable_baselines3": "stable-baselines3", "gymnasium": "gymnasium", "scipy": "scipy"}
 _PATIENCE = 120.0
+_INFORMATION = re.compile(r"\S+ \S+ INFO ")  # a line of the trainer's log that reports no trouble
 
 
 class TrainerFailed(Exception):
@@ -111,6 +113,7 @@ def why_it_ended(folder: Path, log: Path) -> str:
         lines = log.read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
+    lines = [line for line in lines if not _INFORMATION.match(line)]
     return f"the trainer ended early: {lines[-1] if lines else 'it said nothing'}; see {log}"
 
 

@@ -18,12 +18,13 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
+from .._logs import DEBUG_LOG, LogFailed, debug_log
 from .._plain import brief, plain, plain_line
 from .._store.url import shown
 from .._study.file import StudyError, StudyFile, read_study
 from .._study.presets import KnownHost
 from .._wire import Disconnected, Line
-from .batch import join
+from .batch import Batch, join
 from .benchmark import BenchmarkFailed
 from .dry_run import dry_run
 from .host_session import HostSession, SessionFailed
@@ -39,12 +40,34 @@ def run_worker(
     action: ActionBase, arguments: dict[str, Any], task_vars: Mapping[str, Any], display: Display
 ) -> dict[str, Any]:
     """The whole part of one host; returns the action's result. Raises SessionFailed, or AnsibleConnectionFailure."""
-    present = [str(name) for name in task_vars["ansible_play_batch"]]
-    batch = join(_folder(action), str(task_vars["inventory_hostname"]), present)
     try:
         study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
     except StudyError as error:
         raise SessionFailed(str(error)) from None
+    host, present = str(task_vars["inventory_hostname"]), [str(name) for name in task_vars["ansible_play_batch"]]
+    log = Path(arguments["output"]).absolute() / study.study.workload_name / DEBUG_LOG if arguments["debug"] else None
+
+    def begin() -> None:
+        if log and not _wanted(arguments["resume"]):  # a run that resumes a study continues its log
+            with suppress(OSError):  # then it cannot be opened either
+                log.unlink()
+
+    batch = join(_folder(action), host, present, begin)
+    try:
+        with debug_log(log, "worker", host):
+            return _join_study(batch, action, arguments, task_vars, display, study)
+    except LogFailed as failure:
+        raise SessionFailed(str(failure)) from None
+
+
+def _join_study(
+    batch: Batch,
+    action: ActionBase,
+    arguments: dict[str, Any],
+    task_vars: Mapping[str, Any],
+    display: Display,
+    study: StudyFile,
+) -> dict[str, Any]:
     session = HostSession(action, arguments, task_vars, display, study)
     interrupts = Interrupts()
     for notice in study.notices if batch.first else ():
@@ -202,6 +225,7 @@ def _trainer_config(study: StudyFile, hosts: Sequence[str], output: Path, argume
         "versions": {"ansible-core": ansible_version},
         "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for path, name in study.files},
         "resume": _wanted(arguments["resume"]),
+        "debug": arguments["debug"],
     }
 
 

@@ -85,12 +85,12 @@ def test_restore_all_hosts_now_ends_benchmarks_and_puts_the_values_back(
         assert time.monotonic() < limit, "the benchmarks go on"
         time.sleep(0.1)
     assert run.end() == 0
-    assert (run.result["verdict"], run.result["reason"]) == ("stopped", "stopped on its page, from 127.0.0.1")
+    assert (run.result["verdict"], run.result["reason"]) == ("stopped", "stopped on the dashboard by 127.0.0.1")
     assert "its own values are back, verified" in run.text
     # The page is still there, and tells the whole story.
     message = page.data(1)
     told = [(event["host"], event["text"]) for event in message["events"]]
-    assert (None, "127.0.0.1 asked on this page to restore all hosts now") in told
+    assert (None, "127.0.0.1 asked on the dashboard to restore all hosts now") in told
     assert {(host, "its own values are back, verified") for host in lab.hosts} <= set(told)
     assert message["status"]["verdict"] == "stopped"
     assert {host["doing"] for host in message["hosts"]} == {None}

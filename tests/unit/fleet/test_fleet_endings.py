@@ -117,7 +117,7 @@ def test_hears_what_a_host_has_that_left_before_the_end_and_gives_its_job_away_a
     measuring.result(PATIENCE)
     assert room.doing[-1] != ("h1", None)
     ended = room.measure(candidate(4))
-    room.fleet.stop("stopped on its page")
+    room.fleet.stop("stopped on the dashboard")
     with pytest.raises(Ended):
         ended.result(PATIENCE)
     ending = room.end({"verdict": "stopped"})
@@ -152,8 +152,8 @@ def test_restore_reaches_a_worker_in_the_middle_of_its_benchmark_and_one_that_wa
     busy, idle = room.worker("h1").baseline(), room.worker("h2").baseline()
     measuring = room.measure(Job("verify", None, "h1", 1))
     busy.receive("job")
-    room.fleet.restore("stopped on its page, from 127.0.0.1")
-    with pytest.raises(Ended, match="stopped on its page, from 127.0.0.1") as caught:
+    room.fleet.restore("stopped on the dashboard by 127.0.0.1")
+    with pytest.raises(Ended, match="stopped on the dashboard by 127.0.0.1") as caught:
         measuring.result(PATIENCE)
     assert caught.value.stopped
     for worker in (busy, idle):
@@ -169,7 +169,7 @@ def test_what_comes_after_the_end_does_not_count(new_room: NewRoom) -> None:
     worker = room.worker("h1").baseline()
     room.measure(candidate(1))
     worker.receive("job")
-    room.fleet.stop("stopped on its page, from 127.0.0.1")
+    room.fleet.stop("stopped on the dashboard by 127.0.0.1")
     room.fleet.end({"verdict": "stopped"}, patience=0)
     worker.line.send("measurement", measurement={"metric": 100.0})
     assert worker.receive("end")["result"] == {"verdict": "stopped"}

@@ -19,7 +19,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.history import RunHistory
 from sqlalchemy import Engine
 
 FACTS = {"kernel": "6.1.0", "boot_id": "b1", "network_namespace": 1, "cpus": 2, "memory_bytes": 2**30}
@@ -74,7 +74,7 @@ JOBS = [
 @pytest.fixture
 def evaluations(engine: Engine, study: Study) -> list[Evaluation]:
     """As a run that was interrupted has left them in the store."""
-    record = Record(study, store.StudyRecord.begin(engine, workload_name="small", study={}, seed=1))
+    record = RunHistory(study, store.StudyRecord.begin(engine, workload_name="small", study={}, seed=1))
     record.on_host(host("h1"))
     found = [done(number, job, None if number == 4 else 100.0 + number) for number, job in enumerate(JOBS, 1)]
     for evaluation in found:
@@ -169,7 +169,7 @@ def test_a_host_that_has_changed_is_another_one(change: dict[str, Any]) -> None:
 def test_of_a_host_that_changed_only_what_came_after_counts(
     engine: Engine, study: Study, evaluations: list[Evaluation]
 ) -> None:
-    record = Record(study, store.StudyRecord.resume(engine, 1, {}), past_of(engine, study))
+    record = RunHistory(study, store.StudyRecord.resume(engine, 1, {}), past_of(engine, study))
     record.on_host(host("h1", boot_id="b2"))
     assert past_of(engine, study).hosts["h1"].baseline_metrics == []
     record.on_evaluation(done(11, Job("baseline", None, "h1"), 70.0))

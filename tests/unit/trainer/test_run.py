@@ -55,7 +55,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(run, "prove", lambda *dummy, **keywords: proof)
         monkeypatch.setattr(run, "ablate", ablate)
         space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
-        conclusion = run.conduct(new_study(action_space=space), fleet, record, Clock(), memory, 1)
+        conclusion = run.run_study(new_study(action_space=space), fleet, record, Clock(), memory, 1)
         assert entered[:4] == ["baseline", "train", "race", "verify"]
         assert told == [FORETOLD]
         assert entered[4:] == (["ablate"] if ablation else [])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,11 @@ from .._proof.noise import Forecast, foresee
 from .._store.store import StudyRecord
 from .._study.study import Study
 
+_LOG = logging.getLogger(__name__)
 _LOOK_INTERVAL = 5  # training evaluations; looking takes milliseconds, while a host waits
 
 
-class Record:
+class RunHistory:
     """Every evaluation of the run, in the order in which they ended.
 
     planned: how many evaluations the run will have had in all, as far as can be told now. hosts: all that ever took
@@ -97,6 +99,7 @@ class Record:
         """Whatever came before it takes no more evaluations, however many it might have taken."""
         phases = get_args(Phase)
         self._over = set(phases[: phases.index(phase)]) - ({"control"} if phase == "train" else set())
+        _LOG.info("phase %s, %d of %d evaluations done", phase, len(self.evaluations), self.planned)
         self._store.enter(phase, self.planned)
 
     def complete(self) -> None:
@@ -104,6 +107,7 @@ class Record:
         self._over = set(get_args(Phase))
 
     def on_host(self, host: Host) -> None:
+        _LOG.info("%s joins the study with %s", host.name, host.baseline_values)
         self.hosts = {**self.hosts, host.name: host}
         self._present |= {host.name}
         self._began = self._began or time.monotonic()
@@ -111,6 +115,7 @@ class Record:
         self._store.add_host(host.name, host.facts, host.baseline_values, after=number)
 
     def on_lost(self, name: str, reason: str) -> None:
+        _LOG.info("%s leaves the study: %s", name, reason)
         self._present -= {name}
         self._store.lose_host(name, reason)
 
@@ -127,6 +132,7 @@ class Record:
         """Keep and store it; returns what a worker needs for its progress line."""
         self.evaluations.append(evaluation)
         measurement, score, job = evaluation.measurement, evaluation.score, evaluation.job
+        _LOG.debug("evaluation %d: %s %s", evaluation.number, measurement.error or measurement.metric, score)
         started = time.monotonic()
         self._store.add_evaluation(
             evaluation.host,

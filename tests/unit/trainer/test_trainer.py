@@ -19,7 +19,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import re
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import MARK
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.session import hold
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.trainer import run_trainer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line, connect, listen
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_process import (
     StudyFinished,
@@ -100,7 +100,7 @@ def trainer(config: dict[str, Any], tmp_path: Path, pool: ThreadPoolExecutor) ->
         folder = tmp_path / "run"
         folder.mkdir()
         (folder / "trainer.json").write_text(json.dumps(config | changes))
-        return pool.submit(hold, folder, listen(folder))
+        return pool.submit(run_trainer, folder, listen(folder))
 
     return start
 
@@ -150,7 +150,7 @@ def test_a_better_candidate_is_found_proved_and_written(
     assert len(store.evaluations(engine, study.id)) == found.evaluations["total"]
     late = connect_or_start(folder, log, config)
     assert late == StudyFinished(written[0])
-    assert log.read_text() == ""
+    assert all(" INFO " in line for line in log.read_text().splitlines())
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import requests
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import Request, ask
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, events, open_store
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import requests as trainer_requests
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.requests import heed_requests
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import polling
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.polling import poll_requests
 from sqlalchemy import Engine
 
 
@@ -46,22 +46,22 @@ def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(
             assert time.monotonic() < limit
             time.sleep(0.01)
 
-    monkeypatch.setattr(trainer_requests, "take", take)
-    monkeypatch.setattr(trainer_requests, "_INTERVAL", 0.05)
+    monkeypatch.setattr(polling, "take", take)
+    monkeypatch.setattr(polling, "_INTERVAL", 0.05)
     engine = open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     other = StudyRecord.begin(engine, workload_name="other", study={"workload_name": "other"}, seed=1)
     own = StudyRecord.begin(engine, workload_name="own", study={"workload_name": "own"}, seed=1)
     fleet, told = Fleet(), Fleet()
     ask(engine, own.study_id, "restore", "192.0.2.1")  # of an earlier run of this study, which was killed
-    heed_requests(engine, own.study_id, fleet, own.add_event)  # type: ignore[arg-type]
-    heed_requests(engine, other.study_id, told, other.add_event)  # type: ignore[arg-type]
+    poll_requests(engine, own.study_id, fleet, own.add_event)  # type: ignore[arg-type]
+    poll_requests(engine, other.study_id, told, other.add_event)  # type: ignore[arg-type]
     ask(engine, own.study_id, kind, "192.0.2.7")
     wait_for(lambda: bool(events(engine, own.study_id)))
     seen = looks.count(own.study_id)
     wait_for(lambda: looks.count(own.study_id) > seen + 1)  # which finds nothing more to do
     assert fleet.calls == [
-        (kind, "stopped on its page, from 192.0.2.7"),
-        ("notify", f"192.0.2.7 asked on the page to {wanted}"),
+        (kind, "stopped on the dashboard by 192.0.2.7"),
+        ("notify", f"192.0.2.7 asked on the dashboard to {wanted}"),
     ]
-    assert [event.text for event in events(engine, own.study_id)] == [f"192.0.2.7 asked on this page to {wanted}"]
+    assert [event.text for event in events(engine, own.study_id)] == [f"192.0.2.7 asked on the dashboard to {wanted}"]
     assert told.calls == []

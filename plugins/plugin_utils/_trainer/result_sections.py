@@ -13,10 +13,10 @@ from .._fleet.futility import saved_seconds
 from .._outcome import result as outcome
 from .._proof.verification import Proof
 from .._study.study import Study
-from .record import Record
+from .history import RunHistory
 
 
-def noise_of(record: Record) -> outcome.Noise | None:
+def noise_of(record: RunHistory) -> outcome.Noise | None:
     forecast = record.forecast
     known = {name: host.drift for name, host in record.hosts.items() if host.drift.known}
     if not known:
@@ -38,7 +38,7 @@ def noise_of(record: Record) -> outcome.Noise | None:
     )
 
 
-def early_stopping_of(study: Study, record: Record) -> outcome.EarlyStopping:
+def early_stopping_of(study: Study, record: RunHistory) -> outcome.EarlyStopping:
     trained = record.trained()
     saved = max(study.training_config.total_timesteps - len(trained), 0) if record.training_ended else 0
     return outcome.EarlyStopping(

@@ -25,7 +25,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import re
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.session import hold
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.trainer import run_trainer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line, connect, listen
 from sqlalchemy import text
 
@@ -121,7 +121,7 @@ def run(config: dict[str, Any], tmp_path: Path) -> Iterator[Run]:
         own = config | changes
         (folder / "trainer.json").write_text(json.dumps(own))
         seen = {host.name: measured_on(own["store"], host.name) if own.get("resume") else Counter() for host in hosts}
-        held = pool.submit(hold, folder, listen(folder))
+        held = pool.submit(run_trainer, folder, listen(folder))
         works = [pool.submit(host.work, connect(folder), seen[host.name]) for host in hosts]
         held.result(PATIENCE)
         for work in works:

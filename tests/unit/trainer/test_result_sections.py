@@ -20,13 +20,13 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence im
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import foresee
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import Proof
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.account import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion, result_of
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.history import RunHistory
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.result_sections import (
     early_stopping_of,
     noise_of,
     objectives_of,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion, result_of
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
 
 NewStudy = Callable[..., Study]
 TWO = {"objectives": [{"metric": "p99", "direction": "minimise", "weight": 3.0}]}
@@ -40,9 +40,9 @@ class Pen:
 
 
 @pytest.fixture
-def new_record() -> Callable[[Study], Record]:
+def new_record() -> Callable[[Study], RunHistory]:
     pen: Any = Pen()
-    return lambda study: Record(study, pen)
+    return lambda study: RunHistory(study, pen)
 
 
 def measured(throughput: float, p99: float | None = None, **fields: Any) -> Measurement:
@@ -95,7 +95,7 @@ def test_each_objective_has_its_own_part_in_the_proof(new_study: NewStudy) -> No
 
 
 def test_all_figures_of_a_conclusion_come_from_its_proof(
-    new_study: NewStudy, new_record: Callable[[Study], Record]
+    new_study: NewStudy, new_record: Callable[[Study], RunHistory]
 ) -> None:
     """Whatever was measured before, as by a proof of more values; and of a host whose only pair told nothing."""
     study = new_study(**TWO)
@@ -123,7 +123,7 @@ def test_all_figures_of_a_conclusion_come_from_its_proof(
     assert found.baseline.cv_percent == 0.0
 
 
-def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_record: Callable[[Study], Record]) -> None:
+def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_record: Callable[[Study], RunHistory]) -> None:
     study = new_study()
     record = new_record(study)
     assert noise_of(record) is None
@@ -155,7 +155,7 @@ def test_a_jump_and_a_large_drift_are_told_once(new_study: NewStudy) -> None:
     assert host_of(study, *([100.0, 101.0, 99.0] * 8)).news == []
 
 
-def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study], Record]) -> None:
+def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study], RunHistory]) -> None:
     study = new_study(training_config={"total_timesteps": 10})
     record = new_record(study)
     record.on_host(host_of(study, 100.0, 100.0))
@@ -194,7 +194,7 @@ def test_a_host_that_is_doubted_is_no_noisier_for_it_but_the_learner_is_less_sur
 
 @pytest.mark.parametrize("repeated", [True, False])
 def test_a_host_that_is_off_stays_doubted_at_every_look_and_no_other_is_blamed(
-    new_study: NewStudy, new_record: Callable[[Study], Record], repeated: bool
+    new_study: NewStudy, new_record: Callable[[Study], RunHistory], repeated: bool
 ) -> None:
     study, random = new_study(), np.random.default_rng(3)
     record = new_record(study)

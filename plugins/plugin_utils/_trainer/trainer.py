@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import socket
@@ -21,19 +22,21 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 from .._fleet.conversation import converse
 from .._fleet.fleet import Fleet
 from .._fleet.listener import Listener
-from .._memory.beginning import CannotBegin, begin_new, resume
+from .._logs import DEBUG_LOG, debug_log
 from .._memory.checkpoint import Checkpoints
 from .._memory.memory import Memory
+from .._memory.resume import CannotBegin, begin_new, resume
 from .._outcome import result as outcome
 from .._outcome.learned_role import withdraw
 from .._store.store import StoreError, open_store, shown
 from .._study.sameness import digest
 from .._study.study import Study
 from .conclusion import Clock, result_of
-from .record import Record
-from .requests import heed_requests
-from .run import conduct
+from .history import RunHistory
+from .polling import poll_requests
+from .run import run_study
 
+_LOG = logging.getLogger(__name__)
 _LEAVING = 60.0  # seconds in which a worker puts its host's values back and cleans up
 
 
@@ -55,13 +58,19 @@ class TrainerConfig:
     versions: dict[str, str]
     files: dict[str, str] = field(default_factory=dict)
     resume: int | bool = False
+    debug: bool = False
 
 
-def hold(folder: Path, server: socket.socket) -> None:
-    """Serve the workers that connect to `server` until the study has ended; what came of it is left in `folder`."""
+def run_trainer(folder: Path, server: socket.socket) -> None:
+    """Serve the workers that connect to `server` until the study has ended, and leave the result in `folder`."""
     file = folder / "trainer.json"
     config = TrainerConfig(**json.loads(file.read_text()))
-    file.unlink()  # the store's URL may have a password
+    file.unlink()  # the store's URL may contain a password
+    with debug_log(Path(config.output) / DEBUG_LOG if config.debug else None, "trainer"):
+        _run(config, folder, server)
+
+
+def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     study = Study.model_validate(config.study)
     try:
         engine = open_store(config.store)
@@ -73,7 +82,7 @@ def hold(folder: Path, server: socket.socket) -> None:
         _leave(folder, {"error": str(error)})
         return
     store, past = beginning.store, beginning.past
-    record, clock = Record(study, store, past), Clock()
+    record, clock = RunHistory(study, store, past), Clock()
     clock.began_before(beginning.before)
     checkpoints = Checkpoints(Path(config.output) / "checkpoints" / str(store.study_id), store.study_id, digest(study))
     memory = Memory(engine, study, store, past, checkpoints)
@@ -101,8 +110,10 @@ def hold(folder: Path, server: socket.socket) -> None:
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)
     beginning.claim.keep(engine, store.study_id, fleet.notify)
-    heed_requests(engine, store.study_id, fleet, record.note)
-    conclusion = conduct(study, fleet, record, clock, memory, store.seed)
+    poll_requests(engine, store.study_id, fleet, record.note)
+    _LOG.info("study %d of %s with seed %d", store.study_id, study.workload_name, store.seed)
+    conclusion = run_study(study, fleet, record, clock, memory, store.seed)
+    _LOG.info("the study ended with verdict %s: %s", conclusion.verdict, conclusion.reason)
     about = {
         "started": store.started.isoformat(timespec="seconds"),
         "store": shown(config.store),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._memory.earlier import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._memory.warm_start import (
     earlier_studies,
     in_space,
     is_shared,

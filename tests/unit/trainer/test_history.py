@@ -17,7 +17,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store impor
     studies,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.record import Record
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.history import RunHistory
 from sqlalchemy import Engine
 
 NewEvaluation = Callable[..., Evaluation]
@@ -29,10 +29,10 @@ def engine(tmp_path: Any) -> Engine:
 
 
 @pytest.fixture
-def new_record(engine: Engine, new_study: Callable[..., Study]) -> Callable[..., Record]:
-    def make(**fields: Any) -> Record:
+def new_record(engine: Engine, new_study: Callable[..., Study]) -> Callable[..., RunHistory]:
+    def make(**fields: Any) -> RunHistory:
         study = new_study(**fields)
-        return Record(study, StudyRecord.begin(engine, workload_name="small", study={}, seed=1))
+        return RunHistory(study, StudyRecord.begin(engine, workload_name="small", study={}, seed=1))
 
     return make
 
@@ -42,7 +42,7 @@ def host(name: str) -> Host:
 
 
 def test_everything_is_in_the_store_as_it_happens(
-    engine: Engine, new_record: Callable[..., Record], evaluated: NewEvaluation
+    engine: Engine, new_record: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     record = new_record()
     record.on_host(host("h1"))
@@ -70,7 +70,7 @@ def test_everything_is_in_the_store_as_it_happens(
 
 
 def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
-    new_record: Callable[..., Record], evaluated: NewEvaluation
+    new_record: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     record = new_record()
     record.on_host(host("h1"))
@@ -101,7 +101,12 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
     ],
 )
 def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_nothing(
-    phase: Phase, own: bool, whose: str, best: float | None, new_record: Callable[..., Record], evaluated: NewEvaluation
+    phase: Phase,
+    own: bool,
+    whose: str,
+    best: float | None,
+    new_record: Callable[..., RunHistory],
+    evaluated: NewEvaluation,
 ) -> None:
     """Nor is what is measured anew compared to the best of training, which was the luckiest of many."""
     record = new_record()
@@ -127,7 +132,7 @@ def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_not
     ],
 )
 def test_plans_what_a_study_takes(
-    names: int, fields: dict[str, Any], planned: int, new_record: Callable[..., Record]
+    names: int, fields: dict[str, Any], planned: int, new_record: Callable[..., RunHistory]
 ) -> None:
     space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
     record = new_record(training_config={"total_timesteps": 40}, action_space=space, **fields)
@@ -136,7 +141,7 @@ def test_plans_what_a_study_takes(
     assert record.planned == planned
 
 
-def test_a_lost_host_is_planned_without(new_record: Callable[..., Record], evaluated: NewEvaluation) -> None:
+def test_a_lost_host_is_planned_without(new_record: Callable[..., RunHistory], evaluated: NewEvaluation) -> None:
     record = new_record()
     alone = record.planned
     record.on_host(host("h1"))
@@ -149,7 +154,7 @@ def test_a_lost_host_is_planned_without(new_record: Callable[..., Record], evalu
 
 
 def test_a_phase_that_took_less_is_planned_with_what_it_took(
-    new_record: Callable[..., Record], evaluated: NewEvaluation
+    new_record: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     record = new_record()
     record.on_host(host("h1"))
@@ -163,7 +168,7 @@ def test_a_phase_that_took_less_is_planned_with_what_it_took(
 
 
 def test_a_run_that_is_complete_has_done_all_and_knows_what_it_did_without(
-    new_record: Callable[..., Record], evaluated: NewEvaluation
+    new_record: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     record = new_record()
     record.on_host(host("h1"))
@@ -175,7 +180,7 @@ def test_a_run_that_is_complete_has_done_all_and_knows_what_it_did_without(
     assert record.at_most == planned
 
 
-def test_whoever_goes_through_the_hosts_is_not_disturbed_by_a_late_one(new_record: Callable[..., Record]) -> None:
+def test_whoever_goes_through_the_hosts_is_not_disturbed_by_a_late_one(new_record: Callable[..., RunHistory]) -> None:
     record = new_record()
     record.on_host(host("h1"))
     through, present = iter(record.hosts), iter(record._present)
