@@ -25,7 +25,7 @@ from .._fleet.listener import Listener
 from .._logs import DEBUG_LOG, debug_log
 from .._memory.checkpoint import Checkpoints
 from .._memory.memory import Memory
-from .._memory.resume import CannotBegin, begin_new, resume
+from .._memory.resume import CannotStart, resume_study, start_study
 from .._outcome import result as outcome
 from .._outcome.learned_role import withdraw
 from .._store.store import StoreError, open_store, shown
@@ -75,15 +75,15 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     try:
         engine = open_store(config.store)
         if config.resume:
-            beginning = resume(engine, study, config.study, config.files, config.resume, config.seed)
+            started = resume_study(engine, study, config.study, config.files, config.resume, config.seed)
         else:
-            beginning = begin_new(engine, study, config.study, config.files, config.seed)
-    except (CannotBegin, StoreError) as error:
+            started = start_study(engine, study, config.study, config.files, config.seed)
+    except (CannotStart, StoreError) as error:
         _leave(folder, {"error": str(error)})
         return
-    store, past = beginning.store, beginning.past
+    store, past = started.store, started.past
     record, clock = RunHistory(study, store, past), Clock()
-    clock.began_before(beginning.before)
+    clock.began_before(started.seconds)
     checkpoints = Checkpoints(Path(config.output) / "checkpoints" / str(store.study_id), store.study_id, digest(study))
     memory = Memory(engine, study, store, past, checkpoints)
 
@@ -105,11 +105,15 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         past=past,
         here=(_kernel.boot_id(), _kernel.network_namespace()),
     )
-    away = [f"{name} is not in this run; its evaluations stay" for name in past.hosts if name not in config.hosts]
-    fleet.notify(*beginning.notes, *away)
+    away = [
+        f"{name} is not in this run; its earlier evaluations are kept"
+        for name in past.hosts
+        if name not in config.hosts
+    ]
+    fleet.notify(*started.notices, *away)
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)
-    beginning.claim.keep(engine, store.study_id, fleet.notify)
+    started.claim.keep(engine, store.study_id, fleet.notify)
     poll_requests(engine, store.study_id, fleet, record.note)
     _LOG.info("study %d of %s with seed %d", store.study_id, study.workload_name, store.seed)
     conclusion = run_study(study, fleet, record, clock, memory, store.seed)
@@ -138,7 +142,7 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     _leave(folder, {"result": written})
     # An evaluation that is under way when the study is stopped goes on to its end, unless the page says: restore now.
     fleet.end(written, patience=study.training_config.benchmark_timeout + _LEAVING)
-    beginning.claim.release()
+    started.claim.release()
 
 
 def _accept(server: socket.socket, fleet: Fleet) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,13 @@ def test_where_nothing_is_better_there_is_no_role_and_hosts_beyond_the_forks_com
     noise = "import random\nprint(f'throughput: {random.gauss(100, 1):.3f}')"
 
     # With 1 % noise a gain of 5 % cannot be luck, so this cannot fail by chance.
-    run = tune(write_study(noise, verification={"pairs": 4, "candidates": 1, "min_improvement": 5.0}), "--forks", "1")
+    run = tune(
+        write_study(noise, verification={"pairs": 4, "candidates": 1, "min_improvement": 5.0}),
+        "--forks",
+        "1",
+        "-e",
+        "debug=true",
+    )
 
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "no_improvement"
@@ -79,6 +86,12 @@ def test_where_nothing_is_better_there_is_no_role_and_hosts_beyond_the_forks_com
     assert "raise forks (--forks 2)" in run.text
     assert "came when the study had ended" in run.text
     assert list(run.result["per_host"]) == ["lab1"]
+    log = run.output / "sensor" / "debug.log"
+    assert log.stat().st_mode & 0o777 == 0o600
+    lines = log.read_text().splitlines()
+    assert all(re.match(r"\S+Z (worker\[\d+\] lab\d|trainer\[\d+\] (lab\d|-)) \S+: ", line) for line in lines)
+    assert {line.split()[2] for line in lines} == {"lab1", "lab2", "-"}
+    assert any("calls sysctl with {'holder': " in line and "'nonce': '***'" in line for line in lines)
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_be_tried(

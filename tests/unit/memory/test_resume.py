@@ -192,7 +192,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, 
         assert rows(config["store"]) == expected, f"after {moment} evaluations"
         assert compared(again) == compared(whole), f"after {moment} evaluations"
         assert len(host.jobs) == len(expected) - moment
-        assert host.notices[0] == f"study 1 goes on: {moment} evaluations are known, the seed is 7"
+        assert host.notices[0] == f"resuming study 1 with {moment} finished evaluations and seed 7"
 
 
 @pytest.mark.slow
@@ -281,9 +281,9 @@ def test_more_training_goes_on_with_the_training(run: Run, config: dict[str, Any
     [
         ({"study": {"direction": "minimise"}}, 'direction was "maximise" and is "minimise"'),
         ({"study": {"training_config": {"total_timesteps": 8}}}, "total_timesteps was 16 and is 8"),
-        ({"files": {"sensor.py": "another"}}, "sensor.py is not the file that it was"),
-        ({"resume": 9}, "this store has no study 9 of small; there are 1"),
-        ({"study": {"workload_name": "other"}}, "no study of other in this store was interrupted; leave resume out"),
+        ({"files": {"sensor.py": "another"}}, "sensor.py has changed"),
+        ({"resume": 9}, "this store has no study 9 of small; it has 1"),
+        ({"study": {"workload_name": "other"}}, "this store has no interrupted study of other; leave out resume"),
     ],
 )
 def test_what_cannot_go_on_is_refused_by_name(
@@ -303,12 +303,12 @@ def test_a_study_that_ended_or_runs_does_not_go_on(run: Run, config: dict[str, A
     engine = store.open_store(config["store"])
     held = claim(engine, 1)
     assert held is not None
-    assert run(resume=True)["error"] == "study 1 is still running; stop it first, or let it end"
+    assert run(resume=True)["error"] == "study 1 is still running; stop it first or wait until it has finished"
     held.release()
     with engine.begin() as connection:
         connection.execute(text("UPDATE studies SET verdict = 'improved'"))
-    assert run(resume=1)["error"] == "study 1 has ended: improved; there is nothing to go on with"
-    assert "study 1 has ended: improved; leave resume out" in run(resume=True)["error"]
+    assert run(resume=1)["error"] == "study 1 has finished (improved) and cannot be resumed"
+    assert "study 1 has finished (improved); leave out resume" in run(resume=True)["error"]
 
 
 def test_a_study_learns_from_earlier_ones_without_paying_for_it(run: Run, config: dict[str, Any]) -> None:

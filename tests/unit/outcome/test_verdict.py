@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.dashboard.study_view import evidence
 from ansible_collections.autotune.kernel.dashboard.formatting import left_with, sentence
+from ansible_collections.autotune.kernel.dashboard.study_view import evidence
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.report import render
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary

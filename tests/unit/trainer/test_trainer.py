@@ -308,7 +308,7 @@ def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
     ("changes", "reason"),
     [
         ({"store": "sqlite:////dev/null/store.sqlite"}, "the store's folder cannot be made"),
-        ({"seed": -1}, "seed -1 is no seed; choose one from 0 to 4294967295"),
+        ({"seed": -1}, "seed -1 is out of range; choose one from 0 to 4294967295"),
     ],
 )
 def test_what_keeps_it_from_starting_is_said_in_one_line(
