@@ -17,7 +17,6 @@ from .._study.study import TrainingConfig
 from .asking import Algorithm, DrawIn, remove_like
 from .design import first_batch
 from .ideas import Ideas
-from .snapshot import Snapshot
 
 
 def new_algorithm(
@@ -70,7 +69,7 @@ class RandomSearch:
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space, self._seed = space, seed
-        self._asked = self.rounds = 0
+        self._asked = 0
         self.pending: list[Candidate] = []
         self.promise: float | None = None
 
@@ -86,9 +85,3 @@ class RandomSearch:
 
     def hear(self, evaluation: Evaluation) -> None:
         """Nothing is learned."""
-
-    def snapshot(self) -> Snapshot:
-        return Snapshot({}, {"asked": self._asked, "pending": self.pending})
-
-    def restore(self, snapshot: Snapshot, evaluations: Sequence[Evaluation]) -> None:
-        self._asked, self.pending = snapshot.state["asked"], list(snapshot.state["pending"])

@@ -11,7 +11,6 @@ from typing import Protocol
 from .._evaluation.evaluation import Evaluation
 from .._study.parameters import kernel_text
 from .._study.space import Candidate
-from .snapshot import Snapshot
 
 # From what an algorithm would like to the candidate that is evaluated instead.
 DrawIn = Callable[[Candidate], Candidate]
@@ -40,12 +39,10 @@ class Algorithm(Protocol):
 
     What is asked for is drawn in first: ask() returns what will be evaluated, and of that alone tell() hears.
     The same seed and the same tells in the same order give the same candidates. pending: what was asked and not told.
-    rounds: grows whenever there is something new in snapshot(). restore() takes it to where it was when it had been
-    told these evaluations. promise: by how much it expects the reward to grow with one more candidate.
+    promise: by how much it expects the reward to grow with one more candidate.
     """
 
     pending: list[Candidate]
-    rounds: int
     promise: float | None
 
     def ask(self, draw_in: DrawIn) -> Candidate: ...
@@ -54,10 +51,6 @@ class Algorithm(Protocol):
 
     def hear(self, evaluation: Evaluation) -> None:
         """Of an evaluation that it did not ask for."""
-
-    def snapshot(self) -> Snapshot: ...
-
-    def restore(self, snapshot: Snapshot, evaluations: Sequence[Evaluation]) -> None: ...
 
 
 class Evaluator(Protocol):

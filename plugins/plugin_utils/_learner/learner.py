@@ -18,10 +18,8 @@ from .._study.study import TrainingConfig
 from .algorithms import new_algorithm
 from .asking import Algorithm, Anywhere, Evaluator, Region, remove_like
 from .ideas import Ideas
-from .snapshot import Snapshot
 
 Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
-OnRound = Callable[[Snapshot, int], None]
 IsEnough = Callable[[int, int, float | None], bool]
 
 
@@ -41,8 +39,6 @@ def search(
     earlier: Sequence[Evaluation] = (),
     news: Callable[[], Sequence[Evaluation]] = list,
     history: Sequence[Evaluation] = (),
-    snapshot: Snapshot | None = None,
-    on_round: OnRound | None = None,
     is_enough: IsEnough = lambda told, under_way, promise: False,
     region: Region | None = None,
     ideas: Ideas | None = None,
@@ -56,8 +52,8 @@ def search(
     known: evaluations of before on this very surface, such as of the baseline; they are learned from and do not count.
     earlier: those of earlier studies, on surfaces that may be others; likewise.
     news: asked again and again for evaluations which others have made meanwhile; these do not count either.
-    history: this run's own evaluations before it was interrupted, in their order; they do count. snapshot: one of those
-    that on_round(snapshot, number of own evaluations seen) was given then; it spares the learner thinking all again.
+    history: this run's own evaluations before it was interrupted, in order. They count against the budget. The search
+    replays them, so it continues with the candidates that an uninterrupted search would have tried.
     is_enough(number of own evaluations seen, of those under way, promise): whether to end before the budget is spent
     (see stopping.py); promise: by how much the reward is expected to grow with the next candidate, None where that is
     not known.
@@ -95,7 +91,7 @@ def search(
         ideas=ideas or Ideas(),
     )
     hosts: Evaluator = OneByOne(evaluator) if callable(evaluator) else evaluator
-    _Run(learner, hosts, region or Anywhere(), budget, news, on_round, is_enough).go(history, snapshot)
+    _Run(learner, hosts, region or Anywhere(), budget, news, is_enough).go(history)
 
 
 class _Run:
@@ -108,23 +104,16 @@ class _Run:
         region: Region,
         budget: int,
         news: Callable[[], Sequence[Evaluation]],
-        on_round: OnRound | None,
         is_enough: IsEnough,
     ) -> None:
         self._learner, self._hosts, self._region, self._budget = learner, hosts, region, budget
-        self._news, self._on_round, self._is_enough = news, on_round, is_enough
+        self._news, self._is_enough = news, is_enough
         self._told = 0
         self._waiting: list[Candidate] = []  # asked, and not yet submitted
 
-    def go(self, history: Sequence[Evaluation], snapshot: Snapshot | None) -> None:
-        if snapshot:
-            self._told = int(snapshot.state["seen"])
-            self._learner.restore(snapshot, history[: self._told])
-            for evaluation in history[: self._told]:
-                self._region.learn(evaluation)
-            self._waiting = list(self._learner.pending)
+    def go(self, history: Sequence[Evaluation]) -> None:
         self._fill()
-        for evaluation in history[self._told :]:  # as it was, but nothing is evaluated
+        for evaluation in history:
             remove_like(evaluation, self._waiting)
             self._tell(evaluation)
         self._submit()
@@ -137,7 +126,6 @@ class _Run:
                 self._submit()
 
     def _tell(self, evaluation: Evaluation) -> None:
-        rounds = self._learner.rounds
         self._region.learn(evaluation)
         self._learner.tell(evaluation)
         self._told += 1
@@ -145,9 +133,6 @@ class _Run:
         if self._is_enough(self._told, under_way, self._learner.promise):
             self._budget = self._told + under_way  # what is under way comes to its end
         self._fill()
-        if self._on_round and self._learner.rounds > rounds:
-            found = self._learner.snapshot()
-            self._on_round(Snapshot(found.tensors, {**found.state, "seen": self._told}), self._told)
 
     def _fill(self) -> None:
         while len(self._learner.pending) < min(self._hosts.slots, self._budget - self._told):

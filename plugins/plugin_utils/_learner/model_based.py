@@ -12,7 +12,6 @@ by the expected improvement over the best that the surrogate knows, times the ch
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,6 @@ from .environment import Contexts, Observation, Observer
 from .ideas import Ideas
 from .policy import Policy
 from .proposals import around
-from .snapshot import Snapshot
 from .surrogate import Expectation, Features, Surrogate, log_expected_improvement, place_of
 from .surrogate_env import SurrogateEnv
 
@@ -94,7 +92,7 @@ class ModelBased:
         self._last: dict[str, Observation] = {}
         self._asked = self._learned = self._fitted = 0
         self._useful = True
-        self.rounds = 0
+        self._rounds = 0
         self.pending: list[Candidate] = []
         self.promise: float | None = None
         for evaluation in earlier:
@@ -143,7 +141,7 @@ class ModelBased:
     def _learn(self) -> None:
         self._surrogate.fit(self._known(), self._rewards, self._errors)
         self._useful = self._surrogate.quality() > _USEFUL
-        self.rounds += 1
+        self._rounds += 1
         self._fitted = len(self._rewards)
         if self._ideas.policy:
             self._practise()
@@ -152,7 +150,7 @@ class ModelBased:
         """Let the policy learn from what was measured since the last round, and then from what can be imagined."""
         worked = ~np.isnan(self._rewards)
         centre, spread = self._rewards[worked].mean(), max(self._rewards[worked].std(), 1e-6)
-        seed = self._seed + _GENERATION * self.rounds
+        seed = self._seed + _GENERATION * self._rounds
         standard = np.clip(np.nan_to_num((self._rewards - centre) / spread, nan=_FAILURE), _FAILURE, 3.0)
         new = slice(self._learned, None)
         actions = (2 * self._points - 1).astype(np.float32)
@@ -248,33 +246,6 @@ class ModelBased:
 
     def _space_points(self, candidates: Sequence[Candidate]) -> Numbers:
         return np.array([self._space.encode(candidate) for candidate in candidates]).reshape(-1, self._space.size)
-
-    # To go on later
-
-    def snapshot(self) -> Snapshot:
-        state = {
-            "asked": self._asked,
-            "learned": self._learned,
-            "fitted": self._fitted,
-            "rounds": self.rounds,
-            "useful": self._useful,
-            "pending": self.pending,
-            "promise": self.promise,
-            "grown": self._surrogate.grown,
-        }
-        return Snapshot({**self._policy.tensors(), **self._surrogate.tensors()}, state)
-
-    def restore(self, snapshot: Snapshot, evaluations: Sequence[Evaluation]) -> None:
-        """To where it was after these evaluations of its own run."""
-        for evaluation in evaluations:
-            self.hear(evaluation)
-        self._policy.restore(snapshot.tensors)
-        state: dict[str, Any] = snapshot.state
-        grown = slice(state["grown"])
-        self._surrogate.restore(snapshot.tensors, self._known()[grown], self._rewards[grown])
-        self._asked, self._learned, self._fitted = state["asked"], state["learned"], state["fitted"]
-        self.rounds, self._useful, self.promise = state["rounds"], state["useful"], state["promise"]
-        self.pending = [dict(candidate) for candidate in state["pending"]]
 
 
 def _likely_improvement(expected: Expectation, best: float) -> Numbers:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from .._evaluation.evaluation import Evaluation
 from .._study.space import Axis, Candidate, Point, SearchSpace
 from .asking import DrawIn, remove_like
-from .snapshot import Snapshot
 
 SamplerName = Literal["tpe", "gp", "cmaes"]
 # Optuna's Gaussian process lists all whole numbers of a range: of more than these it has an interval, which is rounded.
@@ -42,7 +41,6 @@ class OptunaSearch:
         self._kinds = {_label(axis): self._kind(axis) for axis in space.axes}
         self._trials: list[tuple[Candidate, optuna.Trial]] = []
         self._worst = 0.0
-        self.rounds = 0  # no snapshots: to go on later is to be told all again
         self.pending: list[Candidate] = []
         self.promise: float | None = None
 
@@ -107,12 +105,6 @@ class OptunaSearch:
             _label(axis): axis.decode(unit) / axis.high if axis.choices else float(unit)
             for axis, unit in self._zipped(point)
         }
-
-    def snapshot(self) -> Snapshot:
-        raise NotImplementedError
-
-    def restore(self, snapshot: Snapshot, evaluations: Sequence[Evaluation]) -> None:
-        raise NotImplementedError
 
     def _value(self, evaluation: Evaluation) -> float:
         if not evaluation.failed:

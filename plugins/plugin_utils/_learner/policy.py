@@ -18,13 +18,10 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.logger import HumanOutputFormat, Logger
-from torch import Tensor
 
 from .._study.study import TrainingConfig
 from .environment import Observation, to_point
 from .surrogate_env import SurrogateEnv
-
-_PREFIXES = _POLICY, _OPTIMIZER = "policy.", "optimizer."
 
 
 class Policy:
@@ -83,25 +80,6 @@ class Policy:
         with _randomness(seed):
             actions, dummy = self._ppo.predict(observations, deterministic=False)
         return to_point(actions)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All it has learned, by name; what is a view of something else is copied."""
-        found = {_POLICY + name: value.detach().clone() for name, value in self._ppo.policy.state_dict().items()}
-        for number, state in self._ppo.policy.optimizer.state_dict()["state"].items():
-            found |= {f"{_OPTIMIZER}{number}.{name}": value.detach().clone() for name, value in state.items()}
-        return found
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Raises RuntimeError or KeyError if these are those of another policy."""
-        own = {name.removeprefix(_POLICY): value for name, value in tensors.items() if name.startswith(_POLICY)}
-        self._ppo.policy.load_state_dict(own)
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith(_OPTIMIZER):
-                number, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-                states.setdefault(int(number), {})[key] = value.clone()
-        groups = self._ppo.policy.optimizer.state_dict()["param_groups"]
-        self._ppo.policy.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +19,10 @@ from .environment import Contexts
 from .gaussian_process import GaussianProcess, Numbers
 from .ideas import Ideas
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 _TREES = 64
 _GROWTH = 1.08
 # A Gaussian process takes time with the cube of the number of evaluations: beyond these the worst are left out.
 MOST = 600
-_PREFIX = "surrogate."
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ class Surrogate:
         self._process = GaussianProcess(features, related=related)
         self._seed, self._ideas = seed, ideas
         self._forest: ExtraTreesClassifier | None = None
-        self._failed = self.grown = 0  # of the data when the trees grew
+        self._failed = self._grown = 0  # of the data when the trees grew
 
     def fit(self, features: Numbers, rewards: Numbers, errors: Numbers) -> None:
         """rewards are NaN where the evaluation failed; at least two are not. errors: their standard deviations."""
@@ -98,9 +93,9 @@ class Surrogate:
         failed = int((~worked).sum())
         if not failed or not self._ideas.feasibility:
             return
-        if self._forest is None or failed > self._failed or len(worked) > _GROWTH * self.grown:
+        if self._forest is None or failed > self._failed or len(worked) > _GROWTH * self._grown:
             forest = ExtraTreesClassifier(_TREES, max_features=None, random_state=self._seed)
-            self._forest, self._failed, self.grown = forest.fit(features, worked), failed, len(worked)
+            self._forest, self._failed, self._grown = forest.fit(features, worked), failed, len(worked)
 
     @property
     def spread(self) -> float:
@@ -127,15 +122,6 @@ class Surrogate:
         # Of each tree by itself: scikit-learn's own way checks and copies, and takes ten times as long.
         votes = [tree.tree_.predict(seen)[:, 1] for tree in self._forest.estimators_]
         return np.mean(votes, axis=0)  # type: ignore[no-any-return]
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {_PREFIX + name: value for name, value in self._process.hyperparameters.items()}
-
-    def restore(self, tensors: dict[str, Tensor], features: Numbers, rewards: Numbers) -> None:
-        """features, rewards: the first `grown` of the data, from which the trees are to grow again."""
-        own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
-        self._process.restore(own)
-        self._grow(features, ~np.isnan(rewards))
 
 
 def _kept(rewards: Numbers) -> NDArray[np.int_]:

@@ -13,12 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .._evaluation.evaluation import Evaluation
 from .._fleet.past import Past
-from .._learner.snapshot import Snapshot
 from .._store import store as in_store
 from .._store.store import StudyRecord
 from .._study.space import Value
 from .._study.study import Study
-from .checkpoint import Checkpoints
 from .warm_start import earlier_studies, is_shared, translated
 
 Tell = Callable[[str], None]
@@ -28,41 +26,17 @@ _PAUSE = 1.0  # seconds between two looks at what others have measured
 class Memory:
     """What is remembered for the learner of one run."""
 
-    def __init__(self, engine: Engine, study: Study, store: StudyRecord, past: Past, checkpoints: Checkpoints) -> None:
+    def __init__(self, engine: Engine, study: Study, store: StudyRecord, past: Past) -> None:
         self._engine, self._study, self._study_id, self._started = engine, study, store.study_id, store.started
-        self._checkpoints = checkpoints
         self.past = past
         self._read: dict[int, int] = {}
         self._asked = -_PAUSE
-        self._keeps = True
 
     # Its own past
 
     @property
     def history(self) -> list[Evaluation]:
         return self.past.trained
-
-    def snapshot(self, tell: Tell) -> Snapshot | None:
-        """The latest that can be used; without one, the evaluations alone must do."""
-        if not self.history:
-            return None
-        found = self._checkpoints.latest(tell)
-        if found and int(found.state["seen"]) > len(self.history):
-            tell(
-                f"the checkpoint knows {found.state['seen']} evaluations, the store {len(self.history)}: it is not used"
-            )
-            return None
-        return found
-
-    def keep(self, snapshot: Snapshot, tell: Tell) -> None:
-        """A disk that is full costs the snapshots, and not the run."""
-        if not self._keeps:
-            return
-        try:
-            self._checkpoints.write(snapshot)
-        except OSError as error:
-            self._keeps = False
-            tell(f"no checkpoints from here on ({error.strerror}): to go on later will take the learner longer")
 
     # Other studies
 

@@ -40,7 +40,7 @@ def earlier_studies(rows: Sequence[StudyRow], study: Study, study_id: int, tell:
     """Those that the study's `warm_start` names, the oldest first, without those that measured something else."""
     found: dict[int, StudyRow] = {}
     for wanted in study.warm_start:
-        named = [row for row in rows if row.id != study_id and str(wanted) in (str(row.id), row.workload_name)]
+        named = [row for row in rows if row.id < study_id and str(wanted) in (str(row.id), row.workload_name)]
         if not named:
             tell(f"warm_start: this store has no study {wanted}")
         for row in named:

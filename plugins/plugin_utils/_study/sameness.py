@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -32,11 +31,6 @@ def differences(then: Study, now: Study) -> list[str]:
     if own < budget:
         found.append(f"training_config.total_timesteps was {budget} and is {own}, which may only become more")
     return found
-
-
-def digest(study: Study) -> str:
-    """The same for two studies without differences, whatever their budgets."""
-    return hashlib.sha256(json.dumps(dict(_settings(study)), sort_keys=True).encode()).hexdigest()
 
 
 def is_same_search(one: Study, other: Study) -> bool:

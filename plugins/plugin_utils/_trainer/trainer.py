@@ -23,13 +23,11 @@ from .._fleet.conversation import converse
 from .._fleet.fleet import Fleet
 from .._fleet.listener import Listener
 from .._logs import DEBUG_LOG, debug_log
-from .._memory.checkpoint import Checkpoints
 from .._memory.memory import Memory
 from .._memory.resume import CannotStart, resume_study, start_study
 from .._outcome import result as outcome
 from .._outcome.learned_role import withdraw
 from .._store.store import StoreError, open_store, shown
-from .._study.sameness import digest
 from .._study.study import Study
 from .conclusion import Clock, result_of
 from .history import RunHistory
@@ -84,8 +82,7 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     store, past = started.store, started.past
     record, clock = RunHistory(study, store, past), Clock()
     clock.began_before(started.seconds)
-    checkpoints = Checkpoints(Path(config.output) / "checkpoints" / str(store.study_id), store.study_id, digest(study))
-    memory = Memory(engine, study, store, past, checkpoints)
+    memory = Memory(engine, study, store, past)
 
     def on_news(host: str, text: str) -> None:
         record.note(text, host)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 from .._evaluation.evaluation import Evaluation, Job
 from .._fleet.fleet import Fleet
@@ -21,7 +20,6 @@ from .._learner.asking import slots_for
 from .._learner.caution import TrustRegion
 from .._learner.design import starting_candidates
 from .._learner.learner import IsEnough, search
-from .._learner.snapshot import Snapshot
 from .._learner.stopping import Stopping
 from .._memory.memory import Memory
 from .._study.space import Candidate, Value
@@ -74,14 +72,9 @@ def train(
 
     hosts: those whose baseline is known; the fleet may have others, which came later.
     """
-    snapshot = memory.snapshot(tell)
-    # A learner that goes on must see its hosts as it saw them, though some may be away now, and others drift.
-    seen: dict[str, Any] = snapshot.state["fleet"] if snapshot else _as_seen(hosts)
-    own: Mapping[str, Value] = seen["own"]
-
-    def on_round(found: Snapshot, dummy: int) -> None:
-        memory.keep(Snapshot(found.tensors, {**found.state, "fleet": seen}), tell)
-
+    baselines = _baselines_before_training(record)
+    own: Mapping[str, Value] = record.hosts[min(baselines)].baseline_values
+    contexts = {name: _features(record.hosts[name], measured) for name, measured in sorted(baselines.items())}
     cautious = study.exploration == "cautious"
     with at_idle_priority() if any(host.here for host in hosts.values()) else nullcontext():
         search(
@@ -95,17 +88,15 @@ def train(
             own=own,
             starts=[] if cautious else starting_candidates(study.space, own),
             metrics=[state.metric for state in study.state_space],
-            contexts=seen["contexts"],
-            known=_baselines(study, record),
+            contexts=contexts,
+            known=_as_candidates(study, record, baselines),
             earlier=memory.earlier(own, tell),
             news=lambda: memory.news(tell),
             history=memory.history,
-            snapshot=snapshot,
-            on_round=on_round,
             is_enough=_rule(study, record, tell),
             region=region if cautious else None,
         )
-    return seen["contexts"]  # type: ignore[no-any-return]
+    return contexts
 
 
 def _rule(study: Study, record: RunHistory, tell: Tell) -> IsEnough:
@@ -129,23 +120,32 @@ def _rule(study: Study, record: RunHistory, tell: Tell) -> IsEnough:
     return is_enough
 
 
-def _baselines(study: Study, record: RunHistory) -> list[Evaluation]:
-    """Of the baselines, those whose values a candidate could have: anything else lies elsewhere in the space."""
-    found = []
+def _baselines_before_training(record: RunHistory) -> dict[str, list[Evaluation]]:
+    """The successful baseline evaluations that ended before the first training evaluation, by host.
+
+    A resumed study replays its training, so the learner must start from what it knew at first: not from the baselines
+    of hosts that joined later or were rebooted, and also from those of hosts that are absent now.
+    """
+    found: dict[str, list[Evaluation]] = {}
     for evaluation in record.evaluations:
-        own = record.hosts[evaluation.host].baseline_values
-        if evaluation.job.phase == "baseline" and not evaluation.failed and not study.space.lacks(own):
-            found.append(replace(evaluation, job=replace(evaluation.job, values=own)))
+        if evaluation.job.phase == "train":
+            break
+        if evaluation.job.phase == "baseline" and not evaluation.failed:
+            found.setdefault(evaluation.host, []).append(evaluation)
     return found
 
 
-def _as_seen(hosts: Mapping[str, Host]) -> dict[str, Any]:
-    """As JSON: a host's own values, and what tells the hosts apart."""
-    first = hosts[min(hosts)]
-    return {"own": first.baseline_values, "contexts": {name: _features(hosts[name]) for name in sorted(hosts)}}
+def _as_candidates(study: Study, record: RunHistory, baselines: Mapping[str, Sequence[Evaluation]]) -> list[Evaluation]:
+    """The baselines as evaluations of candidates, where the search space contains the host's original values."""
+    found = []
+    for host, evaluations in baselines.items():
+        own = record.hosts[host].baseline_values
+        if not study.space.lacks(own):
+            found += [replace(evaluation, job=replace(evaluation.job, values=own)) for evaluation in evaluations]
+    return sorted(found, key=lambda evaluation: evaluation.number)
 
 
-def _features(host: Host) -> list[float]:
-    """What tells hosts apart, on a scale on which a fifth makes a difference (see Contexts)."""
-    facts = host.facts
-    return [math.log(facts["cpus"]), math.log(facts["memory_bytes"]), math.log(median(host.baseline_metrics))]
+def _features(host: Host, baselines: Sequence[Evaluation]) -> list[float]:
+    """What distinguishes hosts, on a log scale, as `Contexts` expects it."""
+    metric = median(evaluation.measurement.metric or 1.0 for evaluation in baselines)
+    return [math.log(host.facts["cpus"]), math.log(host.facts["memory_bytes"]), math.log(metric)]

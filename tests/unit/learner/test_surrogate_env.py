@@ -119,17 +119,6 @@ def test_real_evaluations_move_the_policy(study: Study) -> None:
     assert policy.propose(np.tile(starts[0], (300, 1)), seed=3)[:, 0].mean() > before + 0.1
 
 
-def test_a_policy_goes_on_from_its_tensors(study: Study) -> None:
-    environment, dummy, starts = new_environment(study, slots=8)
-    one, other = (Policy(environment, TrainingConfig(), seed=seed) for seed in (1, 2))
-    one.imagine(32, seed=3)
-    other.restore(one.tensors())
-    for policy in (one, other):
-        environment.set(imagined, starts, seed=4)
-        policy.imagine(32, seed=4)
-    assert (one.propose(starts, seed=5) == other.propose(starts, seed=5)).all()
-
-
 def test_what_others_draw_at_random_is_not_touched(study: Study) -> None:
     environment, dummy, starts = new_environment(study, slots=8)
     torch.manual_seed(7)

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
+    Evaluation,
+    Job,
+    Measurement,
+    Phase,
+    Score,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.training import _baselines_before_training
+
+
+def evaluation(number: int, phase: Phase, host: str, *, error: str | None = None) -> Evaluation:
+    measurement = Measurement(metric=None if error else 100.0, error=error)
+    return Evaluation(number, Job(phase, None), host, measurement, Score(None, None, 0.0))
+
+
+def test_a_replayed_training_starts_from_the_baselines_that_were_known_at_first() -> None:
+    """Not from those of a host that joined later, or was rebooted; and not from failures."""
+    record: Any = SimpleNamespace(
+        evaluations=[
+            evaluation(1, "baseline", "h1"),
+            evaluation(2, "baseline", "h2"),
+            evaluation(3, "baseline", "h1", error="the benchmark failed"),
+            evaluation(4, "train", "h1"),
+            evaluation(5, "baseline", "h1"),
+            evaluation(6, "baseline", "h3"),
+        ]
+    )
+    found = _baselines_before_training(record)
+    assert {host: [each.number for each in measured] for host, measured in found.items()} == {"h1": [1], "h2": [2]}
