@@ -184,6 +184,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "sentence": sentence,
     "left_with": left_with,
     "gain": gain,
-    "wanted": endings.wanted,
+    "metrics": endings.metrics,
     "is_proved": lambda result: endings.is_proved(result or {}),
 }

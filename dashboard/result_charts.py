@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .configuration import axes, best_of
@@ -100,7 +101,12 @@ def evidence(data: StudyData) -> Chart:
     many = len(hosts) > len(SERIES)
     # Where a study has several objectives, the pair itself says what it comes to.
     changes = [
-        ((pair["candidate"] / pair["baseline"]) ** sign - 1) * 100 if pair.get("change") is None else pair["change"]
+        100
+        * math.expm1(
+            sign * math.log(pair["candidate"] / pair["baseline"])
+            if pair.get("log_ratio") is None
+            else pair["log_ratio"]
+        )
         for pair in pairs
     ]
     shown = set(evenly(range(len(pairs)), 2000))

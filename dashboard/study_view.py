@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, geometric_mean, median, stdev
 from typing import Any
 
-from ..plugins.plugin_utils._outcome.verdict import is_proved, wanted
+from ..plugins.plugin_utils._outcome.verdict import is_proved, metrics
 from .configuration import as_sysctl, as_yaml, changes
 from .feed import Feed
 from .formatting import per_cent, probability
@@ -78,8 +78,8 @@ def evidence(result: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _change(pair: Mapping[str, Any], sign: int) -> float:
     """Above 0 is better: over all objectives, as the pair itself says, or else in the metric."""
-    change: float | None = pair.get("change")
-    return sign * (pair["candidate"] - pair["baseline"]) if change is None else change
+    log_ratio: float | None = pair.get("log_ratio")
+    return sign * (pair["candidate"] - pair["baseline"]) if log_ratio is None else log_ratio
 
 
 def _arm(metrics: Sequence[float]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _arm(metrics: Sequence[float]) -> dict[str, Any]:
 
 def _words(result: Mapping[str, Any]) -> str:
     """What the interval means, for those who do not read intervals."""
-    interval, metric = result.get("interval"), wanted(result)
+    interval, metric = result.get("interval"), metrics(result)
     if not interval or not all(map(math.isfinite, interval)):
         return "There are too few pairs to say anything."
     share = f"{100 * result.get('confidence', 0.95):.3g} %"

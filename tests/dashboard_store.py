@@ -52,8 +52,8 @@ BEST = {
     "net.ipv4.tcp_rmem": "4096 131072 33554432",
 }
 REASONS = {
-    "improved": "better in 8 of 8 pairs",
-    "no_improvement": "better in 4 of 8 pairs: that may be chance",
+    "improved": "Better in 8 of 8 pairs",
+    "no_improvement": "The difference of +1.2 % is within the noise",
     "failed": "host01: the benchmark failed 3 times with the host's own values: exit code 127, iperf3: not found",
     "stopped": "stopped on the dashboard by 127.0.0.1",
 }
@@ -227,11 +227,11 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[EvaluationRow], ve
         "p_value": 0.0000026 if improved else None,
         "confidence": 0.95,
         "pairs": 8 if improved else 0,
-        "baseline": {"metric": 100.0, "values": values, "cv_percent": 3.0},
+        "baseline": {"metric": 100.0, "original_values": values, "cv_percent": 3.0},
         "best": {"metric": 158.0, "stability": {"score": 0.91, "parts": {"variation": 0.91}}} if improved else None,
         "per_host": {
             row.name: {
-                "baseline_values": values,
+                "original_values": values,
                 "baseline_metric": 100.0,
                 "best_metric": 158.0 if improved else None,
                 "improvement": 58.0 if improved else None,
@@ -261,8 +261,8 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[EvaluationRow], ve
             {
                 "param": name,
                 "description": next(entry["description"] for entry in SPACE if entry["param"] == name),
-                "from": {row.name: OWN[name] for row in hosts},
-                "to": value,
+                "original": {row.name: OWN[name] for row in hosts},
+                "learned": value,
             }
             for name, value in BEST.items()
         ]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Writes the learned role and shows the closing summary; its documentation is in plugins/modules/learned_role.py."""
+"""Generates the learned role and shows the closing summary; documented in plugins/modules/learned_role.py."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ display = Display()
 
 
 class ActionModule(ActionBase):
-    """Brings learned/<workload>/ in line with its result.json."""
-
     _supports_check_mode = True
     _requires_connection = False
 
@@ -51,7 +49,7 @@ class ActionModule(ActionBase):
 
 
 def _inventory() -> str:
-    """The inventory as the user would type it: Ansible has made its path absolute."""
+    """The inventory as the user would type it; Ansible has made its path absolute."""
     given = Path((context.CLIARGS.get("inventory") or ["INVENTORY"])[0])
     return str(given.relative_to(Path.cwd()) if given.is_relative_to(Path.cwd()) else given)
 
@@ -66,6 +64,6 @@ def _differences(planned: Plan) -> list[dict[str, str]]:
             "after": planned.writes.get(path, ""),
         }
         for path in touched
-        # The report is for a browser; its markup would bury the few lines that matter.
+        # The markup of the report would bury the lines that matter.
         if path.suffix != ".html"
     ]

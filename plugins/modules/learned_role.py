@@ -8,19 +8,20 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: learned_role
-short_description: Write the role, the playbooks and the report of a study
+short_description: Generate the role, the playbooks and the report of a study
 version_added: "0.1.0"
 description:
-  - Reads C(result.json), which a study's run has written, and writes beside it what follows from it.
-  - With the verdict C(improved) these are the role, C(apply.yml), C(rollback.yml), C(collections/requirements.yml)
-    and C(report.html).
-  - With any other verdict only C(report.html). A role and an C(apply.yml) of an earlier run are removed, because they
-    no longer are what the result beside them says. A C(rollback.yml) stays, since the earlier role may be in use.
-  - A file without a line C(Written by autotune.kernel) is neither overwritten nor removed; the task fails and names it.
+  - Reads the C(result.json) of a study and generates files beside it.
+  - If the verdict is C(improved), writes the learned role, C(apply.yml), C(rollback.yml),
+    C(collections/requirements.yml) and C(report.html).
+  - Otherwise writes only C(report.html), and removes the role and the C(apply.yml) of an earlier run, which the result
+    no longer supports. C(rollback.yml) is kept, because the earlier role may still be applied.
+  - Files without a line C(Written by autotune.kernel) are neither overwritten nor removed; the task fails and names
+    them.
 options:
   path:
     description:
-      - The folder that holds C(result.json), usually C(learned/<workload>), on the controller.
+      - The folder on the controller that contains C(result.json), usually C(learned/<workload>).
     type: path
     required: true
 attributes:
@@ -31,18 +32,18 @@ attributes:
     description: Can be used with the C(async) keyword.
     support: none
   check_mode:
-    description: Reports what would change; writes nothing.
+    description: Reports what would change without writing anything.
     support: full
   diff_mode:
-    description: Shows every file but the report before and after.
+    description: Shows every file except the report before and after.
     support: full
   platform:
-    description: Where it runs.
+    description: Supported platforms.
     support: full
     platforms: posix
 notes:
-  - Runs on the controller and does not connect to the host. Use C(run_once) in a play with several hosts.
-  - The same C(result.json) always gives the same files, so a second run changes nothing.
+  - Runs on the controller without connecting to the host. Use C(run_once) in a play with several hosts.
+  - Idempotent; the same C(result.json) always yields the same files.
 seealso:
   - module: autotune.kernel.sysctl
 author:
@@ -58,13 +59,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files:
-  description: The files that belong to the result, as absolute paths.
+  description: Absolute paths of the files that belong to the result.
   returned: success
   type: list
   elements: str
   sample: [/home/me/learned/wan/report.html, /home/me/learned/wan/apply.yml]
 role:
-  description: The learned role's name, V(none) where the verdict allows no role.
+  description: Name of the learned role; V(none) unless the verdict is C(improved).
   returned: success
   type: str
   sample: wan

@@ -67,7 +67,7 @@ def test_what_the_hosts_have_is_said_when_they_have_said_so_and_no_sooner(serve:
         page = open_page(f"{server.url}/studies/{study.study_id}")
         state(page, "live")
         study.finish("stopped", leave_hosts=False)
-        expect(page.locator("#verdict .words")).to_have_text("Stopped before the end: nothing was proved.")
+        expect(page.locator("#verdict .words")).to_have_text("Stopped: no improvement was proved yet.")
         expect(page.locator("#left-with")).to_have_text("Own values are being put back: host01, host02.")
         study.leave(True, False)
         state(page, "ended")

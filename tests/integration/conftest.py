@@ -214,7 +214,7 @@ def write_a_result(folder: Path, best_config: dict[str, Any], **changes: Any) ->
         "interval": [118.0, 142.0],
         "p_value": 0.008,
         "pairs": 8,
-        "baseline": {"metric": 153.0, "values": {}},
+        "baseline": {"metric": 153.0, "original_values": {}},
         "best": {"metric": 352.0},
         "parameters": [],
         "versions": {"autotune.kernel": "0.1.0"},

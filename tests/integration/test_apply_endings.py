@@ -29,9 +29,9 @@ module.exit_json(**{"changed": True, "lease": {"nonce": "1"}, **json.load(open("
 REFUSED = {"failed": True, "changed": False, "msg": "the kernel refused 3333", "restored": True}
 NOT_BACK = {"failed": True, "changed": False, "msg": "net.core.somaxconn is 1 and should be 4096", "restored": False}
 GONE = {"unreachable": True, "changed": False, "msg": "no route to host"}
-FINE = "This host has what it had before."
-MAYBE = "This host may have kept the values, for it was lost before it could answer: run rollback.yml when it is back."
-NOT_ALL = "NEEDS ATTENTION: this host does not have all that it had before: net.core.somaxconn is 1 and should be 4096"
+FINE = "This host has its previous values."
+MAYBE = "This host may have kept the values, because it was lost before it answered; run rollback.yml when it is back."
+NOT_ALL = "NEEDS ATTENTION: this host does not have all of its previous values: net.core.somaxconn is 1"
 
 
 @pytest.fixture

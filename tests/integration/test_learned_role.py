@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The learned role on real hosts: applied in batches, put back when a host is not well, rolled back exactly."""
+"""The learned role on real hosts: applied in batches, restored when a host is unhealthy, rolled back exactly."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_host_that_is_not_well_takes_its_batch_back_and_spares_the_next(hosts:
     variables = {"batches": [2, "100%"], "health_command": ["sh", "-c", well]}
     run = hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables), check=False)
     assert run.returncode == 2
-    assert "not every host of the batch is well, see lab2" in run.stdout
+    assert "unhealthy or unreachable hosts in this batch: lab2" in run.stdout
     assert set(changed(run.stdout)) == {"lab1", "lab2"}
     assert states(hosts) == before
 
@@ -147,7 +147,7 @@ def test_a_host_that_is_cut_off_puts_itself_back(hosts: Any, wan: Path) -> None:
     hosts.run("lab2", "touch", "/run/unwell")
     run = hosts.play(str(wan / "apply.yml"), "-e", json.dumps(variables), "-e", IMPATIENT, check=False)
     assert run.returncode == 2
-    assert "This host cannot be reached: when its lease runs out, it puts back what it had before." in run.stdout
+    assert "This host is unreachable and will restore its previous values when its lease expires." in run.stdout
     assert changed(run.stdout)["lab2"] == 1, "nothing was lent to it"
     until = time.monotonic() + 180
     while states(hosts) != before and time.monotonic() < until:

@@ -1,36 +1,40 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The files beside result.json: the learned role, its playbooks and the report.
+"""The files generated from result.json: the learned role, its playbooks and the report.
 
-Only what carries the mark is ever overwritten or removed: a file that somebody else has put there is refused.
+Only files that contain the mark are overwritten or removed; any other file in their place is an error.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.autotune.kernel.plugins.module_utils import _durable
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import report, text
-from .result import Result, read, write_whole
+from . import filters, html_report
+from .result import Result, read
 
 MARK = "Written by autotune.kernel"
-_REPORT = "report.html"
 _MARK_LINE = f"{MARK} from result.json; the next run of the study overwrites it."
+_REPORT = "report.html"
+# What stays when the role is removed: the earlier role may still be applied somewhere.
+_ROLLBACK = ("rollback.yml", "collections/requirements.yml")
 
 
 class ForeignFileError(Exception):
-    """A file is in the way that autotune.kernel has not written; the message is one line that says which."""
+    """A file that autotune.kernel did not write is in the way; the message is one line that names it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be written and removed so that a folder says what its result.json says.
+    """What must be written and removed so that a folder agrees with its result.json.
 
-    `role` is the learned role's name, None where the verdict allows none; `files` is everything that is to be there.
+    role: the learned role's name, None unless the verdict is `improved`. files: everything that belongs to the result.
     """
 
     folder: Path
@@ -45,46 +49,51 @@ class Plan:
 
 
 def plan(folder: Path) -> Plan:
-    """Compare `folder` with its result.json; touches nothing. Raises ResultError and ForeignFileError."""
+    """Compare `folder` with its result.json, changing nothing. Raises ResultError and ForeignFileError."""
     result = read(folder)
-    wanted = {folder / name: content for name, content in _contents(result).items()}
-    removals = [] if result.improved else [path for path in _of_the_role(folder, result) if path.exists()]
-    for path in [*wanted, *removals]:
+    contents = {folder / name: content for name, content in _contents(result).items()}
+    removals = [] if result.improved else [path for path in _removable(folder, result) if path.exists()]
+    for path in [*contents, *removals]:
         _refuse_foreign(path)
-    writes = {path: content for path, content in wanted.items() if _read(path) != content}
-    return Plan(folder, result.role if result.improved else None, tuple(wanted), writes, tuple(removals))
+    writes = {path: content for path, content in contents.items() if _read(path) != content}
+    return Plan(folder, result.role if result.improved else None, tuple(contents), writes, tuple(removals))
 
 
 def carry_out(plan: Plan) -> None:
-    """Write and remove what `plan` says; what says less than before goes first."""
+    """Write and remove what `plan` says; removals come first."""
     for path in plan.removals:
-        path.unlink()
-        _remove_empty(path.parent, up_to=plan.folder)
+        _remove(path, plan.folder)
     for path, content in plan.writes.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        _durable.write(str(path), content.encode())
 
 
 def withdraw(folder: Path, result: Result) -> None:
-    """Before `result` is written: remove what an earlier result has left in `folder` and this one would say otherwise.
+    """Remove the files of an earlier result that `result`, which is about to be written, would change.
 
-    Nothing may be at hand to apply that the result does not call for, whether or not the play lives to call plan().
+    So nothing that the new result does not support can be applied, even if the playbook is interrupted before plan().
     Raises OSError.
     """
-    wanted = {folder / name: content for name, content in _contents(result).items()}
-    for path in [folder / _REPORT, *_of_the_role(folder, result)]:
+    contents = {folder / name: content for name, content in _contents(result).items()}
+    for path in [folder / _REPORT, *_removable(folder, result)]:
         content = _read(path) if path.is_file() else None
-        if content is not None and content != wanted.get(path) and _is_ours(content):
-            path.unlink()
-            _remove_empty(path.parent, up_to=folder)
+        if content is not None and content != contents.get(path) and _is_ours(content):
+            _remove(path, folder)
 
 
 def _contents(result: Result) -> dict[str, str]:
-    """Path in the folder -> content."""
-    contents = {_REPORT: report.render(result, _MARK_LINE)}
+    """The content of each file by its path in the folder."""
+    contents = {_REPORT: html_report.render(result, _MARK_LINE)}
     if result.improved:
+        environment = _environment()
         for path, template in _templates(result.role).items():
-            contents[path] = _render(template, result)
+            contents[path] = environment.get_template(template).render(
+                result=result,
+                mark=_MARK_LINE,
+                hosts=", ".join(f"{name} (kernel {host.kernel})" for name, host in result.per_host.items()),
+                version=_collection_version(result),
+                versions=", ".join(f"{name} {version}" for name, version in result.versions.items()),
+            )
     return contents
 
 
@@ -101,14 +110,12 @@ def _templates(role: str) -> dict[str, str]:
     }
 
 
-def _of_the_role(folder: Path, result: Result) -> list[Path]:
-    """What an improved result leaves and another one takes away; roll-back stays, an earlier role may be applied."""
-    stays = ("rollback.yml", "collections/requirements.yml")
-    return [folder / path for path in _templates(result.role) if path not in stays]
+def _removable(folder: Path, result: Result) -> list[Path]:
+    return [folder / path for path in _templates(result.role) if path not in _ROLLBACK]
 
 
-def _render(template: str, result: Result) -> str:
-    # Brackets instead of braces: {{ }} in these templates is Ansible's.
+def _environment() -> Environment:
+    # Brackets instead of braces, because {{ }} in these templates is Ansible's.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         block_start_string="[%",
@@ -121,27 +128,16 @@ def _render(template: str, result: Result) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  YAML and Markdown, each text through its own filter
+        autoescape=False,  # noqa: S701  YAML and Markdown; every text goes through its own filter
     )
-    for filter_ in (
-        text.comment,
-        text.markdown,
-        text.number,
-        text.per_cent,
-        text.gain,
-        text.found,
-        text.contributes,
-        text.names,
-    ):
-        environment.filters[filter_.__name__] = filter_
-    environment.filters["scalar"] = json.dumps  # every JSON scalar is a YAML one
-    return environment.get_template(template).render(
-        result=result,
-        mark=_MARK_LINE,
-        hosts=", ".join(f"{name} (kernel {host.kernel})" for name, host in result.per_host.items()),
-        version=text.version_of(result, "autotune.kernel"),
-        versions=", ".join(f"{name} {version}" for name, version in result.versions.items()),
-    )
+    environment.filters.update(filters.FILTERS)
+    environment.filters["scalar"] = json.dumps  # every JSON scalar is a YAML scalar
+    return environment
+
+
+def _collection_version(result: Result) -> str | None:
+    version = result.versions.get("autotune.kernel", "")
+    return version if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+-]*", version) else None
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -150,7 +146,7 @@ def _refuse_foreign(path: Path) -> None:
     content = _read(path)
     if content is not None and not _is_ours(content):
         raise ForeignFileError(
-            f"{path} has no line '{MARK}', so it is somebody else's: move it away. Nothing was written."
+            f"{path} has no line '{MARK}', so autotune.kernel did not write it: move it away. Nothing was written."
         )
 
 
@@ -165,7 +161,10 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _remove_empty(folder: Path, *, up_to: Path) -> None:
-    while folder != up_to and not any(folder.iterdir()):
+def _remove(path: Path, root: Path) -> None:
+    """Remove a file, and the folders between it and `root` that are empty then."""
+    path.unlink()
+    folder = path.parent
+    while folder != root and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

@@ -1,168 +1,144 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The ablation: parameters go back to the hosts' own values where these are as good.
+"""The ablation: removes the winner's values that contribute nothing.
 
-What each is worth a screening tells (screening.py). What seems to be of no use is done without (missed.py), and what
-remains is proved anew against the baseline; if that fails, all values stay.
+Screening estimates every contribution (screening.py). Values that seem useless are removed if that is shown to be
+non-inferior (non_inferiority.py), and the reduced set is proved against the baseline again. Otherwise all values stay.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import variance
-from typing import Literal
+
+from scipy.stats import norm
 
 from .._evaluation.reward import figure, percent
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
-from .evidence import by_host, percents
-from .linked import Unit, units
-from .missed import not_missed
-from .screening import Screening, Swap
-from .verification import Measure, Proof, prove
+from .coupled import Unit, units
+from .estimate import by_host, over_hosts, percents, pooled_variance
+from .evidence import Ablation, Contribution, Proof
+from .non_inferiority import non_inferior
+from .pairing import Measure
+from .screening import Screening
+from .sequential_test import prove
 
-# What brings less of the gain, or less than min_improvement, the screening does not look for.
+# Contributions below this part of the gain, or below min_improvement, are not worth finding.
 _SMALL = 0.1
-
-Fate = Literal["kept", "dropped", "unchanged"]
-
-
-@dataclass(frozen=True)
-class Share:
-    """What a parameter contributes, in per cent, with its interval; None where its value is every host's own.
-
-    together: what was only ever moved along with it, so that the share is the equal part of theirs.
-    """
-
-    param: str
-    fate: Fate
-    share: float | None = None
-    interval: tuple[float, float] | None = None
-    together: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """`values` is what remains, and `proof` what proves it.
-
-    That is `again`, the proof of fewer values, or `before`, the proof of all of them, if no fewer are as good.
-    """
-
-    values: Candidate
-    proof: Proof
-    reason: str
-    shares: Sequence[Share]
-    before: Proof
-    swaps: Sequence[Swap] = ()
-    again: Proof | None = None
 
 
 def ablate(
     winner: Candidate,
     proof: Proof,
     hosts: Sequence[str],
-    own: Mapping[str, Mapping[str, Value]],
+    originals: Mapping[str, Mapping[str, Value]],
     measure: Measure,
     study: Study,
     *,
     seed: int,
 ) -> Ablation:
-    """own: each host's own values. proof: the winner's. Raises what `measure` raises.
+    """Find the values of the winner that are needed. proof: the winner's. originals: each host's. Raises as `measure`.
 
-    What is asked for depends only on the arguments and on what was measured.
+    Which jobs are measured depends only on the arguments and on earlier measurements.
     """
     rules = study.verification
-    found = units(winner, own, study.space.constraints)
-    changed = [unit for unit in found if _differs(unit, winner, own)]
-    unchanged = [Share(parameter, "unchanged") for unit in found if unit not in changed for parameter in unit]
+    found = units(winner, originals, study.space.constraints)
+    changed = [unit for unit in found if _differs(unit, winner, originals)]
+    unchanged = [
+        Contribution(param=param, decision="unchanged") for unit in found if unit not in changed for param in unit
+    ]
     if len(changed) < 2:
-        shares = [Share(p, "kept", proof.improvement, proof.interval, _others(p, changed)) for u in changed for p in u]
-        return Ablation(_only(winner, changed), proof, "", [*shares, *unchanged], proof)
+        whole = [
+            Contribution(
+                param=param,
+                decision="kept",
+                contribution=proof.improvement,
+                interval=proof.interval,
+                confounded_with=_others(param, changed),
+            )
+            for unit in changed
+            for param in unit
+        ]
+        return Ablation(reason="", contributions=(*whole, *unchanged), all_values=proof)
 
-    gain = math.log1p((proof.improvement or 0.0) / 100)
+    log_ratios = by_host(proof.evidence)
+    estimate = over_hosts(log_ratios)
+    gain = estimate.mean if estimate else 0.0
     matters = math.log1p(rules.min_improvement / 100)
     screening = Screening(
-        lambda host, kept: {**own[host], **{parameter: winner[parameter] for parameter in kept}},
+        lambda host, kept: {**originals[host], **{param: winner[param] for param in kept}},
         lambda evaluation: figure(study, evaluation.measurement),
-        noise=_noise(proof),
+        noise=pooled_variance(log_ratios.values()),
         worth=max(matters, _SMALL * gain),
         seed=seed,
     )
     kept = screening.run(changed, hosts, measure, rules.screening)
 
-    def outcome(values: Sequence[Unit], valid: Proof, reason: str, again: Proof | None = None) -> Ablation:
-        shares = []
+    def conclude(reason: str, kept: Sequence[Unit] = changed, fewer_values: Proof | None = None) -> Ablation:
+        z = float(norm.isf((1 - rules.confidence) / 2))
+        contributions = []
         for unit in changed:
-            for parameter in unit:
-                share, interval = screening.estimate([parameter], rules.confidence)
-                fate: Fate = "kept" if unit in values else "dropped"
-                known = bool(screening.swaps)
-                shares.append(
-                    Share(
-                        parameter,
-                        fate,
-                        percent(share) if known else None,
-                        percents(interval) if known else None,
-                        _others(parameter, changed),
+            for param in unit:
+                estimate = screening.estimate([param]) if screening.contrasts else None
+                contributions.append(
+                    Contribution(
+                        param=param,
+                        decision="kept" if unit in kept else "dropped",
+                        contribution=percent(estimate.mean) if estimate else None,
+                        interval=percents(estimate.interval(z)) if estimate else None,
+                        confounded_with=_others(param, changed),
                     )
                 )
-        return Ablation(_only(winner, values), valid, reason, [*shares, *unchanged], proof, screening.swaps, again)
+        return Ablation(
+            reason=reason,
+            contributions=(*contributions, *unchanged),
+            contrasts=tuple(screening.contrasts),
+            all_values=proof,
+            fewer_values=fewer_values,
+        )
 
     if not kept:
-        return outcome(changed, proof, "no single value's share could be told from the noise: all are kept")
+        return conclude("Ablation inconclusive: no contribution could be distinguished from noise, all values are kept")
     if len(kept) == len(changed):
-        return outcome(changed, proof, "every value that was changed is needed")
-    without = not_missed(
-        sorted((unit for unit in changed if unit not in kept), key=screening.share),
+        return conclude("Every changed value contributes")
+    dropped = non_inferior(
+        sorted((unit for unit in changed if unit not in kept), key=lambda unit: screening.estimate(unit).mean),
         lambda some: screening.with_and_without(some, [unit for unit in changed if unit not in some], measure),
         matters=matters,
         gain=gain,
         budget=rules.without,
     )
-    if not without:
-        return outcome(changed, proof, "no change could be shown to be unnecessary: all are kept")
-    kept = [unit for unit in changed if unit not in without]
-    again = prove(
-        _only(winner, kept),
+    if not dropped:
+        return conclude("Ablation inconclusive: no value was shown to be dispensable, all are kept")
+    kept = [unit for unit in changed if unit not in dropped]
+    names = {param for unit in kept for param in unit}
+    fewer_values = prove(
+        {param: value for param, value in winner.items() if param in names},
         hosts,
         measure,
         study,
         seed=seed + 1,
         phase="ablate",
         rounds=rules.rounds_again(len(hosts)),
-        own=own,
-        first=screening.pairs,
+        originals=originals,
+        pairs_before=screening.pairs,
     )
-    if again.improved:
-        return outcome(
-            kept, again, f"{len(kept)} of {len(changed)} changes {'is' if len(kept) == 1 else 'are'} enough", again
-        )
-    return outcome(changed, proof, f"fewer values were not proved anew ({again.reason}): all are kept", again)
-
-
-def _differs(unit: Unit, winner: Candidate, own: Mapping[str, Mapping[str, Value]]) -> bool:
-    return any(
-        kernel_text(winner[parameter]) != kernel_text(values[parameter])
-        for values in own.values()
-        for parameter in unit
+    if fewer_values.improved:
+        sufficient = "change is" if len(kept) == 1 else "changes are"
+        return conclude(f"{len(kept)} of {len(changed)} {sufficient} sufficient", kept, fewer_values)
+    return conclude(
+        f"Ablation inconclusive: the improvement of {len(kept)} of {len(changed)} changes was not proved "
+        f"({fewer_values.reason}), all values are kept",
+        fewer_values=fewer_values,
     )
 
 
-def _others(parameter: str, changed: Sequence[Unit]) -> tuple[str, ...]:
-    return tuple(other for unit in changed if parameter in unit for other in unit if other != parameter)
+def _differs(unit: Unit, winner: Candidate, originals: Mapping[str, Mapping[str, Value]]) -> bool:
+    return any(kernel_text(winner[param]) != kernel_text(own[param]) for own in originals.values() for param in unit)
 
 
-def _only(winner: Candidate, kept: Sequence[Unit]) -> Candidate:
-    names = {parameter for unit in kept for parameter in unit}
-    return {parameter: value for parameter, value in winner.items() if parameter in names}
-
-
-def _noise(proof: Proof) -> tuple[float, int]:
-    """Variance of a pair of the proof on its host, and its degrees of freedom: swaps are as noisy."""
-    groups = by_host(proof.pairs).values()
-    freedom = sum(len(values) - 1 for values in groups)
-    return (sum(variance(values) * (len(values) - 1) for values in groups) / freedom, freedom) if freedom else (0.0, 0)
+def _others(param: str, changed: Sequence[Unit]) -> tuple[str, ...]:
+    return tuple(other for unit in changed if param in unit for other in unit if other != param)

@@ -1,41 +1,66 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What pairs of measurements say of a difference: an estimate over hosts, how sure it is, and a bootstrap interval.
+"""The evidence of race, proof and ablation, as result.json stores it.
 
-Hosts are strata, and all have as many pairs unless one gets lost: the difference is the mean over all pairs, how much
-it varies is told from each host's own pairs (Welch and Satterthwaite). So many pairs of one host are no evidence about
-another, and what hosts differ by is not taken for noise. It is a statement about the hosts of the study, as many as
-there are, and not about others.
+`log_ratio` and `guards` are natural logarithms of candidate over baseline; all other changes, contributions and their
+intervals are percentages. Above 0 is better, whatever the metric's direction.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import fmean, variance
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-import numpy as np
-from scipy import stats
-
-from .._evaluation.reward import percent
-
-# A factor of 150: an interval that reaches further says nothing.
-_FURTHEST = 5.0
-# How many measurements the other hosts' noise is worth where a host's own is estimated (see of_host).
-_BORROWED = 3.0
-
-Ratios = Mapping[str, Sequence[float]]
+from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr
+from pydantic.functional_validators import AfterValidator
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The baseline and the candidate, one after the other on the same host.
+def _parameter(name: str) -> str:
+    # The name becomes a key in generated YAML, hence no "#", no blanks, and no ":" at its end.
+    if not re.fullmatch(r"[a-z][A-Za-z0-9_@:+/.-]*[./][A-Za-z0-9_@:+/.-]*[A-Za-z0-9_]", name) or ".." in name:
+        raise ValueError(f"{name!r} is not a kernel parameter")
+    return name
 
-    ratio: how much better the candidate is, as a log ratio (over all objectives, if the study has several). guards:
-    the same of each guard metric that both have printed.
+
+def _value(value: int | float | str) -> int | float | str:
+    # Ansible evaluates {{ }} wherever it finds it in a role's defaults, and no kernel value needs it.
+    if isinstance(value, str) and (not value.isascii() or not value.isprintable() or re.search(r"\{[{%#]", value)):
+        raise ValueError(f"{value!r} is not a valid value for a kernel parameter")
+    return value
+
+
+Parameter = Annotated[str, AfterValidator(_parameter)]
+Value = Annotated[StrictInt | StrictFloat | StrictStr, AfterValidator(_value)]
+Interval = tuple[float, float]
+
+
+class Record(BaseModel):
+    """Immutable, and without NaN and infinity, which JSON cannot represent."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Standing(Record):
+    """A candidate at the end of the race.
+
+    worst_case: the change on its worst host, which it was ranked by; penalised if unstable. None if never measured.
+    eliminated_after: the round after which it was out of the race, None if it stayed to the end.
+    """
+
+    values: dict[Parameter, Value]
+    worst_case: float | None
+    by_host: dict[str, float]
+    evaluations: int
+    unstable: bool = False
+    failed: bool = False
+    eliminated_after: int | None = None
+
+
+class Pair(Record):
+    """The baseline and the candidate, measured one directly after the other on one host.
+
+    log_ratio: over all objectives. guards: the log ratio of each guard metric that both runs printed.
     """
 
     host: str
@@ -43,89 +68,98 @@ class Pair:
     first: Literal["baseline", "candidate"]
     baseline: float
     candidate: float
-    ratio: float
-    guards: Mapping[str, float] = field(default_factory=dict)
+    log_ratio: float
+    guards: dict[str, float] = {}
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean log ratio, its standard error, and the degrees of freedom that this error is known with."""
+class InterimAnalysis(Record):
+    """The state of the proof after `pairs` pairs. interval: repeated confidence interval; z: the test statistic."""
 
-    mean: float
-    error: float
-    freedom: float
-
-    def score(self, against: float = 0.0) -> float:
-        """How far above `against` it is, as a standard normal score (that of the same p value)."""
-        distance = self.mean - against
-        if self.error == 0:  # a benchmark without noise
-            return math.copysign(math.inf, distance) if distance else 0.0
-        tail = float(stats.t.sf(abs(distance) / self.error, self.freedom))
-        return math.copysign(float(stats.norm.isf(max(tail, 1e-300))), distance)
-
-    def interval(self, score: float) -> tuple[float, float]:
-        """All that `score` would not reject: with a look's boundary, a repeated confidence interval."""
-        reach = self.error * float(stats.t.isf(stats.norm.sf(score), self.freedom)) if self.error else 0.0
-        return max(self.mean - reach, -_FURTHEST), min(self.mean + reach, _FURTHEST)
+    pairs: int
+    improvement: float
+    interval: Interval
+    z: float
+    efficacy_bound: float
+    futility_bound: float
 
 
-def by_host(pairs: Sequence[Pair], guard: str | None = None) -> dict[str, list[float]]:
-    """The ratios of each host that has two pairs at least, of the reward metric or of a guard metric."""
-    found: dict[str, list[float]] = {}
-    for pair in pairs:
-        value = pair.ratio if guard is None else pair.guards.get(guard)
-        if value is not None:
-            found.setdefault(pair.host, []).append(value)
-    return {host: values for host, values in sorted(found.items()) if len(values) > 1}
+class GuardOutcome(Record):
+    """Whether a guard metric was shown to be non-inferior (`holds`); `change` is None where it was not measured."""
+
+    metric: str
+    direction: Literal["maximise", "minimise"]
+    may_worsen: float
+    change: float | None
+    interval: Interval | None
+    holds: bool
 
 
-def over_hosts(ratios: Ratios) -> Estimate | None:
-    """The mean over the pairs of all hosts; None without any."""
-    if not ratios:
-        return None
-    parts = [(variance(values) * len(values), len(values) - 1) for values in ratios.values()]
-    total = sum(part for part, dummy in parts)
-    weighted = sum(part**2 / freedom for part, freedom in parts)
-    freedom = total**2 / weighted if weighted else float(sum(freedom for dummy, freedom in parts))
-    return Estimate(_mean(ratios), math.sqrt(total) / sum(map(len, ratios.values())), freedom)
+class HostChange(Record):
+    """The improvement on one host, with its interval."""
+
+    improvement: float
+    interval: Interval
 
 
-def of_host(host: str, ratios: Ratios) -> Estimate:
-    """One host's own. Its noise is drawn towards that of all, for a few pairs alone tell little of it.
+class Proof(Record):
+    """The outcome of the sequential test; without enough pairs there is only a reason.
 
-    The other hosts' variance counts as so many measurements more (Smyth's moderated t, SAGMB 3, 2004).
+    interval: the repeated confidence interval of the last analysis, valid however early the test stopped. bootstrap:
+    BCa interval at the study's confidence, as if the number of pairs had been fixed. p_value: two-sided, stage-wise.
     """
-    own = ratios[host]
-    others = [(variance(values), len(values) - 1) for name, values in ratios.items() if name != host]
-    freedom = sum(freedom for dummy, freedom in others)
-    borrowed = min(_BORROWED, freedom)
-    common = sum(each * count for each, count in others) / freedom if freedom else 0.0
-    known = len(own) - 1 + borrowed
-    spread = (borrowed * common + (len(own) - 1) * variance(own)) / known
-    return Estimate(fmean(own), math.sqrt(spread / len(own)), known)
+
+    improved: bool
+    reason: str
+    evidence: tuple[Pair, ...] = ()
+    improvement: float | None = None
+    interval: Interval | None = None
+    bootstrap: Interval | None = None
+    p_value: float | None = None
+    interim_analyses: tuple[InterimAnalysis, ...] = ()
+    guard_metrics: tuple[GuardOutcome, ...] = ()
+    by_host: dict[str, HostChange] = {}
 
 
-def bootstrapped(ratios: Ratios, confidence: float, seed: int) -> tuple[float, float]:
-    """The bootstrap interval (BCa) of the mean, drawn from the pairs without what hosts differ by."""
-    mean = _mean(ratios)
-    # Deviations from a mean of few are too small by this.
-    pool = np.array(
-        [
-            mean + (value - fmean(values)) * math.sqrt(len(values) / (len(values) - 1))
-            for values in ratios.values()
-            for value in values
-        ]
-    )
-    if np.ptp(pool) < 1e-12:
-        return mean, mean
-    found = stats.bootstrap((pool,), np.mean, confidence_level=confidence, n_resamples=4999, rng=seed, method="BCa")
-    low, high = found.confidence_interval
-    return float(low), float(high)
+class Contribution(Record):
+    """What one parameter of the winner contributes, and whether the learned role keeps it.
+
+    unchanged: every host had the value already. confounded_with: parameters that only ever changed together with it;
+    the contribution is then an equal share of theirs.
+    """
+
+    param: Parameter
+    decision: Literal["kept", "dropped", "unchanged"]
+    contribution: float | None = None
+    interval: Interval | None = None
+    confounded_with: tuple[str, ...] = ()
 
 
-def _mean(ratios: Ratios) -> float:
-    return fmean(value for values in ratios.values() for value in values)
+class Contrast(Record):
+    """Two runs in a row on one host: `first` had the winner's values and `second` the original ones, then vice versa.
+
+    log_ratio: how much better the first run was. Parameters in neither list had the same value in both runs.
+    """
+
+    host: str
+    pair: int
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    log_ratio: float
 
 
-def percents(interval: tuple[float, float]) -> tuple[float, float]:
-    return percent(interval[0]), percent(interval[1])
+class Ablation(Record):
+    """all_values: the winner's proof. fewer_values: the proof of the reduced set, if the ablation came that far."""
+
+    reason: str
+    contributions: tuple[Contribution, ...]
+    contrasts: tuple[Contrast, ...] = ()
+    all_values: Proof
+    fewer_values: Proof | None = None
+
+    @property
+    def proof(self) -> Proof:
+        """The proof of the values that were kept."""
+        return self.fewer_values if self.fewer_values and self.fewer_values.improved else self.all_values
+
+    def parameters(self, decision: Literal["kept", "dropped", "unchanged"]) -> tuple[str, ...]:
+        return tuple(each.param for each in self.contributions if each.decision == decision)

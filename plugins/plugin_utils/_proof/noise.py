@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What the user is told of the benchmark's noise before time is spent: what the study can find, and what would help."""
+"""The power forecast: from the noise of the baseline, which gains the proof will be able to detect."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.stats import norm, t
+
 from .._evaluation.reward import percent
 from .._fleet.drift import Drift
 from .._study.study import Study
-from .power import detectable
+from .._study.verification import Verification
+from .bounds import detectable_drift, planned_analyses
 
-# Gains from kernel parameters are mostly smaller than this, in per cent, beside a sane default.
+# Kernel parameters seldom improve on sane defaults by more than this, in per cent.
 _LARGEST_USUAL_GAIN = 25.0
 _MOST_PAIRS = 1000
-_SHORT = 2.0  # seconds of a benchmark, of which starting it is a good part
+_SHORT = 2.0  # seconds; starting a shorter benchmark is a large part of its run
 _MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """cv and per_host: the baseline's coefficient of variation from run to run, in per cent, in all and by host.
+    """cv and per_host: the baseline's coefficient of variation between runs, in per cent, overall and by host.
 
-    detectable: the gain, in per cent, that the proof finds with the study's `power`. lines: all that in words, the
-    first of the noise, the second of what can be found, the third (if there is one) of what would help.
+    detectable: the gain, in per cent, that the proof detects with the study's `power`. lines: the same as text: the
+    noise, the detectable gain, and, if that is not enough, advice.
     """
 
     cv: float
@@ -35,76 +38,88 @@ class Forecast:
     lines: tuple[str, ...]
 
 
-def foresee(study: Study, figures: Mapping[str, Sequence[float]], hosts: int, seconds: float) -> Forecast | None:
-    """From the baselines' figures by host (see reward.figure), two of one host at least, or None.
+def power_forecast(
+    study: Study, objectives: Mapping[str, Sequence[float]], hosts: int, seconds: float
+) -> Forecast | None:
+    """From the baselines' objectives by host; None unless one host has at least two.
 
-    hosts: how many the study will be proved on. seconds: how long the benchmark runs.
+    hosts: how many the proof will run on. seconds: duration of the benchmark.
     """
-    drifts = {host: _drift_of(own) for host, own in figures.items() if len(own) > 1}
-    scatters = {host: (drift.scatter or 0.0, len(figures[host]) - 1) for host, drift in drifts.items()}
+    drifts = {host: _drift_of(own) for host, own in objectives.items() if len(own) > 1}
+    scatters = {host: (found.scatter or 0.0, len(objectives[host]) - 1) for host, found in drifts.items()}
     if not scatters:
         return None
     freedom = sum(count for dummy, count in scatters.values())
     common = math.sqrt(sum(scatter**2 * count for scatter, count in scatters.values()) / freedom)
     cv, per_host = percent(common), {host: percent(scatter) for host, (scatter, dummy) in scatters.items()}
-    found = _detectable(study, cv, study.verification.pairs, hosts)
-    wanted = study.verification
+    rules = study.verification
+    found = _detectable(rules, cv, rules.pairs, hosts)
     lines = [
-        f"noise of the baseline from one run to the next: {_shown(cv) if cv else 'none seen'}{_by_host(per_host)}",
-        f"{wanted.pairs} pairs on {hosts} host{'s' if hosts > 1 else ''} find a gain of {_shown(found)} or more with "
-        f"probability {wanted.power:g} (confidence {wanted.confidence:g})",
+        f"baseline noise between runs: {_shown(cv) if cv else 'none'}{_by_host(per_host)}",
+        f"{rules.pairs} pairs on {hosts} host{'s' if hosts > 1 else ''} detect a gain of {_shown(found)} with "
+        f"{100 * rules.power:g} % power (confidence {100 * rules.confidence:g} %)",
     ]
-    if found > max(wanted.min_improvement, 0.1):
-        lines.append(_advice(study, cv, hosts, found, seconds))
+    if found > max(rules.min_improvement, 0.1):
+        lines.append(_advice(rules, cv, hosts, found, seconds))
     return Forecast(cv, per_host, found, tuple(lines))
 
 
-def _advice(study: Study, cv: float, hosts: int, found: float, seconds: float) -> str:
-    wanted = study.verification
-    smaller = f"smaller ones, from min_improvement ({wanted.min_improvement:g} %) on, will mostly be missed"
+def detectable(cv: float, pairs: int, hosts: int, confidence: float, power: float) -> float:
+    """The smallest gain, in per cent, that the proof detects with probability `power`.
+
+    cv: the baseline's coefficient of variation between runs on a host, in per cent. pairs: at most, over all hosts.
+    """
+    rounds = Verification(pairs=pairs).rounds(hosts)
+    planned = tuple(at / rounds for at in planned_analyses(rounds, hosts))
+    # Estimating the variance costs as much more as in a single t test.
+    freedom = hosts * (rounds - 1)
+    tails = (1 - confidence) / 2, 1 - power
+    inflation = sum(t.isf(tail, freedom) for tail in tails) / sum(norm.isf(tail) for tail in tails)
+    standard_error = math.sqrt(2) * math.log1p(cv / 100) / math.sqrt(rounds * hosts)
+    return percent(detectable_drift(planned, 1 - confidence, power) * inflation * standard_error)
+
+
+def _advice(rules: Verification, cv: float, hosts: int, found: float, seconds: float) -> str:
     if found > _LARGEST_USUAL_GAIN:
-        smaller = (
-            f"the benchmark is too noisy for this: kernel parameters seldom bring more than {_LARGEST_USUAL_GAIN:g} %"
-        )
+        problem = f"too noisy: kernel parameters seldom gain more than {_LARGEST_USUAL_GAIN:g} %"
+    else:
+        problem = f"smaller gains, down to min_improvement ({rules.min_improvement:g} %), will mostly go undetected"
     ways = []
     if seconds < _SHORT:
-        ways.append(f"run the benchmark longer than its {seconds:.1f} s")
+        ways.append(f"run the benchmark longer than {seconds:.1f} s")
     elif found > _LARGEST_USUAL_GAIN:
         ways.append("make the benchmark longer or steadier")
-    pairs = _enough_pairs(study, cv, hosts)
+    pairs = _sufficient_pairs(rules, cv, hosts)
     if pairs:
-        more = (pairs - wanted.pairs) * 2 * seconds / hosts
+        more = (pairs - rules.pairs) * 2 * seconds / hosts
         ways.append(f"raise verification.pairs to {pairs} (up to {math.ceil(more / 60)} min more)")
-    ways.append(f"raise verification.min_improvement to {_rounded_up(found):g}, if less does not matter")
-    return f"{smaller}; {', '.join(ways[:-1])}{', or ' if ways[:-1] else ''}{ways[-1]}"
+    ways.append(f"raise verification.min_improvement to {_rounded_up(found):g} if smaller gains do not matter")
+    return f"{problem}; {', '.join(ways[:-1])}{', or ' if ways[:-1] else ''}{ways[-1]}"
 
 
-def _enough_pairs(study: Study, cv: float, hosts: int) -> int | None:
-    """How many find min_improvement; None where so many would not be worth it."""
-    wanted = study.verification
-    if wanted.min_improvement == 0:
-        return None
-    low, high = wanted.pairs, _MOST_PAIRS
-    if _detectable(study, cv, high, hosts) > wanted.min_improvement:
+def _sufficient_pairs(rules: Verification, cv: float, hosts: int) -> int | None:
+    """How many pairs detect min_improvement, to within 5 %; None if more than is reasonable."""
+    low, high = rules.pairs, _MOST_PAIRS
+    if rules.min_improvement == 0 or _detectable(rules, cv, high, hosts) > rules.min_improvement:
         return None
     while high - low > max(low // 20, 1):
         middle = (low + high) // 2
-        if _detectable(study, cv, middle, hosts) > wanted.min_improvement:
+        if _detectable(rules, cv, middle, hosts) > rules.min_improvement:
             low = middle
         else:
             high = middle
     return high
 
 
-def _detectable(study: Study, cv: float, pairs: int, hosts: int) -> float:
-    return detectable(cv, pairs, hosts, study.verification.confidence, study.verification.power)
+def _detectable(rules: Verification, cv: float, pairs: int, hosts: int) -> float:
+    return detectable(cv, pairs, hosts, rules.confidence, rules.power)
 
 
-def _drift_of(figures: Sequence[float]) -> Drift:
-    drift = Drift()
-    for at, figure in enumerate(figures):
-        drift.add(at, figure)
-    return drift
+def _drift_of(objectives: Sequence[float]) -> Drift:
+    found = Drift()
+    for at, objective in enumerate(objectives):
+        found.add(at, objective)
+    return found
 
 
 def _by_host(noises: Mapping[str, float]) -> str:
@@ -113,15 +128,15 @@ def _by_host(noises: Mapping[str, float]) -> str:
     worst = sorted(noises.items(), key=lambda item: -item[1])[:_MOST_NAMED]
     named = ", ".join(f"{host} {_shown(noise)}" for host, noise in worst)
     rest = len(noises) - len(worst)
-    return f" ({named}{f', less on {rest} more' if rest else ''})"
+    return f" ({named}{f', {rest} more with less' if rest else ''})"
 
 
 def _shown(per_cent: float) -> str:
-    """To two digits, and in the way people write numbers."""
+    """Two significant digits, without an exponent."""
     return f"{float(f'{per_cent:.2g}'):g} %"
 
 
 def _rounded_up(value: float) -> float:
-    """To two digits, so that what is written down is enough."""
+    """Two significant digits, rounded up, so that the advice is sufficient."""
     digit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return round(math.ceil(value / digit) * digit, 6)

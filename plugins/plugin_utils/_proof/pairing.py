@@ -1,32 +1,34 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The pairs of a proof: how many each host is to measure and in which order, and what came of them."""
+"""The pairs of a proof: their number and order on each host, and the log ratios that they yield."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
-from .._evaluation.evaluation import Evaluation, Measurement
+from .._evaluation.evaluation import Evaluation, Job, Measurement
 from .._evaluation.reward import LARGEST_LOG_RATIO, figure, log_ratio
 from .._study.space import Value
 from .._study.study import Study
 from .._study.verification import GuardMetric
 from .evidence import Pair
 
+Measure = Callable[[Sequence[Job]], list[Evaluation]]
+
 
 def orders(hosts: Sequence[str], most: int, seed: int) -> dict[str, list[bool]]:
-    """For every pair of every host, whether the baseline comes first."""
+    """For every pair of every host, whether the baseline comes first: drawn, then reversed in the next pair."""
     generator = np.random.default_rng(seed)
     drawn = {host: generator.random(-(-most // 2)) < 0.5 for host in hosts}
     return {host: [bool(first) for draw in draws for first in (draw, not draw)] for host, draws in drawn.items()}
 
 
-def still_to_begin(wanted: int, present: Sequence[str], begun: Mapping[str, int], pairs: Sequence[Pair]) -> int:
-    """How many each of the hosts that are left begins until there are so many in all."""
+def pairs_per_host(wanted: int, present: Sequence[str], begun: Mapping[str, int], pairs: Sequence[Pair]) -> int:
+    """How many more pairs each present host must measure to reach `wanted` in total, lost hosts included."""
     done = sum(begun[host] for host in present) + sum(pair.host not in present for pair in pairs)
     return max(-(-(wanted - done) // len(present)), 0)
 
@@ -36,27 +38,35 @@ def in_order(baseline_first: bool, values: Mapping[str, Value]) -> tuple[Mapping
 
 
 def pairs_of(study: Study, evaluations: Sequence[Evaluation]) -> list[Pair]:
-    """The pairs of which both sides succeeded."""
+    """The pairs in which both runs succeeded."""
     pairs = []
     for one, other in zip(evaluations[::2], evaluations[1::2], strict=True):
         first: Literal["baseline", "candidate"] = "baseline" if one.job.values is None else "candidate"
-        own, tuned = (one, other) if first == "baseline" else (other, one)
-        before, after = figure(study, own.measurement), figure(study, tuned.measurement)
-        if before is None or after is None or own.measurement.metric is None or tuned.measurement.metric is None:
+        original, tuned = (e.measurement for e in ((one, other) if first == "baseline" else (other, one)))
+        before, after = figure(study, original), figure(study, tuned)
+        if before is None or after is None or original.metric is None or tuned.metric is None:
             continue
-        guards = {
-            guard.metric: ratio
-            for guard in study.guard_metrics
-            if (ratio := _guard_ratio(guard, own.measurement, tuned.measurement)) is not None
-        }
-        metrics = own.measurement.metric, tuned.measurement.metric
-        pairs.append(Pair(one.host, one.job.pair or 0, first, *metrics, after - before, guards))
+        pairs.append(
+            Pair(
+                host=one.host,
+                pair=one.job.pair or 0,
+                first=first,
+                baseline=original.metric,
+                candidate=tuned.metric,
+                log_ratio=after - before,
+                guards={
+                    guard.metric: ratio
+                    for guard in study.guard_metrics
+                    if (ratio := _guard_ratio(guard, original, tuned)) is not None
+                },
+            )
+        )
     return pairs
 
 
-def _guard_ratio(guard: GuardMetric, own: Measurement, tuned: Measurement) -> float | None:
-    """As a log ratio; a metric may be 0, as a number of errors is when all is well."""
-    before, after = own.metrics.get(guard.metric), tuned.metrics.get(guard.metric)
+def _guard_ratio(guard: GuardMetric, original: Measurement, tuned: Measurement) -> float | None:
+    """The log ratio; bounded, because a guard metric may be 0, such as a count of errors."""
+    before, after = original.metrics.get(guard.metric), tuned.metrics.get(guard.metric)
     if before is None or after is None or before < 0 or after < 0:
         return None
     if before > 0 and after > 0:

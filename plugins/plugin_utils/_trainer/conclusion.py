@@ -1,13 +1,13 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What a run came to, and how result.json says it."""
+"""The conclusion of a run, and the result that is made from it."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,13 +15,8 @@ from statistics import fmean, geometric_mean, median, stdev
 from typing import Any, Literal, get_args
 
 from .._evaluation.evaluation import Evaluation, Phase
-from .._evaluation.reward import percent
-from .._outcome import evidence
 from .._outcome import result as outcome
-from .._proof.ablation import Ablation
-from .._proof.evidence import Pair
-from .._proof.race import Standing
-from .._proof.verification import Proof
+from .._proof.evidence import Ablation, Pair, Proof, Standing
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
@@ -29,11 +24,12 @@ from .history import RunHistory
 from .result_sections import early_stopping_of, noise_of, objectives_of
 
 Verdict = Literal["improved", "no_improvement", "failed", "stopped"]
+_Runs = dict[tuple[str, int], Evaluation]
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a run came to. Without a winner there is no proof; with an ablation they are what it has left."""
+    """How a run ended. proof: of the winner's values, as far as the ablation has kept them."""
 
     verdict: Verdict
     reason: str
@@ -44,21 +40,26 @@ class Conclusion:
 
     @property
     def is_complete(self) -> bool:
-        """It came to an end by itself, and needs no more evaluations."""
+        """Whether it ended by itself and needs no more evaluations."""
         return self.verdict in ("improved", "no_improvement")
 
     @property
     def pairs(self) -> Sequence[Pair]:
-        return self.proof.pairs if self.proof else ()
+        return self.proof.evidence if self.proof else ()
 
     @property
     def counted(self) -> Sequence[Pair]:
-        """The pairs that the proof's figures are made of; without figures, all there are."""
-        return (self.proof.counted or self.proof.pairs) if self.proof else ()
+        """The pairs that the proof's estimates are based on; without estimates, all pairs."""
+        return [pair for pair in self.pairs if self.proof and pair.host in self.proof.by_host] or self.pairs
 
-    @property
-    def tuned(self) -> Sequence[Evaluation]:
-        return self.proof.tuned if self.proof else ()
+    def runs(self, evaluations: Iterable[Evaluation]) -> tuple[_Runs, _Runs]:
+        """The proof's runs with the original values, and those with the winner's, by host and number of the pair."""
+        reduced = self.ablation is not None and self.proof == self.ablation.fewer_values
+        pairs = {(pair.host, pair.pair) for pair in self.pairs}
+        runs = [e for e in evaluations if e.job.phase == ("ablate" if reduced else "verify")]
+        found = {(e.host, e.job.pair or 0, e.job.values is None): e for e in runs if (e.host, e.job.pair) in pairs}
+        original, tuned = ({key[:2]: e for key, e in found.items() if key[2] is side} for side in (True, False))
+        return original, tuned
 
 
 class Clock:
@@ -86,10 +87,11 @@ def result_of(
     study: Study, conclusion: Conclusion, record: RunHistory, clock: Clock, *, seed: int, about: dict[str, Any]
 ) -> outcome.Result:
     """The result as result.json has it. `about` holds started, store, study_id and versions."""
-    own, proof = record.hosts, conclusion.proof
-    baselines = {name: host.baseline_metrics for name, host in own.items() if host.baseline_metrics}
-    winner = _as_kept(conclusion) if conclusion.winner else None
-    rewards = [evaluation.score.reward for evaluation in conclusion.tuned if not evaluation.failed]
+    proof = conclusion.proof
+    baselines = {name: host.baseline_metrics for name, host in record.hosts.items() if host.baseline_metrics}
+    original, tuned = conclusion.runs(record.evaluations)
+    winner = _as_kept(conclusion.winner, tuned) if conclusion.winner else None
+    both = [(original[key], tuned[key]) for key in ((pair.host, pair.pair) for pair in conclusion.counted)]
     return outcome.Result(
         workload_name=study.workload_name,
         verdict=conclusion.verdict,
@@ -98,26 +100,26 @@ def result_of(
         metric=study.reward_metric,
         direction=study.direction,
         best_config=winner,
-        best_reward=fmean(rewards) if rewards else None,
+        best_reward=fmean(run.score.reward for run in tuned.values()) if tuned else None,
         improvement=proof.improvement if proof else None,
         interval=proof.interval if proof else None,
         p_value=proof.p_value if proof else None,
         bootstrap=proof.bootstrap if proof else None,
         confidence=study.verification.confidence,
         pairs=len(conclusion.pairs),
-        baseline=_baseline(record, baselines, conclusion) if baselines else None,
-        best=outcome.Best(metric=_candidate_metric(conclusion.counted), stability=_stability(conclusion.tuned))
+        baseline=_baseline(record, baselines, conclusion, original) if baselines else None,
+        best=outcome.Best(metric=_candidate_metric(conclusion.counted), stability=_stability(tuned.values()))
         if conclusion.pairs
         else None,
-        per_host={name: _host_result(study, name, record, conclusion) for name in own},
-        evidence=tuple(_evidence(pair) for pair in conclusion.pairs),
-        looks=tuple(evidence.Look(**vars(look)) for look in proof.looks) if proof else (),
-        guard_metrics=tuple(evidence.GuardMetric(**vars(guard)) for guard in proof.guards) if proof else (),
-        race=tuple(evidence.Racer(**vars(standing)) for standing in conclusion.standings),
-        ablation=_ablation(conclusion.ablation) if conclusion.ablation else None,
+        per_host={name: _host_result(name, record, conclusion) for name in record.hosts},
+        evidence=tuple(conclusion.pairs),
+        interim_analyses=proof.interim_analyses if proof else (),
+        guard_metrics=proof.guard_metrics if proof else (),
+        race=tuple(conclusion.standings),
+        ablation=conclusion.ablation,
         noise=noise_of(record),
         early_stopping=early_stopping_of(study, record),
-        objectives=objectives_of(study, proof),
+        objectives=objectives_of(study, [(one.measurement, other.measurement) for one, other in both]),
         evaluations=_counts(record.evaluations),
         not_needed=record.at_most - len(record.evaluations) if conclusion.is_complete else 0,
         seconds=_seconds(record, clock),
@@ -129,78 +131,53 @@ def result_of(
     )
 
 
-def _evidence(pair: Pair) -> evidence.Pair:
-    guards = {metric: percent(ratio) for metric, ratio in pair.guards.items()}
-    return evidence.Pair(**{**vars(pair), "guards": guards}, change=percent(pair.ratio))
-
-
 def _changes(
     study: Study, winner: dict[str, Value], record: RunHistory, ablation: Ablation | None
 ) -> tuple[outcome.Change, ...]:
-    shares = {share.param: share for share in ablation.shares} if ablation else {}
+    contributions = {each.param: each for each in ablation.contributions} if ablation else {}
     changes = []
     for parameter in study.action_space:
         if (name := parameter.param) in winner:
-            own = {host: each.baseline_values[name] for host, each in record.hosts.items()}
-            change: dict[str, Any] = {"param": name, "description": parameter.description}
-            change |= {"from": own, "to": winner[name]}
-            if share := shares.get(name):
-                change |= {"share": share.share, "interval": share.interval}
-            changes.append(outcome.Change.model_validate(change))
+            contribution = contributions.get(name)
+            changes.append(
+                outcome.Change(
+                    param=name,
+                    description=parameter.description,
+                    original={host: each.baseline_values[name] for host, each in record.hosts.items()},
+                    learned=winner[name],
+                    contribution=contribution.contribution if contribution else None,
+                    interval=contribution.interval if contribution else None,
+                )
+            )
     return tuple(changes)
 
 
-def _ablation(ablation: Ablation) -> evidence.Ablation:
-    return evidence.Ablation(
-        reason=ablation.reason,
-        shares=tuple(evidence.Share(**vars(share)) for share in ablation.shares),
-        swaps=tuple(
-            evidence.Swap(
-                host=swap.host, pair=swap.pair, these=swap.these, others=swap.others, change=percent(swap.ratio)
-            )
-            for swap in ablation.swaps
-        ),
-        all_values=_proved(ablation.before),
-        fewer_values=_proved(ablation.again) if ablation.again else None,
-    )
-
-
-def _proved(proof: Proof) -> evidence.Proved:
-    return evidence.Proved(
-        improved=proof.improved,
-        reason=proof.reason,
-        improvement=proof.improvement,
-        interval=proof.interval,
-        p_value=proof.p_value,
-        evidence=tuple(map(_evidence, proof.pairs)),
-        looks=tuple(evidence.Look(**vars(look)) for look in proof.looks),
-    )
-
-
-def _as_kept(conclusion: Conclusion) -> dict[str, Value]:
-    """The winner with the values that the kernel kept, where it rounded or clamped what was asked."""
-    kept = next((e.measurement.actual for e in conclusion.tuned if e.measurement.actual), {})
+def _as_kept(winner: Candidate, tuned: _Runs) -> dict[str, Value]:
+    """The winner with the values that the kernel kept, where it rounded or clamped the requested ones."""
+    kept = next((run.measurement.actual for run in tuned.values() if run.measurement.actual), {})
     return {
         parameter: value if kernel_text(value) == kept.get(parameter, kernel_text(value)) else kept[parameter]
-        for parameter, value in (conclusion.winner or {}).items()
+        for parameter, value in winner.items()
     }
 
 
-def _baseline(record: RunHistory, baselines: dict[str, list[float]], conclusion: Conclusion) -> outcome.Baseline:
-    """As the proof measured it, for it is compared to what the proof measured of the best values; or else as ever."""
+def _baseline(
+    record: RunHistory, baselines: dict[str, list[float]], conclusion: Conclusion, original: _Runs
+) -> outcome.Baseline:
+    """As the proof measured it, to be comparable to the best values; without a proof, from all of the baseline runs."""
     pairs = conclusion.counted
-    own = [evaluation for evaluation in record.evaluations if evaluation.job.values is None]
+    runs = original.values() or [evaluation for evaluation in record.evaluations if evaluation.job.values is None]
     measured = [[pair.baseline for pair in pairs if pair.host == host] for host in {pair.host for pair in pairs}]
     spreads = [stdev(metrics) / fmean(metrics) * 100 for metrics in measured or baselines.values() if len(metrics) > 1]
     return outcome.Baseline(
         metric=_baseline_metric(pairs, [metric for metrics in baselines.values() for metric in metrics]),
-        stability=_stability(conclusion.proof.own if conclusion.proof and pairs else own),
-        values=record.hosts[next(iter(baselines))].baseline_values,
+        stability=_stability(runs),
+        original_values=record.hosts[next(iter(baselines))].baseline_values,
         cv_percent=median(spreads) if spreads else None,
     )
 
 
-def _stability(evaluations: Sequence[Evaluation]) -> outcome.Stability | None:
+def _stability(evaluations: Iterable[Evaluation]) -> outcome.Stability | None:
     """The mean over the evaluations, of the score and of each part."""
     scores = [evaluation.score for evaluation in evaluations if evaluation.score.stability is not None]
     if not scores:
@@ -221,17 +198,17 @@ def _candidate_metric(pairs: Sequence[Pair]) -> float:
     return geometric_mean([pair.candidate for pair in pairs])
 
 
-def _host_result(study: Study, name: str, record: RunHistory, conclusion: Conclusion) -> outcome.HostResult:
+def _host_result(name: str, record: RunHistory, conclusion: Conclusion) -> outcome.HostResult:
     host = record.hosts[name]
     evaluations = [evaluation for evaluation in record.evaluations if evaluation.host == name]
     pairs = [pair for pair in conclusion.pairs if pair.host == name]
-    change, interval = ((conclusion.proof.hosts or {}) if conclusion.proof else {}).get(name, (None, None))
+    change = conclusion.proof.by_host.get(name) if conclusion.proof else None
     return outcome.HostResult(
-        baseline_values=host.baseline_values,
+        original_values=host.baseline_values,
         baseline_metric=_baseline_metric(pairs, host.baseline_metrics) if host.baseline_metrics else None,
         best_metric=_candidate_metric(pairs) if pairs else None,
-        improvement=change,
-        interval=interval,
+        improvement=change.improvement if change else None,
+        interval=change.interval if change else None,
         pairs=len(pairs),
         evaluations=len(evaluations),
         failures=sum(evaluation.failed for evaluation in evaluations),

@@ -18,7 +18,7 @@ from .._evaluation.whose import whose
 from .._fleet.host import Host
 from .._fleet.outliers import Watcher, penalised
 from .._fleet.past import Past
-from .._proof.noise import Forecast, foresee
+from .._proof.noise import Forecast, power_forecast
 from .._store.store import StudyRecord
 from .._study.study import Study
 
@@ -85,7 +85,7 @@ class RunHistory:
             for host in sorted(self._present)
         }
         seconds = [e.measurement.seconds.get("benchmark", 0.0) for e in measured]
-        self.forecast = foresee(self._study, figures, max(len(figures), 1), fmean(seconds)) if seconds else None
+        self.forecast = power_forecast(self._study, figures, max(len(figures), 1), fmean(seconds)) if seconds else None
         return self.forecast.lines if self.forecast else ()
 
     def _look_at_hosts(self) -> None:

@@ -1,17 +1,17 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What result.json says of the noise, of what was saved by stopping early, and of each of several objectives."""
+"""The parts of result.json about noise, early stopping and objectives."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from .._evaluation.evaluation import Measurement
 from .._evaluation.reward import log_ratio, percent
 from .._fleet.futility import saved_seconds
 from .._outcome import result as outcome
-from .._proof.verification import Proof
 from .._study.study import Study
 from .history import RunHistory
 
@@ -24,14 +24,14 @@ def noise_of(record: RunHistory) -> outcome.Noise | None:
     return outcome.Noise(
         cv_percent=forecast.cv if forecast else None,
         detectable_percent=forecast.detectable if forecast else None,
-        said=forecast.lines if forecast else (),
+        notices=forecast.lines if forecast else (),
         per_host={
             name: outcome.HostNoise(
                 cv_percent=forecast.per_host.get(name) if forecast else None,
                 noise_percent=percent(drift.noise),
                 drift_percent=percent(drift.change),
-                jumps=tuple((jump.after, jump.until, percent(jump.change)) for jump in drift.jumps),
-                odd=record.watcher.odd.get(name),
+                baseline_shifts=tuple((jump.after, jump.until, percent(jump.change)) for jump in drift.jumps),
+                outlier=record.watcher.odd.get(name),
             )
             for name, drift in known.items()
         },
@@ -49,22 +49,15 @@ def early_stopping_of(study: Study, record: RunHistory) -> outcome.EarlyStopping
     )
 
 
-def objectives_of(study: Study, proof: Proof | None) -> tuple[outcome.Objective, ...]:
-    """Each metric's own part in what the proof says; nothing of a study with one metric."""
+def objectives_of(study: Study, pairs: Sequence[tuple[Measurement, Measurement]]) -> tuple[outcome.Objective, ...]:
+    """The change of each metric over the proof's pairs (original, tuned); nothing for a study with one metric."""
     if not study.objectives:
         return ()
-    pairs = _both_sides(proof) if proof else []
-    wanted = [(study.reward_metric, study.direction, 1.0)]
-    wanted += [(objective.metric, objective.direction, objective.weight) for objective in study.objectives]
+    metrics = [(study.reward_metric, study.direction, 1.0)]
+    metrics += [(objective.metric, objective.direction, objective.weight) for objective in study.objectives]
     found = []
-    for metric, direction, weight in wanted:
-        ratios = [log_ratio(tuned.metrics[metric], own.metrics[metric], direction) for own, tuned in pairs]
+    for metric, direction, weight in metrics:
+        ratios = [log_ratio(tuned.metrics[metric], original.metrics[metric], direction) for original, tuned in pairs]
         change = percent(fmean(ratios)) if ratios else None
         found.append(outcome.Objective(metric=metric, direction=direction, weight=weight, change=change))
     return tuple(found)
-
-
-def _both_sides(proof: Proof) -> list[tuple[Measurement, Measurement]]:
-    """The measurements of the hosts' own values and of the candidate in each pair that counted."""
-    own, tuned = ({(e.host, e.job.pair): e.measurement for e in side} for side in (proof.own, proof.tuned))
-    return [(own[pair.host, pair.pair], tuned[pair.host, pair.pair]) for pair in proof.counted]

@@ -14,7 +14,7 @@ from .._learner.recommendation import recommend
 from .._memory.memory import Memory
 from .._proof.ablation import ablate
 from .._proof.race import race
-from .._proof.verification import prove
+from .._proof.sequential_test import prove
 from .._store.store import StoreError
 from .._study.study import Study
 from .conclusion import Clock, Conclusion
@@ -80,7 +80,8 @@ def _phases(study: Study, fleet: Fleet, record: RunHistory, clock: Clock, memory
     except Ended as end:
         if end.stopped:
             return Conclusion("stopped", f"{end}; all values together were proved before", winner, standings, proof)
-        reason = f"{proof.reason}; no value could be dropped, for {end}"
+        reason = f"{proof.reason}. The ablation was not completed: {end}"
         return Conclusion("improved", reason, winner, standings, proof)
-    reason = "; ".join(filter(None, [ablation.proof.reason, ablation.reason]))
-    return Conclusion("improved", reason, ablation.values, standings, ablation.proof, ablation)
+    reason = ". ".join(filter(None, [ablation.proof.reason, ablation.reason]))
+    kept = {param: winner[param] for param in winner if param in ablation.parameters("kept")}
+    return Conclusion("improved", reason, kept, standings, ablation.proof, ablation)

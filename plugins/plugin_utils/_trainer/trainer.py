@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
+from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _kernel
 
 from .._fleet.conversation import converse
 from .._fleet.fleet import Fleet
@@ -169,7 +169,7 @@ def _stop_with(playbook_pid: int, fleet: Fleet) -> None:
 def _leave(folder: Path, content: dict[str, Any]) -> None:
     """For workers that come late. Ansible removes the folder at its end, so it may be gone."""
     if folder.is_dir():
-        outcome.write_whole(folder / "end.json", json.dumps(content))
+        _durable.write(str(folder / "end.json"), json.dumps(content).encode())
 
 
 def _versions() -> dict[str, str]:

@@ -45,7 +45,7 @@ def _try_benchmark(context: HostContext, hosts: int, show: Callable[[str], None]
     # Only here, for it takes a second; nothing of the trainer's that needs torch, which cannot be had in Ansible.
     from .._evaluation.evaluation import Measurement
     from .._evaluation.reward import figure, with_all_objectives
-    from .._proof.noise import foresee
+    from .._proof.noise import power_forecast
 
     study, found, seconds = context.study, [], []
     for dummy in range(study.baseline_evaluations):
@@ -70,6 +70,6 @@ def _try_benchmark(context: HostContext, hosts: int, show: Callable[[str], None]
         f"on this host alone {count} evaluations would take about {duration(count * (each + 0.5))}"
     )
     figures = [figure(study, measured) or 0.0 for measured in found]
-    forecast = foresee(study, {context.host: figures}, hosts, each)
+    forecast = power_forecast(study, {context.host: figures}, hosts, each)
     for line in forecast.lines if forecast else ():
         show(f"  {line}")

@@ -32,8 +32,8 @@ def test_says_what_the_noise_lets_through_and_ends_what_will_not_matter(
     config = {"total_timesteps": 60, "benchmark_timeout": 10}
     run = start(write_study(STREAMING, streams=True, algorithm="random", action_space=space, training_config=config))
 
-    run.wait_for("find a gain of", seconds=180)
-    assert "note: noise of the baseline from one run to the next: " in run.text
+    run.wait_for("detect a gain of", seconds=180)
+    assert "note: baseline noise between runs: " in run.text
     run.wait_for(", ended early", seconds=240)
     run.signal(signal.SIGINT)
     run.end()

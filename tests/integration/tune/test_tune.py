@@ -44,10 +44,10 @@ def test_learns_proves_applies_and_rolls_back(
     assert len(run.evaluations) == result["evaluations"]["total"]
     assert {row.phase for row in run.evaluations} == {"baseline", "train", "race", "verify", "ablate"}
     # What the sensor does not feel is not in the role.
-    fates = {share["param"]: share["fate"] for share in result["ablation"]["shares"]}
-    assert fates["net.ipv4.tcp_rmem"] == "dropped", result["ablation"]
-    assert set(result["best_config"]) == {name for name, fate in fates.items() if fate == "kept"}
-    assert "of no measurable use: " in run.text
+    decisions = {each["param"]: each["decision"] for each in result["ablation"]["contributions"]}
+    assert decisions["net.ipv4.tcp_rmem"] == "dropped", result["ablation"]
+    assert set(result["best_config"]) == {name for name, decision in decisions.items() if decision == "kept"}
+    assert "no measurable contribution: " in run.text
     assert f"{result['evaluations']['total']}/" in run.text
     trained = [row for row in run.evaluations if row.phase == "train"]
     assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)

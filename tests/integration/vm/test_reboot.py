@@ -169,7 +169,7 @@ def test_a_reset_between_lease_and_confirmation_leaves_nothing(
 ) -> None:
     variables = {"health_command": ["sleep", "100"], "health_seconds": 120, "lease_seconds": 600}
     process, output = begin(learned / "apply.yml", "-i", vm.inventory, "-e", json.dumps(variables))
-    wait_until(lambda: "Ask the host whether it is well" in output.read_text() or process.poll() is not None, 120)
+    wait_until(lambda: "Check the health of the host" in output.read_text() or process.poll() is not None, 120)
     assert on_loan(vm, "vm.swappiness"), output.read_text()
     nonce = json.loads(vm.run("cat /run/autotune/lease.json").stdout)["nonce"]
 

@@ -20,7 +20,7 @@ import numpy as np
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import prove
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.sequential_test import prove
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from scipy import stats
 
@@ -76,7 +76,7 @@ def aa_study(seed: int) -> Row:
     if winner is None:
         raise RuntimeError("no winner, though nothing fails here")
     proof = prove(winner, names, _measure(bench), wanted, seed=seed)
-    return {"kind": "aa", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.pairs)}
+    return {"kind": "aa", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.evidence)}
 
 
 def gain_study(seed: int, gain: float = 0.05, sigma: float = 0.03) -> Row:
@@ -85,7 +85,7 @@ def gain_study(seed: int, gain: float = 0.05, sigma: float = 0.03) -> Row:
     surface = level(wanted.space, math.log1p(gain))
     names, bench = _bench(surface, HOSTS[seed % len(HOSTS)], Noise(sigma), seed)
     proof = prove(wanted.space.decode(np.full(wanted.space.size, 0.7)), names, _measure(bench), wanted, seed=seed)
-    return {"kind": "gain", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.pairs)}
+    return {"kind": "gain", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.evidence)}
 
 
 KINDS = {"aa": aa_study, "gain": gain_study}
@@ -97,7 +97,7 @@ def version() -> str:
     return code(
         *(
             found
-            for name in ("_learner/recommendation", "_proof/race", "_proof/verification")
+            for name in ("_learner/recommendation", "_proof/race", "_proof/sequential_test")
             for found in with_imports(ROOMS / f"{name}.py")
         )
     )

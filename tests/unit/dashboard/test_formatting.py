@@ -82,8 +82,8 @@ STUDY = {"metric": "speed", "result": {"improvement": 58.0, "interval": [51.2, 6
         ({"verdict": None, "best_percent": None}, "No candidate", "better"),
         ({"verdict": "improved"}, "proved in 8 pairs", "not yet"),
         ({"verdict": "no_improvement", "best_percent": 20.0}, "keep them", "+20"),
-        ({"verdict": "stopped", "best_percent": 20.0}, "nothing was proved", "own values"),
-        ({"verdict": "failed", "best_percent": 20.0}, "nothing was learned", "+20"),
+        ({"verdict": "stopped", "best_percent": 20.0}, "no improvement was proved", "own values"),
+        ({"verdict": "failed", "best_percent": 20.0}, "no values were learned", "+20"),
     ],
 )
 def test_a_sentence_claims_no_more_than_was_proved(status: dict[str, Any], says: str, keeps_quiet: str) -> None:

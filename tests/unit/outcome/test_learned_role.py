@@ -85,8 +85,8 @@ def test_the_values_say_where_they_come_from(tmp_path: Path, improved: dict[str,
         "h1 (kernel 6.1.0-18), h2 (kernel 6.1.0-18)",
         "throughput_mbit (maximise): 153.2 -> 353, +130.4 % (95 % interval +118.2 % to +141.9 %), 2 pairs, p = 0.0078",
         "58 evaluations",
-        '  # How TCP paces\n  # from reno to bbr\n  net.ipv4.tcp_congestion_control: "bbr"\n',
-        "  # from 60 (h1), 30 (h2) to 10\n  vm.swappiness: 10\n",
+        '  # How TCP paces\n  # original reno, learned bbr\n  net.ipv4.tcp_congestion_control: "bbr"\n',
+        "  # original 60 (h1), 30 (h2), learned 10\n  vm.swappiness: 10\n",
     ):
         assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
 
@@ -176,7 +176,7 @@ def test_does_not_overwrite_what_somebody_else_wrote(tmp_path: Path, improved: d
 def test_does_not_remove_what_somebody_else_wrote(tmp_path: Path, improved: dict[str, Any], path: str) -> None:
     before = set(_written(tmp_path, improved))
     (tmp_path / path).write_text("mine\n")
-    with pytest.raises(ForeignFileError, match="somebody else's"):
+    with pytest.raises(ForeignFileError, match="autotune.kernel did not write it"):
         plan(_write(tmp_path, improved | {"verdict": "failed"}))
     assert set(_files(tmp_path)) == before
 
@@ -195,7 +195,7 @@ def test_a_hostile_text_is_only_shown(tmp_path: Path, improved: dict[str, Any], 
     improved["parameters"][0]["description"] = text
     improved["reason"] = improved["metric"] = improved["finished"] = improved["started"] = text
     improved["per_host"][text] = improved["per_host"].pop("h1") | {"kernel": text}
-    improved["parameters"][1]["from"] = {text: text, "h2": "30"}
+    improved["parameters"][1]["original"] = {text: text, "h2": "30"}
     improved["evidence"][0]["host"] = text
     improved["versions"] |= {text: text, "autotune.kernel": text}
     improved["store"] = text
@@ -215,7 +215,7 @@ def test_the_report_asks_nobody_else(tmp_path: Path, improved: dict[str, Any]) -
     page = _written(tmp_path, improved)["report.html"]
     for outside in ("http:", "https:", "//", "url(", "@import", "<script", "<link", "<img", " src="):
         assert outside not in page.replace("<!doctype html>", "").replace("sqlite:///", "")
-    assert page.count('<circle class="own"') == page.count('<circle class="learned"') == 2
+    assert page.count('<circle class="original"') == page.count('<circle class="learned"') == 2
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page

@@ -15,19 +15,19 @@ wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141
   baseline 153.2, best 353 (throughput_mbit, maximise), 2 pairs, p = 0.0078
   58 evaluations (1 failed) on 2 hosts in 5.2 min
 
-  parameter                        from              to
+  parameter                        original          learned
   net.ipv4.tcp_congestion_control  reno              bbr
   net.ipv4.tcp_rmem                unknown           4096 131072 33554432
   vm.swappiness                    60 (h1), 30 (h2)  10
 
-  result  learned/wan-transfer/result.json
-  report  learned/wan-transfer/report.html
-  role    learned/wan-transfer/roles/wan_transfer
-  store   sqlite:///autotune.sqlite (study 3)
+  result    learned/wan-transfer/result.json
+  report    learned/wan-transfer/report.html
+  role      learned/wan-transfer/roles/wan_transfer
+  store     sqlite:///autotune.sqlite (study 3)
 
-  see     ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml --check --diff
-  apply   ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml
-  undo    ansible-playbook learned/wan-transfer/rollback.yml -i hosts.yml"""
+  preview   ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml --check --diff
+  apply     ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml
+  undo      ansible-playbook learned/wan-transfer/rollback.yml -i hosts.yml"""
 
 
 def test_an_improvement_says_what_where_and_what_next(improved: dict[str, Any]) -> None:
@@ -37,9 +37,9 @@ def test_an_improvement_says_what_where_and_what_next(improved: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        ("no_improvement", "nothing better than the hosts' own values was proved: keep them"),
-        ("failed", "nothing was learned"),
-        ("stopped", "stopped before the end"),
+        ("no_improvement", "nothing was proved better than the original values; keep them"),
+        ("failed", "no values were learned"),
+        ("stopped", "stopped, no improvement was proved yet"),
     ],
 )
 def test_another_verdict_offers_nothing_to_apply(improved: dict[str, Any], verdict: str, words: str) -> None:
@@ -53,7 +53,7 @@ def test_another_verdict_offers_nothing_to_apply(improved: dict[str, Any], verdi
 def test_a_study_without_figures_has_a_summary() -> None:
     raw = {"workload_name": "wan", "verdict": "failed", "metric": "ops", "reason": "h1: \x1b[2Jno\nbenchmark"}
     shown = summary(Result.model_validate(raw), Path("learned/wan"))
-    assert shown.splitlines()[:2] == ["wan: failed, nothing was learned", "  h1: [2Jno benchmark"]
+    assert shown.splitlines()[:2] == ["wan: failed, no values were learned", "  h1: [2Jno benchmark"]
 
 
 def test_quotes_what_a_shell_would_split(improved: dict[str, Any]) -> None:
@@ -71,12 +71,12 @@ def test_tells_each_objectives_part_and_what_was_saved(improved: dict[str, Any])
     raw = improved | {"objectives": objectives, "early_stopping": early}
     text = summary(Result.model_validate(raw), Path("learned"))
     assert "improved, throughput_mbit and p99_ms +130" in text
-    assert "  p99_ms +40.0 % by itself (above 0 is better), weight 0.5" in text
-    assert "  training ended 35 evaluations early: the last 20 evaluations brought 0 % more" in text
-    assert "  7 of them ended early, which saved 1.5 min" in text
+    assert "  p99_ms +40.0 % (above 0 is better), weight 0.5" in text
+    assert "  training stopped 35 evaluations early: the last 20 evaluations brought 0 % more" in text
+    assert "  7 evaluations cut short, saving 1.5 min" in text
 
 
 def test_what_was_stopped_says_how_to_go_on(improved: dict[str, Any]) -> None:
     shown = summary(Result.model_validate(improved | {"verdict": "stopped"}), Path("learned/wan"))
-    assert shown.splitlines()[-1] == "  go on   the same command with -e resume=3"
-    assert "go on" not in summary(Result.model_validate(improved | {"verdict": "no_improvement"}), Path("learned/wan"))
+    assert shown.splitlines()[-1] == "  resume    the same command with -e resume=3"
+    assert "resume" not in summary(Result.model_validate(improved | {"verdict": "no_improvement"}), Path("learned/wan"))

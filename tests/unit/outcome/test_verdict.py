@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.dashboard.formatting import left_with, sentence
 from ansible_collections.autotune.kernel.dashboard.study_view import evidence
-from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.report import render
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.html_report import render
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
 
@@ -28,13 +28,13 @@ def plain(text: str) -> str:
     ("changes", "words"),
     [
         ({}, "improved, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), proved in 2 pairs"),
-        ({"verdict": "no_improvement"}, "no improvement, nothing better than the hosts' own values was proved"),
-        ({"verdict": "failed"}, "failed, nothing was learned"),
-        ({"verdict": "stopped"}, "stopped before the end, nothing was proved"),
+        ({"verdict": "no_improvement"}, "no improvement, nothing was proved better than the original values"),
+        ({"verdict": "failed"}, "failed, no values were learned"),
+        ({"verdict": "stopped"}, "stopped, no improvement was proved yet"),
         (
             {"verdict": "stopped", "proved": True},
-            "stopped before the end, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), "
-            "proved in 2 pairs, but which of the values are needed was not known yet",
+            "stopped, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), "
+            "proved in 2 pairs; the ablation was not completed",
         ),
     ],
 )
@@ -60,12 +60,12 @@ def test_evidence_is_significant_where_the_proof_was_whatever_happened_then(
     assert found is not None
     assert found["significant"] is proved
     assert found["words"].startswith("With 95 % confidence") is proved
-    assert ("best seen, not proved" in render(Result.model_validate(raw), "")) is not proved
+    assert ("best candidate, not proved" in render(Result.model_validate(raw), "")) is not proved
 
 
 def test_a_figure_of_nought_is_a_figure(improved: dict[str, Any]) -> None:
     """A pair whose objectives come to nothing is not a better one, though its metric is higher."""
-    improved["evidence"][0]["change"] = 0.0
+    improved["evidence"][0]["log_ratio"] = 0.0
     found = evidence(improved | {"p_value": 0.0})
     assert found is not None
     assert found["better"] == 1

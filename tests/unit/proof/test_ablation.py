@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof import ablation
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.ablation import Ablation, ablate
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.linked import units
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import prove
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.ablation import ablate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.coupled import units
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.sequential_test import prove
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.constraints import parse_constraint
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from hypothesis import given, settings
@@ -17,6 +18,10 @@ from hypothesis import strategies as st
 from .simulated import Hosts, Worth
 
 HOSTS = ("h1", "h2")
+
+
+def kept_by(ablation: Ablation) -> set[str]:
+    return set(ablation.parameters("kept"))
 
 
 def names(count: int) -> list[str]:
@@ -55,11 +60,11 @@ def ablated(
 
 def test_what_contributes_stays_and_the_rest_goes() -> None:
     found, hosts = ablated(additive({2: 0.3, 5: 0.2}))
-    assert found.values == {"net.core.p2": 9, "net.core.p5": 9}
-    assert found.reason == "2 of 8 changes are enough"
-    assert found.proof is found.again
+    assert kept_by(found) == {"net.core.p2", "net.core.p5"}
+    assert found.reason == "2 of 8 changes are sufficient"
+    assert found.proof is found.fewer_values
     assert found.proof.improved
-    fates = {share.param: share.fate for share in found.shares}
+    fates = {each.param: each.decision for each in found.contributions}
     assert [fates[name] for name in names(8)] == ["dropped" if at not in (2, 5) else "kept" for at in range(8)]
     assert {job.phase for job in hosts.jobs} == {"ablate"}
 
@@ -70,9 +75,9 @@ def test_shares_are_known_with_their_interval() -> None:
     held = 0
     for seed in range(20):
         found, dummy = ablated(additive(gains), seed=seed)
-        for at, share in enumerate(sorted(found.shares, key=lambda share: share.param)):
-            assert share.interval is not None
-            held += share.interval[0] <= 100 * math.expm1(gains.get(at, 0.0)) <= share.interval[1]
+        for at, each in enumerate(sorted(found.contributions, key=lambda each: each.param)):
+            assert each.interval is not None
+            held += each.interval[0] <= 100 * math.expm1(gains.get(at, 0.0)) <= each.interval[1]
     assert 142 <= held <= 160
 
 
@@ -85,8 +90,8 @@ def test_it_takes_few_evaluations() -> None:
 
 def test_a_value_that_every_host_has_anyway_goes_without_an_evaluation() -> None:
     found, hosts = ablated(additive({0: 0.3, 1: 0.2}), 3, own={"net.core.p2": 9})
-    assert set(found.values) == {"net.core.p0", "net.core.p1"}
-    assert [(share.fate, share.share) for share in found.shares if share.param == "net.core.p2"] == [
+    assert kept_by(found) == {"net.core.p0", "net.core.p1"}
+    assert [(each.decision, each.contribution) for each in found.contributions if each.param == "net.core.p2"] == [
         ("unchanged", None)
     ]
     assert all(job.values is None or job.values["net.core.p2"] in (9, "9") for job in hosts.jobs)
@@ -94,34 +99,34 @@ def test_a_value_that_every_host_has_anyway_goes_without_an_evaluation() -> None
 
 def test_one_change_is_the_minimum() -> None:
     found, hosts = ablated(additive({0: 0.3}), 3, own={"net.core.p1": 9, "net.core.p2": 9})
-    assert found.values == {"net.core.p0": 9}
-    assert found.again is None
+    assert kept_by(found) == {"net.core.p0"}
+    assert found.fewer_values is None
     assert hosts.jobs == []
-    (kept,) = [share for share in found.shares if share.fate == "kept"]
-    assert kept.share == found.proof.improvement
+    (kept,) = [each for each in found.contributions if each.decision == "kept"]
+    assert kept.contribution == found.proof.improvement
 
 
 def test_parameters_that_only_work_together_both_stay() -> None:
     found, dummy = ablated(
         lambda values, host: 0.4 if values.get("net.core.p1") == values.get("net.core.p3") == 9 else 0.0
     )
-    assert set(found.values) == {"net.core.p1", "net.core.p3"}
+    assert kept_by(found) == {"net.core.p1", "net.core.p3"}
 
 
 def test_what_is_missed_stays_whatever_the_screening_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
     found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
-    assert {"net.core.p2", "net.core.p5"} <= set(found.values)
+    assert {"net.core.p2", "net.core.p5"} <= kept_by(found)
 
 
 def test_what_is_not_proved_anew_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
-    monkeypatch.setattr(ablation, "not_missed", lambda units, measure, **dummy: units)
+    monkeypatch.setattr(ablation, "non_inferior", lambda units, measure, **dummy: units)
     found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
-    assert len(found.values) == 8
-    assert found.proof is found.before is not found.again
-    assert found.reason.startswith("fewer values were not proved anew (")
-    assert {share.fate for share in found.shares} == {"kept"}
+    assert len(kept_by(found)) == 8
+    assert found.proof is found.all_values is not found.fewer_values
+    assert found.reason.startswith("Ablation inconclusive: the improvement of 1 of 8 changes was not proved (")
+    assert {each.decision for each in found.contributions} == {"kept"}
 
 
 def run_of(screen: Callable[..., Any], kept: list[tuple[str, ...]]) -> Callable[..., Any]:
@@ -138,22 +143,24 @@ def test_a_few_per_cent_that_several_values_share_are_not_lost_beside_a_large_ga
     lost = []
     for seed in range(12):
         found, dummy = ablated(additive({2: 0.7, **small}), noise=0.03, seed=seed)
-        lost.append(sum(gain for at, gain in small.items() if names(8)[at] not in found.values))
+        lost.append(sum(gain for at, gain in small.items() if names(8)[at] not in kept_by(found)))
     assert sum(lost) / len(lost) < 0.02
 
 
 def test_where_no_share_can_be_told_from_the_noise_all_values_stay() -> None:
     """Only all eight together bring anything."""
     found, dummy = ablated(lambda values, host: 0.3 if all(values.get(name) == 9 for name in names(8)) else 0.0)
-    assert len(found.values) == 8
-    assert found.again is None
-    assert found.reason == "no single value's share could be told from the noise: all are kept"
+    assert len(kept_by(found)) == 8
+    assert found.fewer_values is None
+    assert (
+        found.reason == "Ablation inconclusive: no contribution could be distinguished from noise, all values are kept"
+    )
 
 
 def test_many_parameters_change_in_groups() -> None:
     found, hosts = ablated(additive({3: 0.3, 17: 0.3}), 40, noise=0.005)
-    assert {"net.core.p3", "net.core.p17"} <= set(found.values)
-    assert len(found.values) <= 12
+    assert {"net.core.p3", "net.core.p17"} <= kept_by(found)
+    assert len(kept_by(found)) <= 12
     assert len(hosts.jobs) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 3 * 40
 
 
@@ -169,7 +176,7 @@ def test_hosts_get_their_own_values_of_what_is_dropped() -> None:
     found, hosts = ablated(additive({0: 0.3}), 4, own={"net.core.p1": 7})
     assert all(job.values is None or set(job.values) == set(names(4)) for job in hosts.jobs)
     assert {job.values["net.core.p1"] for job in hosts.jobs if job.values} == {9, "7"}
-    assert set(found.values) == {"net.core.p0"}
+    assert kept_by(found) == {"net.core.p0"}
 
 
 def test_a_host_that_goes_away_is_done_without() -> None:
@@ -182,7 +189,7 @@ def test_a_host_that_goes_away_is_done_without() -> None:
     found = ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=1)
     assert proof.improved
     assert found.proof.improved
-    assert "net.core.p0" in found.values
+    assert "net.core.p0" in kept_by(found)
 
 
 def test_the_same_measurements_ask_the_same_again() -> None:
@@ -236,6 +243,5 @@ def test_what_remains_is_always_proved_and_a_part_of_the_winner(
     stock = {host: dict.fromkeys(names(6), "0") for host in HOSTS}
     found = ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed)
     assert found.proof.improved
-    assert found.values.items() <= winner.items()
-    assert found.values
-    assert {share.param for share in found.shares if share.fate == "kept"} == set(found.values)
+    assert kept_by(found) <= set(winner)
+    assert kept_by(found)

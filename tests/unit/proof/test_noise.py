@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import Forecast, foresee
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.power import detectable
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import Forecast, detectable, power_forecast
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 NewStudy = Callable[..., Study]
@@ -15,7 +14,9 @@ NewStudy = Callable[..., Study]
 
 def forecast(study: Study, noise: float, *, seconds: float = 5.0, hosts: int = 2, count: int = 40) -> Forecast:
     generator = np.random.default_rng(1)
-    found = foresee(study, {f"lab{at}": generator.normal(5, noise, count) for at in range(hosts)}, hosts, seconds)
+    found = power_forecast(
+        study, {f"lab{at}": generator.normal(5, noise, count) for at in range(hosts)}, hosts, seconds
+    )
     assert found is not None
     return found
 
@@ -26,9 +27,9 @@ def test_says_how_noisy_each_host_is_and_what_can_be_found(new_study: NewStudy) 
     assert list(found.per_host) == ["lab0", "lab1"]
     assert found.detectable == detectable(found.cv, 40, 2, 0.95, 0.9)
     first, second, dummy = found.lines
-    assert re.fullmatch(r"noise of the baseline from one run to the next: \d\.\d % \(lab\d [\d.]+ %, .*\)", first)
+    assert re.fullmatch(r"baseline noise between runs: \d\.\d % \(lab\d [\d.]+ %, .*\)", first)
     assert second == (
-        f"40 pairs on 2 hosts find a gain of {found.detectable:.2g} % or more with probability 0.9 (confidence 0.95)"
+        f"40 pairs on 2 hosts detect a gain of {found.detectable:.2g} % with 90 % power (confidence 95 %)"
     )
 
 
@@ -43,7 +44,7 @@ def test_advises_a_number_of_pairs_that_is_enough_and_not_much_more(new_study: N
 
 def test_or_a_min_improvement_that_can_be_found(new_study: NewStudy) -> None:
     found = forecast(new_study(), 0.03)
-    advised = re.search(r"raise verification\.min_improvement to ([\d.]+), if", found.lines[2])
+    advised = re.search(r"raise verification\.min_improvement to ([\d.]+) if", found.lines[2])
     assert advised is not None
     again = forecast(new_study(verification={"min_improvement": float(advised[1])}), 0.03)
     assert len(again.lines) == 2
@@ -52,39 +53,39 @@ def test_or_a_min_improvement_that_can_be_found(new_study: NewStudy) -> None:
 def test_has_no_advice_where_what_matters_can_be_found(new_study: NewStudy) -> None:
     assert len(forecast(new_study(), 0.005).lines) == 2
     silent = forecast(new_study(), 0.0)
-    assert silent.lines[0] == "noise of the baseline from one run to the next: none seen"
+    assert silent.lines[0] == "baseline noise between runs: none"
     assert len(silent.lines) == 2
 
 
 def test_says_that_nothing_useful_can_be_found(new_study: NewStudy) -> None:
-    hopeless, short = (forecast(new_study(), 0.5, seconds=seconds).lines[2] for seconds in (5.0, 0.4))
-    assert hopeless.startswith("the benchmark is too noisy for this")
-    assert "make the benchmark longer or steadier" in hopeless
-    assert "verification.pairs" not in hopeless
-    assert "run the benchmark longer than its 0.4 s" in short
+    noisy, short = (forecast(new_study(), 0.5, seconds=seconds).lines[2] for seconds in (5.0, 0.4))
+    assert noisy.startswith("too noisy: ")
+    assert "make the benchmark longer or steadier" in noisy
+    assert "verification.pairs" not in noisy
+    assert "run the benchmark longer than 0.4 s" in short
 
 
 def test_a_cold_start_is_no_noise(new_study: NewStudy) -> None:
-    found = foresee(new_study(), {"h1": [math.log(metric) for metric in (50, 100, 101)]}, 1, 5.0)
+    found = power_forecast(new_study(), {"h1": [math.log(metric) for metric in (50, 100, 101)]}, 1, 5.0)
     assert found is not None
     assert found.cv < 2
 
 
 def test_one_measurement_tells_nothing(new_study: NewStudy) -> None:
-    assert foresee(new_study(), {"h1": [5.0]}, 1, 5.0) is None
+    assert power_forecast(new_study(), {"h1": [5.0]}, 1, 5.0) is None
 
 
 def test_names_the_noisiest_of_many_hosts(new_study: NewStudy) -> None:
     line = forecast(new_study(), 0.03, hosts=9, count=3).lines[0]
     assert line.count("lab") == 6
-    assert line.endswith("less on 3 more)")
+    assert line.endswith(", 3 more with less)")
 
 
 @pytest.mark.parametrize("unit", [0.4, 1.0, 300.0])
 def test_a_benchmark_that_is_all_noise_is_told_in_figures_that_people_read(new_study: NewStudy, unit: float) -> None:
     """Such as `a gain of 2.4e+02 % or more`; and where ranges are absurd, it ended the trainer."""
     figures = [unit * at for at in (3, 1, 0, 2)]
-    found = foresee(new_study(verification={"pairs": 4}), {"lab1": figures, "lab2": figures}, 2, 5.0)
+    found = power_forecast(new_study(verification={"pairs": 4}), {"lab1": figures, "lab2": figures}, 2, 5.0)
     assert found is not None
     assert math.isfinite(found.detectable)
     assert unit > 1 or "e+" not in " ".join(found.lines)

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import Standing, race
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Standing
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
 
 from .simulated import Hosts
 
@@ -47,7 +48,7 @@ def test_the_race_is_won_by_fresh_evaluations_on_every_host() -> None:
 def test_who_is_far_behind_drops_out_and_who_is_close_does_not() -> None:
     hosts = Hosts(percentage, noise=0.03)
     dummy, standings = raced(hosts, 0, 29, 30, names=("h1",))
-    left = {swappiness(standing): standing.left_after for standing in standings}
+    left = {swappiness(standing): standing.eliminated_after for standing in standings}
     runs = Counter((job.values or {})["vm.swappiness"] for job in hosts.jobs)
     assert left[0] is not None
     assert runs[0] == left[0] < 6
@@ -70,7 +71,7 @@ def test_the_worst_host_counts() -> None:
 
     winner, standings = raced(Hosts(worth, noise=0.005), 1, 2)
     assert winner == 2
-    assert standings[0].worth == pytest.approx(100 * math.expm1(0.10), abs=1)
+    assert standings[0].worst_case == pytest.approx(100 * math.expm1(0.10), abs=1)
     assert standings[1].by_host["h1"] > standings[1].by_host["h2"]
 
 
@@ -82,7 +83,7 @@ def test_what_differs_much_between_hosts_is_penalised_as_in_tuna() -> None:
     winner, standings = raced(Hosts(worth, noise=0.005), 1, 2)
     assert winner == 2
     assert [(swappiness(standing), standing.unstable) for standing in standings] == [(2, False), (1, True)]
-    assert standings[1].worth == pytest.approx(-50)
+    assert standings[1].worst_case == pytest.approx(-50)
 
 
 def test_noise_alone_makes_nobody_unstable() -> None:

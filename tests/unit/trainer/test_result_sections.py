@@ -16,9 +16,9 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evalua
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import percent
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Pair, by_host, over_hosts
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import foresee
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import Proof
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.estimate import by_host, over_hosts
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, HostChange, Pair, Proof
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import power_forecast
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion, result_of
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.history import RunHistory
@@ -74,24 +74,27 @@ def pair_of(host: str, number: int, throughput: float, p99: float) -> tuple[Pair
     ratio = (math.log(throughput / 100) + 3 * math.log(5 / p99)) / 4
     jobs = [Job("ablate", values, host, number) for values in (None, {"vm.swappiness": 1})]
     sides = [Evaluation(1, job, host, m, Score(0.0, None, 0.0)) for job, m in zip(jobs, (own, tuned), strict=True)]
-    return Pair(host, number, "baseline", 100.0, throughput, ratio), sides[0], sides[1]
+    metrics = {"baseline": 100.0, "candidate": throughput, "log_ratio": ratio}
+    return Pair(host=host, pair=number, first="baseline", **metrics), sides[0], sides[1]
 
 
-def proof_of(*sides: tuple[Pair, Evaluation, Evaluation]) -> Proof:
-    pairs, own, tuned = zip(*sides, strict=True)
-    estimate = over_hosts(by_host(pairs))
-    gain = percent(estimate.mean) if estimate else None
-    return Proof(True, "", pairs=pairs, own=own, tuned=tuned, improvement=gain, interval=(0.0, 50.0))
+def proof_of(*pairs: Pair) -> Proof:
+    ratios = by_host(pairs)
+    estimate = over_hosts(ratios)
+    gain = percent(estimate.mean) if estimate else 0.0
+    hosts = {host: HostChange(improvement=gain, interval=(0.0, 50.0)) for host in ratios}
+    return Proof(improved=True, reason="", evidence=pairs, improvement=gain, interval=(0.0, 50.0), by_host=hosts)
 
 
 def test_each_objective_has_its_own_part_in_the_proof(new_study: NewStudy) -> None:
     study = new_study(**TWO)
-    first, second = objectives_of(study, proof_of(*(pair_of("h1", number, 121.0, 4.0) for number in (1, 2))))
+    pairs = [(measured(100.0, 5.0), measured(121.0, 4.0))] * 2
+    first, second = objectives_of(study, pairs)
     assert (first.metric, first.weight, first.change) == ("throughput", 1.0, pytest.approx(21.0))
     assert (second.metric, second.direction, second.weight) == ("p99", "minimise", 3.0)
     assert second.change == pytest.approx(25.0)
-    assert objectives_of(new_study(), proof_of(pair_of("h1", 1, 121.0, 4.0))) == ()
-    assert [part.change for part in objectives_of(study, None)] == [None, None]
+    assert objectives_of(new_study(), pairs) == ()
+    assert [part.change for part in objectives_of(study, [])] == [None, None]
 
 
 def test_all_figures_of_a_conclusion_come_from_its_proof(
@@ -101,16 +104,19 @@ def test_all_figures_of_a_conclusion_come_from_its_proof(
     study = new_study(**TWO)
     record = new_record(study)
     record.on_host(host_of(study, 100.0, 100.0))
+    record.on_host(host_of(study, 100.0, name="h2"))
     before = Job("verify", {"vm.swappiness": 1}, "h1", 1)
     for number, job in enumerate((before, replace(before, values=None)), 1):
         record.on_evaluation(Evaluation(number, job, "h1", measured(900.0, 1.0), Score(0.0, 0.1, 0.0)))
-    proof = proof_of(pair_of("h1", 1, 130.0, 4.0), pair_of("h1", 2, 120.0, 4.4), pair_of("h2", 1, 50.0, 9.0))
-    steady = [replace(e, score=replace(e.score, stability=0.8)) for e in proof.own]
-    proof = replace(proof, own=steady)
-    record.hosts["h2"] = host_of(study, 100.0, name="h2")
-    stopped = Conclusion("stopped", "during the ablation", {"vm.swappiness": 1}, proof=proof)
+    sides = [pair_of("h1", 1, 130.0, 4.0), pair_of("h1", 2, 120.0, 4.4), pair_of("h2", 1, 50.0, 9.0)]
+    for dummy, original, tuned in sides:
+        record.on_evaluation(replace(original, score=replace(original.score, stability=0.8)))
+        record.on_evaluation(tuned)
+    proof = proof_of(*(pair for pair, *dummy in sides))
+    ablation = Ablation(reason="", contributions=(), all_values=proof.model_copy(), fewer_values=proof)
+    stopped = Conclusion("stopped", "", {"vm.swappiness": 1}, proof=proof, ablation=ablation)
     assert result_of(study, stopped, record, Clock(), seed=1, about={}).proved
-    conclusion = Conclusion("improved", "", {"vm.swappiness": 1}, proof=proof)
+    conclusion = Conclusion("improved", "", {"vm.swappiness": 1}, proof=proof, ablation=ablation)
     found = result_of(study, conclusion, record, Clock(), seed=1, about={})
     parts = [(part.weight, math.log1p((part.change or 0.0) / 100)) for part in found.objectives]
     mean = sum(weight * log for weight, log in parts) / sum(weight for weight, dummy in parts)
@@ -129,18 +135,18 @@ def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_record: Callab
     assert noise_of(record) is None
     record.on_host(host_of(study, 100.0, 102.0, 98.0, 101.0, 50.0, 51.0))
     record.on_host(host_of(study, 100.0, 101.0, name="h2"))
-    record.forecast = foresee(study, {"h1": [4.60, 4.62, 4.58], "h2": [4.60, 4.61]}, 2, 10.0)
+    record.forecast = power_forecast(study, {"h1": [4.60, 4.62, 4.58], "h2": [4.60, 4.61]}, 2, 10.0)
     record.watcher.odd["h2"] = "its baseline is 3.1 times as noisy as the others'"
     noise = noise_of(record)
     assert noise is not None
     assert record.forecast is not None
-    assert noise.said == record.forecast.lines
+    assert noise.notices == record.forecast.lines
     assert noise.detectable_percent == record.forecast.detectable
     first, second = noise.per_host["h1"], noise.per_host["h2"]
-    ((after, until, change),) = first.jumps
+    ((after, until, change),) = first.baseline_shifts
     assert (after, until, change) == (4, 5, pytest.approx(-50, abs=2))
     assert first.drift_percent == pytest.approx(-50, abs=2)
-    assert (second.jumps, second.odd) == ((), "its baseline is 3.1 times as noisy as the others'")
+    assert (second.baseline_shifts, second.outlier) == ((), "its baseline is 3.1 times as noisy as the others'")
 
 
 def test_a_jump_and_a_large_drift_are_told_once(new_study: NewStudy) -> None:

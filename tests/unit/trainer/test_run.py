@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Ended
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.ablation import Ablation
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import Proof
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, Proof
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import run
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion
 
 WINNER = {"vm.swappiness": 10, "vm.page-cluster": 0}
 FORETOLD = ("the noise is 2 %", "8 pairs find a gain of 3 % or more", "smaller ones will mostly be missed")
-FULL, LESS = Proof(True, "better in 8 of 8 pairs"), Proof(True, "better in 4 of 4 pairs")
+FULL, LESS = (Proof(improved=True, reason=f"Better in {pairs} of {pairs} pairs") for pairs in (8, 4))
 
 
 @pytest.fixture
@@ -66,14 +65,22 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_remains_is_the_result_with_its_own_proof(conclude: Callable[..., Conclusion]) -> None:
     minimal: Mapping[str, Any] = {"vm.swappiness": 10}
-    ablation = Ablation(dict(minimal), LESS, "1 of 2 changes is enough", [], FULL, again=LESS)
+    decisions = [("vm.swappiness", "kept"), ("vm.page-cluster", "dropped")]
+    ablation = Ablation.model_validate(
+        {
+            "reason": "1 of 2 changes is sufficient",
+            "contributions": [{"param": param, "decision": decision} for param, decision in decisions],
+            "all_values": FULL,
+            "fewer_values": LESS,
+        }
+    )
     found = conclude(FULL, ablation)
     assert (found.verdict, found.winner, found.proof) == ("improved", minimal, LESS)
-    assert found.reason == "better in 4 of 4 pairs; 1 of 2 changes is enough"
+    assert found.reason == "Better in 4 of 4 pairs. 1 of 2 changes is sufficient"
 
 
 def test_without_a_proof_nothing_is_ablated(conclude: Callable[..., Conclusion]) -> None:
-    found = conclude(Proof(False, "it is noise"))
+    found = conclude(Proof(improved=False, reason="it is noise"))
     assert (found.verdict, found.reason, found.winner) == ("no_improvement", "it is noise", WINNER)
 
 
@@ -87,4 +94,4 @@ def test_stopped_in_the_ablation_is_stopped_and_says_what_was_proved(conclude: C
 def test_what_was_proved_stands_when_the_hosts_go_away_in_the_ablation(conclude: Callable[..., Conclusion]) -> None:
     found = conclude(FULL, Ended("h1: lost", stopped=False))
     assert (found.verdict, found.winner, found.proof) == ("improved", WINNER, FULL)
-    assert found.reason == "better in 8 of 8 pairs; no value could be dropped, for h1: lost"
+    assert found.reason == "Better in 8 of 8 pairs. The ablation was not completed: h1: lost"

@@ -136,12 +136,12 @@ def test_a_better_candidate_is_found_proved_and_written(
     }
     assert found.evaluations["race"] in (8, 12)
     assert 4 <= found.pairs <= 6
-    assert (len(found.evidence), found.looks[-1].pairs, found.seed) == (found.pairs, found.pairs, 7)
+    assert (len(found.evidence), found.interim_analyses[-1].pairs, found.seed) == (found.pairs, found.pairs, 7)
     assert found.ablation is not None
-    assert [share.fate for share in found.ablation.shares] == ["kept"]
+    assert [each.decision for each in found.ablation.contributions] == ["kept"]
     assert found.seconds["benchmark"] == found.evaluations["total"]
     assert set(found.per_host) == {"h1", "h2"}
-    assert [change.from_ for change in found.parameters] == [{"h1": "60", "h2": "60"}]
+    assert [change.original for change in found.parameters] == [{"h1": "60", "h2": "60"}]
     assert {"ansible-core", "python", "torch"} <= set(found.versions)
 
     engine = store.open_store(config["store"])
@@ -199,8 +199,8 @@ def test_of_several_objectives_the_weighted_mean_is_proved(
     assert found.noise is not None
     assert found.noise.cv_percent is not None
     noted = [event.text for event in store.events(store.open_store(config["store"]), 1)]
-    assert [line for line in noted if line in found.noise.said] == list(found.noise.said)
-    assert noted[0].startswith("noise of the baseline from one run to the next: ")
+    assert [line for line in noted if line in found.noise.notices] == list(found.noise.notices)
+    assert noted[0].startswith("baseline noise between runs: ")
 
 
 def test_an_objective_that_is_not_printed_is_a_failure(

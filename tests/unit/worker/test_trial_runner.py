@@ -199,8 +199,8 @@ def test_a_dry_run_shows_what_it_would_do(host: Any, new_context: NewContext, sh
     ]
     assert shown[3].startswith("  the benchmark works: 94.5, 94.5, 94.5 throughput in ")
     assert f"on this host alone {context.study.evaluations_on(1)} evaluations would take about " in shown[3]
-    assert shown[4] == "  noise of the baseline from one run to the next: none seen"
-    assert shown[5].startswith("  40 pairs on 1 host find a gain of ")
+    assert shown[4] == "  baseline noise between runs: none"
+    assert shown[5].startswith("  40 pairs on 1 host detect a gain of ")
     assert host.applied == [{"vm.swappiness": 0}, {"vm.swappiness": 100}]
 
 
@@ -208,7 +208,7 @@ def test_a_dry_run_says_what_the_noise_lets_through(new_context: NewContext, sho
     noisy = "sh -c 'echo x >> runs; echo throughput: $((50 + 40 * ($(wc -l < runs) % 2)))'"
     dry_run(new_context(noisy), FACTS, run_benchmark=True, show=shown.append, hosts=4)
     assert "90, 50, 90 throughput" in shown[3]
-    assert shown[5].startswith("  40 pairs on 4 hosts find a gain of ")
+    assert shown[5].startswith("  40 pairs on 4 hosts detect a gain of ")
     assert "verification.min_improvement" in shown[6]
 
 

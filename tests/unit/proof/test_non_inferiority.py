@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.missed import PAIRS, not_missed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.non_inferiority import PAIRS, non_inferior
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ class Pairs:
 
 
 def spared(pairs: Pairs, units: Sequence[str], budget: int = 20) -> Sequence[str]:
-    return not_missed(units, pairs, matters=0.01, gain=0.2, budget=budget)
+    return non_inferior(units, pairs, matters=0.01, gain=0.2, budget=budget)
 
 
 def test_what_brings_nothing_goes_after_the_first_pairs() -> None:

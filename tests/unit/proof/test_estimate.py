@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.estimate import (
     Estimate,
-    bootstrapped,
+    bootstrap_interval,
     of_host,
     over_hosts,
 )
@@ -22,7 +22,7 @@ def test_one_host_is_the_paired_t_test() -> None:
     estimate = over_hosts({"h1": values})
     assert estimate is not None
     known = stats.ttest_1samp(values, 0.0)
-    assert 2 * stats.norm.sf(estimate.score()) == pytest.approx(known.pvalue)
+    assert 2 * stats.norm.sf(estimate.z()) == pytest.approx(known.pvalue)
     interval = known.confidence_interval(0.95)
     assert estimate.interval(stats.norm.isf(0.025)) == pytest.approx((interval.low, interval.high))
 
@@ -40,20 +40,20 @@ def test_what_hosts_differ_by_is_not_noise_and_many_pairs_of_one_are_not_evidenc
     assert estimate.error < 0.01
     unsure = over_hosts({"h1": [0.30, 0.31, 0.29, 0.30], "h2": [0.60, -0.40, 0.50, -0.30]})
     assert unsure is not None
-    assert unsure.score() < 2
+    assert unsure.z() < 2
 
 
 def test_a_few_pairs_of_a_host_borrow_the_noise_of_the_others() -> None:
     others = {f"h{at}": [0.05, -0.05, 0.04, -0.06] for at in range(5)}
     # These two happen to agree; alone they would prove what they say beyond doubt.
-    assert of_host("odd", {**others, "odd": [-0.02, -0.0201]}).score() > -2
-    assert of_host("odd", {"odd": [-0.02, -0.0201]}).score() < -2.5
+    assert of_host("odd", {**others, "odd": [-0.02, -0.0201]}).z() > -2
+    assert of_host("odd", {"odd": [-0.02, -0.0201]}).z() < -2.5
 
 
 @pytest.mark.parametrize(("mean", "against", "score"), [(0.1, 0.0, math.inf), (0.0, 0.0, 0.0), (0.0, 0.1, -math.inf)])
 def test_a_benchmark_without_noise_has_a_score(mean: float, against: float, score: float) -> None:
     estimate = Estimate(mean, 0.0, 3)
-    assert estimate.score(against) == score
+    assert estimate.z(against) == score
     assert estimate.interval(3.0) == (mean, mean)
 
 
@@ -63,7 +63,7 @@ def test_the_bootstrap_interval_is_about_as_wide_as_that_of_the_t_test() -> None
     estimate = over_hosts(values)
     assert estimate is not None
     low, high = estimate.interval(stats.norm.isf(0.025))
-    assert bootstrapped(values, 0.95, seed=1) == pytest.approx((low, high), abs=0.002)
+    assert bootstrap_interval(values, 0.95, seed=1) == pytest.approx((low, high), abs=0.002)
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.lists(ratio, min_size=2, max_size=6), min_size=1))
@@ -73,7 +73,7 @@ def test_better_and_worse_mirror_each_other(ratios: dict[str, list[float]]) -> N
     other = over_hosts({host: [-value for value in values] for host, values in ratios.items()})
     assert one is not None
     assert other is not None
-    assert one.score() == pytest.approx(-other.score(), abs=1e-6)
+    assert one.z() == pytest.approx(-other.z(), abs=1e-6)
     low, high = one.interval(2.5)
     assert low <= one.mean <= high
     assert math.isfinite(low)

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.power import detectable
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.sequential import (
-    boundaries,
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.bounds import (
+    detectable_drift,
+    information_fractions,
     p_value,
-    planned_looks,
-    reach,
-    shares_of,
+    planned_analyses,
+    stopping_bounds,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import detectable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm
@@ -29,13 +29,17 @@ FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
     ],
 )
 def test_the_boundaries_are_the_published_ones(shares: tuple[float, ...], published: tuple[float, ...]) -> None:
-    found = [boundary.proved for boundary in boundaries(shares, shares, 0.05, 0.9)]
+    found = [boundary.efficacy for boundary in stopping_bounds(shares, shares, 0.05, 0.9)]
     assert found == pytest.approx(published, abs=0.001)
 
 
 def test_one_look_reaches_what_a_single_test_does() -> None:
-    assert reach((1.0,), 0.05, 0.9) == pytest.approx(norm.isf(0.025) + norm.isf(0.1), abs=1e-3)
-    assert reach((1.0,), 0.05, 0.9) < reach(FIVE, 0.05, 0.9) < 1.1 * reach((1.0,), 0.05, 0.9)
+    assert detectable_drift((1.0,), 0.05, 0.9) == pytest.approx(norm.isf(0.025) + norm.isf(0.1), abs=1e-3)
+    assert (
+        detectable_drift((1.0,), 0.05, 0.9)
+        < detectable_drift(FIVE, 0.05, 0.9)
+        < 1.1 * detectable_drift((1.0,), 0.05, 0.9)
+    )
 
 
 def walks(drift: float, count: int, seed: int) -> np.ndarray:
@@ -46,23 +50,23 @@ def walks(drift: float, count: int, seed: int) -> np.ndarray:
 
 def decided(scores: np.ndarray) -> np.ndarray:
     """For each test, whether a gain is proved before it is given up."""
-    found = boundaries(FIVE, FIVE, 0.05, 0.9)
+    found = stopping_bounds(FIVE, FIVE, 0.05, 0.9)
     proved = np.zeros(len(scores), dtype=bool)
     going = np.ones(len(scores), dtype=bool)
     for at, boundary in enumerate(found):
-        proved |= going & (scores[:, at] >= boundary.proved)
-        going &= (np.abs(scores[:, at]) < boundary.proved) & (scores[:, at] >= boundary.hopeless)
+        proved |= going & (scores[:, at] >= boundary.efficacy)
+        going &= (np.abs(scores[:, at]) < boundary.efficacy) & (scores[:, at] >= boundary.futility)
     return proved
 
 
 def test_both_errors_are_what_they_are_said_to_be() -> None:
     """100,000 tests each; 4 standard errors are 0.002 and 0.004."""
     assert decided(walks(0.0, 100_000, 1)).mean() <= 0.025 + 0.002
-    assert decided(walks(reach(FIVE, 0.05, 0.9), 100_000, 2)).mean() == pytest.approx(0.9, abs=0.004)
+    assert decided(walks(detectable_drift(FIVE, 0.05, 0.9), 100_000, 2)).mean() == pytest.approx(0.9, abs=0.004)
 
 
 def test_the_p_value_of_a_test_that_may_stop_early_is_uniform() -> None:
-    bounds = [boundary.proved for boundary in boundaries(FIVE, FIVE, 0.05, 0.9)]
+    bounds = [boundary.efficacy for boundary in stopping_bounds(FIVE, FIVE, 0.05, 0.9)]
     found = []
     for scores in walks(0.0, 400, 3):
         at = next((at for at, score in enumerate(scores) if abs(score) >= bounds[at]), 4)
@@ -72,7 +76,7 @@ def test_the_p_value_of_a_test_that_may_stop_early_is_uniform() -> None:
 
 @pytest.mark.parametrize("looks", [1, 2, 5])
 def test_the_p_value_is_the_error_that_is_spent_where_the_boundary_is(looks: int) -> None:
-    bound = boundaries(FIVE[:looks], FIVE, 0.05, 0.9)[-1].proved
+    bound = stopping_bounds(FIVE[:looks], FIVE, 0.05, 0.9)[-1].efficacy
     spent = 4 * norm.sf(norm.isf(0.05 / 4) / math.sqrt(FIVE[looks - 1]))
     assert p_value(FIVE[:looks], bound, 0.05) == pytest.approx(spent, rel=1e-3)
 
@@ -85,16 +89,16 @@ def test_the_p_value_is_the_error_that_is_spent_where_the_boundary_is(looks: int
 )
 def test_boundaries_are_ordered_and_meet_at_the_end(counts: list[int], error: float, power: float) -> None:
     """Whatever the looks come to, for hosts get lost."""
-    shares = shares_of(counts, 60, last=True)
-    found = boundaries(shares, FIVE, error, power)
-    assert all(-each.proved <= each.hopeless <= each.proved for each in found)
-    assert found[-1].hopeless == found[-1].proved
-    assert all(each.proved >= norm.isf(error / 2) - 1e-6 for each in found)
+    shares = information_fractions(counts, 60, last=True)
+    found = stopping_bounds(shares, FIVE, error, power)
+    assert all(-each.efficacy <= each.futility <= each.efficacy for each in found)
+    assert found[-1].futility == found[-1].efficacy
+    assert all(each.efficacy >= norm.isf(error / 2) - 1e-6 for each in found)
 
 
 @given(st.integers(2, 400), st.integers(1, 50))
 def test_looks_are_few_end_with_the_last_round_and_come_after_whole_blocks(rounds: int, together: int) -> None:
-    looks = planned_looks(rounds, together)
+    looks = planned_analyses(rounds, together)
     assert looks == sorted(set(looks))
     assert looks[-1] == rounds
     assert len(looks) <= 10

@@ -6,7 +6,8 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import Proof, prove
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Proof
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.sequential_test import prove
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,16 +41,16 @@ def test_luck_is_seldom_called_an_improvement(names: tuple[str, ...], new_study:
 def test_five_per_cent_are_found_in_three_per_cent_noise_within_forty_pairs(new_study: NewStudy) -> None:
     proofs = [proved(new_study(), Hosts(worth(0.05), noise=0.03, seed=seed), seed=seed) for seed in range(60)]
     assert sum(proof.improved for proof in proofs) >= 57
-    assert max(len(proof.pairs) for proof in proofs) <= 40
+    assert max(len(proof.evidence) for proof in proofs) <= 40
     # Far fewer on the mean, and what stopped early still says something honest.
-    assert sum(len(proof.pairs) for proof in proofs) < 60 * 25
+    assert sum(len(proof.evidence) for proof in proofs) < 60 * 25
     assert sum(low <= 5 <= high for low, high in (proof.interval for proof in proofs if proof.interval)) >= 55
 
 
 def test_what_is_not_there_is_given_up_early(new_study: NewStudy) -> None:
     proofs = [proved(new_study(), Hosts(worth(0.0), noise=0.03, seed=seed), seed=seed) for seed in range(40)]
     assert sum(proof.improved for proof in proofs) <= 3
-    assert sum(len(proof.pairs) for proof in proofs) < 40 * 30
+    assert sum(len(proof.evidence) for proof in proofs) < 40 * 30
 
 
 def test_drift_favours_nobody(new_study: NewStudy) -> None:
@@ -77,7 +78,7 @@ def test_pairs_are_interleaved_with_their_order_drawn_and_then_turned_round(new_
         assert [job.pair for job in own] == [number for number in range(1, len(firsts) + 1) for dummy in range(2)]
         assert all(one != other for one, other in list(pairwise(firsts))[::2])
         assert len(set(firsts[::2])) == 2
-    assert [pair.first == "baseline" for pair in proof.pairs] == [job.values is None for job in hosts.jobs[::2]]
+    assert [pair.first == "baseline" for pair in proof.evidence] == [job.values is None for job in hosts.jobs[::2]]
     assert {job.phase for job in hosts.jobs} == {"verify"}
 
 
@@ -91,14 +92,14 @@ def test_the_same_measurements_ask_the_same_again(new_study: NewStudy) -> None:
 def test_the_direction_says_what_is_better(direction: str, new_study: NewStudy) -> None:
     proof = proved(new_study(direction=direction), Hosts(worth(0.5), noise=0.01), ("h1",))
     assert proof.improved is (direction == "maximise")
-    assert ("has become unlikely (-32.6 % so far)" in proof.reason) is (direction == "minimise")
+    assert (proof.reason == "Stopped for futility (estimate -32.6 %)") is (direction == "minimise")
 
 
 def test_one_host_cannot_make_up_for_another_that_is_worse(new_study: NewStudy) -> None:
-    """As a whole these hosts gain from the first look on; no yes is said while one of them is in doubt."""
+    """As a whole these hosts gain from the first analysis on; no yes is said while one of them is in doubt."""
     proofs = [proved(new_study(), Hosts(worth(1.0, h2=-0.04), noise=0.03, seed=seed), seed=seed) for seed in range(30)]
     assert sum(proof.improved for proof in proofs) <= 3
-    assert sum(len(proof.pairs) > 4 for proof in proofs) > 25
+    assert sum(len(proof.evidence) > 4 for proof in proofs) > 25
 
 
 @pytest.mark.parametrize(("gain", "improved"), [(0.1, True), (0.0, False), (-0.1, False)])
@@ -107,15 +108,14 @@ def test_a_benchmark_without_noise_can_be_judged(gain: float, improved: bool, ne
     assert proof.improved is improved
     assert proof.improvement == pytest.approx(100 * gain)
     assert proof.interval == pytest.approx((100 * gain,) * 2)
-    assert len(proof.pairs) == 4
+    assert len(proof.evidence) == 4
 
 
 def test_a_host_that_gets_significantly_worse_vetoes(new_study: NewStudy) -> None:
     proof = proved(new_study(), Hosts(worth(1.0, h2=-0.1), noise=0.01))
     assert not proof.improved
-    assert proof.reason == "h2 got significantly worse"
-    assert proof.hosts is not None
-    assert proof.hosts["h2"][1][1] < 0 < proof.hosts["h1"][1][0]
+    assert proof.reason == "Significantly worse on h2"
+    assert proof.by_host["h2"].interval[1] < 0 < proof.by_host["h1"].interval[0]
 
 
 def test_many_hosts_that_do_not_change_seldom_veto(new_study: NewStudy) -> None:
@@ -126,13 +126,13 @@ def test_many_hosts_that_do_not_change_seldom_veto(new_study: NewStudy) -> None:
         proved(study, Hosts(worth(0.06, h0=0.0, h1=0.0, h2=0.0), noise=0.02, seed=seed), names, seed).reason
         for seed in range(40)
     ]
-    assert sum("got significantly worse" in reason for reason in reasons) <= 3
+    assert sum("Significantly worse" in reason for reason in reasons) <= 3
 
 
 def test_a_gain_too_small_to_matter_is_none(new_study: NewStudy) -> None:
     proof = proved(new_study(), Hosts(worth(0.005), noise=0.0005))
     assert not proof.improved
-    assert "is below the 1 % that matter" in proof.reason
+    assert "is below min_improvement (1 %)" in proof.reason
     assert proved(new_study(verification={"min_improvement": 0.1}), Hosts(worth(0.005), noise=0.0005)).improved
 
 
@@ -148,28 +148,29 @@ def test_a_difference_within_the_noise_is_none(new_study: NewStudy) -> None:
 
 def test_every_look_is_kept(new_study: NewStudy) -> None:
     proof = proved(new_study(), Hosts(worth(0.03), noise=0.03))
-    assert [look.pairs for look in proof.looks] == list(range(4, len(proof.pairs) + 1, 4))
-    assert proof.looks[-1].interval == proof.interval
-    assert proof.looks[-1].score >= proof.looks[-1].proved_at
-    assert all(look.score < look.proved_at for look in proof.looks[:-1])
+    assert [analysis.pairs for analysis in proof.interim_analyses] == list(range(4, len(proof.evidence) + 1, 4))
+    assert proof.interim_analyses[-1].interval == proof.interval
+    last = proof.interim_analyses[-1]
+    assert last.z >= last.efficacy_bound
+    assert all(analysis.z < analysis.efficacy_bound for analysis in proof.interim_analyses[:-1])
 
 
 def test_a_guard_metric_that_holds_lets_a_gain_pass(new_study: NewStudy) -> None:
     hosts = Hosts(worth(0.1), noise=0.01, guard=worth(0.0))
     proof = proved(new_study(guard_metrics=[GUARD]), hosts)
     assert proof.improved
-    (guarded,) = proof.guards
+    (guarded,) = proof.guard_metrics
     assert guarded.holds
     assert guarded.interval is not None
     assert guarded.interval[0] > -2 / 1.02
-    assert all(set(pair.guards) == {"p99_ms"} for pair in proof.pairs)
+    assert all(set(pair.guards) == {"p99_ms"} for pair in proof.evidence)
 
 
 @pytest.mark.parametrize(
     ("change", "noise", "reason"),
     [
-        pytest.param(-0.2, 0.01, "p99_ms got worse by more than 2 %", id="worse"),
-        pytest.param(0.0, 0.3, "p99_ms may have got worse by more than 2 %", id="nobody knows"),
+        pytest.param(-0.2, 0.01, "p99_ms is more than 2 % worse", id="worse"),
+        pytest.param(0.0, 0.3, "p99_ms was not shown to be at most 2 % worse", id="unknown"),
     ],
 )
 def test_a_guard_metric_that_does_not_hold_forbids_it(
@@ -179,13 +180,13 @@ def test_a_guard_metric_that_does_not_hold_forbids_it(
     proof = proved(new_study(guard_metrics=[GUARD]), hosts)
     assert not proof.improved
     assert proof.reason == reason
-    assert [guard.holds for guard in proof.guards] == [False]
+    assert [guard.holds for guard in proof.guard_metrics] == [False]
 
 
 def test_a_guard_metric_that_gets_worse_on_one_host_forbids_it(new_study: NewStudy) -> None:
     hosts = Hosts(worth(1.0), noise=0.01, guard=worth(0.3, h2=-0.2))
     proof = proved(new_study(guard_metrics=[GUARD]), hosts)
-    assert proof.reason == "p99_ms got worse by more than 2 % on h2"
+    assert proof.reason == "p99_ms is more than 2 % worse on h2"
 
 
 @pytest.mark.parametrize(("before", "after", "holds"), [(0.0, 0.0, True), (0.0, 1.0, False), (1.0, 0.0, True)])
@@ -219,9 +220,9 @@ def test_a_candidate_that_fails_after_good_pairs_leaves_them_as_evidence(good: i
 
     proof = proved(new_study(), Hosts(breaks, noise=0.05))
     assert not proof.improved
-    assert proof.reason.startswith("the best candidate failed ")
+    assert proof.reason.startswith("The candidate failed ")
     assert "it broke" in proof.reason
-    assert len(proof.pairs) == good
+    assert len(proof.evidence) == good
     assert (proof.improvement is not None) is (good >= 4)
 
 
@@ -229,17 +230,17 @@ def test_a_host_that_goes_away_is_done_without_and_the_others_do_its_share(new_s
     hosts = Hosts(worth(0.04), noise=0.03, lost={"h2": 5})
     proof = proved(new_study(), hosts)
     assert proof.improved
-    assert [pair.host for pair in proof.pairs].count("h2") == 2
+    assert [pair.host for pair in proof.evidence].count("h2") == 2
     assert sum(job.host == "h2" for job in hosts.jobs) == 8
     alone = proved(new_study(verification={"pairs": 4}), Hosts(worth(0.3), noise=0.01, lost={"h2": 0}))
     assert alone.improved
-    assert [pair.host for pair in alone.pairs] == ["h1"] * 4
+    assert [pair.host for pair in alone.evidence] == ["h1"] * 4
 
 
 def test_without_hosts_nothing_can_be_judged(new_study: NewStudy) -> None:
     proof = proved(new_study(), Hosts(worth(1.0), lost={"h1": 1, "h2": 1}))
     assert not proof.improved
-    assert proof.reason == "only 0 pairs succeeded, too few to judge by"
+    assert proof.reason == "Only 0 pairs succeeded, too few to judge by"
     assert proof.improvement is None
 
 
@@ -271,4 +272,6 @@ def test_every_proof_is_finite(gains: list[float], noise: float, most: int, lost
     assert proof.bootstrap is not None
     assert proof.p_value is not None
     assert all(map(math.isfinite, (proof.improvement, *proof.interval, *proof.bootstrap, proof.p_value)))
-    assert all(math.isfinite(number) for look in proof.looks for number in (look.score, *look.interval))
+    assert all(
+        math.isfinite(number) for analysis in proof.interim_analyses for number in (analysis.z, *analysis.interval)
+    )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Which parameters stay together or go together, when some of a candidate's values give way to the hosts' own."""
+"""Which of a candidate's parameters must be kept or dropped together."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Values = Mapping[str, Value]
 Unit = tuple[str, ...]
 
 
-def units(candidate: Values, own: Mapping[str, Values], constraints: Sequence[Constraint]) -> list[Unit]:
-    """The candidate's parameters: those by themselves that may be mixed with any host's own values, others together.
+def units(candidate: Values, originals: Mapping[str, Values], constraints: Sequence[Constraint]) -> list[Unit]:
+    """Partition the candidate's parameters: those that cannot be mixed with any host's original values share a unit.
 
-    own: each host's own values. What the kernel couples stays together in any case, for other hosts have other values.
+    Parameters that the kernel itself couples always share one, because the role may run on hosts with other originals.
     """
     unit_of: dict[str, Unit] = {parameter: (parameter,) for parameter in candidate}
     coupled = [(low, high) for low, high in BELOW + NOT_ABOVE if low in candidate and high in candidate]
-    for one, other in coupled + [pair for each in constraints for pair in _cannot_mix(each, candidate, own)]:
+    for one, other in coupled + [pair for each in constraints for pair in _violated(each, candidate, originals)]:
         if unit_of[one] != unit_of[other]:
             both: Unit = (*unit_of[one], *unit_of[other])
             unit_of |= dict.fromkeys(both, both)
     return list(dict.fromkeys(unit_of.values()))
 
 
-def _cannot_mix(constraint: Constraint, candidate: Values, own: Mapping[str, Values]) -> list[tuple[str, str]]:
-    """The two parameters of a constraint that one host's own value of either would break."""
+def _violated(constraint: Constraint, candidate: Values, originals: Mapping[str, Values]) -> list[tuple[str, str]]:
+    """The constraint's two parameters, if replacing one of them by a host's original would violate it."""
     names = list(dict.fromkeys(name for name, dummy in constraint.places()))
     if len(names) < 2 or not set(names) <= set(candidate):
         return []
-    mixed = [{**candidate, name: values[name]} for values in own.values() for name in names]
+    mixed = [{**candidate, name: values[name]} for values in originals.values() for name in names]
     return [] if all(_holds(constraint, values) for values in mixed) else [(names[0], names[1])]
 
 
@@ -44,6 +44,6 @@ def _holds(constraint: Constraint, values: Values) -> bool:
         numbers: dict[Place, float] = {
             (name, at): float(str(values[name]).split()[at]) for name, at in constraint.places()
         }
-    except (ValueError, IndexError):  # what is no number cannot be compared
+    except (ValueError, IndexError):  # not a number, so it cannot be compared
         return False
     return constraint.holds(numbers)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import text
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import filters
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Change, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 
 @given(st.text(max_size=400), st.integers(0, 8))
 def test_a_comment_is_nothing_but_a_comment(foreign: str, indent: int) -> None:
-    assert yaml.safe_load(f"a: 1\n{text.comment(foreign, indent)}\nb: 2\n") == {"a": 1, "b": 2}
+    assert yaml.safe_load(f"a: 1\n{filters.comment(foreign, indent)}\nb: 2\n") == {"a": 1, "b": 2}
 
 
 @given(st.text(max_size=200))
 def test_a_line_stays_one_line_and_moves_no_cursor(foreign: str) -> None:
-    line = text.one_line(foreign)
+    line = filters.one_line(foreign)
     assert line == "" or line.isprintable()
     assert len(line.splitlines()) <= 1
 
 
 def test_markdown_shows_what_was_meant() -> None:
-    assert text.markdown("a|b\n<img src=x> [x](y) `c` *d*") == r"a\|b \<img src=x\> \[x\](y) \`c\` \*d\*"
+    assert filters.markdown("a|b\n<img src=x> [x](y) `c` *d*") == r"a\|b \<img src=x\> \[x\](y) \`c\` \*d\*"
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_markdown_shows_what_was_meant() -> None:
     ],
 )
 def test_numbers_read_easily(value: float | None, shown: str) -> None:
-    assert text.number(value) == shown
+    assert filters.number(value) == shown
 
 
 def test_gain_says_how_sure_it_is(improved: dict[str, Any]) -> None:
-    assert text.gain(Result.model_validate(improved)) == "+130.4 % (95 % interval +118.2 % to +141.9 %)"
+    assert filters.gain(Result.model_validate(improved)) == "+130.4 % (95 % interval +118.2 % to +141.9 %)"
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,6 @@ def test_gain_says_how_sure_it_is(improved: dict[str, Any]) -> None:
     ],
 )
 def test_says_which_host_had_which_value(before: dict[str, str], shown: str) -> None:
-    assert text.found(Change.model_validate({"param": "vm.swappiness", "from": before, "to": 1})) == shown
+    assert (
+        filters.original(Change.model_validate({"param": "vm.swappiness", "original": before, "learned": 1})) == shown
+    )

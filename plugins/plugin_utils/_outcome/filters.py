@@ -1,0 +1,96 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Numbers and untrusted text, formatted for a terminal, a YAML comment and Markdown.
+
+Descriptions, reasons and host names come from a study or an inventory, and must stay data wherever they are written.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+
+from .._proof.evidence import Contribution, Interval
+from . import verdict
+from .result import Change, Result
+
+# The keys that a verdict needs; the rest of a result can be long.
+_VERDICT_KEYS = {"verdict", "proved", "metric", "objectives", "improvement", "interval", "confidence", "pairs"}
+
+
+def one_line(text: object) -> str:
+    """The text on one line, without characters that end a line or move a cursor."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def comment(text: object, indent: int = 0) -> str:
+    """The text as a wrapped YAML comment."""
+    prefix = " " * indent + "# "
+    return "\n".join(prefix + line for line in textwrap.wrap(one_line(text), 112 - indent) or [""]).rstrip()
+
+
+def markdown(text: object) -> str:
+    """The text escaped for Markdown, including its tables."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~!&])", r"\\\1", one_line(text))
+
+
+def number(value: float | None) -> str:
+    """Four significant digits; an exponent only for very large and very small numbers."""
+    if value is None:
+        return "-"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value)}"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def count(how_many: int, noun: str) -> str:
+    """ "1 host", "2 hosts"."""
+    return f"{how_many} {noun}{'' if how_many == 1 else 's'}"
+
+
+def per_cent(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.1f} %"
+
+
+def interval(limits: Interval | None) -> str:
+    return "-" if limits is None else f"{per_cent(limits[0])} to {per_cent(limits[1])}"
+
+
+def gain(result: Result) -> str:
+    """The improvement and its interval: "+58.0 % (95 % interval +51.2 % to +66.0 %)"."""
+    return verdict.gain(vars(result), per_cent)
+
+
+def ending(result: Result) -> verdict.Ending:
+    """The verdict and its consequence, on one line each."""
+    found = verdict.ending(result.model_dump(mode="json", include=_VERDICT_KEYS), per_cent)
+    return verdict.Ending(one_line(found.heading), one_line(found.text))
+
+
+def contribution(of: Change | Contribution) -> str:
+    """What a parameter contributes: "+12.0 % (+8.1 % to +16.2 %)"; empty if unknown."""
+    if of.contribution is None:
+        return ""
+    return per_cent(of.contribution) + (f" ({interval(of.interval)})" if of.interval else "")
+
+
+def names(parameters: Iterable[str]) -> str:
+    return ", ".join(one_line(parameter) for parameter in parameters)
+
+
+def original(change: Change) -> str:
+    """A parameter's original value; where hosts differ, each value with its hosts."""
+    hosts_by_value: dict[str, list[str]] = {}
+    for host, value in change.original.items():
+        hosts_by_value.setdefault(one_line(value), []).append(one_line(host))
+    if len(hosts_by_value) <= 1:
+        return next(iter(hosts_by_value), "unknown")
+    return ", ".join(f"{value} ({', '.join(hosts)})" for value, hosts in hosts_by_value.items())
+
+
+FILTERS = {
+    each.__name__: each
+    for each in (one_line, comment, markdown, number, count, per_cent, interval, gain, contribution, names, original)
+}

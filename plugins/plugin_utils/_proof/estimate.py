@@ -1,0 +1,115 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Estimates of a difference from the log ratios of pairs, with hosts as strata.
+
+The estimate is the mean over all pairs. Its standard error comes from the variance within hosts (Welch-Satterthwaite),
+so differences between hosts do not count as noise, and many pairs of one host do not stand in for another. It is a
+statement about the hosts of the study, not about a population of hosts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, variance
+
+import numpy as np
+from scipy import stats
+
+from .._evaluation.reward import percent
+from .evidence import Interval, Pair
+
+# Intervals end at a factor of 150; beyond that they carry no information.
+_INTERVAL_LIMIT = 5.0
+# Prior degrees of freedom that a host's own variance borrows from the other hosts.
+_PRIOR_FREEDOM = 3.0
+
+Ratios = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean log ratio, its standard error, and the degrees of freedom of that error."""
+
+    mean: float
+    error: float
+    freedom: float
+
+    def z(self, null: float = 0.0) -> float:
+        """The t statistic against `null`, as the standard normal deviate with the same p-value."""
+        distance = self.mean - null
+        if self.error == 0:  # a benchmark without noise
+            return math.copysign(math.inf, distance) if distance else 0.0
+        tail = float(stats.t.sf(abs(distance) / self.error, self.freedom))
+        return math.copysign(float(stats.norm.isf(max(tail, 1e-300))), distance)
+
+    def interval(self, z: float) -> Interval:
+        """All means that a critical value of `z` does not reject."""
+        half_width = self.error * float(stats.t.isf(stats.norm.sf(z), self.freedom)) if self.error else 0.0
+        return max(self.mean - half_width, -_INTERVAL_LIMIT), min(self.mean + half_width, _INTERVAL_LIMIT)
+
+
+def by_host(pairs: Sequence[Pair], guard: str | None = None) -> dict[str, list[float]]:
+    """The log ratios, over all objectives or of a guard metric, of each host with at least two pairs."""
+    found: dict[str, list[float]] = {}
+    for pair in pairs:
+        value = pair.log_ratio if guard is None else pair.guards.get(guard)
+        if value is not None:
+            found.setdefault(pair.host, []).append(value)
+    return {host: values for host, values in sorted(found.items()) if len(values) > 1}
+
+
+def pooled_variance(groups: Iterable[Sequence[float]]) -> tuple[float, int]:
+    """The variance within groups and its degrees of freedom; (0, 0) if no group has two values."""
+    known = [(variance(group), len(group) - 1) for group in groups if len(group) > 1]
+    freedom = sum(count for dummy, count in known)
+    return (sum(each * count for each, count in known) / freedom if freedom else 0.0), freedom
+
+
+def over_hosts(ratios: Ratios) -> Estimate | None:
+    """The estimate over all hosts; None if there are none."""
+    if not ratios:
+        return None
+    parts = [(variance(values) * len(values), len(values) - 1) for values in ratios.values()]
+    total = sum(part for part, dummy in parts)
+    weighted = sum(part**2 / freedom for part, freedom in parts)
+    freedom = total**2 / weighted if weighted else float(sum(freedom for dummy, freedom in parts))
+    return Estimate(_mean(ratios), math.sqrt(total) / sum(map(len, ratios.values())), freedom)
+
+
+def of_host(host: str, ratios: Ratios) -> Estimate:
+    """The estimate for one host; its variance is moderated by that of the others (Smyth, SAGMB 3, 2004)."""
+    own = ratios[host]
+    common, freedom = pooled_variance(values for name, values in ratios.items() if name != host)
+    prior = min(_PRIOR_FREEDOM, freedom)
+    total = len(own) - 1 + prior
+    moderated = (prior * common + (len(own) - 1) * variance(own)) / total
+    return Estimate(fmean(own), math.sqrt(moderated / len(own)), total)
+
+
+def bootstrap_interval(ratios: Ratios, confidence: float, seed: int) -> Interval:
+    """The BCa bootstrap interval of the mean, after removing the differences between hosts."""
+    mean = _mean(ratios)
+    # Deviations from the mean of a small group underestimate the spread by this factor.
+    pool = np.array(
+        [
+            mean + (value - fmean(values)) * math.sqrt(len(values) / (len(values) - 1))
+            for values in ratios.values()
+            for value in values
+        ]
+    )
+    if np.ptp(pool) < 1e-12:
+        return mean, mean
+    found = stats.bootstrap((pool,), np.mean, confidence_level=confidence, n_resamples=4999, rng=seed, method="BCa")
+    low, high = found.confidence_interval
+    return float(low), float(high)
+
+
+def _mean(ratios: Ratios) -> float:
+    return fmean(value for values in ratios.values() for value in values)
+
+
+def percents(interval: Interval) -> Interval:
+    return percent(interval[0]), percent(interval[1])

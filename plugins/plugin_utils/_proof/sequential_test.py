@@ -1,0 +1,245 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The proof: a group-sequential paired t test of the candidate against the baseline.
+
+The order within a pair is random, and reversed in the host's next pair (ABBA or BAAB), so that linear drift cancels
+and any other drift only makes the test more conservative. Log ratios are stratified by host (estimate.py) and analysed
+several times on the way (bounds.py). At each analysis the first of these decides:
+
+| decision | condition |
+|---|---|
+| no improvement | the candidate failed; a host, a guard metric or the whole is significantly worse |
+| improved | significant, at least `min_improvement`, confirmed by the bootstrap, all guard metrics non-inferior |
+| no improvement | `min_improvement` is excluded, or the futility bound is crossed |
+
+Hosts are tested with a Bonferroni correction. Before the last analysis `improved` also requires every host to look
+better by itself, so that a large gain on one host cannot hide a loss on another. Guard metrics need no correction,
+because all of them must be non-inferior.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+
+from scipy.stats import norm
+
+from .._evaluation.evaluation import Evaluation, Job, Phase
+from .._evaluation.reward import percent
+from .._study.space import Value
+from .._study.study import Study
+from .._study.verification import GuardMetric
+from .bounds import Bounds, information_fractions, p_value, planned_analyses, stopping_bounds
+from .estimate import Ratios, bootstrap_interval, by_host, of_host, over_hosts, percents
+from .evidence import GuardOutcome, HostChange, InterimAnalysis, Interval, Pair, Proof
+from .pairing import Measure, in_order, orders, pairs_of, pairs_per_host
+
+_LOG = logging.getLogger(__name__)
+_MIN_PAIRS = 4
+_MAX_Z = 99.0  # in the result, which cannot store infinity
+# One-sided p-value at which a host counts as looking better.
+_LOOKS_BETTER = 0.1
+
+
+def prove(
+    candidate: Mapping[str, Value],
+    hosts: Sequence[str],
+    measure: Measure,
+    study: Study,
+    *,
+    seed: int,
+    phase: Phase = "verify",
+    rounds: int | None = None,
+    originals: Mapping[str, Mapping[str, Value]] | None = None,
+    pairs_before: int = 0,
+) -> Proof:
+    """Measure pairs on all hosts until the test has decided.
+
+    rounds: pairs per host at most, by default what the study says. originals: each host's values for parameters that
+    the candidate leaves alone. pairs_before: how many pairs of this phase were measured before. Hosts that are lost on
+    the way are replaced by more pairs on the others. Which jobs are measured depends only on the arguments and on
+    earlier measurements, so an interrupted proof can be replayed.
+    """
+    rounds = rounds or study.verification.rounds(len(hosts))
+    analyses, most = planned_analyses(rounds, len(hosts)), rounds * len(hosts)
+    test = _SequentialTest(study, tuple(at / rounds for at in analyses), most, seed)
+    baseline_first = orders(hosts, most, seed)
+    values_on = {host: {**(originals or {}).get(host, {}), **candidate} for host in hosts}
+    pairs: list[Pair] = []
+    failures: list[str] = []
+    present, begun = list(hosts), dict.fromkeys(hosts, 0)
+    for at in analyses:
+        while present and (more := pairs_per_host(at * len(hosts), present, begun, pairs)):
+            jobs = [
+                Job(phase, values, host, pairs_before + begun[host] + number + 1)
+                for number in range(more)
+                for host in present
+                for values in in_order(baseline_first[host][begun[host] + number], values_on[host])
+            ]
+            evaluations = measure(jobs)
+            begun |= {host: begun[host] + more for host in present}
+            pairs += pairs_of(study, evaluations)
+            failures += [e.measurement.error or "" for e in evaluations if _has_failed(e)]
+            present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
+        proof = test.analyse(pairs, failures, last=at == rounds or not present)
+        if proof:
+            return proof
+    raise AssertionError("the last analysis decides")
+
+
+def _has_failed(evaluation: Evaluation) -> bool:
+    """Whether the candidate failed; a lost host is not its fault."""
+    return evaluation.job.values is not None and evaluation.failed and evaluation.took_place
+
+
+class _Difference:
+    """The log ratios of all objectives, or of one guard metric; it is acceptable down to `limit`."""
+
+    def __init__(self, pairs: Sequence[Pair], guard: GuardMetric | None = None) -> None:
+        self.ratios = by_host(pairs, guard.metric if guard else None)
+        self.limit = -math.log1p(guard.may_worsen / 100) if guard else 0.0
+        self.estimate = over_hosts(self.ratios)
+
+    @property
+    def z(self) -> float | None:
+        return self.estimate.z(self.limit) if self.estimate else None
+
+    def holds(self, bound: float) -> bool:
+        return self.z is not None and self.z >= bound
+
+    def is_worse(self, bound: float) -> bool:
+        return self.z is not None and self.z <= -bound
+
+    def worse_hosts(self, bound: float) -> list[str]:
+        return [host for host in self.ratios if of_host(host, self.ratios).z(self.limit) <= -bound]
+
+    def looks_good_everywhere(self) -> bool:
+        return all(of_host(host, self.ratios).z(self.limit) >= norm.isf(_LOOKS_BETTER) for host in self.ratios)
+
+
+class _SequentialTest:
+    """The interim analyses. planned: their information fractions as planned; most: the largest number of pairs."""
+
+    def __init__(self, study: Study, planned: tuple[float, ...], most: int, seed: int) -> None:
+        self._study, self._rules = study, study.verification
+        self._planned, self._most, self._seed = planned, most, seed
+        self._analyses: list[InterimAnalysis] = []
+
+    def analyse(self, pairs: Sequence[Pair], failures: Sequence[str], *, last: bool) -> Proof | None:
+        """The proof if this analysis decides, as the last one always does. failures: the candidate's errors."""
+        failure = _failure(failures)
+        difference = _Difference(pairs)
+        ratios, estimate = difference.ratios, difference.estimate
+        must_decide = last or failure is not None
+        if estimate is None or len(pairs) < _MIN_PAIRS:
+            reason = failure or f"Only {len(pairs)} pairs succeeded, too few to judge by"
+            return Proof(improved=False, reason=reason, evidence=tuple(pairs)) if must_decide else None
+        if self._analyses and len(pairs) <= self._analyses[-1].pairs:
+            if not must_decide:
+                return None
+            self._analyses.pop()  # without new pairs this analysis replaces the one before
+        counts = [*(analysis.pairs for analysis in self._analyses), len(pairs)]
+        fractions = information_fractions(counts, self._most, last=last)
+        alpha = 1 - self._rules.confidence
+        at = stopping_bounds(fractions, self._planned, alpha, self._rules.power)[-1]
+        host_bound = stopping_bounds(fractions, self._planned, alpha / len(ratios), self._rules.power)[-1].efficacy
+        analysis = InterimAnalysis(
+            pairs=len(pairs),
+            improvement=percent(estimate.mean),
+            interval=percents(estimate.interval(at.efficacy)),
+            z=max(min(estimate.z(), _MAX_Z), -_MAX_Z),
+            efficacy_bound=at.efficacy,
+            futility_bound=at.futility,
+        )
+        self._analyses.append(analysis)
+        _LOG.debug("interim analysis: %r", analysis)
+        guards = {guard: _Difference(pairs, guard) for guard in self._study.guard_metrics}
+        harm = failure or _harm(difference, guards, at, host_bound)
+        decision = (False, harm) if harm else self._decision(pairs, difference, guards, at, last=last)
+        if decision is None:
+            return None
+        hosts = {host: of_host(host, ratios) for host in ratios}
+        return Proof(
+            improved=decision[0],
+            reason=decision[1],
+            evidence=tuple(pairs),
+            improvement=analysis.improvement,
+            interval=analysis.interval,
+            bootstrap=percents(self._bootstrap(ratios)),
+            p_value=p_value(fractions, analysis.z, alpha),
+            interim_analyses=tuple(self._analyses),
+            guard_metrics=tuple(_guard_outcome(guard, found, at) for guard, found in guards.items()),
+            by_host={
+                host: HostChange(improvement=percent(each.mean), interval=percents(each.interval(host_bound)))
+                for host, each in hosts.items()
+            },
+        )
+
+    def _bootstrap(self, ratios: Ratios) -> Interval:
+        return bootstrap_interval(ratios, self._rules.confidence, self._seed)
+
+    def _decision(
+        self,
+        pairs: Sequence[Pair],
+        difference: _Difference,
+        guards: Mapping[GuardMetric, _Difference],
+        at: Bounds,
+        *,
+        last: bool,
+    ) -> tuple[bool, str] | None:
+        """Whether it is an improvement, and why; None while undecided."""
+        estimate, least = difference.estimate, self._rules.min_improvement
+        if estimate is None:
+            return None
+        z, gain = estimate.z(), percent(estimate.mean)
+        significant = z >= at.efficacy and self._bootstrap(difference.ratios)[0] > 0
+        undecided = {guard: found for guard, found in guards.items() if not found.holds(at.efficacy)}
+        good_everywhere = all(each.looks_good_everywhere() for each in (difference, *guards.values()))
+        if significant and gain >= least and not undecided and (last or good_everywhere):
+            return True, f"Better in {sum(pair.log_ratio > 0 for pair in pairs)} of {len(pairs)} pairs"
+        if percent(estimate.interval(at.efficacy)[1]) < least or (last and significant and gain < least):
+            return False, f"The improvement of {gain:.1f} % is below min_improvement ({least:g} %)"
+        if last and not significant:
+            return False, f"The difference of {gain:+.1f} % is within the noise"
+        if z < at.futility:
+            return False, f"Stopped for futility (estimate {gain:+.1f} %)"
+        for guard, found in undecided.items():
+            if last or (found.z is not None and found.z < at.futility):
+                return False, f"{guard.metric} was not shown to be at most {guard.may_worsen:g} % worse"
+        return None
+
+
+def _failure(errors: Sequence[str]) -> str | None:
+    if not errors:
+        return None
+    times = "once" if len(errors) == 1 else f"{len(errors)} times"
+    return f"The candidate failed {times} during the proof: {errors[0]}"
+
+
+def _harm(
+    difference: _Difference, guards: Mapping[GuardMetric, _Difference], at: Bounds, host_bound: float
+) -> str | None:
+    """What became significantly worse, if anything did."""
+    if worse := difference.worse_hosts(host_bound):
+        return f"Significantly worse on {', '.join(worse)}"
+    if difference.estimate and difference.is_worse(at.efficacy):
+        return f"The candidate is {-percent(difference.estimate.mean):.1f} % worse than the baseline"
+    for guard, found in guards.items():
+        reason = f"{guard.metric} is more than {guard.may_worsen:g} % worse"
+        if found.is_worse(at.efficacy):
+            return reason
+        if worse := found.worse_hosts(host_bound):
+            return f"{reason} on {', '.join(worse)}"
+    return None
+
+
+def _guard_outcome(guard: GuardMetric, found: _Difference, at: Bounds) -> GuardOutcome:
+    estimate = found.estimate
+    return GuardOutcome(
+        **dict(guard),
+        change=percent(estimate.mean) if estimate else None,
+        interval=percents(estimate.interval(at.efficacy)) if estimate else None,
+        holds=found.holds(at.efficacy),
+    )
