@@ -34,7 +34,7 @@ ARGUMENTS = {
 
 
 class ActionModule(ActionBase):
-    """A host's part in a study; the same in every host's own fork."""
+    """Runs one host of a study, each in a fork of its own."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         if MISSING:
-            raise AnsibleActionFail(f"{MISSING}; install the collection's Python packages where ansible-playbook runs")
+            raise AnsibleActionFail(f"{MISSING}; install the collection's Python requirements for ansible-playbook")
         arguments = self.validate_argument_spec(ARGUMENTS)[1]
         try:
             return result | run_worker(self, arguments, task_vars or {}, display)

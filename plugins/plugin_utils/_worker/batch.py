@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Which hosts take part in a study together: those of one task and one batch of the play (`serial`)."""
+"""The hosts of one study: those of one task and one batch of the play (`serial`)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Batch:
-    """The hosts of one study. folder: private to it. first: whether this worker was the first of them to come."""
+    """folder: private to the batch. first: whether this worker was the first one to join."""
 
     folder: Path
     hosts: Sequence[str]
     first: bool
 
 
-def join(task: Path, host: str, present: Sequence[str], begin: Callable[[], None] = lambda: None) -> Batch:
-    """The batch that the host belongs to. task: a folder of the task's own, which is made if need be.
+def join_batch(task: Path, host: str, present: Sequence[str], begin: Callable[[], None] = lambda: None) -> Batch:
+    """The batch of the host. task: the task's folder, created if it is missing.
 
-    present: `ansible_play_batch`. Ansible takes hosts out of it as they fail, so with more hosts than forks the later
-    ones are given fewer: what counts is the list of whoever came first, which has all that can still come.
+    present: `ansible_play_batch`. Ansible removes failed hosts from it, so with more hosts than forks a late worker
+    gets a shorter list. The list of the first worker counts, because it contains every host that can still join.
     begin: called by the first worker of the batch before any other can join.
     """
     task.mkdir(mode=0o700, exist_ok=True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""An eye on the host while a candidate is on it: past a limit of the study's `guard`, the evaluation is over."""
+"""Watching a host's health during a trial, and ending the trial past a limit of the study's `guard`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from .._study.guard import Guard
 from .sampling import Sample, Sampler, summarise
 from .transport import Lost, Transport
 
-_WINDOW = 3.0  # seconds, for pressure: a shorter stall is not worth ending an evaluation for
+_WINDOW = 3.0  # seconds of pressure; a shorter stall does not justify ending a trial
 _HEALTH_INTERVAL = 0.5
 _KILLED = re.compile(r"Killed process \d+ \((.*?)\)")
-_BROKEN = re.compile(
+_KERNEL_TROUBLE = re.compile(
     r"blocked for more than \d+ seconds|\bBUG\b|\bOops\b|general protection fault|unable to handle|kernel panic"
     r"|soft lockup|hard LOCKUP|detected stalls|self-detected stall",
     re.IGNORECASE,
 )
-_ERROR = 3  # the levels of the kernel log from here down are errors
-
-Health = Callable[[], str | None]
+_ERROR = 3  # kernel log levels up to this one are errors
 
 
 class LimitCheck:
-    """Which limit the samples passed, told one after the other; the first one is what the others are compared to."""
+    """Compares samples, in order, with the limits. Counters are relative to the first sample."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -37,127 +35,120 @@ class LimitCheck:
         self._killed: list[str] = []
 
     def violation(self, sample: Sample) -> str | None:
-        """Why the evaluation must end now, in one line, or None."""
+        """One line on the limit that is exceeded, or None."""
         self._first = self._first or sample
         self._recent.append(sample)
         while len(self._recent) > 2 and sample.at - self._recent[1].at >= _WINDOW:
             self._recent.popleft()
         self._killed += [match[1] for dummy, text in sample.log if (match := _KILLED.search(text))]
-        return self._memory_ran_out(sample) or self._kernel_says(sample) or self._pressure(sample)
+        return self._memory(self._first, sample) or self._kernel_log(sample) or self._pressure(sample)
 
-    def _memory_ran_out(self, sample: Sample) -> str | None:
-        limit, first = self._guard.oom_kills, self._first or sample
-        kills = int(sample.signs.get("oom_kills", 0.0) - first.signs.get("oom_kills", 0.0))
-        # A kernel before 4.13 counts none, and a log that is not readable tells none.
-        kills = max(kills, len(self._killed))
+    def _memory(self, first: Sample, sample: Sample) -> str | None:
+        limit, minimum = self._guard.oom_kills, self._guard.free_memory
+        # The larger of two counts: kernels before 4.13 have no counter, and the log may not be readable.
+        kills = max(int(sample.signs.get("oom_kills", 0.0) - first.signs.get("oom_kills", 0.0)), len(self._killed))
         if limit is not None and kills > limit:
-            whom = f", of {self._killed[-1]}" if self._killed else ""
-            return f"{kills} OOM kill{'s' if kills > 1 else ''} on the host{whom} (guard.oom_kills is {limit})"
+            process = f" ({self._killed[-1]})" if self._killed else ""
+            return f"{kills} OOM kill{'s' if kills > 1 else ''}{process}, limit {limit} (guard.oom_kills)"
         used = sample.levels.get("memory_used_percent")
-        least = self._guard.free_memory
-        if used is not None and least is not None and 100 - used < least:
-            return f"{100 - used:.1f} % of the memory was left (guard.free_memory is {least:g} %)"
+        if used is not None and minimum is not None and 100 - used < minimum:
+            return f"available memory {100 - used:.1f} %, limit {minimum:g} % (guard.free_memory)"
         return None
 
-    def _kernel_says(self, sample: Sample) -> str | None:
+    def _kernel_log(self, sample: Sample) -> str | None:
         for dummy, text in sample.log if self._guard.kernel_log else ():
-            if _BROKEN.search(text):
-                return f"the kernel log says: {text[:160]}"
+            if _KERNEL_TROUBLE.search(text):
+                return f"kernel log: {text[:160]}"
         return None
 
     def _pressure(self, sample: Sample) -> str | None:
         oldest = self._recent[0]
         for name, limit in (("memory", self._guard.memory_pressure), ("io", self._guard.io_pressure)):
             stalled = _growth(oldest, sample, f"{name}_stalled")
-            share = 100 * stalled / max(sample.at - oldest.at, _WINDOW)
-            if limit is not None and share > limit:
+            percent = 100 * stalled / max(sample.at - oldest.at, _WINDOW)
+            if limit is not None and percent > limit:
                 return (
-                    f"no task got on for want of {name} in {min(share, 100):.0f} % of {_WINDOW:g} s "
-                    f"(guard.{name}_pressure is {limit:g} %)"
+                    f"{name} pressure (PSI full) {min(percent, 100):.0f} % over {_WINDOW:g} s, limit {limit:g} % "
+                    f"(guard.{name}_pressure)"
                 )
         return None
 
 
 class HealthMonitor:
-    """An eye on a host for one evaluation, from its creation until end().
+    """Watches a host during one trial, from its creation until end().
 
-    health: says what is wrong with the host's work, or None, as the user's command sees it; may take a while, and
-    raise Lost. The reason for which the evaluation must end is in `reason`, set at most a second after its cause.
+    health_check: runs the user's health command; returns what is wrong, or None. May block, and raise Lost.
+    violation: why the trial must end, set within a second of the cause.
     """
 
-    def __init__(self, guard: Guard, transport: Transport, health: Health | None = None) -> None:
-        self.reason: str | None = None
-        self._check, self._health = LimitCheck(guard), health
+    def __init__(self, guard: Guard, transport: Transport, health_check: Callable[[], str | None] | None) -> None:
+        self.violation: str | None = None
+        self._limits, self._health_check = LimitCheck(guard), health_check
         self._ending = threading.Event()
-        self._nurse = threading.Thread(target=self._see_to_health, daemon=True)
-        self._messages = 0
+        self._health_thread = threading.Thread(target=self._check_health, daemon=True)
+        self._errors_logged = 0
         self._samples: list[Sample] = []
         self._sampler = Sampler(transport, self._take)
 
     def begin(self) -> None:
-        """The benchmark starts now: what observations() and strain() tell is about the time from here to end()."""
-        self._sampler.mark()
-        self._messages = 0
-        if self._health:
-            self._nurse.start()
-
-    def must_end(self) -> bool:
-        return self.reason is not None
+        """The benchmark starts now: observations() and signals() cover the time from here to end()."""
+        self._sampler.restart()
+        self._errors_logged = 0
+        if self._health_check:
+            self._health_thread.start()
 
     def end(self) -> None:
-        """Look a last time, for what happened just now; a second call does nothing."""
+        """Take a last sample and run the last health check; a second call does nothing."""
         if self._ending.is_set():
             return
         self._ending.set()
         self._samples = self._sampler.stop()
-        if self._nurse.is_alive():
-            self._nurse.join()
+        if self._health_thread.is_alive():
+            self._health_thread.join()
 
     def observations(self) -> dict[str, float]:
-        """The system metrics, by name."""
+        """The system metrics by name."""
         return summarise(self._samples)
 
     def signals(self) -> dict[str, float]:
-        """What the run cost the host, 0 being nothing; what could not be seen is left out (see `strain`)."""
-        return health_signals(self._samples, self._messages if self._sampler.sees_log else None)
+        return health_signals(self._samples, self._errors_logged if self._sampler.sees_log else None)
 
     def blind_spots(self) -> list[str]:
-        """What this user cannot see on this host."""
-        spots = []
+        """What this user cannot observe on this host, one line each."""
+        found = []
         if self._sampler.sees_log is False:
-            spots.append("the kernel log cannot be read by this user: hung tasks and oopses go unseen")
+            found.append("this user may not read the kernel log: hung tasks and oopses will go unnoticed")
         if self._samples and "memory_stalled" not in self._samples[-1].signs:
-            spots.append("its kernel does not tell pressure (PSI): memory and IO pressure go unseen")
-        return spots
+            found.append("the kernel has no pressure stall information (PSI): memory and IO pressure go unnoticed")
+        return found
 
     def _take(self, sample: Sample) -> None:
-        reason = self._check.violation(sample)
-        self.reason = self.reason or reason
-        self._messages += sum(level <= _ERROR for level, dummy in sample.log)
+        violation = self._limits.violation(sample)
+        self.violation = self.violation or violation
+        self._errors_logged += sum(level <= _ERROR for level, dummy in sample.log)
 
-    def _see_to_health(self) -> None:
+    def _check_health(self) -> None:
         last = False
-        while not last and not self.reason:
+        while self._health_check and not last and not self.violation:
             last = self._ending.is_set()
             try:
-                problem = self._health() if self._health else None
+                problem = self._health_check()
             except Lost:
-                return  # the benchmark is cut off too, and says so
+                return  # the benchmark's own command reports the lost connection
             if problem:
-                self.reason = self.reason or f"the health command {problem}"
-                return
+                self.violation = self.violation or f"the health command {problem}"
             self._ending.wait(_HEALTH_INTERVAL)
 
 
-def health_signals(samples: Sequence[Sample], messages: int | None) -> dict[str, float]:
-    """What went wrong between the first and the last sample, 0 being nothing; without what is not known.
+def health_signals(samples: Sequence[Sample], errors_logged: int | None) -> dict[str, float]:
+    """What went wrong between the first sample and the last; 0 is healthy, unknown signals are left out.
 
-    | name | what |
+    | signal | meaning |
     |---|---|
-    | memory_pressure, io_pressure | share of the time in which no task got on for want of memory, or of a disk |
-    | retransmits | share of all TCP segments that had to be sent again |
-    | errors | share of all packets that network devices lost or found damaged |
-    | kernel_messages | messages of level error or worse in the kernel log |
+    | memory_pressure, io_pressure | share of the time in which all tasks were stalled (PSI `full`) |
+    | retransmits | share of TCP segments that were retransmitted |
+    | errors | share of packets that network devices dropped or found damaged |
+    | kernel_messages | kernel log messages of level error or worse |
     """
     if len(samples) < 2:
         return {}
@@ -170,8 +161,8 @@ def health_signals(samples: Sequence[Sample], messages: int | None) -> dict[str,
     for name, part, whole in (("retransmits", "segments_again", "segments"), ("errors", "packets_lost", "packets")):
         if part in last.signs and whole in last.signs:
             found[name] = min(_growth(first, last, part) / max(_growth(first, last, whole), 1.0), 1.0)
-    if messages is not None:
-        found["kernel_messages"] = float(messages)
+    if errors_logged is not None:
+        found["kernel_messages"] = float(errors_logged)
     return found
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""One host as Ansible reaches it: preparing it for a study, putting values on it, leaving it as it was found."""
+"""One host during a study: checking and preparing it, applying values, leaving it as it was found."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
 from .local import LocalTransport
-from .preflight import become_failed, is_gone, notes, out_of_reach, problems
+from .preflight import become_advice, cautious_start_problem, holder_is_gone, notes, problems
 from .ssh import SSHTransport
 from .ssh_config import SSHAddress
 from .transport import Lost, TimedOut, Transport
 from .trial_runner import ApplyFailed, HostContext
 
 _LOG = logging.getLogger(__name__)
-# Ansible's default, in the account's home: a benchmark belongs in /tmp unless somebody says otherwise.
-_ANSIBLES_OWN_TMP = "~/.ansible/tmp"
+# Ansible's default, in the account's home. Unless the inventory says otherwise, the benchmark runs in /tmp.
+_DEFAULT_REMOTE_TMP = "~/.ansible/tmp"
+_FACTS = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
 
 
 class SessionFailed(Exception):
-    """The host's part has failed; the message is for the user."""
+    """This host cannot take part, or not any longer; the message is for the user."""
 
 
 class HostSession:
-    """One host's part. `arguments` are those of the action `evaluate`."""
+    """One host during a study. arguments: those of the action `evaluate`."""
 
     def __init__(
         self,
@@ -60,23 +61,22 @@ class HostSession:
         self.host = str(task_vars["inventory_hostname"])
         self.lease = math.ceil(self._study.training_config.benchmark_timeout) + arguments["lease_margin"]
         self.playbook_pid = os.getppid()
-        self._machine = f"{getpass.getuser()}@{socket.gethostname()}"
-        owner = f"{self._machine}, process {self.playbook_pid}"
+        self._controller = f"{getpass.getuser()}@{socket.gethostname()}"
         self._lease = LeaseClient(
             self._module,
             {
-                "holder": f"{owner}, study {self._study.workload_name}",
+                "holder": f"{self._controller}, process {self.playbook_pid}, study {self._study.workload_name}",
                 "lease": self.lease,
                 "allow_unsafe": self._study.allow_unsafe,
             },
             lambda text: self.show(f"{self.host}: {text}"),
         )
         self._transport: Transport | None = None
-        self._elsewhere: Transport | None = None
+        self._load_generator: Transport | None = None
         self._benchmark: Benchmark | None = None
 
     def show(self, text: str) -> None:
-        """One line for the user; whatever a host or a benchmark has put into it, it stays one."""
+        """Print one line for the user, whatever a host or a benchmark has put into the text."""
         _LOG.info("shown: %s", text)
         self._display.display(f"[autotune] {plain_line(text)}")
 
@@ -85,16 +85,19 @@ class HostSession:
         self._display.warning(plain_line(text))
 
     def prepare(self) -> tuple[dict[str, Any], HostContext]:
-        """Look at the host, connect for the benchmark and ship it. Returns what was found; changes no value."""
-        facts = self._look()
+        """Check the host, connect, copy the benchmark and run the setup command. Changes no parameter.
+
+        Returns the facts for the trainer, and what the trials need.
+        """
+        facts = self._check_host()
         began = time.monotonic()
         self._transport = transport = self._connect()
-        other = self._study.run_on
-        self._elsewhere = self._connect_to(other) if other else None
+        if name := self._study.run_on:
+            self._load_generator = self._connect_to(name)
         connect_seconds = time.monotonic() - began
         timeout = self._study.training_config.benchmark_timeout
         self._benchmark = benchmark = Benchmark(
-            self._elsewhere or transport, self._environment(), timeout, self._remote_tmp()
+            self._load_generator or transport, self._environment(), timeout, self._remote_tmp()
         )
         benchmark.ship(self._file.files)
         if self._study.setup:
@@ -103,10 +106,17 @@ class HostSession:
             except BenchmarkFailed as error:
                 raise SessionFailed(f"{self.host}: the setup command {error}; nothing was written") from None
         return facts, HostContext(
-            self.host, self._study, self.apply, self.restore, transport, benchmark, connect_seconds, self.interference
+            host=self.host,
+            study=self._study,
+            apply=self.apply,
+            restore=self.restore,
+            transport=transport,
+            benchmark=benchmark,
+            connect_seconds=connect_seconds,
+            interference=lambda applied: self._lease.interference(applied, transport),
         )
 
-    def _look(self) -> dict[str, Any]:
+    def _check_host(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
         facts = self._facts(parameters)
         optional = [parameter.param for parameter in self._study.action_space if parameter.optional]
@@ -114,57 +124,49 @@ class HostSession:
         found += self._study.unsafe_on(facts)
         values = {parameter: facts["parameters"][parameter]["value"] for parameter in parameters}
         if self._study.exploration == "cautious" and not found:
-            found = out_of_reach(self._study.space, values)
+            found = cautious_start_problem(self._study.space, values)
         if found:
             raise SessionFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
-        kept = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
         for note in notes(facts, (_kernel.boot_id(), _kernel.network_namespace())):
             self.show(f"{self.host}: {note}")
-        return {**{name: facts[name] for name in kept}, "values": values}
+        return {**{name: facts[name] for name in _FACTS}, "values": values}
 
     def _facts(self, parameters: list[str]) -> dict[str, Any]:
-        """What the host has of its own, which does not show while values are on loan to it."""
+        """The host's facts with its original values, which are not readable while a lease is in force."""
         facts = self._module("sysctl_info", {"parameters": parameters})
         lease = facts["lease"]
         if not lease:
             return facts
-        if not is_gone(lease["holder"], self._machine):
+        expires_in = max(lease["expires_in"], 0.0)
+        if not holder_is_gone(lease["holder"], self._controller):
             raise SessionFailed(
-                f"{self.host}: {lease['holder']} holds this host for another {max(lease['expires_in'], 0):.0f} s; "
-                "nothing was written"
+                f"{self.host} is leased to {lease['holder']} for another {expires_in:.0f} s; nothing was written"
             )
-        patience = max(lease["expires_in"], 0.0)
-        self.show(
-            f"{self.host}: values are on loan to {lease['holder']}, which is gone: waits {patience:.0f} s for the end"
-        )
-        time.sleep(patience + 1.5)  # the watchdog has its second
-        self._module("sysctl", {"state": "restored"})  # if there is none any more
+        self.show(f"{self.host}: waiting {expires_in:.0f} s until the lease of {lease['holder']} (ended) expires")
+        time.sleep(expires_in + 1.5)  # the watchdog checks once a second
+        self._module("sysctl", {"state": "restored"})  # in case the watchdog is gone, too
         return self._module("sysctl_info", {"parameters": parameters})
 
-    def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """Put values on the host, on loan; returns what the kernel kept. Raises ApplyFailed."""
-        # Where the benchmark runs elsewhere, its process group is none of this host's.
+    def apply(self, requested: Mapping[str, Any]) -> dict[str, str]:
+        """Apply the values under the lease; returns the applied ones. Raises ApplyFailed."""
+        # On a load generator, the benchmark's process group is not for the tuned host to kill.
         group = self._benchmark.process_group if self._benchmark and not self._study.run_on else None
         try:
-            return self._lease.apply(values, group)
+            return self._lease.apply(requested, group)
         except SessionFailed as failure:
             raise ApplyFailed(str(failure).removeprefix(f"{self.host}: ")) from None
 
-    def interference(self, kept: Mapping[str, str]) -> str | None:
-        """Why an evaluation with these values does not count, or None. Raises Lost."""
-        return self._lease.interference(kept, self._transport)
-
     def restore(self) -> str:
-        """Put the host's own values back; returns one clause that says what was verified. Raises SessionFailed."""
+        """Restore the original values; returns one clause on what was verified. Raises SessionFailed."""
         try:
             return self._lease.restore()
         except RestoreFailed as failure:
             raise SessionFailed(f"{self.host}: {failure}") from None
 
     def leave(self) -> str:
-        """Leave the host as it was found: values, files, processes. Returns one clause that says what was verified.
+        """Restore the values, run the teardown command, remove the files; returns one clause on what was verified.
 
-        Raises SessionFailed where that is not so.
+        Raises SessionFailed if the values could not be restored.
         """
         ending = self.restore()
         if self._benchmark and self._transport:
@@ -175,12 +177,14 @@ class HostSession:
             except BenchmarkFailed as error:
                 self.warn(f"{self.host}: the teardown command {error}")
             except (Lost, TimedOut, OSError) as error:
-                self.warn(f"{self.host}: the benchmark's folder in its /tmp could not be removed: {error}")
-            for transport in filter(None, (self._elsewhere, self._transport)):
+                self.warn(f"{self.host}: the benchmark's temporary folder could not be removed: {error}")
+            for transport in filter(None, (self._load_generator, self._transport)):
                 transport.close()
         return ending
 
     def _module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        become = self._action._connection.become
+        method = become.name if become else "sudo"
         _LOG.debug("calls %s with %s", name, redacted(arguments))
         try:
             answer: dict[str, Any] = self._action._execute_module(
@@ -188,23 +192,19 @@ class HostSession:
             )
         except AnsibleConnectionFailure:
             raise
-        except AnsibleError as error:  # of the connection's, about become
-            raise SessionFailed(f"{self.host}: {self._become_failed(str(error))}") from None
+        except AnsibleError as error:  # from the connection plugin, about become
+            raise SessionFailed(f"{self.host}: {become_advice(str(error), method)}") from None
         _LOG.debug("%s returned %s", name, redacted({key: answer[key] for key in answer if key != "invocation"}))
         for warning in answer.get("warnings") or ():
-            # Ansible would show a task's warnings when the task has ended, and after Ctrl-C never.
+            # Ansible shows a task's warnings at its end, and after Ctrl-C not at all.
             self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")
         if answer.get("failed"):
-            message = str(answer.get("msg") or answer.get("module_stderr") or "it gave no reason")
-            if "module_stderr" in answer and self._action._connection.become:  # no module ran at all
-                said = answer["module_stderr"].strip().splitlines() or ["it gave no reason"]
-                message = self._become_failed(said[-1])
+            message = str(answer.get("msg") or answer.get("module_stderr") or "no reason given")
+            if "module_stderr" in answer and become:  # become failed, so that no module ran
+                output = answer["module_stderr"].strip().splitlines() or ["no reason given"]
+                message = become_advice(output[-1], method)
             raise LeaseExpired(message) if answer.get("lapsed") else SessionFailed(f"{self.host}: {message}")
         return answer
-
-    def _become_failed(self, said: str) -> str:
-        become = self._action._connection.become
-        return become_failed(said, become.name if become else "sudo")
 
     def _connect(self) -> Transport:
         connection = self._action._connection
@@ -212,42 +212,41 @@ class HostSession:
             return LocalTransport()
         if connection.transport != "ssh":
             raise SessionFailed(
-                f"{self.host}: no benchmark can run, and no host be watched, over ansible_connection "
-                f"'{connection.transport}'; use ssh or local"
+                f"{self.host}: ansible_connection '{connection.transport}' is not supported; use ssh or local"
             )
         return SSHTransport(SSHAddress.of_connection(connection.get_option))
 
-    def _connect_to(self, other: str) -> Transport:
+    def _connect_to(self, name: str) -> Transport:
         hostvars = self._task_vars["hostvars"]
-        if other not in hostvars:
-            raise SessionFailed(f"{self.host}: run_on names {other}, which is not in the inventory")
-        known = hostvars[other]
-        if known.get("ansible_connection") == "local":
+        if name not in hostvars:
+            raise SessionFailed(f"{self.host}: run_on names {name}, which is not in the inventory")
+        variables = hostvars[name]
+        if variables.get("ansible_connection") == "local":
             return LocalTransport()
         connection = connection_loader.get("ansible.builtin.ssh", PlayContext())
-        return SSHTransport(SSHAddress.of_connection(_option_of(connection, "connection", known)))
+        return SSHTransport(SSHAddress.of_connection(_option_of(connection, "connection", variables)))
 
     def _remote_tmp(self) -> str:
-        """Where the inventory wants temporary files on the benchmark's machine; empty where it says nothing."""
-        if other := self._study.run_on:
-            option = _option_of(shell_loader.get("ansible.builtin.sh"), "shell", self._task_vars["hostvars"][other])
-            wanted = option("remote_tmp")
+        """The inventory's folder for temporary files where the benchmark runs; empty if it names none."""
+        if name := self._study.run_on:
+            option = _option_of(shell_loader.get("ansible.builtin.sh"), "shell", self._task_vars["hostvars"][name])
+            folder = option("remote_tmp")
         else:
-            wanted = self._action.get_shell_option("remote_tmp")
-        return "" if wanted in (None, _ANSIBLES_OWN_TMP) else str(wanted)
+            folder = self._action.get_shell_option("remote_tmp")
+        return "" if folder in (None, _DEFAULT_REMOTE_TMP) else str(folder)
 
     def _environment(self) -> dict[str, str]:
         address = self._task_vars.get("ansible_host") or self.host
         given = {name: str(value) for name, value in self._arguments["environment"].items()}
-        whole = {"AUTOTUNE_HOST": str(address), **self._study.environment, **given}
-        odd = [name for name in whole if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)]
-        if odd:
-            raise SessionFailed(f"{self.host}: {odd[0]!r} cannot name a variable of the benchmark's environment")
-        return whole
+        environment = {"AUTOTUNE_HOST": str(address), **self._study.environment, **given}
+        for name in environment:
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+                raise SessionFailed(f"{self.host}: {name!r} is not a valid name for an environment variable")
+        return environment
 
 
 def _option_of(plugin: Any, kind: str, variables: Mapping[str, Any]) -> Callable[[str], Any]:
-    """A plugin's options as these variables of a host set them, by name."""
+    """A plugin's options by name, set from a host's variables."""
     names = constants.config.get_plugin_vars(kind, plugin._load_name)
     plugin.set_options(var_options={name: variables[name] for name in names if name in variables})
     option: Callable[[str], Any] = plugin.get_option

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Ctrl-C at safe points only.
+"""Handling Ctrl-C only where it is safe.
 
-Ansible ends a worker with os._exit on SIGINT and SIGTERM: neither `finally` nor the playbook's `always:` would run. So
-the worker remembers the signal, and raises where that can do no harm: never while a module is writing values on the
-host, since that module would go on writing after the values were put back.
+On SIGINT and SIGTERM, Ansible ends a worker with os._exit, so neither `finally` nor the playbook's `always:` would run.
+Here the worker remembers the signal and raises at a safe point: never while a module is writing values, because the
+module would continue to write after the original values were restored.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ from types import FrameType
 
 
 class Interrupted(Exception):
-    """The user wants the run to stop."""
+    """The user has stopped the run."""
 
 
 class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGHUP into one Interrupted, raised inside allowed() or at its beginning."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a single Interrupted, raised within allowed() or when it is entered."""
 
     def __init__(self) -> None:
         self._pending: int | None = None
         self._raised = False
         self._depth = 0
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._remember)
+            signal.signal(number, self._handle)
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Within, an interrupt raises at once; one that came before raises here."""
         self._depth += 1
         try:
             self._raise_if_pending()
@@ -40,13 +39,13 @@ class Interrupts:
         finally:
             self._depth -= 1
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        self._pending = self._pending or number  # the user's own; Ansible's SIGTERM follows it
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._pending = self._pending or number  # the first one is the user's; Ansible's SIGTERM follows
         if self._depth:
             self._raise_if_pending()
 
     def _raise_if_pending(self) -> None:
-        # Ansible sends SIGINT and then SIGTERM: only the first may interrupt, or it would interrupt the putting back.
+        # Only once: Ansible's second signal must not interrupt the restore.
         if self._pending is not None and not self._raised:
             self._raised = True
             raise Interrupted(f"stopped by {signal.Signals(self._pending).name}")

@@ -1,26 +1,26 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Whether a host's key is the one that it is known by: `ssh-keygen -F` finds it in ssh's own files, as ssh would."""
+"""Host key verification: `ssh-keygen -F` looks the host up in the known_hosts files that ssh would use."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from .ssh_config import SSHSettings, ask
+from .ssh_config import SSHConfig, run_openssh
 
 _LINE = re.compile(r"^(?!#)(?:@(?P<marker>\S+)\s+)?\S+\s+(?P<kind>\S+)\s+(?P<key>[A-Za-z0-9+/]+=*)(?:\s|$)")
 
 
-@dataclass(frozen=True)
-class KnownKey:
-    """One line on a host: the kind of key, the key, and @revoked or @cert-authority where the line is marked."""
+class KnownKey(NamedTuple):
+    """One line of a known_hosts file. marker: revoked, cert-authority or empty."""
 
     kind: str
     key: bytes
@@ -29,7 +29,7 @@ class KnownKey:
 
 @dataclass(frozen=True)
 class KnownHost:
-    """What the files say of a host, and how strict ssh is to be about it."""
+    """The known keys of a host. strictness: ssh's StrictHostKeyChecking."""
 
     name: str
     keys: tuple[KnownKey, ...]
@@ -37,22 +37,22 @@ class KnownHost:
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds of key that it is known by, to be asked for first."""
+        """The types of the known keys, which the handshake should ask for first."""
         return list(dict.fromkeys(known.kind for known in self.keys if not known.marker))
 
-    def why_not(self, kind: str, key: bytes) -> str | None:
-        """Why ssh would not trust this key, or None."""
-        plain = [known for known in self.keys if not known.marker]
+    def rejection(self, kind: str, key: bytes) -> str | None:
+        """Why ssh would not trust this host key, or None."""
+        unmarked = [known for known in self.keys if not known.marker]
         if any(known.key == key and known.marker == "revoked" for known in self.keys):
             return f"the host key of {self.name} is revoked"
-        if any(known.key == key for known in plain):
+        if any(known.key == key for known in unmarked):
             return None
-        if any(known.kind == kind for known in plain):
+        if any(known.kind == kind for known in unmarked):
             return f"the host key of {self.name} does not match the one in known_hosts"
         if self.strictness == "accept-new":
             return None
         if any(known.marker == "cert-authority" for known in self.keys):
-            return f"{self.name} is known by its certificate authority alone; add its own key to known_hosts"
+            return f"known_hosts has only a certificate authority for {self.name}; add the host's own key"
         return f"{self.name} was not found in known_hosts"
 
     @property
@@ -60,41 +60,37 @@ class KnownHost:
         return self.strictness not in ("no", "off", "false")
 
 
-def known_host(route: SSHSettings) -> KnownHost:
-    """Look the host up in the files that ssh would look into. Raises Lost."""
-    alias, hostname, port = route.get("hostkeyalias"), route.hostname, route.port
-    bracketed = hostname if port == 22 else f"[{hostname}]:{port}"
-    files = [*_files(route, "userknownhostsfile"), *_files(route, "globalknownhostsfile")]
-    name = alias or bracketed
-    keys = _lookup(name, files, route)
+def known_host(config: SSHConfig) -> KnownHost:
+    """Look the host up in the files that ssh would search. Raises Lost."""
+    alias, hostname, port = config.get("hostkeyalias"), config.hostname, config.port
+    files = [*_files(config, "userknownhostsfile"), *_files(config, "globalknownhostsfile")]
+    name = alias or (hostname if port == 22 else f"[{hostname}]:{port}")
+    keys = _lookup(name, files, config)
     if name not in (alias, hostname) and all(known.marker for known in keys):
-        keys += _lookup(hostname, files, route)  # as ssh does where a port has no entry of its own
-    return KnownHost(name, keys, route.get("stricthostkeychecking", "ask").lower())
+        keys += _lookup(hostname, files, config)  # like ssh, if there is no entry for the port
+    return KnownHost(name, keys, config.get("stricthostkeychecking", "ask").lower())
 
 
-def _lookup(name: str, files: list[Path], route: SSHSettings) -> tuple[KnownKey, ...]:
+def _lookup(name: str, files: list[Path], config: SSHConfig) -> tuple[KnownKey, ...]:
     keys: list[KnownKey] = []
     for file in files:
-        for line in ask(["ssh-keygen", "-F", name, "-f", str(file)], route.address).stdout.splitlines():
-            match = _LINE.match(line.strip())
-            if match:
-                try:
+        for line in run_openssh(["ssh-keygen", "-F", name, "-f", str(file)], config.address).stdout.splitlines():
+            if match := _LINE.match(line.strip()):
+                with suppress(ValueError):  # a damaged line, which ssh skips too
                     keys.append(KnownKey(match["kind"], base64.b64decode(match["key"]), match["marker"] or ""))
-                except binascii.Error:
-                    continue  # a damaged line, which ssh skips too
     return tuple(keys)
 
 
-def _files(route: SSHSettings, setting: str) -> Iterator[Path]:
-    """The files that a setting names. `ssh -G` prints them with spaces between, and spaces in them unmarked.
+def _files(config: SSHConfig, setting: str) -> Iterator[Path]:
+    """The files named by a setting. `ssh -G` separates them by spaces and does not quote spaces within names.
 
-    Most versions of it have expanded the names; then a `%` in them is no token.
+    Most versions print the names expanded already, so that a % in them is no token.
     """
-    words = route.get(setting).split(" ")
+    words = config.get(setting).split(" ")
     while words:
         names = [" ".join(words[:length]) for length in range(len(words), 0, -1)]
-        paths = [Path(path) for name in names for path in (name, route.expanded(name))]
-        # Unlike Path.is_file, this takes a folder that nobody may enter for what is not there, as ssh does.
+        paths = [Path(path) for name in names for path in (name, config.expand(name))]
+        # os.path.isfile, unlike Path.is_file, treats an inaccessible folder as missing, as ssh does.
         found = next((at for at, path in enumerate(paths) if os.path.isfile(path)), None)
         if found is not None:
             yield paths[found]

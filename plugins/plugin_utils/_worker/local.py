@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Commands on the controller itself, for `ansible_connection: local`."""
+"""Running commands on the controller itself, for `ansible_connection: local`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterable
+from contextlib import suppress
 from typing import IO
 
 
@@ -20,21 +20,14 @@ class LocalProcess:
 
     def read(self, patience: float) -> tuple[bytes, bytes]:
         found = dict.fromkeys((self._process.stdout, self._process.stderr), b"")
-        for stream in self._ready(patience):
+        if not self._open:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience)
+        for stream in select.select(self._open, [], [], patience)[0] if self._open else ():
             found[stream] = os.read(stream.fileno(), 65_536)
             if not found[stream]:
                 self._open.remove(stream)
         return found[self._process.stdout], found[self._process.stderr]
-
-    def _ready(self, patience: float) -> Iterable[IO[bytes]]:
-        if self._open:
-            return list(select.select(self._open, [], [], patience)[0])
-        if self._process.poll() is None:
-            try:
-                self._process.wait(patience)
-            except subprocess.TimeoutExpired:
-                pass
-        return []
 
     def code(self) -> int | None:
         return self._process.poll()
@@ -65,4 +58,4 @@ class LocalTransport:
         return LocalProcess(process)
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """There is no connection to close."""

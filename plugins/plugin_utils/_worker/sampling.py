@@ -1,13 +1,12 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""System metrics, sampled on a second channel while the benchmark runs."""
+"""Sampling /proc on the host while the benchmark runs, in a command of its own."""
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -15,8 +14,8 @@ from .transport import Lost, Process, TimedOut, Transport, follow
 
 _END = "autotune-sample-end"
 _NO_LOG = "autotune-no-kernel-log"
-# Two looks a second, and a last one when its input ends, which it does with the connection too. Of the kernel log dd
-# reads what is new and no more: the shell's descriptor 3 keeps its place.
+# Two samples a second, and a last one when the script's input ends, as it does with the connection, too. dd reads only
+# what is new in the kernel log, because the shell's descriptor 3 keeps the position.
 _SCRIPT = f"""cd /proc || exit
 log=; nap=1
 timeout 0.5 true 2>/dev/null && nap=0.5
@@ -37,15 +36,15 @@ done
 look"""
 _SECTOR = 512
 _MOST_SAMPLES = 2000
-_KERNEL = 8  # below it, a message of the log is the kernel's own; the lower three bits are its level
+_KERNEL_FACILITY = 8  # priorities below it are the kernel's own messages; the lower three bits are the level
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at /proc. `counters` only grow, `levels` are of the moment, `at` is the host's uptime in seconds.
+    """One reading of /proc.
 
-    signs: counters too, of what may go wrong: seconds in which no task got on, packets, segments, processes killed.
-    log: what is new in the kernel log, each message with its level, 0 (the worst) to 7.
+    at: the host's uptime in seconds. counters: values that only grow. levels: momentary values. signs: counters of
+    trouble, by the names in SIGNS. log: new messages of the kernel log, each with its level from 0 (emergency) to 7.
     """
 
     at: float
@@ -55,36 +54,29 @@ class Sample:
     log: tuple[tuple[int, str], ...] = ()
 
 
-def parse_sample(lines: Sequence[str]) -> Sample:
-    """From the files' text, each line behind the name of its file; what is missing or odd is left out."""
-    files: dict[str, list[list[str]]] = {}
+def parse_sample(lines: Iterable[str]) -> Sample:
+    """From `file:text` lines; skips what is missing or malformed."""
+    files: Files = {}
     log: list[tuple[int, str]] = []
     for line in lines:
         name, dummy, text = line.partition(":")
         if name == "kmsg":
-            log += _message(text)
+            log += _kernel_message(text)
         elif row := text.replace(":", " ").split():
             files.setdefault(name, []).append(row)
-    counters: dict[str, float] = {}
-    levels: dict[str, float] = {}
-    for name in _PARSERS.keys() & files.keys():
-        try:
-            _PARSERS[name](files[name], counters, levels)
-        except (ValueError, IndexError, KeyError, StopIteration, ZeroDivisionError):
-            continue
-    signs = {name: counters.pop(name) for name in SIGNS if name in counters}
+    counters, levels, signs = (_read(readers, files) for readers in (COUNTERS, LEVELS, SIGNS))
     return Sample(counters.pop("uptime", 0.0), counters, levels, signs, tuple(log))
 
 
-def _message(record: str) -> list[tuple[int, str]]:
-    """Level and text of a record of /dev/kmsg, `6,1234,5678,-;text`; nothing where a program wrote it."""
+def _kernel_message(record: str) -> list[tuple[int, str]]:
+    """The level and text of a record of /dev/kmsg, `6,1234,5678,-;text`; empty if a program wrote it."""
     head, dummy, text = record.partition(";")
     priority = head.split(",")[0]
-    return [(int(priority), text.strip())] if priority.isdecimal() and int(priority) < _KERNEL else []
+    return [(int(priority), text.strip())] if priority.isdecimal() and int(priority) < _KERNEL_FACILITY else []
 
 
 def summarise(samples: Sequence[Sample]) -> dict[str, float]:
-    """Levels as means, counters as rates from the first sample to the last; empty where there is nothing to tell."""
+    """The system metrics: levels as means, counters as rates from the first sample to the last."""
     if not samples:
         return {}
     first, last = samples[0], samples[-1]
@@ -101,10 +93,10 @@ def summarise(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 class Sampler:
-    """Samples from its creation until stop(); a sampler that fails just knows less.
+    """Takes samples from its creation until stop(). If it fails, there are fewer samples or none.
 
-    on_sample: is told every sample as it comes, in the sampler's own thread. sees_log: whether this user may read the
-    kernel log there; None until that is known.
+    on_sample: called with each sample, in the sampler's thread. sees_log: whether this user may read the kernel log;
+    None until that is known.
     """
 
     def __init__(self, transport: Transport, on_sample: Callable[[Sample], None] = lambda sample: None) -> None:
@@ -112,22 +104,22 @@ class Sampler:
         self.sees_log: bool | None = None
         self.samples: list[Sample] = []
         self._lines: list[str] = []
-        self._ending, self._given_up = threading.Event(), threading.Event()
+        self._stopping, self._abandoned = threading.Event(), threading.Event()
         self._process: Process | None = None
         self._thread = threading.Thread(target=self._run, args=(transport,), daemon=True)
         self._thread.start()
 
-    def mark(self) -> None:
-        """What comes from now on is what stop() is about."""
+    def restart(self) -> None:
+        """Forget all samples but the latest one, which becomes the first of those that stop() returns."""
         del self.samples[:-1]
 
     def stop(self) -> list[Sample]:
-        """Have a last look; returns the samples since mark()."""
-        self._ending.set()
+        """Take a last sample and return them all."""
+        self._stopping.set()
         if self._process:
             self._process.end_input()
         self._thread.join(2.0)
-        self._given_up.set()
+        self._abandoned.set()
         return list(self.samples)
 
     def _run(self, transport: Transport) -> None:
@@ -136,9 +128,9 @@ class Sampler:
         except Lost:
             return
         try:
-            if self._ending.is_set():
+            if self._stopping.is_set():
                 process.end_input()
-            follow(process, self._take, limit=float("inf"), until=self._given_up.is_set)
+            follow(process, self._take, limit=float("inf"), until=self._abandoned.is_set)
         except (Lost, TimedOut, OSError):
             return
         finally:
@@ -158,88 +150,89 @@ class Sampler:
             self._lines.append(line)
 
 
-Rows = list[list[str]]
-Numbers = dict[str, float]
+# The words of each line, by file.
+Files = dict[str, list[list[str]]]
+Readers = dict[str, Callable[[Files], float]]
 
 
-def _uptime(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    counters["uptime"] = float(rows[0][0])
+def _read(readers: Readers, files: Files) -> dict[str, float]:
+    found = {}
+    for name, reader in readers.items():
+        try:
+            found[name] = reader(files)
+        except (ValueError, IndexError, KeyError, ZeroDivisionError):
+            continue
+    return found
 
 
-def _stat(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    for row in rows:
-        if row[0] == "cpu":
-            times = [float(text) for text in row[1:9]]  # guest time, behind these, is in user time already
-            counters["cpu_idle"] = times[3] + times[4]
-            counters["cpu_busy"] = sum(times) - counters["cpu_idle"]
-        elif row[0] == "ctxt":
-            counters["context_switches_per_second"] = float(row[1])
+def _rows(files: Files, file: str) -> dict[str, list[str]]:
+    """The lines of a file by their first word."""
+    return {row[0]: row for row in files[file]}
 
 
-def _meminfo(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    sizes = {row[0]: float(row[1]) for row in rows}
-    levels["memory_used_percent"] = (1 - sizes["MemAvailable"] / sizes["MemTotal"]) * 100
-    swap = sizes["SwapTotal"]
-    levels["swap_used_percent"] = (1 - sizes["SwapFree"] / swap) * 100 if swap else 0.0
+def _cpu_times(files: Files) -> tuple[float, float]:
+    """Busy and idle; guest time, in the columns after these, is included in user time."""
+    times = [float(text) for text in _rows(files, "stat")["cpu"][1:9]]
+    idle = times[3] + times[4]
+    return sum(times) - idle, idle
 
 
-def _loadavg(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    levels["load_1m"] = float(rows[0][0])
+def _meminfo(files: Files, name: str) -> float:
+    return float(_rows(files, "meminfo")[name][1])
 
 
-def _diskstats(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    whole = [
-        row for row in rows if not row[2].startswith(("loop", "ram", "dm-", "md")) and not _is_partition(row, rows)
-    ]
-    counters["disk_read_mb_per_second"] = sum(float(row[5]) for row in whole) * _SECTOR / 1e6
-    counters["disk_write_mb_per_second"] = sum(float(row[9]) for row in whole) * _SECTOR / 1e6
+def _disk_mb(files: Files, column: int) -> float:
+    """Of whole disks only: partitions and stacked devices would count twice."""
+    names = {row[2] for row in files["diskstats"]}
+    return sum(float(row[column]) for row in files["diskstats"] if _is_disk(row[2], names)) * _SECTOR / 1e6
 
 
-def _is_partition(row: list[str], rows: Rows) -> bool:
-    """sda1 is one of sda, nvme0n1p1 of nvme0n1; sdaa and nvme0n10 are devices of their own."""
-    return any(
-        re.fullmatch(re.escape(other[2]) + (r"p\d+" if other[2][-1].isdigit() else r"\d+"), row[2]) for other in rows
-    )
+def _is_disk(name: str, names: set[str]) -> bool:
+    """sda1 is a partition of sda, nvme0n1p1 of nvme0n1; sdaa and nvme0n10 are disks of their own."""
+    stem = name.rstrip("0123456789")
+    is_partition = stem != name and names & {stem, stem.removesuffix("p")}
+    return not is_partition and not name.startswith(("loop", "ram", "dm-", "md"))
 
 
-def _net_dev(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    devices = [row for row in rows[2:] if row[0] != "lo"]
-    counters["net_rx_mbit_per_second"] = sum(float(row[1]) for row in devices) * 8 / 1e6
-    counters["net_tx_mbit_per_second"] = sum(float(row[9]) for row in devices) * 8 / 1e6
-    counters["packets"] = sum(float(row[at]) for row in devices for at in (2, 10))
-    counters["packets_lost"] = sum(float(row[at]) for row in devices for at in (3, 4, 11, 12))
+def _net_dev(files: Files, *columns: int) -> float:
+    """The sum over all interfaces but loopback."""
+    return sum(float(row[column]) for row in files["net/dev"][2:] if row[0] != "lo" for column in columns)
 
 
-def _net_snmp(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    names, values = (row[1:] for row in rows if row[0] == "Tcp")
-    tcp = {name: float(value) for name, value in zip(names, values, strict=True)}
-    counters["tcp_retransmits_per_second"] = counters["segments_again"] = tcp["RetransSegs"]
-    counters["segments"] = tcp["OutSegs"]
+def _tcp(files: Files, name: str) -> float:
+    names, values = (row for row in files["net/snmp"] if row[0] == "Tcp")
+    return float(dict(zip(names, values, strict=True))[name])
 
 
-def _vmstat(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-    counters["oom_kills"] = float(dict(rows)["oom_kill"])
+def _stalled(files: Files, resource: str) -> float:
+    """Seconds in which all tasks were stalled (PSI `full`)."""
+    return float(_rows(files, f"pressure/{resource}")["full"][-1].removeprefix("total=")) / 1e6
 
 
-def _pressure(name: str) -> Callable[[Rows, Numbers, Numbers], None]:
-    def parse(rows: Rows, counters: Numbers, levels: Numbers) -> None:
-        full = next(row for row in rows if row[0] == "full")
-        counters[name] = float(full[-1].removeprefix("total=")) / 1e6
-
-    return parse
-
-
-# What a sample's `signs` are about.
-SIGNS = ("memory_stalled", "io_stalled", "oom_kills", "packets", "packets_lost", "segments", "segments_again")
-_PARSERS: dict[str, Callable[[Rows, Numbers, Numbers], None]] = {
-    "uptime": _uptime,
-    "stat": _stat,
-    "meminfo": _meminfo,
-    "loadavg": _loadavg,
-    "diskstats": _diskstats,
-    "net/dev": _net_dev,
-    "net/snmp": _net_snmp,
-    "vmstat": _vmstat,
-    "pressure/memory": _pressure("memory_stalled"),
-    "pressure/io": _pressure("io_stalled"),
+COUNTERS: Readers = {
+    "uptime": lambda files: float(files["uptime"][0][0]),
+    "cpu_busy": lambda files: _cpu_times(files)[0],
+    "cpu_idle": lambda files: _cpu_times(files)[1],
+    "context_switches_per_second": lambda files: float(_rows(files, "stat")["ctxt"][1]),
+    "disk_read_mb_per_second": lambda files: _disk_mb(files, 5),
+    "disk_write_mb_per_second": lambda files: _disk_mb(files, 9),
+    "net_rx_mbit_per_second": lambda files: _net_dev(files, 1) * 8 / 1e6,
+    "net_tx_mbit_per_second": lambda files: _net_dev(files, 9) * 8 / 1e6,
+    "tcp_retransmits_per_second": lambda files: _tcp(files, "RetransSegs"),
+}
+LEVELS: Readers = {
+    "memory_used_percent": lambda files: (1 - _meminfo(files, "MemAvailable") / _meminfo(files, "MemTotal")) * 100,
+    "swap_used_percent": lambda files: (
+        (1 - _meminfo(files, "SwapFree") / _meminfo(files, "SwapTotal")) * 100 if _meminfo(files, "SwapTotal") else 0.0
+    ),
+    "load_1m": lambda files: float(files["loadavg"][0][0]),
+}
+SIGNS: Readers = {
+    "memory_stalled": lambda files: _stalled(files, "memory"),
+    "io_stalled": lambda files: _stalled(files, "io"),
+    "oom_kills": lambda files: float(_rows(files, "vmstat")["oom_kill"][1]),
+    "packets": lambda files: _net_dev(files, 2, 10),
+    "packets_lost": lambda files: _net_dev(files, 3, 4, 11, 12),
+    "segments": lambda files: _tcp(files, "OutSegs"),
+    "segments_again": lambda files: _tcp(files, "RetransSegs"),
 }

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Logging in as ssh would: the agent's keys, those in the identity files, then the password."""
+"""SSH authentication in ssh's order: the agent's keys, the identity files, the password."""
 
 from __future__ import annotations
 
@@ -16,102 +16,102 @@ import paramiko
 from paramiko.agent import AgentSSH
 from paramiko.pkey import PublicBlob
 
-from .ssh_config import SSHSettings
+from .ssh_config import SSHConfig
 
 
-class AgentAt(AgentSSH):
-    """The agent that listens at that path, which need not be the one of SSH_AUTH_SOCK."""
+class Agent(AgentSSH):
+    """The agent at a given socket path; paramiko's own class knows only SSH_AUTH_SOCK."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(path)
-        self._connect(connection)  # type: ignore[attr-defined]  # meant for subclasses, says its source
+        self._connect(connection)  # type: ignore[attr-defined]  # intended for subclasses, by paramiko's source
 
     def close(self) -> None:
         self._close()  # type: ignore[attr-defined]
 
 
-def log_in(transport: paramiko.Transport, route: SSHSettings, password: str | None) -> None:
-    """Authenticate, or raise paramiko.AuthenticationException, or SSHException where the server hangs up."""
-    user = route.user
+def authenticate(transport: paramiko.Transport, config: SSHConfig, password: str | None) -> None:
+    """Raises paramiko.AuthenticationException, or SSHException if the server hangs up."""
+    user = config.user
     try:
         transport.auth_none(user)
     except paramiko.BadAuthenticationType as refusal:
-        accepted = list(refusal.allowed_types)
+        methods = list(refusal.allowed_types)
     else:
         return
-    agent = _agent(route)
+    agent = _agent(config)
     try:
-        for key in _keys(route, agent) if "publickey" in accepted else ():
+        for key in _keys(config, agent) if "publickey" in methods else ():
             with suppress(paramiko.AuthenticationException):
-                accepted = transport.auth_publickey(user, key)  # what it takes besides: usually nothing
-                if not accepted:
+                # The result is what the server requires in addition: usually nothing.
+                if not transport.auth_publickey(user, key):
                     return
                 break
     finally:
         if agent:
             agent.close()
     if password is None:
-        raise paramiko.AuthenticationException(f"{user} cannot log in there: no key was accepted")
+        raise paramiko.AuthenticationException(f"permission denied for {user}: the host accepts none of the keys")
     transport.auth_password(user, password)
 
 
-def _agent(route: SSHSettings) -> AgentAt | None:
-    named = route.get("identityagent", "SSH_AUTH_SOCK") if route.settings.get("identityagent") != ["none"] else ""
-    if named == "SSH_AUTH_SOCK" or named.startswith("$"):
-        named = os.environ.get(named.lstrip("$").strip("{}"), "")
+def _agent(config: SSHConfig) -> Agent | None:
+    name = config.get("identityagent", "SSH_AUTH_SOCK") if config.settings.get("identityagent") != ["none"] else ""
+    if name == "SSH_AUTH_SOCK" or name.startswith("$"):
+        name = os.environ.get(name.lstrip("$").strip("{}"), "")
     try:
-        return AgentAt(route.expanded(named)) if named else None
+        return Agent(config.expand(name)) if name else None
     except (OSError, paramiko.SSHException):
         return None
 
 
-def _keys(route: SSHSettings, agent: AgentAt | None) -> Iterator[paramiko.PKey]:
-    """The keys to try, in ssh's order: the agent's that are named, its others, the named files."""
+def _keys(config: SSHConfig, agent: Agent | None) -> Iterator[paramiko.PKey]:
+    """The keys to try, in ssh's order: those of the agent that are configured, its others, the identity files."""
     held = agent.get_keys() if agent else ()
-    named = {blob: path for path in route.identity_files if (blob := _public(path))}
-    yield from (key for key in held if key.asbytes() in named)
-    if route.get("identitiesonly") != "yes":
-        yield from (key for key in held if key.asbytes() not in named)
+    configured = {blob for path in config.identity_files if (blob := _public_blob(path))}
+    yield from (key for key in held if key.asbytes() in configured)
+    if config.get("identitiesonly") != "yes":
+        yield from (key for key in held if key.asbytes() not in configured)
     tried = {key.asbytes() for key in held}
-    for path in route.identity_files:
-        key = _private(path)
+    for path in config.identity_files:
+        key = _private_key(path)
         if key and key.asbytes() not in tried:
-            yield from _certified(key, route)
+            yield from _with_certificates(key, config)
             yield key
 
 
-def _certified(key: paramiko.PKey, route: SSHSettings) -> Iterator[paramiko.PKey]:
-    """The key under each of its certificates that CertificateFile names."""
-    plain = key.public_blob  # or with the certificate beside it, which paramiko has found by itself
-    for name in route.settings.get("certificatefile", ()):
+def _with_certificates(key: paramiko.PKey, config: SSHConfig) -> Iterator[paramiko.PKey]:
+    """The key with each of its certificates named by CertificateFile."""
+    original = key.public_blob  # perhaps the certificate beside the key, which paramiko finds by itself
+    for name in config.settings.get("certificatefile", ()):
         with suppress(OSError, ValueError, paramiko.SSHException):
-            certificate = PublicBlob.from_file(route.expanded(name))
-            # Behind its kind and a random number, a certificate has what the public key has behind its kind.
-            if _behind(certificate.key_blob, 2).startswith(_behind(key.asbytes(), 1)):
+            certificate = PublicBlob.from_file(config.expand(name))
+            # After its type and a nonce, a certificate has the same fields as the public key after its type.
+            if _after_fields(certificate.key_blob, 2).startswith(_after_fields(key.asbytes(), 1)):
                 key.public_blob = certificate
                 yield key
-    key.public_blob = plain
+    key.public_blob = original
 
 
-def _behind(blob: bytes, fields: int) -> bytes:
+def _after_fields(blob: bytes, count: int) -> bytes:
     message = paramiko.Message(blob)
-    for dummy in range(fields):
+    for dummy in range(count):
         message.get_binary()
     return message.get_remainder()
 
 
-def _public(path: Path) -> bytes | None:
-    """The public half, which may be all that there is of the key here: beside the private one, or named itself."""
+def _public_blob(path: Path) -> bytes | None:
+    """The public key, which may be all there is on the controller: KEY.pub beside KEY, or configured itself."""
     for file in (Path(f"{path}.pub"), path):
         with suppress(OSError, ValueError, IndexError):
             return base64.b64decode(file.read_text().split()[1])
     return None
 
 
-def _private(path: Path) -> paramiko.PKey | None:
-    """The key in the file, or None where there is none that can be had without asking for a passphrase."""
+def _private_key(path: Path) -> paramiko.PKey | None:
+    """The key in the file; None if it is missing, unreadable or needs a passphrase."""
     try:
         return paramiko.PKey.from_path(path)
     except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):

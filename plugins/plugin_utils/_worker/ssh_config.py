@@ -1,10 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What OpenSSH says of a host: where it is, how to get there, who logs in with which keys.
+"""OpenSSH's configuration for a host: address, proxy, user and keys.
 
-`ssh -G` is asked, with the arguments that Ansible gives to ssh. Its files are never read here: includes, matches,
-tokens and defaults are OpenSSH's own business, and differ from version to version.
+The configuration comes from `ssh -G`, called with the arguments that Ansible passes to ssh. The files are never parsed
+here: includes, matches, tokens and defaults differ between versions of OpenSSH.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from typing import Any
 
 from .transport import Lost
 
-# ssh's own flags, as its source hands them to getopt(3).
+# ssh's command line flags, from the getopt(3) call in ssh.c.
 _FLAGS = "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
-# What a shell would act on; ssh refuses the same where it puts a name into a command.
+# Shell metacharacters; ssh refuses the same ones in a name that it puts into a command.
 _SHELL_SYNTAX = re.compile(r"""^-|['"`$;&<>|(){}\s\x00-\x1f\x7f]|\\$""")
 _TOKEN = re.compile("%(.)")
 
 
 @dataclass(frozen=True)
 class SSHAddress:
-    """A host as Ansible hands it to ssh. `arguments` are all of ssh's options; `timeout` is in seconds."""
+    """A host as Ansible passes it to ssh. arguments: all of ssh's options. timeout: seconds to connect."""
 
     host: str
     arguments: tuple[str, ...] = ()
@@ -42,8 +42,7 @@ class SSHAddress:
 
     @classmethod
     def of_connection(cls, option: Callable[[str], Any]) -> SSHAddress:
-        """From the options of Ansible's ssh connection, by their names there; arguments in Ansible's order."""
-        timeout = float(option("timeout") or 10)
+        """From the options of Ansible's ssh connection plugin, in the order in which the plugin passes them to ssh."""
         arguments = shlex.split(option("ssh_args") or "")
         if option("host_key_checking") is False:
             arguments += ["-o", "StrictHostKeyChecking=no"]
@@ -55,18 +54,14 @@ class SSHAddress:
             arguments += ["-o", f'User="{option("remote_user")}"']
         for source in ("ssh_common_args", "ssh_extra_args"):
             arguments += shlex.split(option(source) or "")
-        return cls(
-            host=str(option("host")),
-            arguments=tuple(arguments),
-            executable=str(option("ssh_executable") or "ssh"),
-            password=option("password"),
-            timeout=timeout,
-        )
+        executable = str(option("ssh_executable") or "ssh")
+        timeout = float(option("timeout") or 10)
+        return cls(str(option("host")), tuple(arguments), executable, option("password"), timeout)
 
 
 @dataclass(frozen=True)
-class SSHSettings:
-    """How ssh would reach the host: its settings by their names in lower case, with every value of each."""
+class SSHConfig:
+    """The configuration that ssh uses for a host. settings: by name in lower case, each with all of its values."""
 
     address: SSHAddress
     settings: Mapping[str, Sequence[str]]
@@ -84,46 +79,46 @@ class SSHSettings:
         return self.get("user", getpass.getuser())
 
     def get(self, name: str, default: str = "") -> str:
-        """A setting's first value; what ssh calls `none` is empty."""
+        """The first value of a setting; empty for `none`."""
         value = (self.settings.get(name) or (default,))[0]
         return "" if value == "none" else value
 
-    def expanded(self, text: str) -> str:
-        """A file's name with its tokens, its variables and its tilde replaced, as in ssh_config(5)."""
+    def expand(self, text: str) -> str:
+        """Expand tokens, environment variables and the tilde in a file name, as in ssh_config(5)."""
         name = re.sub(r"\$\{(\w+)\}", lambda match: os.environ.get(match[1], ""), text)
-        return re.sub("^~(?=/|$)", lambda dummy: _home(), self._with_tokens(name, quoted=False))
+        return re.sub("^~(?=/|$)", lambda match: _home(), self._expand_tokens(name, quoted=False))
 
     @property
     def identity_files(self) -> list[Path]:
-        """The files of the keys to try, in ssh's order, whether they exist or not."""
-        named = (Path(self.expanded(name)) for name in self.settings.get("identityfile", ()) if name != "none")
-        return list(dict.fromkeys(named))
+        """The key files to try, in ssh's order; they need not exist."""
+        names = (Path(self.expand(name)) for name in self.settings.get("identityfile", ()) if name != "none")
+        return list(dict.fromkeys(names))
 
-    def proxy(self) -> list[str]:
-        """The command whose standard input and output lead to the host, or nothing. Raises Lost."""
+    def proxy_command(self) -> list[str]:
+        """The command whose standard input and output are connected to the host's sshd; empty without a proxy.
+
+        Raises Lost.
+        """
         if jumps := self.get("proxyjump"):
-            *others, last = jumps.split(",")
-            hops = ["-J", ",".join(others)] if others else []
-            return [self.address.executable, *self._own_config(), *hops, "-W", self._target, f"ssh://{last}"]
+            *first, last = jumps.rsplit(",", 1)
+            hops = ["-J", *first] if first else []
+            target = f"[{self.hostname}]:{self.port}"
+            return [self.address.executable, *self._config_file(), *hops, "-W", target, f"ssh://{last}"]
         if command := self.get("proxycommand"):
-            # The user's own command, in the user's own shell, as ssh runs it.
-            return [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {self._with_tokens(command, quoted=True)}"]
+            # Like ssh, in the user's own shell: the command may contain shell syntax.
+            return [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {self._expand_tokens(command, quoted=True)}"]
         return []
 
-    @property
-    def _target(self) -> str:
-        return f"[{self.hostname}]:{self.port}"
-
-    def _own_config(self) -> list[str]:
-        """The file given by -F: all that ssh hands on to the ssh that reaches a jump host."""
+    def _config_file(self) -> list[str]:
+        """The option -F, the only one that ssh passes on to the ssh of a jump host."""
         try:
-            given = dict(getopt.getopt(list(self.address.arguments), _FLAGS)[0])
+            options = dict(getopt.getopt(list(self.address.arguments), _FLAGS)[0])
         except getopt.GetoptError as error:
-            raise Lost(f"SSH to {self.address.host}: {error} among ssh's arguments") from None
-        return ["-F", given["-F"]] if "-F" in given else []
+            raise Lost(f"SSH to {self.address.host}: {error} in ssh's arguments") from None
+        return ["-F", options["-F"]] if "-F" in options else []
 
-    def _with_tokens(self, text: str, *, quoted: bool) -> str:
-        known = {
+    def _expand_tokens(self, text: str, *, quoted: bool) -> str:
+        tokens = {
             "%": "%",
             "d": _home(),
             "h": self.hostname,
@@ -134,43 +129,43 @@ class SSHSettings:
             "u": getpass.getuser(),
         }
 
-        def replaced(match: re.Match[str]) -> str:
-            value = known.get(match[1], match[0])
+        def value_of(match: re.Match[str]) -> str:
+            value = tokens.get(match[1], match[0])
             if quoted and _SHELL_SYNTAX.search(value):
-                raise Lost(f"SSH to {self.address.host}: {value!r} holds what a shell would act on in ProxyCommand")
+                raise Lost(f"SSH to {self.address.host}: {value!r} contains shell syntax, refused in ProxyCommand")
             return value
 
-        return _TOKEN.sub(replaced, text)
+        return _TOKEN.sub(value_of, text)
 
 
 def _home() -> str:
-    """As ssh has it: from the list of accounts, whatever HOME says."""
+    """The home directory in the account database, which ssh uses instead of $HOME."""
     return pwd.getpwuid(os.getuid()).pw_dir
 
 
-def ssh_settings(address: SSHAddress) -> SSHSettings:
-    """Ask ssh how it would reach the host. Raises Lost, with what ssh has to say."""
-    said = ask([address.executable, "-G", *address.arguments, "--", address.host], address)
-    if said.returncode != 0:
-        reason = "; ".join(line.strip() for line in said.stderr.splitlines()) or f"{address.executable} -G failed"
+def ssh_config(address: SSHAddress) -> SSHConfig:
+    """Ask `ssh -G` for the host's configuration. Raises Lost with ssh's own message."""
+    answer = run_openssh([address.executable, "-G", *address.arguments, "--", address.host], address)
+    if answer.returncode != 0:
+        reason = "; ".join(line.strip() for line in answer.stderr.splitlines()) or f"{address.executable} -G failed"
         raise Lost(f"SSH to {address.host}: {reason[:300]}")
     settings: dict[str, list[str]] = {}
-    for line in said.stdout.splitlines():
+    for line in answer.stdout.splitlines():
         name, dummy, value = line.partition(" ")
         settings.setdefault(name.lower(), []).append(value)
-    return SSHSettings(address, settings)
+    return SSHConfig(address, settings)
 
 
-def ask(command: list[str], address: SSHAddress) -> subprocess.CompletedProcess[str]:
-    """Run one of OpenSSH's programs for what it prints. Raises Lost where it cannot be run."""
+def run_openssh(command: list[str], address: SSHAddress) -> subprocess.CompletedProcess[str]:
+    """Run one of OpenSSH's programs and capture its output. Raises Lost if it cannot be run."""
     try:
         return subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            errors="surrogateescape",  # names of files may be any bytes
-            timeout=60,  # `Match exec` and names to look up may take their time
+            errors="surrogateescape",  # file names may contain any bytes
+            timeout=60,  # `Match exec` and name resolution may be slow
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

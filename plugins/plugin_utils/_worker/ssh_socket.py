@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""A stream to a host's sshd: a TCP connection, or what ssh's ProxyCommand or ProxyJump leads to."""
+"""A socket connected to a host's sshd, directly or through ssh's ProxyCommand or ProxyJump."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import tempfile
 from contextlib import suppress
 from typing import IO
 
-from .ssh_config import SSHSettings
+from .ssh_config import SSHConfig
 
-# Unanswered for this long, the other side is gone: without it a cut link is noticed after a quarter of an hour.
-SILENCE = 15
+# Seconds without an answer after which the peer counts as gone; TCP's own default is about a quarter of an hour.
+DEAD_PEER_TIMEOUT = 15
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
-class Stream:
-    """An open socket to the host's sshd, with the proxy behind it if there is one."""
+class SSHSocket:
+    """An open socket to sshd, and the proxy process behind it if there is one."""
 
     def __init__(
         self,
@@ -31,15 +31,15 @@ class Stream:
     ) -> None:
         self.socket, self._proxy, self._errors = connection, proxy, errors
 
-    def last_words(self) -> str:
-        """The last line that the proxy wrote to standard error, if any."""
+    def proxy_error(self) -> str:
+        """The last line of the proxy's standard error, or nothing."""
         if self._errors is None:
             return ""
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4096))
         return (self._errors.read().decode(errors="replace").strip().splitlines() or [""])[-1]
 
     def close(self) -> None:
-        """Close it, and end the proxy."""
+        """Close the socket and terminate the proxy."""
         self.socket.close()
         if self._proxy:
             with suppress(ProcessLookupError):
@@ -50,42 +50,43 @@ class Stream:
             self._errors.close()
 
 
-def dial(route: SSHSettings) -> Stream:
-    """Open a stream as ssh would. Raises Lost, and OSError where nobody answers."""
-    command = route.proxy()
-    return _through(command, fdpass=route.get("proxyusefdpass") == "yes") if command else Stream(_direct(route))
+def connect_to_sshd(config: SSHConfig) -> SSHSocket:
+    """Connect as ssh would. Raises Lost and OSError."""
+    command = config.proxy_command()
+    if command:
+        return _through_proxy(command, fdpass=config.get("proxyusefdpass") == "yes")
+    return SSHSocket(_direct(config))
 
 
-def _direct(route: SSHSettings) -> socket.socket:
-    family = _FAMILIES.get(route.get("addressfamily"), socket.AF_UNSPEC)
-    source = (route.get("bindaddress"), 0) if route.get("bindaddress") else None
-    # As ssh: the first address that answers, of those that the name has in this family.
-    found = socket.getaddrinfo(route.hostname, route.port, family, socket.SOCK_STREAM)
-    refused: OSError | None = None
-    for address in found:
-        connection = socket.socket(address[0], socket.SOCK_STREAM)
+def _direct(config: SSHConfig) -> socket.socket:
+    wanted = _FAMILIES.get(config.get("addressfamily"), socket.AF_UNSPEC)
+    source = (config.get("bindaddress"), 0) if config.get("bindaddress") else None
+    failure = OSError(f"{config.hostname} has no address")
+    # Like ssh: the first address that answers. socket.create_connection knows neither family nor scope.
+    for family, *dummy, address in socket.getaddrinfo(config.hostname, config.port, wanted, socket.SOCK_STREAM):
+        connection = socket.socket(family, socket.SOCK_STREAM)
         try:
-            connection.settimeout(route.address.timeout)
+            connection.settimeout(config.address.timeout)
             if source:
                 connection.bind(source)
-            connection.connect(address[4])
+            connection.connect(address)
         except OSError as error:
             connection.close()
-            refused = error
+            failure = error
             continue
-        # Without it each command waits for a delayed acknowledgement: 50 ms instead of 7.
+        # Without TCP_NODELAY a command takes 50 ms instead of 7, waiting for a delayed acknowledgement.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_TIMEOUT * 1000)
         return connection
-    raise refused or OSError(f"{route.hostname} has no address")
+    raise failure
 
 
-def _through(command: list[str], *, fdpass: bool) -> Stream:
+def _through_proxy(command: list[str], *, fdpass: bool) -> SSHSocket:
     ours, theirs = socket.socketpair()
-    errors = tempfile.TemporaryFile()  # noqa: SIM115 (for as long as the stream)
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the socket)
+    end = theirs.fileno()
     try:
-        end = theirs.fileno()
-        # In a session of its own: Ctrl-C is for the run, which has values to restore over this very connection.
+        # In a session of its own: Ctrl-C must not end the connection over which values are restored.
         proxy = subprocess.Popen(command, stdin=end, stdout=end, stderr=errors, start_new_session=True)
     except OSError:
         ours.close()
@@ -93,13 +94,13 @@ def _through(command: list[str], *, fdpass: bool) -> Stream:
         raise
     finally:
         theirs.close()
-    return Stream(_passed_on(ours) if fdpass else ours, proxy, errors)
+    return SSHSocket(_receive_socket(ours) if fdpass else ours, proxy, errors)
 
 
-def _passed_on(proxy: socket.socket) -> socket.socket:
-    """The connection that a proxy hands over, as ProxyUseFdpass has it."""
+def _receive_socket(proxy: socket.socket) -> socket.socket:
+    """The connected socket that a proxy passes back (ProxyUseFdpass)."""
     with proxy:
         descriptors = socket.recv_fds(proxy, 1, 1)[1]
     if not descriptors:
-        raise OSError("the ProxyCommand handed no connection over, although ProxyUseFdpass is set")
+        raise OSError("ProxyUseFdpass is set, but the ProxyCommand passed no socket")
     return socket.socket(fileno=descriptors[0])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Running commands where the benchmark runs: what SSH and a local subprocess have in common."""
+"""Running commands on a host: what an SSH connection and a local subprocess have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Protocol
 
 _LONGEST_LINE = 65_536
 _ERROR_TAIL = 4_096
-# No exit code of any command.
+# Stands for the exit code of a command that was not followed to its end.
 CUT_SHORT = -1000
 
 
@@ -21,15 +21,12 @@ class Lost(Exception):
 
 
 class TimedOut(Exception):
-    """The command did not end in time, not even after the host itself should have ended it."""
+    """The command outlived its time limit, although the host should have killed it by then."""
 
 
 @dataclass(frozen=True)
 class Completed:
-    """How a command ended; `code` is CUT_SHORT if its end was not awaited.
-
-    errors: the end of what it wrote to standard error.
-    """
+    """How a command ended. code: its exit code, or CUT_SHORT. errors: the tail of its standard error."""
 
     code: int
     errors: str
@@ -37,26 +34,26 @@ class Completed:
 
 
 class Process(Protocol):
-    """A command that runs on the host."""
+    """A running command."""
 
     def read(self, patience: float) -> tuple[bytes, bytes]:
-        """What has come on standard output and error; waits up to `patience` seconds for something to come."""
+        """New bytes on standard output and standard error; waits up to `patience` seconds for some."""
 
     def code(self) -> int | None:
-        """The exit code, or None while the command runs; raises Lost."""
+        """The exit code, or None while the command runs. Raises Lost."""
 
     def end_input(self) -> None:
         """Close the command's standard input."""
 
     def close(self) -> None:
-        """Let go of the command; it loses its standard input and output."""
+        """Close the command's standard input and output."""
 
 
 class Transport(Protocol):
-    """A way to run commands on one host."""
+    """Runs commands on one host."""
 
     def start(self, command: list[str], *, stdin: bytes | None = b"") -> Process:
-        """Start a command with that standard input; None keeps it open until the connection ends. Raises Lost."""
+        """Start a command. stdin: its whole input; None keeps the input open. Raises Lost."""
 
     def close(self) -> None: ...
 
@@ -69,10 +66,10 @@ def follow(
     until: Callable[[], bool] = lambda: False,
     patience: float = 0.5,
 ) -> Completed:
-    """Hand on every line of standard output as it comes, until the command ends or `until()` is true.
+    """Pass each line of standard output to `on_line` until the command ends or `until()` is true.
 
-    limit: seconds until TimedOut is raised; the command is not ended by that. patience: how often `until` is asked
-    when nothing comes, in seconds. Raises Lost.
+    limit: seconds until TimedOut is raised, which does not kill the command. patience: seconds between two calls of
+    `until` while there is no output. Raises Lost.
     """
     started = time.monotonic()
     pending, errors = b"", b""
@@ -95,7 +92,7 @@ def follow(
 
 
 def output_of(transport: Transport, command: list[str], *, stdin: bytes = b"", limit: float = 30.0) -> str:
-    """What a short command prints; raises Lost, TimedOut, and OSError where it fails."""
+    """The output of a short command. Raises Lost, TimedOut, and OSError if the exit code is not 0."""
     lines: list[str] = []
     process = transport.start(command, stdin=stdin)
     try:

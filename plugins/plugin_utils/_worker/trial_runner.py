@@ -117,7 +117,7 @@ def run_trial(
         with interrupts.allowed():
             monitor.begin()
             bound = Bound(job["bound"]) if job.get("bound") else None
-            outcome = _run(context, lambda: monitor.must_end() or called_off(), bound, actual, seconds)
+            outcome = _run(context, lambda: bool(monitor.violation) or called_off(), bound, actual, seconds)
             monitor.end()
     finally:
         monitor.end()
@@ -127,9 +127,9 @@ def run_trial(
     wanted = {state.metric for state in context.study.state_space}
     seen = monitor.observations()
     measurement["observations"] = {name: round(value, 4) for name, value in seen.items() if name in wanted}
-    if monitor.reason:
+    if monitor.violation:
         context.restore()
-        measurement = {**measurement, "metric": None, "error": f"ended by the guard: {monitor.reason}"}
+        measurement = {**measurement, "metric": None, "error": f"ended by the guard: {monitor.violation}"}
     # What the channels, the sampling and the reading cost beyond the benchmark's own time.
     seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
     return measurement

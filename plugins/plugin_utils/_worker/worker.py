@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The action `evaluate`: a host's part in a study from the first look at the study file to the last value put back."""
+"""The action `evaluate`: one host in a study, from reading the study file to restoring the original values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +25,26 @@ from .._store.url import shown
 from .._study.file import StudyError, StudyFile, read_study
 from .._study.presets import KnownHost
 from .._wire import Disconnected, Line
-from .batch import Batch, join
+from .batch import Batch, join_batch
 from .benchmark import BenchmarkFailed
 from .dry_run import dry_run
 from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupted, Interrupts
-from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_left, why_it_ended
+from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_of, why_trainer_ended
 from .transport import Lost, TimedOut
 from .trial_runner import ApplyFailed, HostRefused, run_trials
 
-_GO_ON = "to go on later: the same command with -e resume=true"
+_RESUME = "; to resume: the same command with -e resume=true"
+_STUDY_FINISHED = "the study has finished"
 
 
 def run_worker(
     action: ActionBase, arguments: dict[str, Any], task_vars: Mapping[str, Any], display: Display
 ) -> dict[str, Any]:
-    """The whole part of one host; returns the action's result. Raises SessionFailed, or AnsibleConnectionFailure."""
+    """Take one host through the study; returns the action's result.
+
+    Raises SessionFailed, or AnsibleConnectionFailure if the host was lost.
+    """
     try:
         study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
     except StudyError as error:
@@ -48,11 +53,11 @@ def run_worker(
     log = Path(arguments["output"]).absolute() / study.study.workload_name / DEBUG_LOG if arguments["debug"] else None
 
     def begin() -> None:
-        if log and not _wanted(arguments["resume"]):  # a run that resumes a study continues its log
-            with suppress(OSError):  # then it cannot be opened either
+        if log and not _study_to_resume(arguments["resume"]):  # a resumed study continues its log
+            with suppress(OSError):  # if it cannot be deleted, it cannot be opened either
                 log.unlink()
 
-    batch = join(_folder(action), host, present, begin)
+    batch = join_batch(_task_folder(action), host, present, begin)
     try:
         with debug_log(log, "worker", host):
             return _join_study(batch, action, arguments, task_vars, display, study)
@@ -72,186 +77,188 @@ def _join_study(
     interrupts = Interrupts()
     for notice in study.notices if batch.first else ():
         session.show(f"note: {notice}")
+    output = Path(arguments["output"]) / study.study.workload_name
     if action._task.check_mode:
-        return _dry_run(session, arguments, study, interrupts, len(batch.hosts))
+        _dry_run(session, interrupts, run_benchmark=arguments["dry_run"], hosts=len(batch.hosts))
+        return {"changed": False, "verdict": "none", "path": str(output)}
     if batch.first:
         _announce(session, study, len(batch.hosts), arguments)
-    shown = Path(arguments["output"]) / study.study.workload_name
-    output = shown.absolute()
-    log = output / "trainer.log"
+    log = output.absolute() / "trainer.log"
     try:
-        line = connect_or_start(batch.folder, log, _trainer_config(study, batch.hosts, output, arguments))
+        line = connect_or_start(batch.folder, log, _trainer_config(study, batch.hosts, output.absolute(), arguments))
     except TrainerFailed as error:
         raise SessionFailed(str(error)) from None
     if isinstance(line, StudyFinished):
-        session.show(f"{session.host} came when the study had ended: no evaluations (see --forks)")
-        return {"changed": False, "verdict": line.result["verdict"], "path": str(shown)}
-    result = _work_with_trainer(session, line, interrupts, batch.folder, log)
-    if result["verdict"] == "failed":
-        hint = f"; {_GO_ON}" if result["evaluations"].get("train") else ""
-        raise SessionFailed(f"the study failed: {result['reason']}{hint}")
-    return {"changed": False, "verdict": result["verdict"], "path": str(shown)}
+        session.show(f"{session.host} joined after the study had finished; raise --forks")
+        result = line.result
+    else:
+        result = _take_part(session, line, interrupts, batch.folder, log)
+        if result["verdict"] == "failed":
+            hint = _RESUME if result["evaluations"].get("train") else ""
+            raise SessionFailed(f"the study failed: {result['reason']}{hint}")
+    return {"changed": False, "verdict": result["verdict"], "path": str(output)}
 
 
-def _work_with_trainer(
-    session: HostSession, line: Line, interrupts: Interrupts, folder: Path, log: Path
-) -> dict[str, Any]:
-    farewell, stopped, lost, result = "it failed", False, False, None
-    hint = ""
+@dataclass
+class _Departure:
+    """Why the worker leaves the study. interrupted: by Ctrl-C. lost: the host is unreachable."""
+
+    reason: str = "it failed"
+    interrupted: bool = False
+    lost: bool = False
+    hint: str = ""
+
+
+def _take_part(session: HostSession, line: Line, interrupts: Interrupts, folder: Path, log: Path) -> dict[str, Any]:
+    departure, result = _Departure(), None
     try:
         line.send("hello", host=session.host)
         with interrupts.allowed():
-            facts, context = session.prepare()
+            facts, host_context = session.prepare()
         line.send("ready", host=session.host, facts=facts)
-        hint = f"; {_GO_ON}"
-        result = run_trials(context, line, interrupts, session.show)
-        farewell = "the study is over"
+        departure.hint = _RESUME
+        result = run_trials(host_context, line, interrupts, session.show)
+        departure.reason = _STUDY_FINISHED
     except Interrupted as interruption:
-        farewell, stopped = str(interruption), True
+        departure.reason, departure.interrupted = str(interruption), True
     except Disconnected:
-        # Whoever was busy for long when the study ended, be it with its preparations, hears no `end`.
-        result = result_left(folder)
-        farewell = why_it_ended(folder, log) if result is None else "the study is over"
+        # A worker that was busy when the study finished, preparing its host for example, gets no message `end`.
+        result = result_of(folder)
+        departure.reason = why_trainer_ended(folder, log) if result is None else _STUDY_FINISHED
     except (HostRefused, SessionFailed) as failure:
-        farewell, hint = str(failure), ""
+        departure.reason, departure.hint = str(failure), ""
     except (Lost, AnsibleConnectionFailure) as loss:
-        farewell, lost = f"lost: {loss}", True
+        departure.reason, departure.lost = f"lost: {loss}", True
     except (TimedOut, OSError) as failure:
-        farewell = f"{session.host}: {failure}"
+        departure.reason = f"{session.host}: {failure}"
     finally:
-        # First of all, so that the job goes to another host while this one is being cleaned up.
-        _say(line, "farewell", reason=farewell, stopped=stopped)
-        ending, reached = _leave(session, line, stopped)
-    if lost or not reached:
-        raise AnsibleConnectionFailure(plain(f"{farewell}; {ending}"))
-    if stopped:
-        _last_word(session, f"{farewell}; {ending}{hint}")
+        # First of all, so that another host takes over the trial while this one is being cleaned up.
+        _send(line, "farewell", reason=departure.reason, stopped=departure.interrupted)
+        ending, reached = _leave(session, line, departure.interrupted)
+    reason, hint = departure.reason, departure.hint
+    if departure.lost or not reached:
+        raise AnsibleConnectionFailure(plain(f"{reason}; {ending}"))
+    if departure.interrupted:
+        _print_after_interrupt(session, f"{reason}; {ending}{hint}")
     if result is None:
-        raise SessionFailed(f"{farewell}; {session.host}: {ending}{hint}")
+        raise SessionFailed(f"{reason}; {session.host}: {ending}{hint}")
     return result
 
 
-def _say(line: Line, kind: str, **content: Any) -> None:
-    """To the trainer, if it is still there."""
+def _send(line: Line, kind: str, **content: Any) -> None:
+    """Send a message unless the trainer is gone."""
     with suppress(Disconnected):
         line.send(kind, **content)
 
 
-def _leave(session: HostSession, line: Line, stopped: bool) -> tuple[str, bool]:
-    """One clause on what the host has now, and whether it was reached; the trainer is told as well.
+def _leave(session: HostSession, line: Line, interrupted: bool) -> tuple[str, bool]:
+    """Clean up and report to the trainer; returns one clause on the host's values, and whether it was reachable.
 
-    Raises SessionFailed if its values are not back.
+    Raises SessionFailed if the original values could not be restored.
     """
-    ending, restored, reached = "it is not known what the host has now", False, True
+    ending, restored, reached = "the state of the host's values is unknown", False, True
     try:
         ending, restored = session.leave(), True
     except AnsibleConnectionFailure as error:
-        # Out of reach: its lease puts the values back. Saying so is all that can be done from here.
-        session.show(f"{session.host} is out of reach ({error}); it takes its own values back within {session.lease} s")
-        ending = f"if no connection comes back, the host takes its own values back within {session.lease} s"
-        reached = False
+        expiry = f"will restore its original values within {session.lease} s (lease expiry)"
+        session.show(f"{session.host} is unreachable ({error}); it {expiry}")
+        ending, reached = f"if it stays unreachable, the host {expiry}", False
     except SessionFailed as failure:
         ending = str(failure)
-        if stopped:
-            _last_word(session, ending)
+        if interrupted:
+            _print_after_interrupt(session, ending)
         raise
     finally:
-        _say(line, "left", ending=ending, restored=restored)
+        _send(line, "left", ending=ending, restored=restored)
         line.close()
     return ending, reached
 
 
-def _last_word(session: HostSession, text: str) -> None:
-    """After Ctrl-C Ansible shows nothing more that a worker has to say, and this is what the user wants to know."""
+def _print_after_interrupt(session: HostSession, text: str) -> None:
+    """Write to ansible-playbook's standard error: after Ctrl-C Ansible no longer shows what workers print."""
     if os.getppid() != session.playbook_pid:
-        return  # ansible-playbook is gone, and nobody is there to read
-    try:
-        # It may be a file, and then all that the run has said so far is in it: nothing but to append will do.
-        with open(f"/proc/{session.playbook_pid}/fd/2", "a") as terminal:
-            terminal.write(plain_line(f"[autotune] {session.host}: {text}") + "\n")
-    except OSError:
-        return
+        return  # ansible-playbook has ended
+    # Append: standard error may be a file that contains the whole run.
+    with suppress(OSError), open(f"/proc/{session.playbook_pid}/fd/2", "a") as stderr:
+        stderr.write(plain_line(f"[autotune] {session.host}: {text}") + "\n")
 
 
-def _dry_run(
-    session: HostSession, arguments: dict[str, Any], study: StudyFile, interrupts: Interrupts, hosts: int
-) -> dict[str, Any]:
+def _dry_run(session: HostSession, interrupts: Interrupts, *, run_benchmark: bool, hosts: int) -> None:
     try:
         with interrupts.allowed():
-            facts, context = session.prepare()
-            dry_run(context, facts, run_benchmark=arguments["dry_run"], show=session.show, hosts=hosts)
+            facts, host_context = session.prepare()
+            dry_run(host_context, facts, run_benchmark=run_benchmark, show=session.show, hosts=hosts)
     except Lost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None
     except (ApplyFailed, BenchmarkFailed, Interrupted, OSError, TimedOut) as failure:
         raise SessionFailed(f"{session.host}: {failure}") from None
     finally:
         session.leave()
-    return {"changed": False, "verdict": "none", "path": str(Path(arguments["output"]) / study.study.workload_name)}
 
 
-def _announce(session: HostSession, study: StudyFile, count: int, arguments: dict[str, Any]) -> None:
-    own = study.study
+def _announce(session: HostSession, study_file: StudyFile, count: int, arguments: dict[str, Any]) -> None:
+    study = study_file.study
     session.show(
-        f"study {own.workload_name}: {own.training_config.total_timesteps} training evaluations of "
-        f"{len(own.action_space)} parameters on {count} host{'s' if count > 1 else ''}, then "
-        f"{own.verification.rounds(count) * count} pairs at most to prove the best; "
-        f"store {shown(_store_url(arguments))}"
+        f"study {study.workload_name}: {len(study.action_space)} parameters, {count} host{'s' if count > 1 else ''}, "
+        f"{study.training_config.total_timesteps} training trials, then up to "
+        f"{study.verification.rounds(count) * count} pairs to prove the winner; store {shown(_store_url(arguments))}"
     )
-    session.show("Ctrl-C stops the run and puts every host's own values back")
+    session.show("press Ctrl-C to stop the run and restore every host's original values")
     forks = int(context.CLIARGS["forks"])
     if forks < count:
-        session.show(f"only {forks} of {count} hosts work at a time: raise forks (--forks {count}) to use them all")
+        session.show(f"only {forks} of {count} hosts run at a time; use --forks {count} to run all of them")
 
 
 def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
-    """All hosts of the run, if the play has looked at them (see playbooks/tune.yml): presets depend on each of them.
+    """The hosts whose facts the play has gathered (playbooks/tune.yml); presets depend on all of them.
 
-    Also those that have failed since, which the batch no longer names: a host that comes late reads the same study.
+    Includes hosts that have failed since: a worker that starts later must read the same study.
     """
-    looked_at = {
+    gathered = {
         str(name): task_vars["hostvars"][name].get("autotune_host", {}) for name in task_vars["ansible_play_hosts_all"]
     }
-    return [KnownHost.of_facts(name, facts) for name, facts in looked_at.items() if "parameters" in facts]
+    return [KnownHost.of_facts(name, facts) for name, facts in gathered.items() if "parameters" in facts]
 
 
-def _trainer_config(study: StudyFile, hosts: Sequence[str], output: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+def _trainer_config(
+    study_file: StudyFile, hosts: Sequence[str], output: Path, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    study = study_file.study.model_dump(mode="json", exclude_none=True)
+    # The environment may contain secrets, which the trainer does not need and the store must not contain.
+    study["environment"] = dict.fromkeys(study["environment"], "(not kept)")
     return {
-        "study": _without_secrets(study.study.model_dump(mode="json", exclude_none=True)),
+        "study": study,
         "hosts": list(hosts),
         "store": _store_url(arguments),
         "output": str(output),
         "seed": arguments["seed"],
         "playbook_pid": os.getppid(),
         "versions": {"ansible-core": ansible_version},
-        "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for path, name in study.files},
-        "resume": _wanted(arguments["resume"]),
+        "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for path, name in study_file.files},
+        "resume": _study_to_resume(arguments["resume"]),
         "debug": arguments["debug"],
     }
 
 
-def _wanted(resume: str) -> int | bool:
-    """Which study is to go on: its ID, True for the latest that can, False for none."""
+def _study_to_resume(resume: str) -> int | bool:
+    """The ID of a study, True for the latest one that can be resumed, False for a new study."""
     text = resume.strip().lower()
-    if text.isdecimal() and len(text) < 19 and int(text):  # what an ID can be in every database
+    if text.isdecimal() and len(text) < 19 and int(text):  # an ID that every database can store
         return int(text)
     if text in ("true", "yes", "latest"):
         return True
     if text in ("false", "no", ""):
         return False
-    given = brief(repr(resume))
-    raise SessionFailed(f"resume is {given}; say true for the latest study that was interrupted, or the ID of one")
-
-
-def _without_secrets(study: dict[str, Any]) -> dict[str, Any]:
-    """The trainer, the store and the result need no more of the benchmark's environment than its names."""
-    return {**study, "environment": dict.fromkeys(study["environment"], "(not kept)")}
+    raise SessionFailed(
+        f"resume is {brief(repr(resume))}; use true for the latest interrupted study, or the ID of a study"
+    )
 
 
 def _store_url(arguments: dict[str, Any]) -> str:
     return arguments["store"] or f"sqlite:///{Path(arguments['output']).absolute() / 'autotune.sqlite'}"
 
 
-def _folder(action: ActionBase) -> Path:
-    """The task's private folder, gone with ansible-playbook."""
+def _task_folder(action: ActionBase) -> Path:
+    """A private folder of this task, which ansible-playbook removes at its end."""
     task = hashlib.sha256(action._task._uuid.encode()).hexdigest()[:16]
     return Path(constants.DEFAULT_LOCAL_TMP) / f"autotune-{task}"

@@ -63,7 +63,7 @@ def test_sudo_that_does_not_let_him_is_one_line_before_anything_is_written(
     ran = tune("-e", f"@{tmp_path / 'password.json'}", "-e", "dry_run=true")
     shown = " ".join((ran.stdout + ran.stderr).split())
     assert ran.returncode == 2, shown
-    assert f"{said}; it takes a rule in sudoers" in shown
+    assert f"{said}; it needs a rule in sudoers" in shown
     assert "nothing was written" in shown
     assert "Traceback" not in shown
     assert account.root("cat /run/autotune/lease.json", check=False) == ""
@@ -74,7 +74,7 @@ def test_su_that_does_not_let_him_is_not_about_sudoers(account: Any, tune: Calla
     ran = tune("-e", f"@{tmp_path / 'password.json'}", "-e", "dry_run=true", "-e", "ansible_become_method=su")
     shown = " ".join((ran.stdout + ran.stderr).split())
     assert ran.returncode == 2, shown
-    assert "become does not work (Incorrect su password); su takes the password of the account to become" in shown
+    assert "become does not work (Incorrect su password); su needs the password of the target account" in shown
     assert "sudoers" not in shown
     assert "Traceback" not in shown
 

@@ -187,7 +187,7 @@ def test_a_host_that_is_lost_in_the_middle_gets_its_values_back_and_the_others_g
             lab.build()
 
     assert code == 4, run.text
-    assert "takes its own values back within" in run.text
+    assert "will restore its original values within" in run.text
     assert run.result["verdict"] == "improved", run.text
     trained = [row for row in run.evaluations if row.phase == "train"]
     assert len(trained) == 10
@@ -226,7 +226,7 @@ def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
     # A second Ctrl-C ends Ansible before its workers have said all; they finish nevertheless.
     limit = time.monotonic() + (0 if times == 1 else 20)
     for host in lab.hosts:
-        assert times > 1 or f"{host}: stopped by SIGINT; its own values are back, verified" in run.text
+        assert times > 1 or f"{host}: stopped by SIGINT; original values restored and verified" in run.text
         own = untouched[host]["values"]
         while (found := {name: lab.sysctl(host, name) for name in own}) != own and time.monotonic() < limit:
             time.sleep(0.2)

@@ -64,16 +64,16 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
 
     for dummy in range(100):  # at some time while a benchmark runs, and not while values are applied
         lab.run("lab1", "sysctl", "-w", "net.ipv4.tcp_fin_timeout=77")
-        if "somebody else set net.ipv4.tcp_fin_timeout to '77'" in run.text:
+        if "another process set net.ipv4.tcp_fin_timeout to '77'" in run.text:
             break
         time.sleep(0.5)
 
     run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 240)
     run.signal(signal.SIGINT)
     assert run.end() != 0
-    ended = "lab1: stopped by SIGINT; its own values are back, verified (somebody else had set"
+    ended = "lab1: stopped by SIGINT; original values restored and verified (another process had set"
     assert ended in run.text, [line for line in run.lines if "lab1" in line][-5:]
-    spoilt = [row for row in run.evaluations if row.error and "somebody else set" in row.error]
+    spoilt = [row for row in run.evaluations if row.error and "another process set" in row.error]
     assert spoilt
     assert all(row.metric is None for row in spoilt)
 
@@ -92,11 +92,11 @@ def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_ane
     for dummy in range(20):  # at some time while a benchmark runs, and not while values are applied
         lab.run("lab1", "python3", "-c", f"{shorten}open(p, 'w').write(json.dumps(d))", check=False)
         time.sleep(2)
-        if "the lease ran out during the evaluation" in run.text:
+        if "the lease expired during the trial" in run.text:
             break
 
-    run.wait_for("the lease ran out during the evaluation", 1)
+    run.wait_for("the lease expired during the trial", 1)
     run.wait_for("has ended (the host put its own values back, verified, at", 240)
     run.signal(signal.SIGINT)
     assert run.end() != 0
-    assert "lab1: stopped by SIGINT; its own values are back, verified" in run.text
+    assert "lab1: stopped by SIGINT; original values restored and verified" in run.text

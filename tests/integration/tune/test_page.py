@@ -86,12 +86,12 @@ def test_restore_all_hosts_now_ends_benchmarks_and_puts_the_values_back(
         time.sleep(0.1)
     assert run.end() == 0
     assert (run.result["verdict"], run.result["reason"]) == ("stopped", "stopped on the dashboard by 127.0.0.1")
-    assert "its own values are back, verified" in run.text
+    assert "original values restored and verified" in run.text
     # The page is still there, and tells the whole story.
     message = page.data(1)
     told = [(event["host"], event["text"]) for event in message["events"]]
     assert (None, "127.0.0.1 asked on the dashboard to restore all hosts now") in told
-    assert {(host, "its own values are back, verified") for host in lab.hosts} <= set(told)
+    assert {(host, "original values restored and verified") for host in lab.hosts} <= set(told)
     assert message["status"]["verdict"] == "stopped"
     assert {host["doing"] for host in message["hosts"]} == {None}
 

@@ -61,7 +61,7 @@ def test_a_host_that_tuned_manages_is_refused(tuned: None, tune: Runner, write_s
     run = tune(write_study(action_space=[FIN_TIMEOUT]), "--limit", "lab1")
 
     assert run.process.returncode == 2
-    assert "tuned is running and would set parameters meanwhile" in said(run)
+    assert "tuned is running and would change parameters during the study" in said(run)
     assert "systemctl stop tuned" in said(run)
     assert " baseline: " not in run.text
 
@@ -211,7 +211,7 @@ def test_cautious_exploration_of_a_range_that_the_host_is_not_in_is_refused(tune
     run = tune(study, "--limit", "lab1")
 
     assert run.process.returncode == 2
-    assert "no candidate has them: net.ipv4.tcp_fin_timeout is 60; widen the ranges" in said(run)
+    assert "outside the search space: net.ipv4.tcp_fin_timeout is 60; widen the ranges" in said(run)
     assert " baseline: " not in run.text
 
 

@@ -103,7 +103,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
             break
         fault(run)
         if fault is press_ctrl_c and run.process.returncode:
-            assert "to go on later: the same command with -e resume=true" in run.text, f"seed {seed}:\n{run.text}"
+            assert "to resume: the same command with -e resume=true" in run.text, f"seed {seed}:\n{run.text}"
         assert rows(run)[: len(found)] == found, f"seed {seed}"
         found = rows(run)
         if run.process.returncode == 0:

@@ -331,7 +331,7 @@ def test_leads_where_ansible_gets_to(door: Door, ways: dict[str, Way]) -> None:
         ("another key", "does not match the one in known_hosts"),
         ("revoked", "is revoked"),
         ("broken configuration", "Bad configuration option: nonsense"),
-        ("agent's keys not wanted", "anna cannot log in there: no key was accepted"),
+        ("agent's keys not wanted", "permission denied for anna: the host accepts none of the keys"),
     ],
 )
 def test_says_why_it_does_not_lead_there(ways: dict[str, Way], way: str, said: str) -> None:

@@ -83,8 +83,8 @@ def test_where_nothing_is_better_there_is_no_role_and_hosts_beyond_the_forks_com
     assert run.result["verdict"] == "no_improvement"
     assert not (run.output / "sensor/roles").exists()
     assert not (run.output / "sensor/apply.yml").exists()
-    assert "raise forks (--forks 2)" in run.text
-    assert "came when the study had ended" in run.text
+    assert "use --forks 2 to run all of them" in run.text
+    assert "joined after the study had finished; raise --forks" in run.text
     assert list(run.result["per_host"]) == ["lab1"]
     log = run.output / "sensor" / "debug.log"
     assert log.stat().st_mode & 0o777 == 0o600

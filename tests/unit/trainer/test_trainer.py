@@ -25,7 +25,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_pr
     StudyFinished,
     TrainerFailed,
     connect_or_start,
-    why_it_ended,
+    why_trainer_ended,
 )
 from sqlalchemy import text
 
@@ -334,7 +334,7 @@ def test_an_output_that_cannot_be_written_is_said_and_the_store_has_the_result(
     line.close()  # as the end of the real process would
     with pytest.raises(Disconnected):
         worker.result(PATIENCE)
-    error = why_it_ended(tmp_path / "run", tmp_path / "trainer.log")
+    error = why_trainer_ended(tmp_path / "run", tmp_path / "trainer.log")
     assert error == f"{config['output']} cannot be written: Not a directory; the store has the result"
     (study,) = store.studies(store.open_store(config["store"]))
     assert study.verdict == "improved"

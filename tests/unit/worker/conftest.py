@@ -29,7 +29,7 @@ class FakeHost:
 
     def restore(self) -> str:
         self.restored += 1
-        return "its own values are back, verified"
+        return "original values restored and verified"
 
 
 @pytest.fixture

@@ -72,18 +72,18 @@ def test_begins_a_new_lease_when_the_last_one_ran_out_and_says_so(
 
 
 def test_says_that_values_are_back_only_when_the_host_has_verified_it(lease: LeaseClient) -> None:
-    assert lease.restore() == "its own values are back, verified"
-    assert lease.restore() == "it was left as it was found"
+    assert lease.restore() == "original values restored and verified"
+    assert lease.restore() == "nothing was changed"
 
 
 def test_says_what_others_had_set(lease: LeaseClient, host: Host) -> None:
     host.verdict["foreign"] = {SWAPPINESS: "77"}
-    assert "somebody else had set vm.swappiness to '77'" in lease.restore()
+    assert "another process had set vm.swappiness to '77'" in lease.restore()
 
 
 def test_a_verdict_that_is_not_good_is_a_failure(lease: LeaseClient, host: Host) -> None:
     host.verdict |= {"verified": False, "mismatches": [{"parameter": SWAPPINESS}]}
-    with pytest.raises(RestoreFailed, match="NEEDS ATTENTION: .* vm.swappiness could not be put back"):
+    with pytest.raises(RestoreFailed, match="NEEDS ATTENTION: .* vm.swappiness could not be restored"):
         lease.restore()
 
 
@@ -98,11 +98,11 @@ def test_without_a_verdict_of_this_lease_the_values_are_read(verdict: Any, lease
 
 def test_the_same_is_fine_when_they_are_the_hosts_own(lease: LeaseClient, host: Host) -> None:
     host.verdict = None  # type: ignore[assignment]
-    assert lease.restore() == "its own values are back, verified"
+    assert lease.restore() == "original values restored and verified"
 
 
 def test_nothing_lent_is_nothing_to_end(host: Host) -> None:
-    assert LeaseClient(host, {"holder": "anna"}, print).restore() == "it was left as it was found"
+    assert LeaseClient(host, {"holder": "anna"}, print).restore() == "nothing was changed"
     assert host.calls == []
 
 
@@ -143,7 +143,7 @@ def test_of_several_choices_the_one_in_force_counts(
 def test_an_evaluation_with_somebody_elses_value_does_not(lease: LeaseClient, kernel: Path) -> None:
     kernel.write_text("77\n")
     assert lease.interference(KEPT, LocalTransport()) == (
-        "somebody else set vm.swappiness to '77' (it was '10') during the evaluation"
+        "another process set vm.swappiness to '77' (it was '10') during the trial"
     )
 
 
@@ -153,7 +153,7 @@ def test_an_evaluation_with_somebody_elses_value_does_not(lease: LeaseClient, ke
 def test_an_evaluation_without_its_lease_does_not(journal: Any, lease: LeaseClient, kernel: Path) -> None:
     path = Path(lease_client._JOURNALS[0])
     path.unlink() if journal is None else path.write_text(journal if journal == "{" else json.dumps(journal))
-    assert "the lease ran out during the evaluation" in (lease.interference(KEPT, LocalTransport()) or "")
+    assert "the lease expired during the trial" in (lease.interference(KEPT, LocalTransport()) or "")
 
 
 def test_a_lease_of_an_account_with_net_alone_is_found(lease: LeaseClient, kernel: Path) -> None:
@@ -168,10 +168,13 @@ def test_what_this_user_cannot_read_is_not_judged(lease: LeaseClient, kernel: Pa
     assert lease.interference(KEPT, LocalTransport()) is None
 
 
-def test_where_the_benchmark_runs_elsewhere_the_module_looks(lease: LeaseClient, host: Host) -> None:
+def test_a_parameter_without_a_file_is_read_by_the_module(
+    lease: LeaseClient, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_kernel, "path_of", lambda parameter: None)
     host.lease, host.value = {"nonce": "n1", "expires_in": 3.0}, "10"
-    assert lease.interference(KEPT, None) is None
+    assert lease.interference(KEPT, LocalTransport()) is None
     host.value = "77"
-    assert "somebody else set vm.swappiness" in (lease.interference(KEPT, None) or "")
+    assert "another process set vm.swappiness" in (lease.interference(KEPT, LocalTransport()) or "")
     host.lease = None
-    assert "the lease ran out" in (lease.interference(KEPT, None) or "")
+    assert "the lease expired" in (lease.interference(KEPT, LocalTransport()) or "")

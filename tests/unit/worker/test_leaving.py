@@ -15,11 +15,11 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import SessionFailed
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import _last_word, _leave
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import _leave, _print_after_interrupt
 
-BACK = "its own values are back, verified"
-WRONG = "h1: NEEDS ATTENTION: vm.swappiness could not be put back"
-LATER = "if no connection comes back, the host takes its own values back within 90 s"
+BACK = "original values restored and verified"
+WRONG = "h1: NEEDS ATTENTION: vm.swappiness could not be restored"
+LATER = "if it stays unreachable, the host will restore its original values within 90 s (lease expiry)"
 
 
 def raising(error: Exception) -> Callable[[], str]:
@@ -35,7 +35,7 @@ def raising(error: Exception) -> Callable[[], str]:
         (lambda: BACK, BACK, True),
         (raising(SessionFailed(WRONG)), WRONG, False),
         (raising(AnsibleConnectionFailure("no route")), LATER, False),
-        (raising(KeyError("verdict")), "it is not known what the host has now", False),
+        (raising(KeyError("verdict")), "the state of the host's values is unknown", False),
     ],
     ids=["back", "not back", "out of reach", "a mistake of ours"],
 )
@@ -51,23 +51,25 @@ def test_the_trainer_hears_what_the_host_has(leave: Callable[[], str], ending: s
     trainer.close()
 
 
-def test_the_last_word_after_ctrl_c_leaves_the_log_of_the_run_as_it_is(
+def test_the_print_after_interrupt_after_ctrl_c_leaves_the_log_of_the_run_as_it_is(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of `ansible-playbook … > run.log 2>&1` nothing was left but the last word."""
     monkeypatch.setattr(os, "getppid", os.getpid)  # the playbook's standard error is this process's: a file
     os.write(2, b"[autotune] 1/57 lab1 baseline\n")
-    _last_word(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
+    _print_after_interrupt(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
     assert capfd.readouterr().err == f"[autotune] 1/57 lab1 baseline\n[autotune] lab1: {BACK}\n"
 
 
-def test_the_last_word_reaches_a_pipe_too(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_print_after_interrupt_reaches_a_pipe_too(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(os, "getppid", os.getpid)
     read, write = os.pipe()
     before = os.dup(2)
     os.dup2(write, 2)
     try:
-        _last_word(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
+        _print_after_interrupt(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
     finally:
         os.dup2(before, 2)
         os.close(before)

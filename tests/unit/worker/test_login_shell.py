@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.login_shell import AfterMark, for_any_shell
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.login_shell import AfterMarker, for_any_shell
 
 SHELLS = [
     shell for shell in ("sh", "bash", "dash", "zsh", "ksh", "tcsh", "csh", "fish", "busybox") if shutil.which(shell)
@@ -26,15 +26,15 @@ def test_every_shell_reads_the_same_words(shell: str) -> None:
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_what_comes_before_the_mark_is_not_the_commands(size: int) -> None:
     printed = b"welcome mark\r mark x no line endmark\nm: 5\nmark\nlast"
-    output = AfterMark("mark")
-    taken = b"".join(output.take(printed[at : at + size]) for at in range(0, len(printed), size))
+    output = AfterMarker("mark")
+    taken = b"".join(output.feed(printed[at : at + size]) for at in range(0, len(printed), size))
     assert taken == b"m: 5\nmark\nlast"
-    assert output.give_up() == b""
+    assert output.leftover() == b""
 
 
 def test_what_a_shell_prints_that_runs_no_command_is_not_lost() -> None:
-    output = AfterMark("mark")
-    assert output.take(b"not available\n") == b""
-    assert output.take(b"x" * 1_000_000) == b""
-    assert len(output.give_up()) < 100_000
-    assert output.give_up() == b""
+    output = AfterMarker("mark")
+    assert output.feed(b"not available\n") == b""
+    assert output.feed(b"x" * 1_000_000) == b""
+    assert len(output.leftover()) < 100_000
+    assert output.leftover() == b""

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import (
-    become_failed,
-    is_gone,
+    become_advice,
+    cautious_start_problem,
+    holder_is_gone,
     notes,
-    out_of_reach,
     problems,
 )
 
@@ -53,10 +53,10 @@ def test_a_good_host_has_none() -> None:
             "vm.x does not exist here (kernel 6.1.0): did you mean vm.y? "
             "If not, remove it, load its module, or mark it `optional: true`",
         ),
-        (facts({"readable": False}), "vm.x cannot be read, so it could not be put back"),
+        (facts({"readable": False}), "vm.x cannot be read, so it could not be restored"),
         (
             facts({"readable": False, "writable": False, "why_not_writable": "debugfs is closed"}),
-            "vm.x cannot be read, so it could not be put back: debugfs is closed",
+            "vm.x cannot be read, so it could not be restored: debugfs is closed",
         ),
         (facts(FIXED), "vm.x cannot be set: /proc/sys is read-only here"),
         (
@@ -64,11 +64,11 @@ def test_a_good_host_has_none() -> None:
             "anna cannot use the gate",
         ),
         (facts({"denied": True}, effective_uid=1000, gate="/gate", gate_said="vm.x is denied"), "vm.x is denied"),
-        (facts({"denied": True}), "vm.x is denied; name it in the study's allow_unsafe if you mean it"),
+        (facts({"denied": True}), "vm.x is on the denylist; to tune it, name it in the study's allow_unsafe"),
         (
             facts(managed_by=["tuned", "bpftune"]),
-            "tuned and bpftune are running and would set parameters meanwhile; stop before the study, start again "
-            "after it: systemctl stop tuned bpftune",
+            "tuned and bpftune are running and would change parameters during the study; run systemctl stop tuned "
+            "bpftune, and start again afterwards",
         ),
     ],
 )
@@ -97,8 +97,8 @@ def test_whoever_means_it_may_have_a_denied_parameter() -> None:
         (facts(), []),
         (facts({"namespaced": True}, container="docker"), []),
         (facts({"namespaced": None}), []),
-        (facts(container="docker"), ["it is inside a docker, and vm.x belongs to the whole machine"]),
-        (facts(boot_id=HERE[0]), ["it is the controller itself"]),
+        (facts(container="docker"), ["inside a docker; vm.x is machine-wide"]),
+        (facts(boot_id=HERE[0]), ["this is the controller itself"]),
         # A lab's host, or a container beside the trainer: the same kernel, but another place on the network.
         (facts(boot_id=HERE[0], network_namespace=7), []),
     ],
@@ -113,7 +113,9 @@ def test_notes_are_for_what_is_no_reason_to_refuse(found: dict[str, Any], words:
 def test_cautious_exploration_starts_from_the_hosts_own_values(value: str, said: str | None) -> None:
     content = {"workload_name": "s", "reward_metric": "m", "benchmark_command": "true"}
     space = [{"param": "vm.swappiness", "min": 10, "max": 100}]
-    found = out_of_reach(Study.model_validate({**content, "action_space": space}).space, {"vm.swappiness": value})
+    found = cautious_start_problem(
+        Study.model_validate({**content, "action_space": space}).space, {"vm.swappiness": value}
+    )
     assert [said is not None and said in line for line in found] == ([True] if said else [])
 
 
@@ -126,20 +128,20 @@ def test_cautious_exploration_starts_from_the_hosts_own_values(value: str, said:
         ("somebody", False),
     ],
 )
-def test_only_of_this_machine_can_be_said_that_a_holder_is_gone(holder: str, gone: bool) -> None:
-    assert is_gone(holder, "root@here") is gone
+def test_only_of_this_machine_can_be_said_that_a_holder_holder_is_gone(holder: str, gone: bool) -> None:
+    assert holder_is_gone(holder, "root@here") is gone
 
 
 @pytest.mark.parametrize(
     ("method", "takes"),
     [
-        ("sudo", "it takes a rule in sudoers and, unless that says NOPASSWD, the password"),
-        ("su", "su takes the password of the account to become, by default root's"),
+        ("sudo", "it needs a rule in sudoers and, unless that says NOPASSWD, the password"),
+        ("su", "su needs the password of the target account, by default root's"),
         ("doas", "doas must let the connection's user become root"),
     ],
 )
 def test_what_become_takes_depends_on_its_method(method: str, takes: str) -> None:
-    said = become_failed(f"Incorrect {method} password", method)
+    said = become_advice(f"Incorrect {method} password", method)
     assert said.startswith(f"become does not work (Incorrect {method} password); {takes}")
     assert said.endswith("; nothing was written")
     assert ("sudoers" in said) == (method == "sudo")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import SessionFailed
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import _wanted
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import _study_to_resume
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker imp
     ],
 )
 def test_a_study_to_go_on_with_is_named_by_its_id_or_is_the_latest(text: str, wanted: int | bool) -> None:
-    assert _wanted(text) is wanted
+    assert _study_to_resume(text) is wanted
 
 
 @pytest.mark.parametrize("text", ["wan", "-1", "0", "1.5", "9" * 19, "9" * 50])
 def test_anything_else_is_refused_with_what_can_be_said(text: str) -> None:
-    with pytest.raises(SessionFailed, match=r"resume is '.*'; say true for the latest study that was interrupted"):
-        _wanted(text)
+    with pytest.raises(SessionFailed, match=r"resume is '.*'; use true for the latest interrupted study"):
+        _study_to_resume(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_auth import _keys
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress, SSHSettings
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress, SSHConfig
 
 
 def keygen(*arguments: object) -> None:
@@ -28,7 +28,7 @@ def test_a_key_is_shown_under_its_certificate_wherever_that_is(tmp_path: Path, k
     settings = {"identityfile": [str(tmp_path / "key")], "certificatefile": certificates, "identitiesonly": ["yes"]}
     shown = [
         key.public_blob and (key.public_blob.key_type, key.public_blob.comment)
-        for key in _keys(SSHSettings(SSHAddress("host"), settings), None)
+        for key in _keys(SSHConfig(SSHAddress("host"), settings), None)
     ]
     assert len(shown) == 2
     assert shown[0] is not None

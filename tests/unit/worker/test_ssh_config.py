@@ -10,8 +10,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.known_host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import (
     SSHAddress,
-    SSHSettings,
-    ssh_settings,
+    SSHConfig,
+    ssh_config,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
 
@@ -34,8 +34,8 @@ def address_of(**options: Any) -> SSHAddress:
     return SSHAddress.of_connection((OPTIONS | options).get)
 
 
-def route_of(**settings: str) -> SSHSettings:
-    return SSHSettings(SSHAddress("h1.example"), {name: [value] for name, value in settings.items()})
+def config_of(**settings: str) -> SSHConfig:
+    return SSHConfig(SSHAddress("h1.example"), {name: [value] for name, value in settings.items()})
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_never_shows_the_password() -> None:
 def test_what_the_inventory_leaves_open_the_configuration_says(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("Host h1.example\n  HostName 192.0.2.1\n  Port 2222\nHost *\n  User anybody\n  Port 1\n")
-    route = ssh_settings(address_of(ssh_common_args=f"-F {config}"))
-    assert (route.hostname, route.port, route.user) == ("192.0.2.1", 2222, "anybody")
-    route = ssh_settings(address_of(ssh_common_args=f"-F {config} -o User=other", port=22, host="fe80::1%h0"))
-    assert (route.hostname, route.port, route.user) == ("fe80::1%h0", 22, "other")
+    found = ssh_config(address_of(ssh_common_args=f"-F {config}"))
+    assert (found.hostname, found.port, found.user) == ("192.0.2.1", 2222, "anybody")
+    found = ssh_config(address_of(ssh_common_args=f"-F {config} -o User=other", port=22, host="fe80::1%h0"))
+    assert (found.hostname, found.port, found.user) == ("fe80::1%h0", 22, "other")
 
 
 def test_an_ssh_that_is_not_there_is_said() -> None:
@@ -109,41 +109,41 @@ def test_an_option_in_place_of_a_host_is_none(tmp_path: Path) -> None:
     ],
 )
 def test_jumps_as_ssh_does(jump: str, command: list[str]) -> None:
-    assert route_of(hostname="h1", proxyjump=jump).proxy() == command
+    assert config_of(hostname="h1", proxyjump=jump).proxy_command() == command
 
 
 @pytest.mark.parametrize("arguments", [("-F", "/c"), ("-4F/c",), ("-C", "-oPort=1", "-F", "/b", "-vF", "/c")])
 def test_the_jump_host_is_told_of_no_argument_but_the_configuration(arguments: tuple[str, ...]) -> None:
-    route = SSHSettings(SSHAddress("h1", arguments, "/opt/ssh"), {"proxyjump": ["jump"]})
-    assert route.proxy() == ["/opt/ssh", "-F", "/c", "-W", "[h1]:22", "ssh://jump"]
+    found = SSHConfig(SSHAddress("h1", arguments, "/opt/ssh"), {"proxyjump": ["jump"]})
+    assert found.proxy_command() == ["/opt/ssh", "-F", "/c", "-W", "[h1]:22", "ssh://jump"]
 
 
 def test_a_proxy_command_is_the_users_shells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/own")
-    route = route_of(
+    found = config_of(
         hostname="10.0.0.1", user="me", port="23", hostkeyalias="one", proxycommand="p %h:%p '%r' %n %k %% | x"
     )
-    assert route.proxy() == ["/bin/own", "-c", "exec p 10.0.0.1:23 'me' h1.example one % | x"]
+    assert found.proxy_command() == ["/bin/own", "-c", "exec p 10.0.0.1:23 'me' h1.example one % | x"]
     # What was put in is not looked at again.
-    assert route_of(hostname="fe80::1%p", proxycommand="p %h").proxy()[-1] == "exec p fe80::1%p"
+    assert config_of(hostname="fe80::1%p", proxycommand="p %h").proxy_command()[-1] == "exec p fe80::1%p"
 
 
 @pytest.mark.parametrize("name", ["a$(id)", "a`id`", "a;id", "-oX", "a b", "a'b", "a\nb", "a\\", "a|b", "a>b", "a&"])
 def test_a_name_that_a_shell_would_act_on_is_refused(name: str) -> None:
-    with pytest.raises(Lost, match="holds what a shell would act on"):
-        route_of(hostname=name, proxycommand="p %h").proxy()
-    with pytest.raises(Lost, match="holds what a shell would act on"):
-        route_of(hostname="h1", user=name, proxycommand="p '%r'").proxy()
-    assert route_of(hostname=name, proxycommand="p fixed").proxy()
+    with pytest.raises(Lost, match="contains shell syntax"):
+        config_of(hostname=name, proxycommand="p %h").proxy_command()
+    with pytest.raises(Lost, match="contains shell syntax"):
+        config_of(hostname="h1", user=name, proxycommand="p '%r'").proxy_command()
+    assert config_of(hostname=name, proxycommand="p fixed").proxy_command()
 
 
 def test_the_home_is_the_accounts_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/elsewhere")
     monkeypatch.setenv("KEYS", "/keys")
     home = pwd.getpwuid(os.getuid()).pw_dir
-    route = route_of(hostname="h1", user="me")
+    found = config_of(hostname="h1", user="me")
     named = {"~/.ssh/id": f"{home}/.ssh/id", "%d/%r@%h": f"{home}/me@h1", "${KEYS}/%%": "/keys/%", "/a~/b": "/a~/b"}
-    assert {name: route.expanded(name) for name in named} == named
+    assert {name: found.expand(name) for name in named} == named
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,13 @@ def test_the_home_is_the_accounts_whatever_the_environment_says(monkeypatch: pyt
         (
             [KnownKey("a", b"2", "cert-authority")],
             "true",
-            "h1 is known by its certificate authority alone; add its own key to known_hosts",
+            "known_hosts has only a certificate authority for h1; add the host's own key",
         ),
         ([KnownKey("a", b"1"), KnownKey("a", b"2", "cert-authority")], "true", None),
     ],
 )
 def test_trusts_the_key_that_ssh_would_trust(keys: list[KnownKey], strictness: str, said: str | None) -> None:
-    assert KnownHost("h1", tuple(keys), strictness).why_not("a", b"1") == said
+    assert KnownHost("h1", tuple(keys), strictness).rejection("a", b"1") == said
 
 
 @pytest.mark.parametrize("strictness", ["no", "off", "false"])
@@ -181,20 +181,20 @@ def test_names_of_files_with_spaces_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "second").write_text(f"h1 ssh-rsa {KEY}\n")
     (tmp_path / "known").write_text("")
     files = f"{tmp_path}/gone {tmp_path}/known hosts {tmp_path}/second"
-    assert known_host(route_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519", "ssh-rsa"]
+    assert known_host(config_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519", "ssh-rsa"]
 
 
 def test_a_file_that_cannot_be_looked_at_is_not_there(tmp_path: Path) -> None:
     """Too long a name fails as a folder does that nobody may enter, and for root too."""
     (tmp_path / "known").write_text(f"h1 ssh-ed25519 {KEY}\n")
     files = f"{tmp_path}/{'x' * 300} {tmp_path}/known"
-    assert known_host(route_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519"]
+    assert known_host(config_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519"]
 
 
 def test_a_name_that_ssh_has_expanded_is_not_expanded_again(tmp_path: Path) -> None:
     (tmp_path / "fe80::1%h0").write_text(f"fe80::1%h0 ssh-ed25519 {KEY}\n")
-    route = route_of(hostname="fe80::1%h0", userknownhostsfile=f"{tmp_path}/fe80::1%h0 {tmp_path}/%%")
-    assert known_host(route).kinds == ["ssh-ed25519"]
+    found = config_of(hostname="fe80::1%h0", userknownhostsfile=f"{tmp_path}/fe80::1%h0 {tmp_path}/%%")
+    assert known_host(found).kinds == ["ssh-ed25519"]
 
 
 @pytest.mark.parametrize(
@@ -211,11 +211,11 @@ def test_a_name_that_ssh_has_expanded_is_not_expanded_again(tmp_path: Path) -> N
 )
 def test_finds_what_the_host_is_known_by(tmp_path: Path, lines: str, kinds: list[str], markers: list[str]) -> None:
     (tmp_path / "known").write_text(lines.format(key=KEY) + "\n")
-    known = known_host(route_of(hostname="h1", port="23", userknownhostsfile=f"{tmp_path}/known"))
+    known = known_host(config_of(hostname="h1", port="23", userknownhostsfile=f"{tmp_path}/known"))
     assert known.kinds == kinds
     assert list(dict.fromkeys(key.marker for key in known.keys)) == markers
 
 
 def test_an_argument_that_is_none_of_sshs_is_said() -> None:
-    with pytest.raises(Lost, match="option -9 not recognized among ssh's arguments"):
-        SSHSettings(SSHAddress("h1", ("-9",)), {"proxyjump": ["jump"]}).proxy()
+    with pytest.raises(Lost, match="option -9 not recognized in ssh's arguments"):
+        SSHConfig(SSHAddress("h1", ("-9",)), {"proxyjump": ["jump"]}).proxy_command()

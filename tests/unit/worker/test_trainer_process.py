@@ -17,13 +17,13 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_pr
     StudyFinished,
     TrainerFailed,
     connect_or_start,
-    why_it_ended,
+    why_trainer_ended,
 )
 
 
 def test_names_the_packages_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_process, "_NEEDED", {"json": "json", "nosuchmodule": "no-such-module"})
-    with pytest.raises(TrainerFailed, match=r"the trainer needs no-such-module, which .* does not have; pip install"):
+    monkeypatch.setattr(trainer_process, "_REQUIRED", {"json": "json", "nosuchmodule": "no-such-module"})
+    with pytest.raises(TrainerFailed, match=r"needs no-such-module; install with .* -m pip install no-such-module"):
         connect_or_start(tmp_path / "run", tmp_path / "trainer.log", {})
     assert list(tmp_path.iterdir()) == []
 
@@ -31,14 +31,14 @@ def test_names_the_packages_that_are_missing(tmp_path: Path, monkeypatch: pytest
 def test_an_output_that_cannot_be_written_is_found_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "learned").write_text("a file")
     for dummy in range(2):  # whoever takes the lock next gets the same answer
-        with pytest.raises(TrainerFailed, match=r"learned/small cannot be written: .*; set `output` to a folder"):
+        with pytest.raises(TrainerFailed, match=r"learned/small is not writable: .*; set `output` to a writable"):
             connect_or_start(tmp_path / "run", tmp_path / "learned" / "small" / "trainer.log", {})
 
 
 def test_a_trainer_that_cannot_start_says_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_process, "_PACKAGE", "no_such_trainer")
     log = tmp_path / "learned" / "trainer.log"
-    with pytest.raises(TrainerFailed, match=r"the trainer ended early: .*No module named no_such_trainer; see "):
+    with pytest.raises(TrainerFailed, match=r"the trainer ended unexpectedly: .*No module named no_such_trainer; see "):
         connect_or_start(tmp_path / "run", log, {"a": "configuration"})
     assert "no_such_trainer" in log.read_text()
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
@@ -48,11 +48,11 @@ def test_a_trainer_that_cannot_start_says_its_last_line(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("log", "end", "reason"),
     [
-        ("Traceback:\n  x\nOSError: no space\n", None, "the trainer ended early: OSError: no space; see "),
-        ("", None, "the trainer ended early: it said nothing; see "),
-        (None, None, "the trainer ended early: it said nothing; see "),
+        ("Traceback:\n  x\nOSError: no space\n", None, "the trainer ended unexpectedly: OSError: no space; see "),
+        ("", None, "the trainer ended unexpectedly: its log is empty; see "),
+        (None, None, "the trainer ended unexpectedly: its log is empty; see "),
         ("OSError: no space\n", {"error": "the store takes no more"}, "the store takes no more"),
-        ("a warning\n", {"result": {}}, "the trainer ended early: a warning; see "),
+        ("a warning\n", {"result": {}}, "the trainer ended unexpectedly: a warning; see "),
     ],
 )
 def test_tells_why_a_trainer_ended(log: str | None, end: dict[str, object] | None, reason: str, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_tells_why_a_trainer_ended(log: str | None, end: dict[str, object] | Non
         (tmp_path / "trainer.log").write_text(log)
     if end is not None:
         (tmp_path / "end.json").write_text(json.dumps(end))
-    assert why_it_ended(tmp_path, tmp_path / "trainer.log").startswith(reason)
+    assert why_trainer_ended(tmp_path, tmp_path / "trainer.log").startswith(reason)
 
 
 def test_a_late_worker_hears_how_the_study_ended(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ class BusySession:
 
     def leave(self) -> str:
         self.left += 1
-        return "its own values are back"
+        return "original values restored"
 
 
 @pytest.mark.parametrize("result", [{"verdict": "improved"}, None])
@@ -108,12 +108,10 @@ def test_a_worker_that_was_busy_when_the_study_ended_hears_how(result: Any, tmp_
     (tmp_path / "end.json").write_text(json.dumps({"result": result} if result else {"error": "no space"}))
     own, trainer = socket.socketpair()
     session: Any = BusySession(trainer)
-    run_worker = partial(
-        worker._work_with_trainer, session, Line(own), Interrupts(), tmp_path, tmp_path / "trainer.log"
-    )
+    run_worker = partial(worker._take_part, session, Line(own), Interrupts(), tmp_path, tmp_path / "trainer.log")
     if result:
         assert run_worker() == result
     else:
-        with pytest.raises(SessionFailed, match="no space; h1: its own values are back"):
+        with pytest.raises(SessionFailed, match="no space; h1: original values restored"):
             run_worker()
     assert session.left == 1

@@ -140,11 +140,11 @@ def test_restores_at_once_when_told_to_in_the_middle_of_a_benchmark(
         time.sleep(0.01)
     trainer[0].send("restore")
     # No measurement comes first: what was called off counts for nothing.
-    assert trainer[0].receive() == {"kind": "restored", "ending": "its own values are back, verified"}
+    assert trainer[0].receive() == {"kind": "restored", "ending": "original values restored and verified"}
     assert host.restored == 1
     trainer[0].send("end", result={"verdict": "stopped"})
     assert running.result(PATIENCE) == {"verdict": "stopped"}
-    assert shown == ["h1: its own values are back, verified"]
+    assert shown == ["h1: original values restored and verified"]
 
 
 def test_a_benchmark_does_not_outlast_the_trainer(
