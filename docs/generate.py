@@ -148,17 +148,16 @@ def _default(found: Schema) -> str:
 
 
 def system_metrics() -> str:
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.metrics import SYSTEM_METRICS
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.system_metrics import SYSTEM_METRICS
 
-    return table(["metric", "unit"], [[f"`{name}`", metric.unit] for name, metric in SYSTEM_METRICS.items()])
+    rows = [[f"`{name}`", metric.unit, metric.description] for name, metric in SYSTEM_METRICS.items()]
+    return table(["metric", "unit", "meaning"], rows)
 
 
 def presets() -> str:
     from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets import PRESETS
 
-    rows = [
-        [f"`preset:{name}`", ", ".join(f"`{pick.name}`" for pick in preset.picks)] for name, preset in PRESETS.items()
-    ]
+    rows = [[f"`preset:{name}`", ", ".join(f"`{pick.name}`" for pick in preset)] for name, preset in PRESETS.items()]
     return table(["preset", "parameters"], rows)
 
 

@@ -47,9 +47,9 @@ from typing import Any
 from ansible.plugins.lookup import LookupBase
 
 try:
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.completion import optional_names
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.mistakes import StudyError
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.reading import parse
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.errors import StudyError
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.expansion import optional_parameters
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parser import parse
 except ImportError:  # evaluate says which package is missing
     INSTALLED = False
 else:
@@ -65,6 +65,6 @@ class LookupModule(LookupBase):
 
 def _names(path: Path) -> Iterator[str]:
     try:
-        yield from optional_names(parse(path)) if INSTALLED else ()
+        yield from optional_parameters(parse(path)) if INSTALLED else ()
     except StudyError:
         return

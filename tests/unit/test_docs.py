@@ -20,7 +20,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_bas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

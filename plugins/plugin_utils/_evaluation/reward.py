@@ -11,7 +11,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
-from .._study.study import RewardWeights, Study
+from .._study.sections import RewardWeights
+from .._study.study import Study
 from .evaluation import Measurement, Score
 from .stability import stability, stability_parts, supposed
 

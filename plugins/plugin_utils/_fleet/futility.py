@@ -68,7 +68,7 @@ class Futility:
             spread = self._spread(len(evaluation.measurement.streamed))
             score = evaluation.score
             noise = math.hypot(score.noise or 0.0, spread)
-            uncertainty = math.hypot(score.uncertainty, self._study.reward.share * spread)
+            uncertainty = math.hypot(score.uncertainty, self._study.reward.performance_share * spread)
             return replace(evaluation, score=replace(score, noise=noise, uncertainty=uncertainty))
         self._learn(evaluation.measurement)
         return evaluation

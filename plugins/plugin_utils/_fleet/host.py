@@ -118,7 +118,7 @@ class Host:
 
     def _doubted(self, study: Study, score: Score) -> Score:
         # Not in the noise: whether the host is off is told by that, and would be told by itself.
-        return replace(score, uncertainty=study.reward.share * math.hypot(score.noise or 0.0, self.doubt))
+        return replace(score, uncertainty=study.reward.performance_share * math.hypot(score.noise or 0.0, self.doubt))
 
     def metric_at(self, study: Study, level: float) -> float:
         """A level of the baseline in the unit of the reward_metric."""

@@ -11,9 +11,8 @@ from typing import get_args
 import numpy as np
 
 from .._evaluation.evaluation import Evaluation
-from .._study.algorithm import AlgorithmName, missing
+from .._study.sections import AlgorithmName, TrainingConfig, missing_packages
 from .._study.space import Candidate, SearchSpace, Value
-from .._study.study import TrainingConfig
 from .asking import Algorithm, DrawIn, remove_like
 from .design import first_batch
 from .ideas import Ideas
@@ -37,8 +36,8 @@ def new_algorithm(
     """Raises ValueError with what to do, if there is no such algorithm or it lacks a package."""
     if name not in get_args(AlgorithmName):
         raise ValueError(f"'{name}' is no algorithm; there are {', '.join(get_args(AlgorithmName))}")
-    if lacking := missing(name):
-        raise ValueError(lacking)
+    if needed := missing_packages(name):
+        raise ValueError(f"algorithm {needed}")
     if name == "random":
         return RandomSearch(space, seed)
     if name == "ppo":

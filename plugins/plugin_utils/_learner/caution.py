@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .._evaluation.evaluation import Evaluation
-from .._study.guard import Caution
+from .._study.sections import Caution
 from .._study.space import Candidate, Point, SearchSpace, Value
 
 _ROUNDING = 1e-9

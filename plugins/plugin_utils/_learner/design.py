@@ -10,28 +10,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import qmc
 
+from .._study.presets import EXPERT_SETTINGS
 from .._study.space import Candidate, SearchSpace, Value
-from .._study.starting_points import STARTING_POINTS
 
 
 def first_batch(space: SearchSpace, budget: int, starts: Sequence[Candidate], seed: int) -> list[Candidate]:
     """A Sobol design over the space, led by what others recommend; about a quarter of the budget, or less."""
     size = max(min(budget // 4, 2 * space.size + 2), min(budget, 4))
     design = qmc.Sobol(space.size, seed=seed).random_base2(max(size - 1, 1).bit_length())
-    points = space.settle(design)
+    points = space.snap(design)
     led = [dict(start) for start in starts][: size // 3]
     return [*led, *(space.decode(point) for point in points)][:size]
 
 
-def starting_candidates(space: SearchSpace, own: Mapping[str, Value], names: Sequence[str] = ()) -> list[Candidate]:
-    """What others recommend, as far as it is about these parameters; the rest of each stays the host's own.
-
-    names: of the starting points, by default all of them. One of which the space has nothing to set is left out.
+def starting_candidates(space: SearchSpace, own: Mapping[str, Value]) -> list[Candidate]:
+    """What experts recommend for these parameters; all others keep the host's own values. Settings that change nothing
+    are left out.
     """
     base = space.encode(own)
     found: list[Candidate] = []
-    for name in names or STARTING_POINTS:
-        values = STARTING_POINTS[name].values
+    for values in EXPERT_SETTINGS.values():
         known = {parameter: value for parameter, value in values.items() if parameter in space.parameters}
         point = space.encode({**own, **known})
         candidate = space.decode(point)

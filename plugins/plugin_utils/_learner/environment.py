@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from .._evaluation.evaluation import Evaluation
 from .._evaluation.reward import LARGEST_LOG_RATIO
-from .._study.metrics import SYSTEM_METRICS
 from .._study.space import Candidate, Point, SearchSpace, Value
+from .._study.system_metrics import SYSTEM_METRICS
 
 Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
 Observation = NDArray[np.float32]

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from .._evaluation.evaluation import Evaluation
-from .._study.algorithm import AlgorithmName
+from .._study.sections import AlgorithmName, TrainingConfig
 from .._study.space import Candidate, SearchSpace, Value
-from .._study.study import TrainingConfig
 from .algorithms import new_algorithm
 from .asking import Algorithm, Anywhere, Evaluator, Region, remove_like
 from .ideas import Ideas

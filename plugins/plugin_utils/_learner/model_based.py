@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from .._evaluation.evaluation import Evaluation
+from .._study.sections import TrainingConfig
 from .._study.space import Candidate, SearchSpace, Value
-from .._study.study import TrainingConfig
 from .asking import DrawIn, remove_like
 from .environment import Contexts, Observation, Observer
 from .ideas import Ideas
@@ -190,11 +190,11 @@ class ModelBased:
         best = float(known.mean[leader])
         shape = _PROPOSALS, self._space.size
         proposed = self._proposed(at) if self._ideas.policy else generator.random(shape)
-        points = self._space.settle(np.concatenate([tried[[leader]], proposed, generator.random(shape)]))
+        points = self._space.snap(np.concatenate([tried[[leader]], proposed, generator.random(shape)]))
         expected = self._expect(points)
         for dummy in range(_REFINEMENTS):
             finest = points[np.argsort(-self._worth(expected, best, at))[:_REFINED]]
-            closer = self._space.settle(around(self._space, finest, _NEARBY, generator))
+            closer = self._space.snap(around(self._space, finest, _NEARBY, generator))
             points = np.concatenate([finest, closer])
             expected = self._expect(points)
         if not doubts:

@@ -19,7 +19,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.logger import HumanOutputFormat, Logger
 
-from .._study.study import TrainingConfig
+from .._study.sections import TrainingConfig
 from .environment import Observation, to_point
 from .surrogate_env import SurrogateEnv
 

@@ -58,7 +58,7 @@ class SurrogateEnv(VecEnv):
         self._actions = actions
 
     def step_wait(self) -> Any:
-        points = self._space.settle(to_point(self._actions))
+        points = self._space.snap(to_point(self._actions))
         rewards, performances = self._imagine(points, self._observer.contexts(self._observations))
         self._observations = self._observer.imagined(self._observations, points, performances)
         self._steps += 1

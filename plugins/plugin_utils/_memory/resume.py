@@ -19,7 +19,7 @@ from .._store import store as in_store
 from .._store.claim import Claim, claim
 from .._store.store import StudyRecord
 from .._store.tables import StudyRow
-from .._study.sameness import differences
+from .._study.compatibility import differences
 from .._study.study import Study
 
 _RESUMABLE = (None, "stopped", "failed")

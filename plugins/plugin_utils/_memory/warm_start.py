@@ -24,7 +24,7 @@ from .._evaluation.reward import reward
 from .._evaluation.stability import usual_parts
 from .._fleet.past import evaluation_of
 from .._store.tables import EvaluationRow, HostRow, StudyRow
-from .._study.sameness import is_same_search
+from .._study.compatibility import is_same_search
 from .._study.space import Axis, Candidate, SearchSpace, Value, exact_number
 from .._study.study import Study
 
@@ -119,7 +119,7 @@ def _carried_over(study: Study, evaluation: Evaluation, candidate: Candidate, us
     measurement = replace(evaluation.measurement, actual={})
     scored = reward(measurement, evaluation.score.performance, study.reward, usual)
     noise = evaluation.score.noise
-    score = replace(scored, noise=noise, uncertainty=study.reward.share * (noise or 0.0))
+    score = replace(scored, noise=noise, uncertainty=study.reward.performance_share * (noise or 0.0))
     return Evaluation(evaluation.number, Job("train", candidate), evaluation.host, measurement, score)
 
 

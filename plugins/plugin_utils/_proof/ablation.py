@@ -75,7 +75,7 @@ def ablate(
         worth=max(matters, _SMALL * gain),
         seed=seed,
     )
-    kept = screening.run(changed, hosts, measure, rules.screening)
+    kept = screening.run(changed, hosts, measure, rules.ablation_pairs)
 
     def conclude(reason: str, kept: Sequence[Unit] = changed, fewer_values: Proof | None = None) -> Ablation:
         z = float(norm.isf((1 - rules.confidence) / 2))
@@ -109,7 +109,7 @@ def ablate(
         lambda some: screening.with_and_without(some, [unit for unit in changed if unit not in some], measure),
         matters=matters,
         gain=gain,
-        budget=rules.without,
+        budget=rules.ablation_pairs,
     )
     if not dropped:
         return conclude("Ablation inconclusive: no value was shown to be dispensable, all are kept")
@@ -122,7 +122,7 @@ def ablate(
         study,
         seed=seed + 1,
         phase="ablate",
-        rounds=rules.rounds_again(len(hosts)),
+        rounds=rules.ablation_rounds(len(hosts)),
         originals=originals,
         pairs_before=screening.pairs,
     )

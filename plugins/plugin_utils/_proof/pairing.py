@@ -12,9 +12,9 @@ import numpy as np
 
 from .._evaluation.evaluation import Evaluation, Job, Measurement
 from .._evaluation.reward import LARGEST_LOG_RATIO, figure, log_ratio
+from .._study.sections import GuardMetric
 from .._study.space import Value
 from .._study.study import Study
-from .._study.verification import GuardMetric
 from .evidence import Pair
 
 Measure = Callable[[Sequence[Job]], list[Evaluation]]

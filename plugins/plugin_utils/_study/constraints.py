@@ -9,27 +9,28 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._plain import brief, few
 
-# One number of a candidate: a parameter, and for a vector which of its elements.
+# One number of a candidate: a parameter, and the index of the element in a vector (else 0).
 Place = tuple[str, int]
 
 _TERM = r"([a-zA-Z][\w./-]*(?:\[\d{1,3}\])?|[-+]?\d{1,20}(?:\.\d{1,20})?)"
 _CONSTRAINT = re.compile(rf"^\s*{_TERM}\s*(<=|>=|<|>)\s*{_TERM}\s*$")
-# Constraints that go round in a circle narrow the ranges step by step; so many steps mean that they never meet.
+# Circular constraints narrow the ranges step by step; beyond these limits they are taken to contradict each other.
 _MOST_ROUNDS = 1000
 _MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """`smaller <= larger`, or `<` where `strict`; each side is a place in a candidate or a number.
+    """`smaller <= larger`, or `<` if `strict`; each side is a place in a candidate or a number.
 
-    hint: for the user, what to do if it cannot hold.
+    hint: what the user can do if it cannot hold.
     """
 
     text: str
@@ -41,44 +42,34 @@ class Constraint:
     def places(self) -> list[Place]:
         return [side for side in (self.smaller, self.larger) if isinstance(side, tuple)]
 
-    def holds(self, numbers: dict[Place, float]) -> bool:
-        smaller, larger = self.sides(numbers)
-        return smaller < larger if self.strict else smaller <= larger
-
-    def sides(self, numbers: dict[Place, float]) -> tuple[float, float]:
-        return (
-            numbers[self.smaller] if isinstance(self.smaller, tuple) else self.smaller,
-            numbers[self.larger] if isinstance(self.larger, tuple) else self.larger,
-        )
-
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one number of a candidate may be: `low` to `high` in steps of `step` from `low`."""
+    """The allowed values of one number: `low` to `high` in steps of `step`."""
 
     low: float
     high: float
     step: float = 1.0
 
     def at_most(self, limit: float, *, below: bool = False) -> float:
-        """The largest allowed value not above `limit` (or below it), even where that is under `low`."""
+        """The largest allowed value <= `limit` (< if `below`); less than `low` if there is none."""
         steps = math.floor((min(limit, self.high) - self.low) / self.step)
         value = self.low + steps * self.step
         return value - self.step if below and value >= limit else value
 
     def at_least(self, limit: float, *, above: bool = False) -> float:
-        """The smallest allowed value not below `limit` (or above it), even where that is over `high`."""
+        """The smallest allowed value >= `limit` (> if `above`); more than `high` if there is none."""
         steps = math.ceil((max(limit, self.low) - self.low) / self.step)
         value = self.low + steps * self.step
         return value + self.step if above and value <= limit else value
 
 
 def parse_constraint(text: str) -> Constraint:
-    """Raises ValueError saying what a constraint looks like."""
+    """Raises ValueError with the correct form."""
     match = _CONSTRAINT.match(text)
     if not match:
         raise ValueError(
-            "is no constraint; write `parameter <= parameter`, with <, <=, > or >=, or a number on one side"
+            "is not a constraint; write `parameter <= parameter`, with <, <=, > or >=, or a number on one side"
         )
     left, sign, right = match.groups()
     if sign.startswith(">"):
@@ -90,12 +81,12 @@ def parse_constraint(text: str) -> Constraint:
 
 
 def narrow(bounds: Mapping[Place, Bounds], constraints: Sequence[Constraint]) -> dict[Place, Bounds]:
-    """The bounds without those ends of a range at which some constraint could not hold, whatever the others are.
+    """The bounds, without the ends of ranges at which some constraint cannot hold.
 
-    Raises ValueError naming the constraint that cannot be met.
+    Raises ValueError naming the constraint that cannot hold.
     """
     narrowed = dict(bounds)
-    # Both ways round: what a chain of constraints narrows at one end reaches the other end at once.
+    # In both directions, so that one pass propagates along a chain of constraints.
     both_ways = [*constraints, *reversed(constraints)]
     for dummy in range(min(_MOST_ROUNDS, 1 + _MOST_STEPS // max(len(both_ways), 1))):
         before = dict(narrowed)
@@ -125,55 +116,32 @@ def _narrow(constraint: Constraint, bounds: dict[Place, Bounds]) -> None:
 
 
 def repair(
-    numbers: Mapping[Place, float], constraints: Sequence[Constraint], narrowed: Mapping[Place, Bounds]
-) -> dict[Place, float]:
-    """The numbers changed as little as needed until every constraint holds; `narrowed` comes from narrow().
+    numbers: Mapping[Place, NDArray[Any]], constraints: Sequence[Constraint], narrowed: Mapping[Place, Bounds]
+) -> dict[Place, NDArray[Any]]:
+    """Candidates, changed as little as possible so that every constraint holds; `narrowed` comes from narrow().
 
-    The smaller side gives way, since the larger one is mostly a limit; only where its range ends does the larger move.
+    numbers: for each place an array of shape (n,), one entry a candidate; dtype object keeps large integers exact.
+    The smaller side is lowered, since the larger one is usually a limit.
     """
-    repaired = {place: min(max(number, narrowed[place].low), narrowed[place].high) for place, number in numbers.items()}
-    # Numbers only shrink, and the narrowed lows satisfy every constraint together: so this ends.
-    while broken := [constraint for constraint in constraints if not constraint.holds(repaired)]:
-        for constraint in broken:
-            if not isinstance(constraint.smaller, tuple):
-                raise ValueError(
-                    f"the ranges leave no value for which `{brief(constraint.text)}` holds{constraint.hint}"
-                )
-            limit = constraint.sides(repaired)[1]
-            repaired[constraint.smaller] = narrowed[constraint.smaller].at_most(limit, below=constraint.strict)
-    return repaired
-
-
-def repair_all(
-    numbers: Mapping[Place, NDArray[np.float64]],
-    constraints: Sequence[Constraint],
-    narrowed: Mapping[Place, Bounds],
-) -> dict[Place, NDArray[np.float64]]:
-    """repair() for many candidates at once: of every place the numbers of all, shape (n,)."""
     repaired = {place: np.clip(each, narrowed[place].low, narrowed[place].high) for place, each in numbers.items()}
-    # As in repair(): they only shrink, and the narrowed lows satisfy every constraint together.
-    while True:
+    # Terminates: numbers only decrease, and the lower ends of the narrowed bounds satisfy all constraints together.
+    changed = True
+    while changed:
         changed = False
         for constraint in constraints:
             smaller, larger = (
                 repaired[side] if isinstance(side, tuple) else side for side in (constraint.smaller, constraint.larger)
             )
-            broken = np.asarray(smaller >= larger if constraint.strict else smaller > larger)
-            if not broken.any():
-                continue
-            if not isinstance(constraint.smaller, tuple):
-                raise ValueError(
-                    f"the ranges leave no value for which `{brief(constraint.text)}` holds{constraint.hint}"
-                )
-            bounds, limit = narrowed[constraint.smaller], np.broadcast_to(larger, broken.shape)
-            steps = np.floor((np.minimum(limit, bounds.high) - bounds.low) / bounds.step)
-            value = bounds.low + steps * bounds.step
-            if constraint.strict:
-                value = np.where(value >= limit, value - bounds.step, value)
-            repaired[constraint.smaller] = np.where(broken, value, smaller)
-            changed = True
-        if not changed:
-            return repaired
+            broken = np.asarray(smaller >= larger if constraint.strict else smaller > larger, dtype=bool)
+            if isinstance(constraint.smaller, tuple) and broken.any():
+                bounds = narrowed[constraint.smaller]
+                steps = (np.minimum(larger, bounds.high) - bounds.low) // bounds.step
+                lowered = bounds.low + steps * bounds.step
+                if constraint.strict:
+                    lowered = np.where(lowered >= larger, lowered - bounds.step, lowered)
+                repaired[constraint.smaller] = np.where(broken, lowered, smaller)
+                changed = True
+    return repaired
 
 
 def _side(text: str) -> Place | float:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Reading a study file: every error at once, each with its place in the file and what would be right."""
+"""Reads a study file: reports all mistakes at once, and finds the files to ship with it."""
 
 from __future__ import annotations
 
@@ -15,44 +15,30 @@ from typing import Any
 from ansible_collections.autotune.kernel.plugins.module_utils._kernel import canonical_name
 from pydantic import BaseModel, ValidationError
 
-from .command import files_named
-from .completion import completed
-from .guard import Caution, Guard
-from .mistakes import StudyError, lines_of
-from .objectives import EarlyStopping, Objective
-from .parameters import BoolParameter, ChoiceParameter, Element, IntParameter, VectorParameter
-from .presets import KnownHost, safe_on_all
-from .reading import parse
-from .study import RewardWeights, StateMetric, Study, TrainingConfig
-from .verification import GuardMetric, Verification
+from . import parameters, sections
+from .command_line import files_named
+from .errors import StudyError, error_lines
+from .expansion import expand_study
+from .host_facts import HostFacts, safe_on_all
+from .parser import parse
+from .study import Study
 
 __all__ = ["StudyError", "StudyFile", "read_study"]
 
-_MODELS: tuple[type[BaseModel], ...] = (
-    Study,
-    TrainingConfig,
-    Verification,
-    GuardMetric,
-    RewardWeights,
-    Guard,
-    Caution,
-    Objective,
-    EarlyStopping,
-    StateMetric,
-    IntParameter,
-    BoolParameter,
-    ChoiceParameter,
-    VectorParameter,
-    Element,
-)
-_KEYS = {field for model in _MODELS for field in model.model_fields}
+_MODELS = [Study, *vars(parameters).values(), *vars(sections).values()]
+_KEYS = {
+    key
+    for model in _MODELS
+    if isinstance(model, type) and issubclass(model, BaseModel)
+    for key in model.model_fields
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study and the files to ship with it, as (path on the controller, path in the benchmark's folder).
+    """A study, and the files to ship with it, as (path on the controller, path in the benchmark's folder).
 
-    notices: what the user should know of the study, though nothing is wrong with it.
+    notices: what the user should know although nothing is wrong.
     """
 
     study: Study
@@ -60,34 +46,33 @@ class StudyFile:
     notices: list[str] = field(default_factory=list)
 
 
-def read_study(path: Path, folder: Path, hosts: Sequence[KnownHost] = ()) -> StudyFile:
-    """The study at `path`; the files it names are looked for beside it, then in `folder`.
+def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = ()) -> StudyFile:
+    """The study at `path`; the files that it names are searched beside it, then in `folder`.
 
-    `hosts` are those of the run, as far as they are known: presets and safe ranges depend on them.
-    Raises StudyError with every mistake in it.
+    `hosts`, those of the run as far as known, decide what presets contain and which values are safe.
+    Raises StudyError with all mistakes in the file.
     """
-    data, notices = completed(parse(path), hosts)
+    data, notices = expand_study(parse(path), hosts)
     if path.stat().st_mode & stat.S_IWOTH:
-        notices.insert(0, f"anybody here can change {path}, and its commands run on the hosts: chmod o-w it")
+        notices.insert(0, f"{path} is writable for everyone, and its commands run on the hosts: chmod o-w it")
 
     def find(name: str) -> Path | None:
-        places = (place / name for place in (path.parent, folder))
-        # Unlike Path.is_file, these take a name of any length and a folder that nobody may enter for what is not there.
-        return next((place for place in places if os.path.isfile(place) and os.access(place, os.R_OK)), None)
+        # Unlike Path.is_file, os.path.isfile returns False for a name that is too long or a folder without access.
+        paths = (place / name for place in (path.parent, folder))
+        return next((found for found in paths if os.path.isfile(found) and os.access(found, os.R_OK)), None)
 
+    allowed = data.get("allow_unsafe")
+    context = {
+        "find": find,
+        "allow_unsafe": [_canonical(name) for name in allowed] if isinstance(allowed, list) else [],
+        "safe": lambda setting: safe_on_all(setting, hosts),
+    }
     try:
-        allowed = data.get("allow_unsafe")
-        context = {
-            "find": find,
-            "allow_unsafe": [_canonical(name) for name in allowed] if isinstance(allowed, list) else [],
-            "safe": lambda setting: safe_on_all(setting, hosts),
-        }
         study = Study.model_validate(data, context=context)
     except ValidationError as error:
-        raise StudyError(path, lines_of(error, notices, _KEYS)) from None
-    named = [name for words in study.commands for name in files_named(words, find)]
-    names = dict.fromkeys([*named, *study.files])
-    found = [(find(name), name) for name in names]
+        raise StudyError(path, error_lines(error, notices, _KEYS)) from None
+    scripts = [name for words in study.commands for name in files_named(words, find)]
+    found = [(find(name), name) for name in dict.fromkeys([*scripts, *study.files])]
     return StudyFile(study, [(source, name) for source, name in found if source], notices)
 
 

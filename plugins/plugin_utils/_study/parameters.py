@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The parameters of a study: what each may be set to."""
+"""The entries of a study's action_space: one model for each type of parameter."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .space import Axis, Layout, Value
 
 
 class Strict(BaseModel):
-    """Unknown keys are refused, and "10" is no number: a study says what it means."""
+    """Unknown keys are errors, and so are values of another type: "10" is not a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 ParameterName = Annotated[str, Field(max_length=255)]
-# What fits into the kernel's 64 bits.
+# The kernel has signed and unsigned numbers of 64 bits.
 Number = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 
@@ -38,13 +38,13 @@ def _check_range(low: int, high: int, *, log: bool, step: int | None) -> None:
         if step <= 0:
             raise ValueError(f"step must be above 0, not {step}")
         if (high - low) % step:
-            raise ValueError(f"step {step} does not divide the range from {low} to {high}")
+            raise ValueError(f"step {step} does not divide the range {low} to {high}")
 
 
 class Parameter(Strict):
-    """What every kind of parameter says of itself.
+    """What all types have in common.
 
-    optional: where a host of the run lacks it, it is left out of the study (see completion.py).
+    optional: left out on all hosts if one of them lacks it (see expansion.py).
     """
 
     param: ParameterName
@@ -53,33 +53,33 @@ class Parameter(Strict):
 
     @field_validator("param")
     @classmethod
-    def _may_be_tuned(cls, name: str, info: ValidationInfo) -> str:
+    def _check_denylist(cls, name: str, info: ValidationInfo) -> str:
         name = canonical_name(name)
         if info.context and (reason := denied_because(name)) and name not in info.context["allow_unsafe"]:
-            raise ValueError(f"{name} is denied: {reason}; name it in allow_unsafe if you mean it")
+            raise ValueError(f"{name} is on the denylist: {reason}; to tune it anyway, add it to allow_unsafe")
         return name
 
     @model_validator(mode="after")
-    def _has_sound_values(self, info: ValidationInfo) -> Self:
+    def _check_values(self, info: ValidationInfo) -> Self:
         self.check()
         if info.context and self.param not in info.context["allow_unsafe"]:
             setting = find(self.param)
             safe = info.context["safe"](setting) if setting else None
-            if safe and (said := self.leaves(safe)):
-                raise ValueError(f"{said}; narrow it, or name {self.param} in allow_unsafe if you mean it")
+            if safe and (why := self.why_unsafe(safe)):
+                raise ValueError(f"{why}; narrow it, or add {self.param} to allow_unsafe")
         return self
 
     def check(self) -> None:
-        """Raises ValueError where the values contradict each other."""
+        """Raises ValueError if the values contradict each other."""
 
     def extremes(self) -> list[str]:
-        """Values, as the kernel shows them, between or among which all others are."""
+        """As the kernel shows them: the ends of a range, or all choices."""
         raise NotImplementedError
 
-    def leaves(self, safe: Sequence[Any]) -> str | None:
-        """How the values leave the safe ones, which have the form of the catalogue's; None if they do not."""
+    def why_unsafe(self, safe: Sequence[Any]) -> str | None:
+        """Which value is not among `safe`, which has the form of the catalogue's safe_range(); None if all are."""
         setting = find(self.param)
-        if setting is None or setting.is_open:  # what a kernel module brings is the kernel's to know
+        if setting is None or setting.is_open:  # kernel modules may add further choices
             return None
         found = (outside(self.param, text, setting, safe) for text in self.extremes())
         return next(filter(None, found), None)
@@ -124,24 +124,24 @@ class ChoiceParameter(Parameter):
 
     @field_validator("choices", mode="before")
     @classmethod
-    def _are_numbers_or_text(cls, choices: Any) -> Any:
+    def _check_choice_types(cls, choices: Any) -> Any:
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, bool):
                 word = str(choice).lower()
-                raise ValueError(f"{word} is no choice; write 1 or 0, or put yes, no, on and off in quotes")
+                raise ValueError(f"a choice cannot be {word}; write 1 or 0, or put yes, no, on and off in quotes")
             if not isinstance(choice, int | str):
-                raise ValueError(f"{brief(choice)} is no choice; write whole numbers, or text in quotes")
+                raise ValueError(f"a choice cannot be {brief(choice)}; write whole numbers, or text in quotes")
         return choices
 
     @field_validator("choices")
     @classmethod
-    def _differ(cls, choices: list[int | str], info: ValidationInfo) -> list[int | str]:
+    def _check_choices(cls, choices: list[int | str], info: ValidationInfo) -> list[int | str]:
         choices = [kernel_text(choice) if isinstance(choice, str) else choice for choice in choices]
         if name := info.data.get("param"):
-            # As the host will show them: what it keeps is compared with what it was given.
+            # In the kernel's spelling, since requested and applied values are compared.
             choices = [kept(name, choice) if isinstance(choice, str) else choice for choice in choices]
         if len(set(map(str, choices))) < len(choices):
-            raise ValueError("names a choice twice")
+            raise ValueError("a choice is listed twice")
         if any(not str(choice).strip() or not str(choice).isprintable() for choice in choices):
             raise ValueError("every choice must be printable text or a whole number")
         return choices
@@ -154,7 +154,7 @@ class ChoiceParameter(Parameter):
 
 
 class Element(Strict):
-    """One number of a vector: fixed (`value`) or searched (`min` to `max`)."""
+    """One number of a vector, either fixed (`value`) or searched (`min` to `max`)."""
 
     value: Number | None = None
     min: Number | None = None
@@ -163,7 +163,7 @@ class Element(Strict):
     step: int | None = None
 
     @model_validator(mode="after")
-    def _is_fixed_or_a_range(self) -> Self:
+    def _check_element(self) -> Self:
         if self.value is not None:
             if self.min is not None or self.max is not None:
                 raise ValueError("has both a value and a range; give `value`, or `min` and `max`")
@@ -183,9 +183,9 @@ class VectorParameter(Parameter):
 
     @field_validator("elements")
     @classmethod
-    def _leave_something_to_search(cls, elements: list[Element]) -> list[Element]:
+    def _check_search(cls, elements: list[Element]) -> list[Element]:
         if all(element.value is not None for element in elements):
-            raise ValueError("every element has a fixed value; at least one needs `min` and `max`")
+            raise ValueError("all elements have a fixed value; at least one needs `min` and `max`")
         return elements
 
     def extremes(self) -> list[str]:
@@ -208,7 +208,7 @@ class VectorParameter(Parameter):
 
 
 def _default_type(data: Any) -> Any:
-    """A parameter with choices or elements need not say its type."""
+    """The type, if omitted, follows from the keys."""
     if isinstance(data, dict) and "type" not in data:
         kind = "choice" if "choices" in data else "vector" if "elements" in data else "int"
         return {**data, "type": kind}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The search space: candidates as points of the unit cube and back."""
+"""The search space: maps candidates to points of the unit cube, and back."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, repair, repair_all
+from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, repair
 
 Value = int | float | str
 Candidate = dict[str, Value]
 Point = NDArray[np.float64]
 
-# Floats lose the last digits on the way to a point and back. Up to 10^12 whole numbers are told apart all the same.
+_FloatOrArray = TypeVar("_FloatOrArray", float, NDArray[np.float64])
+
+# The way to a point and back costs a float its last digits; whole numbers up to 10^12 stay distinct.
 _ROUNDING = 1e-13
 
 
@@ -27,7 +30,7 @@ _ROUNDING = 1e-13
 class Axis:
     """One dimension of the search space: a parameter, or one element of a vector.
 
-    A choice is searched by its position in `choices`, so there `low` is 0 and `high` the last position.
+    choices: searched by position, so `low` is 0 and `high` the last position.
     """
 
     parameter: str
@@ -42,53 +45,30 @@ class Axis:
     def place(self) -> Place:
         return self.parameter, self.element
 
-    def decode(self, unit: float) -> float:
-        """The value at `unit` in [0, 1]; the ends of the range are reached exactly."""
-        unit = min(max(float(unit), 0.0), 1.0)
+    def decode(self, unit: _FloatOrArray) -> _FloatOrArray:
+        """The value at `unit` in [0, 1]."""
+        unit = np.clip(unit, 0.0, 1.0)
         if self.choices:
-            return float(min(int(unit * len(self.choices)), len(self.choices) - 1))
-        if unit in (0.0, 1.0):
-            return self.high if unit else self.low  # which may have more digits than a float
+            return np.minimum(np.floor(unit * len(self.choices)), len(self.choices) - 1)
         if self.log:
-            value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
+            value = np.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
         else:
             value = self.low + unit * (self.high - self.low)
-        value = self.low + round((value - self.low) / self.step) * self.step
-        return min(max(value, self.low), self.high)
+        return np.clip(self.low + np.round((value - self.low) / self.step) * self.step, self.low, self.high)
 
-    def encode(self, value: float) -> float:
-        """Where `value` lies in [0, 1]; beyond the range it is the nearer end."""
+    def encode(self, value: _FloatOrArray) -> _FloatOrArray:
+        """Where `value` lies in [0, 1]; values outside the range are at the nearer end."""
         if self.choices:
             return (value + 0.5) / len(self.choices)
-        value = min(max(value, self.low), self.high)
+        value = np.clip(np.asarray(value, dtype=np.float64), self.low, self.high)
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
-
-    def decode_all(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
-        """decode() for many."""
-        units = np.clip(units, 0.0, 1.0)
-        if self.choices:
-            return np.minimum(np.floor(units * len(self.choices)), len(self.choices) - 1)
-        if self.log:
-            values = np.exp(math.log(self.low) + units * (math.log(self.high) - math.log(self.low)))
-        else:
-            values = self.low + units * (self.high - self.low)
-        return np.clip(self.low + np.round((values - self.low) / self.step) * self.step, self.low, self.high)
-
-    def encode_all(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """encode() for many."""
-        if self.choices:
-            return (values + 0.5) / len(self.choices)
-        values = np.clip(values, self.low, self.high)
-        if self.log:
-            return np.log(values / self.low) / math.log(self.high / self.low)
-        return (values - self.low) / (self.high - self.low)
+            return np.log(value / self.low) / np.log(float(self.high) / self.low)
+        return (value - self.low) / (float(self.high) - self.low)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a parameter's value is put together: its axes and, for a vector, its fixed elements."""
+    """How a parameter's value is composed: its number of elements, and those that are fixed."""
 
     parameter: str
     fixed: Mapping[int, float]
@@ -97,20 +77,21 @@ class Layout:
 
 
 class SearchSpace:
-    """All that a candidate can be.
+    """All possible candidates.
 
-    decode() takes a point of the unit cube, shape (size,), to a candidate that satisfies every constraint;
-    encode() takes values, as the kernel shows them, to the point they lie at.
-    Raises ValueError where constraints and ranges contradict each other.
+    decode() maps a point of the unit cube, shape (size,), to a candidate that satisfies every constraint; encode() maps
+    values, as the kernel shows them, to a point. Raises ValueError if constraints and ranges contradict each other.
     """
 
     def __init__(self, axes: list[Axis], layouts: list[Layout], constraints: list[str]) -> None:
         self.axes = axes
         self.layouts = layouts
         self.constraints = [*_order_within_vectors(layouts), *map(parse_constraint, constraints)]
-        fixed = {(layout.parameter, at): Bounds(n, n) for layout in layouts for at, n in layout.fixed.items()}
+        self._fixed = {(layout.parameter, at): number for layout in layouts for at, number in layout.fixed.items()}
+        fixed = {place: Bounds(number, number) for place, number in self._fixed.items()}
         ranges = {axis.place: Bounds(axis.low, axis.high, axis.step) for axis in axes}
         self._bounds = narrow(ranges | fixed, self.constraints)
+        self._choices = {axis.parameter: axis.choices for axis in axes}
 
     @property
     def size(self) -> int:
@@ -121,59 +102,63 @@ class SearchSpace:
         return [layout.parameter for layout in self.layouts]
 
     def decode(self, point: Point) -> Candidate:
-        numbers = {axis.place: axis.decode(unit) for axis, unit in zip(self.axes, point, strict=True)}
-        numbers |= {(layout.parameter, at): value for layout in self.layouts for at, value in layout.fixed.items()}
-        numbers = repair(numbers, self.constraints, self._bounds)
-        return {layout.parameter: self._compose(layout, numbers) for layout in self.layouts}
+        numbers = dict(self._fixed)
+        for axis, unit in zip(self.axes, point, strict=True):
+            # The ends of a range exactly: they may have more digits than a float.
+            numbers[axis.place] = axis.high if unit >= 1 else axis.low if unit <= 0 else axis.decode(float(unit))
+        arrays = {place: np.array([number], dtype=object) for place, number in numbers.items()}
+        repaired = repair(arrays, self.constraints, self._bounds)
+        return {
+            layout.parameter: self._value(
+                layout.parameter, [round(repaired[layout.parameter, at][0]) for at in range(layout.elements)]
+            )
+            for layout in self.layouts
+        }
 
     def encode(self, values: Mapping[str, Value]) -> Point:
-        return np.array([axis.encode(self._number(axis, values)) for axis in self.axes])
+        return np.array([axis.encode(_number(axis, values)) for axis in self.axes])
 
-    def settle(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """encode(decode(point)) for many points at once, shape (n, size): where their candidates really lie."""
-        numbers = {axis.place: axis.decode_all(points[:, at]) for at, axis in enumerate(self.axes)}
-        for layout in self.layouts:
-            numbers |= {(layout.parameter, at): np.full(len(points), number) for at, number in layout.fixed.items()}
-        numbers = repair_all(numbers, self.constraints, self._bounds)
-        return np.column_stack([axis.encode_all(numbers[axis.place]) for axis in self.axes])
+    def snap(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """encode(decode(point)) for many points at once, shape (n, size): the points that their candidates lie at."""
+        numbers = {place: np.full(len(points), float(number)) for place, number in self._fixed.items()}
+        numbers |= {axis.place: axis.decode(points[:, at]) for at, axis in enumerate(self.axes)}
+        numbers = repair(numbers, self.constraints, self._bounds)
+        return np.column_stack([axis.encode(numbers[axis.place]) for axis in self.axes])
 
-    def lacks(self, values: Mapping[str, Value]) -> list[str]:
+    def unreachable(self, values: Mapping[str, Value]) -> list[str]:
         """The parameters whose value in `values` no candidate can have."""
         nearest = self.decode(self.encode(values))
-        return [name for name in nearest if not _alike(str(nearest[name]), str(values[name]))]
+        return [name for name in nearest if not _is_close(str(nearest[name]), str(values[name]))]
 
-    def _compose(self, layout: Layout, numbers: dict[Place, float]) -> Value:
-        axis_of = {axis.place: axis for axis in self.axes}
-        elements: list[Value] = []
-        for at in range(layout.elements):
-            axis = axis_of.get((layout.parameter, at))
-            number = numbers[layout.parameter, at]
-            elements.append(axis.choices[int(number)] if axis and axis.choices else round(number))
-        return elements[0] if layout.elements == 1 else " ".join(map(str, elements))
+    def _value(self, parameter: str, numbers: list[int]) -> Value:
+        if choices := self._choices.get(parameter):
+            return choices[numbers[0]]
+        return numbers[0] if len(numbers) == 1 else " ".join(map(str, numbers))
 
-    def _number(self, axis: Axis, values: Mapping[str, Value]) -> float:
-        text = str(values.get(axis.parameter, "")).split()
-        if axis.choices:
-            own = " ".join(text)
-            # A host may stand on a value that is not among the choices: the middle claims nothing about it.
-            position = [str(choice) for choice in axis.choices].index(own) if own in map(str, axis.choices) else None
-            return (len(axis.choices) - 1) / 2 if position is None else float(position)
-        try:
-            return exact_number(text[axis.element])
-        except (IndexError, ValueError):
-            return axis.low
+
+def _number(axis: Axis, values: Mapping[str, Value]) -> float:
+    """The axis' number in these values: for a choice its position."""
+    words = str(values.get(axis.parameter, "")).split()
+    if axis.choices:
+        known = [str(choice) for choice in axis.choices]
+        # A host may have a value that is not among the choices: the middle favours none of them.
+        return known.index(" ".join(words)) if " ".join(words) in known else (len(known) - 1) / 2
+    try:
+        return exact_number(words[axis.element])
+    except (IndexError, ValueError):
+        return axis.low
 
 
 def exact_number(text: str) -> float:
-    """The number that a text is, with all its digits if it is a whole one. Raises ValueError."""
+    """The number in a text, with all digits if it is a whole number. Raises ValueError."""
     try:
         return int(text)
     except ValueError:
         return float(text)
 
 
-def _alike(value: str, other: str) -> bool:
-    """Whether two values, as the kernel shows them, are the same but for what a point of the unit cube can tell."""
+def _is_close(value: str, other: str) -> bool:
+    """Whether two values, as the kernel shows them, are equal within the precision of a point of the unit cube."""
     pairs = list(zip_longest(value.split(), other.split(), fillvalue=""))
     try:
         return all(a == b or math.isclose(exact_number(a), exact_number(b), rel_tol=_ROUNDING) for a, b in pairs)
@@ -182,14 +167,14 @@ def _alike(value: str, other: str) -> bool:
 
 
 def _order_within_vectors(layouts: list[Layout]) -> list[Constraint]:
-    """min <= default <= max: the kernel's vectors of three mean nothing otherwise."""
+    """Constraints that keep vectors ascending: the kernel's triples are minimum, default and maximum."""
     return [
         Constraint(
             f"{layout.parameter}[{at}] <= {layout.parameter}[{at + 1}]",
             (layout.parameter, at),
             (layout.parameter, at + 1),
             strict=False,
-            hint="; a vector's numbers never decrease, unless the parameter has `ordered: false`",
+            hint="; the numbers of a vector must not decrease, unless the parameter has `ordered: false`",
         )
         for layout in layouts
         if layout.ordered

@@ -15,75 +15,38 @@ from ansible_collections.autotune.kernel.plugins.module_utils._kernel import can
 from pydantic import Field, ValidationInfo, field_validator
 
 from .._plain import brief, few
-from .algorithm import AlgorithmName, missing
-from .command import script_of, shell_syntax
+from .command_line import script_of, shell_syntax
 from .constraints import parse_constraint
-from .guard import Caution, Guard
-from .metrics import SYSTEM_METRICS
-from .objectives import Direction, EarlyStopping, EarlyStoppingOrNot, MetricName, Objective
 from .parameters import AnyParameter, ParameterName, Strict
-from .presets import named
+from .presets import find_preset
+from .sections import (
+    AlgorithmName,
+    Caution,
+    Direction,
+    EarlyStopping,
+    EarlyStoppingOrBool,
+    Guard,
+    GuardMetric,
+    MetricName,
+    Objective,
+    RewardWeights,
+    StateMetric,
+    TrainingConfig,
+    Verification,
+    missing_packages,
+    race_rounds,
+)
 from .space import SearchSpace
-from .verification import GuardMetric, Verification, race_rounds
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-
-
-class StateMetric(Strict):
-    metric: str
-    description: str = ""
-
-    @field_validator("metric")
-    @classmethod
-    def _can_be_sampled(cls, name: str) -> str:
-        if name not in SYSTEM_METRICS:
-            raise ValueError(f"'{brief(name)}' is no system metric; there are {', '.join(SYSTEM_METRICS)}")
-        return name
-
-
-class TrainingConfig(Strict):
-    """How long and how to learn; what is left out is as in _learner/policy.py.
-
-    n_steps to clip_range are of PPO: n_steps imagined evaluations make one update of the policy.
-
-    total_timesteps is the number of training evaluations; benchmark_timeout is in seconds.
-    """
-
-    total_timesteps: int = Field(default=40, ge=1, le=1_000_000)
-    n_steps: int | None = Field(default=None, ge=2)
-    batch_size: int | None = Field(default=None, ge=2)
-    n_epochs: int | None = Field(default=None, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0, le=1)
-    gamma: float | None = Field(default=None, ge=0, le=1)
-    gae_lambda: float | None = Field(default=None, ge=0, le=1)
-    ent_coef: float | None = Field(default=None, ge=0)
-    clip_range: float | None = Field(default=None, gt=0)
-    benchmark_timeout: float = Field(default=60, gt=0, le=86_400)
-    max_steps_per_episode: int = Field(default=10, ge=1)
-    seed: int | None = Field(default=None, ge=0, lt=2**32)
-    verbose: bool = False
-
-
-class RewardWeights(Strict):
-    """reward = performance weight x performance + stability weight x stability.
-
-    A study is after its metric: with these weights a stability of 1 instead of 0.5 is worth 6 % of it, and decides
-    where candidates are alike. With half and half, on the lab's WAN, a tenth of the throughput was given up for it.
-    """
-
-    performance: float = Field(default=0.9, gt=0)
-    stability: float = Field(default=0.1, ge=0)
-
-    @property
-    def share(self) -> float:
-        """By how much the reward grows with the performance."""
-        return self.performance / (self.performance + self.stability)
+_NOT_FOUND = "is neither beside the study nor in the current folder"
 
 
 class Study(Strict):
-    """One tuning job. Field order matters: a check may look at the fields above its own.
+    """One tuning job. Fields are validated in order: a validator may use those above its own.
 
-    parameters: presets, whose entries are in action_space already (see completion.py).
+    parameters: presets; their entries are in action_space already (see expansion.py).
+    docs/reference/descriptions.yml has the meaning of each key.
     """
 
     workload_name: Annotated[str, Field(pattern=_NAME)]
@@ -97,8 +60,8 @@ class Study(Strict):
     state_space: list[StateMetric] = Field(default=[], max_length=100)
     files: list[str] = Field(default=[], max_length=1000)
     benchmark_command: str
-    streams: bool = Field(default=False, description="what the benchmark prints on its way is the metric of that while")
-    early_stopping: EarlyStoppingOrNot = EarlyStopping()
+    streams: bool = False
+    early_stopping: EarlyStoppingOrBool = EarlyStopping()
     environment: dict[str, str] = {}
     run_on: str | None = None
     setup: str | None = None
@@ -111,50 +74,46 @@ class Study(Strict):
     guard: Guard = Guard()
     exploration: Literal["free", "cautious"] = "free"
     caution: Caution = Caution()
-    warm_start: list[str | int] = Field(
-        default=[], max_length=100, description="earlier studies in the store: workloads or IDs"
-    )
-    share: bool = Field(default=False, description="learn from runs of this study on other controllers, same store")
+    warm_start: list[str | int] = Field(default=[], max_length=100)
+    share: bool = False
     baseline_evaluations: int = Field(default=3, ge=2, le=100)
-    control_interval: int = Field(default=10, ge=1, description="a control after this many evaluations on a host")
+    control_interval: int = Field(default=10, ge=1)
 
     @field_validator("objectives")
     @classmethod
-    def _name_each_metric_once(cls, objectives: list[Objective], info: ValidationInfo) -> list[Objective]:
+    def _check_metrics_differ(cls, objectives: list[Objective], info: ValidationInfo) -> list[Objective]:
         names = [info.data.get("reward_metric"), *(objective.metric for objective in objectives)]
-        twice = sorted({brief(name) for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{few(twice, ' and ')} is there already; name every metric once, the reward_metric first")
+        if twice := sorted({brief(name) for name in names if names.count(name) > 1}):
+            raise ValueError(f"{few(twice, ' and ')} is named twice; reward_metric is an objective already")
         return objectives
 
     @field_validator("allow_unsafe")
     @classmethod
-    def _are_names(cls, names: list[str]) -> list[str]:
+    def _check_names(cls, names: list[str]) -> list[str]:
         return [canonical_name(name) for name in names]
 
     @field_validator("warm_start")
     @classmethod
-    def _can_be_in_a_store(cls, studies: list[str | int]) -> list[str | int]:
+    def _check_studies(cls, studies: list[str | int]) -> list[str | int]:
         for study in studies:
             if not (0 < study < 2**63 if isinstance(study, int) else study):
-                raise ValueError(f"{brief(study) or 'an empty text'} is neither a workload nor the ID of a study")
+                raise ValueError(f"{brief(study) or 'an empty text'} is neither a workload_name nor the ID of a study")
         return studies
 
     @field_validator("parameters", mode="before")
     @classmethod
-    def _are_presets(cls, texts: Any) -> Any:
+    def _check_presets(cls, texts: Any) -> Any:
         listed = [texts] if isinstance(texts, str) else texts
         for text in listed if isinstance(listed, list) else ():
-            named(str(text))
+            find_preset(str(text))
         return listed
 
     @field_validator("action_space")
     @classmethod
-    def _differ(cls, parameters: list[AnyParameter]) -> list[AnyParameter]:
+    def _check_parameters(cls, parameters: list[AnyParameter]) -> list[AnyParameter]:
         names = [parameter.param for parameter in parameters]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"names {few(twice, ' and ')} twice")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{few(twice, ' and ')} is listed twice")
         for one, other in EXCLUSIVE:
             if one in names and other in names:
                 raise ValueError(f"{one} and {other} exclude each other; tune one of them")
@@ -162,7 +121,7 @@ class Study(Strict):
 
     @field_validator("constraints")
     @classmethod
-    def _can_hold(cls, texts: list[str], info: ValidationInfo) -> list[str]:
+    def _check_constraints(cls, texts: list[str], info: ValidationInfo) -> list[str]:
         parameters = info.data.get("action_space", [])
         sizes = {p.param: len(p.elements) if p.type == "vector" else 1 for p in parameters if p.type != "choice"}
         problems = []
@@ -180,12 +139,22 @@ class Study(Strict):
         if problems:
             raise ValueError(few(problems, "; "))
         if parameters:
-            _space_of(parameters, texts)
+            _space(parameters, texts)
         return texts
+
+    @field_validator("files")
+    @classmethod
+    def _check_files(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        find = _finder(info)
+        problems = [f"{brief(name)} must be a relative path without .." for name in names if not _stays_inside(name)]
+        problems += [f"{brief(name)} {_NOT_FOUND}" for name in names if _stays_inside(name) and not find(name)]
+        if problems:
+            raise ValueError(few(problems, "; "))
+        return names
 
     @field_validator("benchmark_command", "setup", "teardown")
     @classmethod
-    def _is_a_command(cls, command: str | None, info: ValidationInfo) -> str | None:
+    def _check_command(cls, command: str | None, info: ValidationInfo) -> str | None:
         if command is None:
             return None
         try:
@@ -195,62 +164,48 @@ class Study(Strict):
         if not words:
             raise ValueError("is empty; write the command to run")
         if syntax := shell_syntax(command):
-            remedy = "set variables in `environment`" if syntax.endswith("=") else "write a script"
+            remedy = "set variables in `environment`" if syntax.endswith("=") else "put it into a script"
             raise ValueError(
-                f"holds `{brief(syntax)}`, which only a shell understands, and no shell reads it: {remedy}, "
-                "or quote what is meant literally"
+                f"contains `{brief(syntax)}`, but commands run without a shell: {remedy}, or quote what is literal"
             )
-        find: Callable[[str], object] | None = (info.context or {}).get("find")
         script = script_of(words)
         if script and not _stays_inside(script):
-            raise ValueError(
-                f"names {brief(script)}, which leads out of the folder of the study; put it beside the study"
-            )
-        if find and script and not find(script):
-            raise ValueError(f"names {brief(script)}, which is neither beside the study nor in the current folder")
+            raise ValueError(f"{brief(script)} is outside the study's folder; put the script beside the study")
+        if script and not _finder(info)(script):
+            raise ValueError(f"{brief(script)} {_NOT_FOUND}")
         return command
-
-    @field_validator("algorithm")
-    @classmethod
-    def _is_installed(cls, name: AlgorithmName, info: ValidationInfo) -> AlgorithmName:
-        if info.context and (lacking := missing(name)):
-            raise ValueError(lacking.partition(": ")[2])
-        return name
 
     @field_validator("guard")
     @classmethod
-    def _checks_health_with_a_command(cls, guard: Guard, info: ValidationInfo) -> Guard:
+    def _check_health_command(cls, guard: Guard, info: ValidationInfo) -> Guard:
         try:
-            cls._is_a_command(guard.health_command, info)
+            cls._check_command(guard.health_command, info)
         except ValueError as error:
-            raise ValueError(f"health_command {error}") from error
+            raise ValueError(f"health_command: {error}") from error
         return guard
 
-    @field_validator("files")
+    @field_validator("algorithm")
     @classmethod
-    def _exist(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        find: Callable[[str], object] | None = (info.context or {}).get("find")
-        problems = [f"{brief(name)} must be a relative path without .." for name in names if not _stays_inside(name)]
-        problems += [f"{brief(name)} is not there" for name in names if find and _stays_inside(name) and not find(name)]
-        if problems:
-            raise ValueError(few(problems, "; "))
-        return names
+    def _check_packages(cls, name: AlgorithmName, info: ValidationInfo) -> AlgorithmName:
+        if info.context and (needed := missing_packages(name)):
+            raise ValueError(needed)
+        return name
 
     @cached_property
     def space(self) -> SearchSpace:
-        return _space_of(self.action_space, self.constraints)
+        return _space(self.action_space, self.constraints)
 
     def unsafe_on(self, facts: Mapping[str, Any]) -> list[str]:
-        """What the study would try on a host that is not safe there, from what `sysctl_info` found; a line each."""
+        """A line for each range that leaves the safe values of a host, given what `sysctl_info` found there."""
         found = []
         for parameter in self.action_space:
             safe = facts["parameters"].get(parameter.param, {}).get("safe_range")
-            if safe and parameter.param not in self.allow_unsafe and (said := parameter.leaves(safe)):
-                found.append(f"{said} of this host; narrow it, or name {parameter.param} in the study's allow_unsafe")
+            if safe and parameter.param not in self.allow_unsafe and (why := parameter.why_unsafe(safe)):
+                found.append(f"{why} of this host; narrow it, or add {parameter.param} to the study's allow_unsafe")
         return found
 
     def evaluations_by_phase(self, hosts: int) -> dict[str, int]:
-        """How many evaluations each phase takes at most on so many hosts, if every host does its share."""
+        """The largest number of evaluations in each phase with this many hosts, if none fails and none is idle."""
         rules, training = self.verification, self.training_config.total_timesteps
         return {
             "baseline": hosts * self.baseline_evaluations,
@@ -259,13 +214,13 @@ class Study(Strict):
             "train": training,
             "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
             "verify": 2 * rules.rounds(hosts) * hosts,
-            "ablate": 2 * (rules.screening + rules.without + rules.rounds_again(hosts) * hosts)
+            "ablate": 2 * (2 * rules.ablation_pairs + rules.ablation_rounds(hosts) * hosts)
             if len(self.action_space) > 1
             else 0,
         }
 
     def evaluations_on(self, hosts: int) -> int:
-        """The same in all: what the study takes at most if none fails."""
+        """The largest number of evaluations in all."""
         return sum(self.evaluations_by_phase(hosts).values())
 
     @property
@@ -274,10 +229,15 @@ class Study(Strict):
         return [shlex.split(text) for text in texts if text]
 
 
+def _finder(info: ValidationInfo) -> Callable[[str], object]:
+    """Looks a file up beside the study; where there is no study file, as in the trainer, every file counts as found."""
+    return (info.context or {}).get("find") or bool
+
+
 def _stays_inside(name: str) -> bool:
     return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
-def _space_of(parameters: list[AnyParameter], constraints: list[str]) -> SearchSpace:
+def _space(parameters: list[AnyParameter], constraints: list[str]) -> SearchSpace:
     axes = [axis for parameter in parameters for axis in parameter.axes()]
     return SearchSpace(axes, [parameter.layout() for parameter in parameters], constraints)

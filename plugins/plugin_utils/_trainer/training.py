@@ -111,7 +111,7 @@ def _rule(study: Study, record: RunHistory, tell: Tell) -> IsEnough:
         if not study.early_stopping.run or record.training_ended or saved <= 0:
             return False
         performances = [evaluation.score.performance for evaluation in record.trained()[:told]]
-        reason = stopping.reason(performances, None if promise is None else promise / study.reward.share)
+        reason = stopping.reason(performances, None if promise is None else promise / study.reward.performance_share)
         if reason:
             record.training_ended = reason
             tell(f"training ends {saved} of {stopping.budget} evaluations early: {reason}")
@@ -140,7 +140,7 @@ def _as_candidates(study: Study, record: RunHistory, baselines: Mapping[str, Seq
     found = []
     for host, evaluations in baselines.items():
         own = record.hosts[host].baseline_values
-        if not study.space.lacks(own):
+        if not study.space.unreachable(own):
             found += [replace(evaluation, job=replace(evaluation.job, values=own)) for evaluation in evaluations]
     return sorted(found, key=lambda evaluation: evaluation.number)
 

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from .._study.guard import Guard
+from .._study.sections import Guard
 from .sampling import Sample, Sampler, summarise
 from .transport import Lost, Transport
 

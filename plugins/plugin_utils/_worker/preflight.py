@@ -68,7 +68,7 @@ def notes(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
 
 def cautious_start_problem(space: SearchSpace, values: Mapping[str, Any]) -> list[str]:
     """Why `exploration: cautious` cannot start from these values: they lie outside the search space."""
-    outside = [f"{name} is {values[name]}" for name in space.lacks(values)]
+    outside = [f"{name} is {values[name]}" for name in space.unreachable(values)]
     if not outside:
         return []
     return [

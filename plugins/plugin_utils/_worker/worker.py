@@ -23,7 +23,7 @@ from .._logs import DEBUG_LOG, LogFailed, debug_log
 from .._plain import brief, plain, plain_line
 from .._store.url import shown
 from .._study.file import StudyError, StudyFile, read_study
-from .._study.presets import KnownHost
+from .._study.host_facts import HostFacts
 from .._wire import Disconnected, Line
 from .batch import Batch, join_batch
 from .benchmark import BenchmarkFailed
@@ -209,7 +209,7 @@ def _announce(session: HostSession, study_file: StudyFile, count: int, arguments
         session.show(f"only {forks} of {count} hosts run at a time; use --forks {count} to run all of them")
 
 
-def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
+def _known_hosts(task_vars: Mapping[str, Any]) -> list[HostFacts]:
     """The hosts whose facts the play has gathered (playbooks/tune.yml); presets depend on all of them.
 
     Includes hosts that have failed since: a worker that starts later must read the same study.
@@ -217,7 +217,7 @@ def _known_hosts(task_vars: Mapping[str, Any]) -> list[KnownHost]:
     gathered = {
         str(name): task_vars["hostvars"][name].get("autotune_host", {}) for name in task_vars["ansible_play_hosts_all"]
     }
-    return [KnownHost.of_facts(name, facts) for name, facts in gathered.items() if "parameters" in facts]
+    return [HostFacts.from_module(name, facts) for name, facts in gathered.items() if "parameters" in facts]
 
 
 def _trainer_config(

@@ -123,7 +123,7 @@ def test_a_study_file_with_mistakes_touches_nothing(tune: Runner, write_study: W
     run = tune(write_study(direction="up", benchmark_command="python3 other.py", verificaton={}))
 
     assert run.process.returncode == 2
-    assert "3 mistakes in the study, nothing was touched" in run.text
+    assert "3 mistakes in the study; no host was touched" in run.text
     for mistake in ("direction", "other.py", "did you mean verification?"):
         assert mistake in run.text
     assert not run.output.exists()

@@ -88,7 +88,7 @@ def test_an_optional_parameter_that_one_host_lacks_is_tuned_on_none(lab: Any, tu
         lab.run("lab2", "umount", hidden)
 
     assert run.process.returncode == 0, run.text
-    assert "net.ipv6.route.gc_timeout is optional and left out of the study: lab2 does not have it" in said(run)
+    assert "optional parameter net.ipv6.route.gc_timeout is left out of the study: lab2 does not have it" in said(run)
     assert "dry run on lab1: connected, 1 parameter there and writable" in said(run)
     assert "dry run on lab2: connected, 1 parameter there and writable" in said(run)
 

@@ -27,8 +27,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "playbooks/collections"))
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.starting_points import (  # noqa: E402
-    STARTING_POINTS,
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets import (  # noqa: E402
+    EXPERT_SETTINGS,
 )
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
 
@@ -96,8 +96,8 @@ def learn(arguments: argparse.Namespace, inventory: str, name: str, study: dict[
 def experts(parameters: set[str]) -> dict[str, Values]:
     """Their values of the study's parameters, as they are and with bbr, of which they say nothing."""
     found: dict[str, Values] = {}
-    for name, point in STARTING_POINTS.items():
-        values = {parameter: value for parameter, value in point.values.items() if parameter in parameters}
+    for name, settings in EXPERT_SETTINGS.items():
+        values = {parameter: value for parameter, value in settings.items() if parameter in parameters}
         if values:
             found |= {name: values, f"{name}, with bbr": {**values, "net.ipv4.tcp_congestion_control": "bbr"}}
     return found

@@ -19,8 +19,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evalua
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import score
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import RewardWeights
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
 
 from .shapes import Numbers, Random
 from .surfaces import Surface, climb, draw, settle

@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Measurement
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import log_ratio, reward, score
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.stability import stability_parts, usual_parts
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import RewardWeights
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -21,9 +21,12 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.algorithm
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.caution import TrustRegion
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.algorithm import AlgorithmName
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Caution
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import (
+    AlgorithmName,
+    Caution,
+    TrainingConfig,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from hypothesis import given
 from hypothesis import strategies as st
 

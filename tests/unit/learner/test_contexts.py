@@ -19,8 +19,9 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_bas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate import Surrogate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import SearchSpace
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 KINDS = {"small": [0.0], "large": [1.0]}
 

@@ -13,10 +13,11 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import learner
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study import algorithm as algorithms
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study import sections
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 Surface = Callable[[Candidate], float | None]
 # The policy practises less than it would: what is tested here does not hang on it.
@@ -282,6 +283,6 @@ def test_only_ppo_needs_torch() -> None:
 def test_says_what_to_install_for_an_algorithm_that_is_not_there(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(algorithms, "find_spec", lambda name: None)
+    monkeypatch.setattr(sections, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"algorithm: cmaes needs optuna and cmaes; pip install 'autotune-kernel\[alg"):
         search(space, Function(hill), budget=4, seed=1, algorithm="cmaes")

@@ -40,9 +40,9 @@ def is_legal(space: SearchSpace, point: np.ndarray) -> bool:
 @settings(max_examples=25)
 def test_every_proposal_is_where_a_legal_candidate_lies(space: SearchSpace, seed: int) -> None:
     random = np.random.default_rng(seed)
-    leaders = space.settle(random.random((3, space.size)))
+    leaders = space.snap(random.random((3, space.size)))
     proposed = random.uniform(-0.5, 1.5, (10, space.size))
-    for point in space.settle(np.concatenate([proposed, around(space, leaders, 10, random)])):
+    for point in space.snap(np.concatenate([proposed, around(space, leaders, 10, random)])):
         assert is_legal(space, point)
         assert space.encode(space.decode(point)) == pytest.approx(point, abs=1e-9)
 
@@ -50,11 +50,11 @@ def test_every_proposal_is_where_a_legal_candidate_lies(space: SearchSpace, seed
 @given(st.lists(st.lists(st.floats(-0.2, 1.2), min_size=5, max_size=5), min_size=1, max_size=8))
 def test_settling_many_points_is_decoding_and_encoding_each(space: SearchSpace, points: list[list[float]]) -> None:
     wanted = np.array([space.encode(space.decode(np.array(point))) for point in points])
-    assert space.settle(np.array(points)) == pytest.approx(wanted, abs=1e-9)
+    assert space.snap(np.array(points)) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_mutants_stay_near_their_leader_but_for_a_few_axes(space: SearchSpace) -> None:
-    leader = space.settle(np.full((1, space.size), 0.5))
+    leader = space.snap(np.full((1, space.size), 0.5))
     mutants = around(space, leader, 400, np.random.default_rng(1))
     changed = (mutants != leader).sum(axis=1)
     assert changed.min() >= 1

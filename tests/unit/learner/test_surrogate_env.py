@@ -18,7 +18,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environme
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study, TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 CONTEXTS = Contexts({"small": [0.0], "large": [1.0]})
 

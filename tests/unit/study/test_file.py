@@ -51,15 +51,13 @@ def test_a_study_survives_the_way_to_the_trainer(read: Read) -> None:
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        pytest.param("", "is empty", id="empty"),
-        pytest.param("# nothing yet\n", "is empty", id="comment"),
-        pytest.param("- a\n- b\n", "must be a mapping of keys to values at its top", id="a list"),
+        pytest.param("", "the file is empty", id="empty"),
+        pytest.param("# nothing yet\n", "the file is empty", id="comment"),
+        pytest.param("- a\n- b\n", "the top level must be a mapping of keys to values", id="a list"),
         pytest.param("a: [b\n", "line 2, column 1: expected ',' or ']', but got '<stream end>'", id="no YAML"),
-        pytest.param(
-            "a:\n\t- b\n", "line 2, column 1: a tab where YAML takes only spaces; indent with spaces", id="tab"
-        ),
-        pytest.param(RIGHT + "reward_metric: x\n", "line 6, column 1: 'reward_metric' is there twice", id="twice"),
-        pytest.param('{"a": 1, "a": 2}', "'a' is there twice", id="twice in JSON"),
+        pytest.param("a:\n\t- b\n", "line 2, column 1: YAML does not allow a tab here; indent with spaces", id="tab"),
+        pytest.param(RIGHT + "reward_metric: x\n", "line 6, column 1: duplicate key 'reward_metric'", id="twice"),
+        pytest.param('{"a": 1, "a": 2}', "duplicate key 'a'", id="twice in JSON"),
         pytest.param('{"a": }', "line 1, column 7: Expecting value", id="no JSON"),
         pytest.param(
             RIGHT + "run_on: !!python/object/apply:os.getcwd []\n",
@@ -69,15 +67,15 @@ def test_a_study_survives_the_way_to_the_trainer(read: Read) -> None:
         ),
         pytest.param(
             "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
-            "line 2, column 8: aliases are not read in a study",
+            "line 2, column 8: aliases (*name) are not allowed in a study",
             id="billion laughs",
         ),
-        pytest.param(RIGHT + "? [a, b]\n: c\n", "line 6, column 3: a key must be a plain word", id="list as key"),
-        pytest.param("[" * 100_000, "is nested too deeply", id="deep YAML"),
-        pytest.param('{"a": ' + "[" * 100_000, "is nested too deeply", id="deep JSON"),
+        pytest.param(RIGHT + "? [a, b]\n: c\n", "line 6, column 3: a key must be a single word", id="list as key"),
+        pytest.param("[" * 100_000, "nested more than 20 levels deep", id="deep YAML"),
+        pytest.param('{"a": ' + "[" * 100_000, "nested more than 20 levels deep", id="deep JSON"),
         pytest.param(RIGHT + "---\na: 1\n", "line 6, column 1: but found another document", id="two documents"),
         pytest.param("a: \0\n", "unacceptable character #x0000: special characters are not allowed", id="NUL"),
-        pytest.param("#" * 200_001, "is larger than 200000 bytes; a study is a page of text", id="huge"),
+        pytest.param("#" * 200_001, "larger than 200000 bytes; shorten the study", id="huge"),
     ],
 )
 def test_refuses_what_is_no_study(text: str, mistake: str, mistakes: Mistakes) -> None:
@@ -88,9 +86,9 @@ def test_refuses_what_is_no_study(text: str, mistake: str, mistakes: Mistakes) -
     ("make", "mistake"),
     [
         (lambda path: None, "cannot be read: No such file or directory"),
-        (lambda path: path.mkdir(), "is not a file; give the path of a YAML or JSON study"),
-        (lambda path: os.mkfifo(path), "is not a file; give the path of a YAML or JSON study"),
-        (lambda path: path.write_bytes(RIGHT.encode("utf-16")), "is not UTF-8 text: invalid start byte at byte 0"),
+        (lambda path: path.mkdir(), "not a regular file; give the path of a YAML or JSON file"),
+        (lambda path: os.mkfifo(path), "not a regular file; give the path of a YAML or JSON file"),
+        (lambda path: path.write_bytes(RIGHT.encode("utf-16")), "not UTF-8 text: invalid start byte at byte 0"),
         (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
     ],
     ids=["nothing", "folder", "fifo", "UTF-16", "circle"],
@@ -140,7 +138,7 @@ def test_the_message_names_the_file_and_says_that_nothing_was_touched(tmp_path: 
     with pytest.raises(StudyError) as caught:
         read_study(tmp_path / "gone.yml", tmp_path)
     first, *rest = str(caught.value).splitlines()
-    assert first == f"{tmp_path / 'gone.yml'}: 1 mistake in the study, nothing was touched:"
+    assert first == f"{tmp_path / 'gone.yml'}: 1 mistake in the study; no host was touched:"
     assert rest == ["  - cannot be read: No such file or directory"]
 
 
@@ -170,9 +168,8 @@ def test_a_study_that_anybody_can_change_is_told(folder: Path) -> None:
     path.chmod(0o664)
     assert read_study(path, folder).notices == []
     path.chmod(0o666)
-    assert read_study(path, folder).notices == [
-        f"anybody here can change {path}, and its commands run on the hosts: chmod o-w it"
-    ]
+    assert read_study(path, folder).notices == [f"{path} is writable for everyone, "
+            "and its commands run on the hosts: chmod o-w it"]
 
 
 def test_a_link_to_a_study_is_as_good_as_the_study(folder: Path) -> None:
@@ -219,4 +216,4 @@ def test_a_value_pasted_from_sysctl_may_have_tabs(read: Read) -> None:
     ids=["list", "mapping in a list", "mapping"],
 )
 def test_a_tab_that_indents_is_named(text: str, place: str, mistakes: Mistakes) -> None:
-    assert mistakes(text) == [f"{place}: a tab where YAML takes only spaces; indent with spaces"]
+    assert mistakes(text) == [f"{place}: YAML does not allow a tab here; indent with spaces"]

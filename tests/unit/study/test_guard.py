@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Guard
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import Guard
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 LIMITS = ("oom_kills", "memory_pressure", "io_pressure", "free_memory")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.lookup.optional_parameters import LookupModule
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.compatibility import differences
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyError, StudyFile, read_study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets import KnownHost
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sameness import differences
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.host_facts import HostFacts
 
 HEAD = "workload_name: small\nreward_metric: throughput\nbenchmark_command: python3 bench.py\n"
 SLICE = "{param: sched.base_slice_ns, min: 1000000, max: 9000000, optional: true}"
@@ -25,7 +25,7 @@ def read_for(folder: Path) -> ReadFor:
 
     def from_text(text: str, *lacking: dict[str, str]) -> StudyFile:
         (folder / "study.yml").write_text(text)
-        hosts = [KnownHost(f"lab{number}", {}, lacks) for number, lacks in enumerate(lacking, 1)]
+        hosts = [HostFacts(f"lab{number}", {}, lacks) for number, lacks in enumerate(lacking, 1)]
         return read_study(folder / "study.yml", folder, hosts)
 
     return from_text
@@ -52,7 +52,7 @@ def test_it_is_tuned_where_every_host_has_it_or_nothing_is_known(
 def test_it_is_left_out_where_one_host_lacks_it(hosts: list[dict[str, str]], said: str, read_for: ReadFor) -> None:
     study = read_for(BOTH, *hosts)
     assert study.study.space.parameters == ["vm.swappiness"]
-    assert study.notices == [f"sched.base_slice_ns is optional and left out of the study: {said}"]
+    assert study.notices == [f"optional parameter sched.base_slice_ns is left out of the study: {said}"]
 
 
 def test_what_is_not_optional_stays(read_for: ReadFor) -> None:
@@ -63,7 +63,7 @@ def test_a_constraint_goes_with_it(read_for: ReadFor) -> None:
     text = f"{BOTH}constraints: [vm.swappiness < sched.base_slice_ns, vm.swappiness < 90]\n"
     study = read_for(text, GONE)
     assert study.study.constraints == ["vm.swappiness < 90"]
-    assert study.notices[1:] == ["the constraint `vm.swappiness < sched.base_slice_ns` is left out with it"]
+    assert study.notices[1:] == ["constraint `vm.swappiness < sched.base_slice_ns` is left out with it"]
 
 
 def test_a_preset_does_not_bring_it_back(read_for: ReadFor) -> None:
@@ -77,7 +77,7 @@ def test_a_study_of_nothing_else_says_why_nothing_is_left(read_for: ReadFor) -> 
         read_for(f"{HEAD}action_space: [{SLICE}]\n", GONE)
     assert caught.value.errors == [
         "parameters: nothing is left to tune: "
-        "sched.base_slice_ns is optional and left out of the study: lab1 does not have it"
+        "optional parameter sched.base_slice_ns is left out of the study: lab1 does not have it"
     ]
 
 

@@ -15,45 +15,51 @@ NAME = "is not the name of a kernel parameter"
     [
         ("min: 5, max: 1", "action_space[0]: min (5) must be below max (1)"),
         ("min: 5, max: 5", "action_space[0]: min (5) must be below max (5)"),
-        ("min: 0, max: 10, step: 3", "action_space[0]: step 3 does not divide the range from 0 to 10"),
+        ("min: 0, max: 10, step: 3", "action_space[0]: step 3 does not divide the range 0 to 10"),
         ("min: 0, max: 10, step: 0", "action_space[0]: step must be above 0, not 0"),
         ("min: 0, max: 10, step: -2", "action_space[0]: step must be above 0, not -2"),
         ("min: 0, max: 10, log: true", "action_space[0]: a log scale needs min above 0, not 0"),
         ("min: -5, max: 10, log: true", "action_space[0]: a log scale needs min above 0, not -5"),
-        ("min: 0", "action_space[0].max: is missing"),
-        ("min: 0, max: .nan", "action_space[0].max: input should be a valid integer, not NaN"),
-        ("min: 0, max: .inf", "action_space[0].max: input should be a valid integer, not Infinity"),
-        ("min: 0, max: 1e999", "action_space[0].max: input should be a valid integer, not Infinity"),
-        ("min: 0, max: 1.5", "action_space[0].max: input should be a valid integer, not 1.5"),
-        ('min: 0, max: "10"', 'action_space[0].max: input should be a valid integer, not "10"'),
-        ("min: 0, max: yes", "action_space[0].max: input should be a valid integer, not true"),
-        ("min: 0, max: null", "action_space[0].max: input should be a valid integer, not null"),
+        ("min: 0", "action_space[0].max: required, but missing"),
+        ("min: 0, max: .nan", "action_space[0].max: must be a valid integer, not NaN"),
+        ("min: 0, max: .inf", "action_space[0].max: must be a valid integer, not Infinity"),
+        ("min: 0, max: 1e999", "action_space[0].max: must be a valid integer, not Infinity"),
+        ("min: 0, max: 1.5", "action_space[0].max: must be a valid integer, not 1.5"),
+        ('min: 0, max: "10"', 'action_space[0].max: must be a valid integer, not "10"'),
+        ("min: 0, max: yes", "action_space[0].max: must be a valid integer, not true"),
+        ("min: 0, max: null", "action_space[0].max: must be a valid integer, not null"),
         (
             "min: 0, max: 18446744073709551616",
-            "action_space[0].max: input should be less than 18446744073709551616, not 18446744073709551616",
+            "action_space[0].max: must be less than 18446744073709551616, not 18446744073709551616",
         ),
-        ("min: 0, max: 5, mim: 1", "action_space[0].mim: is not a key of a study; did you mean min?"),
-        ("type: bool, min: 0", "action_space[0].min: does not belong here"),
+        ("min: 0, max: 5, mim: 1", "action_space[0].mim: unknown key; did you mean min?"),
+        ("type: bool, min: 0", "action_space[0].min: this key does not belong here"),
         (
             "min: 0, max: 1, type: float",
-            "action_space[0].type: 'float' is no type; there are int, bool, choice, vector "
+            "action_space[0].type: unknown type 'float'; choose one of int, bool, choice, vector "
             "(kernel parameters are whole numbers)",
         ),
-        ("min: 0, max: 1, type: [a]", "action_space[0].type: '['a']' is no type; there are int, bool, choice, vector"),
-        ("choices: [1]", "action_space[0].choices: needs at least 2 entries, not 1"),
-        ("choices: [a, a]", "action_space[0].choices: names a choice twice"),
-        ("choices: [1, '1']", "action_space[0].choices: names a choice twice"),
-        ("choices: ['0x10', '020']", "action_space[0].choices: names a choice twice"),
+        (
+            "min: 0, max: 1, type: [a]",
+            "action_space[0].type: unknown type '['a']'; choose one of int, bool, choice, vector",
+        ),
+        ("choices: [1]", "action_space[0].choices: must have at least 2 entries, not 1"),
+        ("choices: [a, a]", "action_space[0].choices: a choice is listed twice"),
+        ("choices: [1, '1']", "action_space[0].choices: a choice is listed twice"),
+        ("choices: ['0x10', '020']", "action_space[0].choices: a choice is listed twice"),
         ('choices: ["a\\u202e", b]', "action_space[0].choices: every choice must be printable text or a whole number"),
         (
             "choices: [yes, no]",
-            "action_space[0].choices: true is no choice; write 1 or 0, or put yes, no, on and off in quotes",
+            "action_space[0].choices: a choice cannot be true; write 1 or 0, or put yes, no, on and off in quotes",
         ),
-        ("choices: [1.5, 2]", "action_space[0].choices: 1.5 is no choice; write whole numbers, or text in quotes"),
-        ("elements: [{min: 1, max: 2}]", "action_space[0].elements: needs at least 2 entries, not 1"),
+        (
+            "choices: [1.5, 2]",
+            "action_space[0].choices: a choice cannot be 1.5; write whole numbers, or text in quotes",
+        ),
+        ("elements: [{min: 1, max: 2}]", "action_space[0].elements: must have at least 2 entries, not 1"),
         (
             "elements: [{value: 1}, {value: 2}]",
-            "action_space[0].elements: every element has a fixed value; at least one needs `min` and `max`",
+            "action_space[0].elements: all elements have a fixed value; at least one needs `min` and `max`",
         ),
         (
             "elements: [{value: 1, min: 2, max: 3}, {min: 1, max: 2}]",
@@ -65,8 +71,8 @@ NAME = "is not the name of a kernel parameter"
         ),
         (
             "elements: [{value: 9}, {min: 1, max: 5}]",
-            "constraints: the ranges leave no value for which `vm.x[0] <= vm.x[1]` holds; a vector's numbers never "
-            "decrease, unless the parameter has `ordered: false`",
+            "constraints: the ranges leave no value for which `vm.x[0] <= vm.x[1]` holds; the numbers of a vector "
+            "must not decrease, unless the parameter has `ordered: false`",
         ),
     ],
 )
@@ -77,7 +83,7 @@ def test_says_what_is_wrong_with_a_range(inside: str, mistake: str, mistakes_of_
 @pytest.mark.parametrize("number", ["010", "-007", "1:30"])
 def test_refuses_a_number_that_yaml_reads_as_another(number: str, mistakes_of_parameter: Mistakes) -> None:
     (line,) = mistakes_of_parameter(f"param: vm.x, min: -100, max: {number}")
-    assert line.endswith(f"'{number}' is another number in YAML than it looks like; write it as plain decimal digits")
+    assert line.endswith(f"YAML reads '{number}' as an octal or base-60 number; write it in plain decimal digits")
 
 
 @pytest.mark.parametrize(
@@ -116,13 +122,13 @@ def test_refuses_what_is_no_name(name: str, mistakes_of_parameter: Mistakes) -> 
 )
 def test_refuses_what_weakens_security(name: str, mistakes_of_parameter: Mistakes) -> None:
     (line,) = mistakes_of_parameter(f"param: {name}, min: 0, max: 1")
-    assert "is denied" in line
+    assert "is on the denylist" in line
     assert "allow_unsafe" in line
 
 
 def test_a_parameter_is_no_mere_word(mistakes: Mistakes) -> None:
     text = "workload_name: w\nreward_metric: m\nbenchmark_command: iperf3\naction_space: [vm.swappiness]\n"
-    assert mistakes(text) == ['action_space[0]: should be keys with values, not "vm.swappiness"']
+    assert mistakes(text) == ['action_space[0]: must be a mapping of keys to values, not "vm.swappiness"']
 
 
 @pytest.mark.parametrize(

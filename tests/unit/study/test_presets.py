@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyError, StudyFile, read_study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets import PRESETS, KnownHost
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.starting_points import STARTING_POINTS
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.host_facts import HostFacts
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets import EXPERT_SETTINGS, PRESETS
 
 HEAD = "workload_name: small\nreward_metric: throughput\nbenchmark_command: python3 bench.py\n"
 GIB = 2**30
@@ -21,11 +21,11 @@ Mistakes = Callable[[str], list[str]]
 ReadFor = Callable[..., StudyFile]
 
 
-def host(name: str, machine: Machine, without: str = "") -> KnownHost:
+def host(name: str, machine: Machine, without: str = "") -> HostFacts:
     """A host that has all of the catalogue but those parameters whose name begins so."""
     settings = [setting for setting in _catalogue.SYSCTLS + _catalogue.OTHERS if "*" not in setting.name]
     kept = [setting for setting in settings if not (without and setting.name.startswith(without))]
-    return KnownHost(name, {setting.name: setting.safe_range(machine) for setting in kept})
+    return HostFacts(name, {setting.name: setting.safe_range(machine) for setting in kept})
 
 
 SMALL, LARGE = host("small", Machine(2 * GIB, 2)), host("large", Machine(64 * GIB, 16, 10_000))
@@ -35,7 +35,7 @@ SMALL, LARGE = host("small", Machine(2 * GIB, 2)), host("large", Machine(64 * GI
 def read_for(folder: Path) -> ReadFor:
     """Read the text of a study for some hosts."""
 
-    def from_text(text: str, *hosts: KnownHost) -> StudyFile:
+    def from_text(text: str, *hosts: HostFacts) -> StudyFile:
         path = folder / "study.yml"
         path.write_text(text)
         return read_study(path, folder, hosts)
@@ -51,11 +51,10 @@ def ranges(study: StudyFile) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_makes_a_study(name: str, read_for: ReadFor) -> None:
     study = read_for(f"{HEAD}parameters: preset:{name}\n", SMALL, LARGE)
-    picks = {pick.name for pick in PRESETS[name].picks}
+    picks = {pick.name for pick in PRESETS[name]}
     assert set(study.study.space.parameters) == picks
     assert study.notices == []
     assert all(parameter.description for parameter in study.study.action_space)
-    assert set(PRESETS[name].starts) <= set(STARTING_POINTS)
     assert read_for(f"{HEAD}parameters: preset:{name}\n").study.space.size > 3, "nothing known of the hosts"
 
 
@@ -78,19 +77,19 @@ def test_hosts_without_a_common_range_leave_a_parameter_out(read_for: ReadFor) -
     huge = host("huge", Machine(4096 * GIB, 512))
     study = read_for(HEAD + "parameters: preset:memory\n", SMALL, huge)
     assert "vm.min_free_kbytes" not in ranges(study)
-    assert study.notices == ["vm.min_free_kbytes is left out: no two values of it are safe on all hosts"]
+    assert study.notices == ["vm.min_free_kbytes is left out: fewer than two of its values are safe on all hosts"]
 
 
 def test_what_a_host_lacks_is_left_out_and_told(read_for: ReadFor) -> None:
     bare = host("bare", Machine(2 * GIB, 2), without="transparent_hugepage")
     study = read_for(HEAD + "parameters: preset:memory\n", bare, LARGE)
     assert not any(name.startswith("transparent_hugepage") for name in ranges(study))
-    assert "transparent_hugepage.enabled is left out: bare cannot set it" in study.notices
+    assert "transparent_hugepage.enabled is left out: it cannot be set on bare" in study.notices
 
 
 def test_choices_are_those_which_all_hosts_offer(read_for: ReadFor) -> None:
-    def offering(*choices: str) -> KnownHost:
-        return KnownHost("h", {**LARGE.safe, "net.ipv4.tcp_congestion_control": choices})
+    def offering(*choices: str) -> HostFacts:
+        return HostFacts("h", {**LARGE.safe, "net.ipv4.tcp_congestion_control": choices})
 
     text = HEAD + "parameters: preset:network-throughput\n"
     found = ranges(read_for(text, offering("reno", "cubic"), offering("reno", "cubic", "bbr")))
@@ -130,8 +129,8 @@ def test_a_study_with_a_preset_survives_the_way_to_the_trainer(read_for: ReadFor
 
 def test_without_knowledge_of_the_hosts_it_says_so(read: Read) -> None:
     notices = read(HEAD + "parameters: preset:network-latency\n").notices
-    assert "nothing is known of the hosts yet: the preset's ranges are those of a machine of 1 GiB" in notices
-    lacking = "net.ipv4.tcp_pingpong_thresh is left out: not every host has it, and nothing is known of these"
+    assert "no facts about the hosts yet: the preset uses the ranges of a machine with 1 GiB" in notices
+    lacking = "net.ipv4.tcp_pingpong_thresh is left out: some hosts do not have it, and there are no facts about these"
     assert lacking in notices
 
 
@@ -139,17 +138,19 @@ def test_without_knowledge_of_the_hosts_it_says_so(read: Read) -> None:
 def test_tells_which_presets_there_are(wanted: str, mistakes: Mistakes) -> None:
     (line,) = mistakes(f"{HEAD}parameters: {wanted}\n")
     if wanted == "yes":
-        assert line == "parameters: input should be a valid list, not true"
+        assert line == "parameters: must be a valid list, not true"
     else:
-        assert line.startswith("parameters: '")
-        assert "is no preset; there are preset:network-throughput, " in line
+        assert line.startswith("parameters: unknown preset '")
+        assert "choose one of preset:network-throughput, " in line
 
 
 def test_says_why_nothing_is_left_to_tune(read_for: ReadFor) -> None:
     with pytest.raises(StudyError) as caught:
-        read_for(f"{HEAD}parameters: preset:compute\n", KnownHost("bare", {}))
+        read_for(f"{HEAD}parameters: preset:compute\n", HostFacts("bare", {}))
     (line,) = caught.value.errors
-    assert line.startswith("parameters: nothing is left to tune: kernel.sched_autogroup_enabled is left out: bare")
+    assert line.startswith(
+        "parameters: nothing is left to tune: kernel.sched_autogroup_enabled is left out: it cannot be set on bare"
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,8 +158,8 @@ def test_says_why_nothing_is_left_to_tune(read_for: ReadFor) -> None:
     [
         (
             "param: vm.swappiness, min: 0, max: 300",
-            "vm.swappiness: 300 is not within the safe range 0 to 200; narrow it, or name vm.swappiness in "
-            "allow_unsafe if you mean it",
+            "vm.swappiness: 300 is not within the safe range 0 to 200; narrow it, or add vm.swappiness to "
+            "allow_unsafe",
         ),
         ("param: vm/swappiness, min: -5, max: 100", "vm.swappiness: -5 is not within the safe range 0 to 200"),
         ("param: vm.overcommit_memory, choices: [0, 1, 2]", "vm.overcommit_memory: 2 is not among the safe choices"),
@@ -172,7 +173,7 @@ def test_says_why_nothing_is_left_to_tune(read_for: ReadFor) -> None:
             "net.ipv4.tcp_rmem: '4096 4096' is not 3 whole numbers",
         ),
         ("param: net.ipv4.tcp_fin_timeout, choices: [a, b]", "net.ipv4.tcp_fin_timeout: 'a' is not a whole number"),
-        ("param: transparent_hugepage.enabled, choices: [on, never]", "true is no choice"),
+        ("param: transparent_hugepage.enabled, choices: [on, never]", "a choice cannot be true"),
         (
             "param: transparent_hugepage.enabled, choices: ['on', never]",
             "transparent_hugepage.enabled: on is not among",
@@ -224,7 +225,7 @@ def test_what_is_safe_passes(inside: str, read: Read) -> None:
 
 def test_a_parameter_that_nobody_knows_may_be_tuned_and_is_told(read: Read) -> None:
     study = read(HEAD + "action_space: [{param: vm.brand_new, min: 0, max: 10}]\n")
-    assert study.notices == ["vm.brand_new is not in the catalogue: nothing is known of its safe values"]
+    assert study.notices == ["vm.brand_new is not in the catalogue: its safe values are unknown"]
 
 
 def test_two_that_exclude_each_other_are_not_tuned_together(mistakes: Mistakes) -> None:
@@ -233,23 +234,20 @@ def test_two_that_exclude_each_other_are_not_tuned_together(mistakes: Mistakes) 
     assert line == "action_space: vm.dirty_bytes and vm.dirty_ratio exclude each other; tune one of them"
 
 
-@pytest.mark.parametrize("name", STARTING_POINTS)
-def test_starting_points_are_values_which_the_catalogue_knows(name: str) -> None:
-    point = STARTING_POINTS[name]
-    assert point.source
-    for parameter, value in point.values.items():
-        setting = _catalogue.find(parameter)
-        assert setting
+@pytest.mark.parametrize("name", EXPERT_SETTINGS)
+def test_expert_settings_are_safe_values_of_the_catalogue(name: str) -> None:
+    for parameter, value in EXPERT_SETTINGS[name].items():
+        assert _catalogue.find(parameter)
         assert _catalogue.why_unsafe(parameter, str(value), Machine(64 * GIB, 16, 10_000)) is None
 
 
-def test_facts_of_sysctl_info_make_a_known_host() -> None:
+def test_facts_of_sysctl_info_become_host_facts() -> None:
     seen = {"exists": True, "readable": True, "writable": True, "why_not_writable": None, "safe_range": [[0, 200]]}
     closed = {**seen, "writable": False, "why_not_writable": "it is closed"}
     parameters = {"a.b": seen, "a.c": closed, "a.d": {**seen, "safe_range": None}, "a.e": {**closed, "exists": False}}
     parameters["a.f"] = {**closed, "readable": False}
     parameters["a.g"] = {**closed, "exists": False, "why_not_writable": "it does not exist here: mount it"}
-    assert KnownHost.of_facts("h", {"parameters": parameters}) == KnownHost(
+    assert HostFacts.from_module("h", {"parameters": parameters}) == HostFacts(
         "h",
         {"a.b": [[0, 200]]},
         {

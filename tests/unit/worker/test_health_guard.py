@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.guard import Guard
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import Guard
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.health_guard import (
     HealthMonitor,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.metrics import SYSTEM_METRICS
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.system_metrics import SYSTEM_METRICS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.sampling import (
     Sample,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Whether two studies are one: evaluations of the one may stand beside those of the other."""
+"""Compares two studies: whether evaluations of one may be used in the other."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 from .study import Study
 
-# What changes nothing in what an evaluation is worth, nor in which ones come next.
+# Keys that affect neither the result of an evaluation nor the choice of the next candidate.
 _IRRELEVANT = {"description", "environment", "files", "optional", "parameters", "share", "teardown"}
 _OF_TRAINING = {"seed", "verbose", "total_timesteps"}
 
 
 def differences(then: Study, now: Study) -> list[str]:
-    """What keeps a run of the study as it was `then` from going on as it is `now`: one clause each, at best none.
+    """Why a run of the study as it was `then` cannot be resumed as it is `now`: a clause for each difference.
 
-    More training evaluations than were asked for then are no difference.
+    A larger training budget is not a difference.
     """
     before, after = dict(_settings(then)), dict(_settings(now))
     found = [
@@ -29,12 +29,12 @@ def differences(then: Study, now: Study) -> list[str]:
     ]
     budget, own = then.training_config.total_timesteps, now.training_config.total_timesteps
     if own < budget:
-        found.append(f"training_config.total_timesteps was {budget} and is {own}, which may only become more")
+        found.append(f"training_config.total_timesteps was {budget} and is {own}, but may only grow")
     return found
 
 
 def is_same_search(one: Study, other: Study) -> bool:
-    """Whether an evaluation of the one means in the other what it means in the one."""
+    """Whether an evaluation of one study can be used in the other without conversion."""
     wanted = ("workload_name", "reward_metric", "direction", "objectives", "action_space", "constraints", "reward")
     return _parts(one, wanted) == _parts(other, wanted)
 
@@ -44,7 +44,7 @@ def _parts(study: Study, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _settings(study: Study) -> Iterator[tuple[str, Any]]:
-    """Every relevant setting with its place in the study file."""
+    """Every relevant key, with its place in the study file, and its value."""
     dumped = study.model_dump(mode="json")
     for parameter in dumped.pop("action_space"):
         yield from _leaves(f"action_space of {parameter['param']}", parameter)
@@ -65,4 +65,4 @@ def _leaves(place: str, content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> str:
-    return "not there" if value is None else json.dumps(value)
+    return "absent" if value is None else json.dumps(value)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sameness import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.compatibility import (
     differences,
     digest,
     is_same_search,
@@ -58,7 +58,7 @@ def test_what_does_not_matter_is_no_difference(changes: dict[str, Any]) -> None:
             "action_space of vm.swappiness max was 100 and is 60",
         ),
         ({"reward": {"performance": 0.9, "stability": 0}}, "reward.stability was 0.1 and is 0.0"),
-        ({"run_on": "generator"}, 'run_on was not there and is "generator"'),
+        ({"run_on": "generator"}, 'run_on was absent and is "generator"'),
     ],
 )
 def test_what_matters_is_named(changes: dict[str, Any], difference: str) -> None:
@@ -74,9 +74,7 @@ def test_a_parameter_that_is_gone_is_named() -> None:
 
 def test_a_smaller_budget_is_a_difference() -> None:
     smaller = study(training_config={"total_timesteps": 39})
-    assert differences(study(), smaller) == [
-        "training_config.total_timesteps was 40 and is 39, which may only become more"
-    ]
+    assert differences(study(), smaller) == ["training_config.total_timesteps was 40 and is 39, but may only grow"]
 
 
 def test_evaluations_mean_the_same_where_space_and_metric_are() -> None:

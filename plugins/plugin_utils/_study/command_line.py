@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""A study's commands: the words of a program and its arguments, which no shell reads, and the scripts they name."""
+"""The commands of a study, which run without a shell: finds shell syntax in them, and the scripts to ship."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 _SCRIPTS = (".py", ".sh", ".pl", ".rb", ".js", ".lua", ".R")
 _SHELL = r"(ba|da|z|k|a|fi)?sh"
-# Interpreters, with their options that take a value, and those after which the program itself follows.
+# Interpreters: their options that take a value, and their options that take the program itself.
 _INTERPRETERS = (
     (re.compile(rf"{_SHELL}$"), "oO", "c"),
     (re.compile(r"(python|pypy)[\d.]*$"), "WX", "cm"),
@@ -21,7 +21,7 @@ _INTERPRETERS = (
     (re.compile(r"(lua|luajit)[\d.]*$"), "l", "e"),
     (re.compile(r"Rscript$"), "", "e"),
 )
-# Programs that run another: their options that take a value, and how many words stand before the other's name.
+# Programs that run another one: their options that take a value, and the number of operands before its name.
 _WRAPPERS = {
     "nice": ("n", 0),
     "ionice": ("cn", 0),
@@ -36,9 +36,9 @@ _WRAPPERS = {
     "numactl": ("iNmpCl", 0),
     "sudo": ("ugCDhpRrTtU", 0),
 }
-# In this order: quoted text is no syntax, but variables in double quotes look as if they were replaced.
+# Quoted text is not syntax, except for variables in double quotes, which look as if they were expanded.
 _QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\$`])*\"""")
-# Of a command for `sh -c`: whatever is quoted there, a shell will read.
+# For `sh -c`, whatever is quoted is read by a shell.
 _QUOTED_FOR_A_SHELL = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 _OPERATOR = re.compile(r"[|;<>`\n]|&&|&(?=\s|$)|\$[({A-Za-z_]|(?<!\S)#")
 _BUILTINS = ("cd", "export", "source", ".", "eval", "exec", "set", "ulimit", "umask", "alias", "if", "for", "while")
@@ -46,8 +46,8 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
 def shell_syntax(command: str) -> str | None:
-    """What of a command only a shell would understand, or None."""
-    quoted = _QUOTED_FOR_A_SHELL if _is_for_a_shell(shlex.split(command)) else _QUOTED
+    """The first shell syntax in a command, None if there is none."""
+    quoted = _QUOTED_FOR_A_SHELL if _runs_a_shell(shlex.split(command)) else _QUOTED
     if found := _OPERATOR.search(quoted.sub("_", command.strip())):
         return found[0]
     first = command.split(maxsplit=1)[0] if command.strip() else ""
@@ -55,15 +55,15 @@ def shell_syntax(command: str) -> str | None:
     return first if first in _BUILTINS else assigned[0] if assigned else None
 
 
-def _is_for_a_shell(words: list[str]) -> bool:
-    """Whether it is as in `sh -c TEXT`."""
+def _runs_a_shell(words: list[str]) -> bool:
+    """Whether the command is of the form `sh -c TEXT`."""
     program, *others = _without_wrappers(words) or [""]
     is_shell, takes_value, takes_text = _INTERPRETERS[0]
     return bool(is_shell.match(_program(program))) and not _after_options(others, takes_value, takes_text)
 
 
 def script_of(words: list[str]) -> str | None:
-    """The script that a command runs by a relative path, and which therefore has to be shipped to the host."""
+    """The script that a command runs by a relative path, which has to be shipped to the host."""
     words = _without_wrappers(words)
     if not words:
         return None
@@ -75,7 +75,7 @@ def script_of(words: list[str]) -> str | None:
 
 
 def files_named(words: list[str], find: Callable[[str], object]) -> list[str]:
-    """What to ship for a command: its script, and every other word that looks like one and is there to be found."""
+    """The files to ship for a command: its script, and every other word that looks like one and exists."""
     script = script_of(words)
     others = [word for word in words if _looks_like_a_script(word) and ".." not in word.split("/") and find(word)]
     return [*([script] if script else []), *others]
@@ -99,7 +99,7 @@ def _without_wrappers(words: list[str]) -> list[str]:
 
 
 def _after_options(words: list[str], takes_value: str, takes_program: str = "") -> list[str]:
-    """The words behind a program's own options; none where one of those is the program that it runs."""
+    """The words after a program's options; none if one of the options contains the program to run."""
     while words and words[0].startswith("-") and words[0] != "-":
         option, *words = words
         if option == "--":

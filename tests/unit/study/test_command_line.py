@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.command import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.command_line import (
     files_named,
     script_of,
     shell_syntax,
@@ -88,13 +88,13 @@ def test_scripts_behind_other_programs_reach_the_host(tmp_path: Path, read: Read
 
 def test_a_script_behind_another_program_that_is_missing_is_named(mistakes: Mistakes) -> None:
     (line,) = mistakes(f"benchmark_command: nice -n 5 ./gone.sh\n{REST}")
-    assert line.startswith("benchmark_command: names ./gone.sh, which is neither beside the study nor ")
+    assert line.startswith("benchmark_command: ./gone.sh is neither beside the study nor ")
 
 
 def test_a_script_outside_the_studys_folder_is_refused(tmp_path: Path, mistakes: Mistakes) -> None:
     """It would be written outside the private folder on the host as well."""
     (line,) = mistakes(f"benchmark_command: python3 ../bench.py\n{REST}")
-    assert line.startswith("benchmark_command: names ../bench.py, which leads out of the folder")
+    assert line.startswith("benchmark_command: ../bench.py is outside the study's folder")
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_a_command_for_a_shell_is_refused_with_what_to_do(mistakes: Mistakes) ->
     for key in ("benchmark_command", "setup", "teardown"):
         rest = REST if key == "benchmark_command" else f"benchmark_command: iperf3\n{REST}"
         (line,) = mistakes(f"{key}: cd x && iperf3\n{rest}")
-        assert line.startswith(f"{key}: holds `&&`, which only a shell understands")
-        assert "write a script" in line
+        assert line.startswith(f"{key}: contains `&&`, but commands run without a shell")
+        assert "put it into a script" in line
     (line,) = mistakes(f"benchmark_command: THREADS=4 ./bench\n{REST}")
-    assert "holds `THREADS=`" in line
+    assert "contains `THREADS=`" in line
     assert "set variables in `environment`" in line
     (line,) = mistakes(f"benchmark_command: iperf3\nguard: {{health_command: pgrep x | wc -l}}\n{REST}")
-    assert line.startswith("guard: health_command holds `|`")
+    assert line.startswith("guard: health_command: contains `|`")
