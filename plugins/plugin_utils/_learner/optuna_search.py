@@ -97,7 +97,7 @@ class OptunaSearch:
 
     def _is_at(self, axis: Axis, param: Any, unit: float) -> bool:
         """Whether a trial's parameter, rounded, is the number at this place."""
-        return axis.decode(axis.encode(self._number(axis, param))) == axis.decode(unit)
+        return bool(axis.decode(axis.encode(self._number(axis, param))) == axis.decode(unit))
 
     def _positions(self, point: Point) -> dict[str, float]:
         """As CMA-ES has them: 0 and 1 are the ends of each range, also where that is one of choices."""

@@ -42,6 +42,17 @@ class Constraint:
     def places(self) -> list[Place]:
         return [side for side in (self.smaller, self.larger) if isinstance(side, tuple)]
 
+    def sides(self, numbers: Mapping[Place, Any]) -> tuple[Any, Any]:
+        """The two numbers, or arrays of numbers, to be compared."""
+        return (
+            numbers[self.smaller] if isinstance(self.smaller, tuple) else self.smaller,
+            numbers[self.larger] if isinstance(self.larger, tuple) else self.larger,
+        )
+
+    def holds(self, numbers: Mapping[Place, float]) -> bool:
+        smaller, larger = self.sides(numbers)
+        return bool(smaller < larger if self.strict else smaller <= larger)
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -129,9 +140,7 @@ def repair(
     while changed:
         changed = False
         for constraint in constraints:
-            smaller, larger = (
-                repaired[side] if isinstance(side, tuple) else side for side in (constraint.smaller, constraint.larger)
-            )
+            smaller, larger = constraint.sides(repaired)
             broken = np.asarray(smaller >= larger if constraint.strict else smaller > larger, dtype=bool)
             if isinstance(constraint.smaller, tuple) and broken.any():
                 bounds = narrowed[constraint.smaller]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, re
 Value = int | float | str
 Candidate = dict[str, Value]
 Point = NDArray[np.float64]
-
-_FloatOrArray = TypeVar("_FloatOrArray", float, NDArray[np.float64])
 
 # The way to a point and back costs a float its last digits; whole numbers up to 10^12 stay distinct.
 _ROUNDING = 1e-13
@@ -45,8 +43,8 @@ class Axis:
     def place(self) -> Place:
         return self.parameter, self.element
 
-    def decode(self, unit: _FloatOrArray) -> _FloatOrArray:
-        """The value at `unit` in [0, 1]."""
+    def decode(self, unit: Any) -> Any:
+        """The value at `unit` in [0, 1], of a number or an array."""
         unit = np.clip(unit, 0.0, 1.0)
         if self.choices:
             return np.minimum(np.floor(unit * len(self.choices)), len(self.choices) - 1)
@@ -56,8 +54,8 @@ class Axis:
             value = self.low + unit * (self.high - self.low)
         return np.clip(self.low + np.round((value - self.low) / self.step) * self.step, self.low, self.high)
 
-    def encode(self, value: _FloatOrArray) -> _FloatOrArray:
-        """Where `value` lies in [0, 1]; values outside the range are at the nearer end."""
+    def encode(self, value: Any) -> Any:
+        """Where `value`, a number or an array, lies in [0, 1]; values outside the range are at the nearer end."""
         if self.choices:
             return (value + 0.5) / len(self.choices)
         value = np.clip(np.asarray(value, dtype=np.float64), self.low, self.high)

@@ -168,8 +168,9 @@ def test_a_study_that_anybody_can_change_is_told(folder: Path) -> None:
     path.chmod(0o664)
     assert read_study(path, folder).notices == []
     path.chmod(0o666)
-    assert read_study(path, folder).notices == [f"{path} is writable for everyone, "
-            "and its commands run on the hosts: chmod o-w it"]
+    assert read_study(path, folder).notices == [
+        f"{path} is writable for everyone, and its commands run on the hosts: chmod o-w it"
+    ]
 
 
 def test_a_link_to_a_study_is_as_good_as_the_study(folder: Path) -> None:

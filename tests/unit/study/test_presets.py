@@ -158,8 +158,7 @@ def test_says_why_nothing_is_left_to_tune(read_for: ReadFor) -> None:
     [
         (
             "param: vm.swappiness, min: 0, max: 300",
-            "vm.swappiness: 300 is not within the safe range 0 to 200; narrow it, or add vm.swappiness to "
-            "allow_unsafe",
+            "vm.swappiness: 300 is not within the safe range 0 to 200; narrow it, or add vm.swappiness to allow_unsafe",
         ),
         ("param: vm/swappiness, min: -5, max: 100", "vm.swappiness: -5 is not within the safe range 0 to 200"),
         ("param: vm.overcommit_memory, choices: [0, 1, 2]", "vm.overcommit_memory: 2 is not among the safe choices"),
