@@ -284,5 +284,5 @@ def test_says_what_to_install_for_an_algorithm_that_is_not_there(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sections, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"algorithm: cmaes needs optuna and cmaes; pip install 'autotune-kernel\[alg"):
+    with pytest.raises(ValueError, match=r"algorithm cmaes needs optuna and cmaes: pip install 'autotune-kernel\[alg"):
         search(space, Function(hill), budget=4, seed=1, algorithm="cmaes")
