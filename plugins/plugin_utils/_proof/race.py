@@ -25,7 +25,6 @@ from .._evaluation.evaluation import Evaluation, Job
 from .._evaluation.reward import percent
 from .._study.sections import race_rounds
 from .._study.space import Candidate
-from .._study.sections import race_rounds
 from .estimate import pooled_variance
 from .evidence import Standing
 from .pairing import Measure

@@ -28,9 +28,9 @@ from scipy.stats import norm
 
 from .._evaluation.evaluation import Evaluation, Job, Phase
 from .._evaluation.reward import percent
+from .._study.sections import GuardMetric
 from .._study.space import Value
 from .._study.study import Study
-from .._study.sections import GuardMetric
 from .bounds import Bounds, information_fractions, p_value, planned_analyses, stopping_bounds
 from .estimate import Ratios, bootstrap_interval, by_host, of_host, over_hosts, percents
 from .evidence import GuardOutcome, HostChange, InterimAnalysis, Interval, Pair, Proof
