@@ -6,11 +6,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .._study.space import SearchSpace
+
+# The settings of playbooks/tune.yml that are not arguments of action `evaluate`.
+_PLAYBOOK_SETTINGS = (
+    "target",
+    "benchmark_environment",
+    "dashboard",
+    "dashboard_host",
+    "dashboard_port",
+    "dashboard_host_names",
+    "dashboard_behind_proxy",
+    "dashboard_proxy_address",
+)
 
 
 def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str], optional: Collection[str] = ()) -> list[str]:
@@ -75,6 +88,18 @@ def cautious_start_problem(space: SearchSpace, values: Mapping[str, Any]) -> lis
         "exploration: cautious starts from the host's original values, which lie outside the search space: "
         f"{', '.join(outside)}; widen the ranges"
     ]
+
+
+def misspelt_setting(extra_vars: Iterable[str], arguments: Iterable[str]) -> str | None:
+    """Which of the variables given with -e looks like a misspelt setting of playbook tune; Ansible would ignore it.
+
+    arguments: those of action `evaluate`, which are settings of the same names.
+    """
+    settings = [*arguments, *_PLAYBOOK_SETTINGS]
+    for name in extra_vars:
+        if name not in settings and (similar := get_close_matches(name, settings, 1, 0.8)):
+            return f"-e {name} is not a setting of playbook tune; did you mean {similar[0]}?"
+    return None
 
 
 def holder_is_gone(holder: str, controller: str) -> bool:

@@ -18,6 +18,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 
 from .._logs import DEBUG_LOG, LogFailed, debug_log
 from .._plain import brief, plain, plain_line
@@ -30,6 +31,7 @@ from .benchmark import BenchmarkFailed
 from .dry_run import dry_run
 from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupted, Interrupts
+from .preflight import misspelt_setting
 from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_of, why_trainer_ended
 from .transport import Lost, TimedOut
 from .trial_runner import ApplyFailed, HostRefused, run_trials
@@ -45,6 +47,9 @@ def run_worker(
 
     Raises SessionFailed, or AnsibleConnectionFailure if the host was lost.
     """
+    is_playbook_tune = "/playbooks/tune.yml:" in (action._task.get_path() or "")
+    if is_playbook_tune and (problem := misspelt_setting(load_extra_vars(action._loader), arguments)):
+        raise SessionFailed(problem)
     try:
         study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
     except StudyError as error:

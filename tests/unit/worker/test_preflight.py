@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.action.evaluate import ARGUMENTS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import (
+    _PLAYBOOK_SETTINGS,
     become_advice,
     cautious_start_problem,
     holder_is_gone,
+    misspelt_setting,
     notes,
     problems,
 )
@@ -145,3 +150,27 @@ def test_what_become_takes_depends_on_its_method(method: str, takes: str) -> Non
     assert said.startswith(f"become does not work (Incorrect {method} password); {takes}")
     assert said.endswith("; nothing was written")
     assert ("sudoers" in said) == (method == "sudo")
+
+
+@pytest.mark.parametrize(
+    ("extra_vars", "suggestion"),
+    [
+        (["dryrun"], "dry_run"),
+        (["study", "lease_margn"], "lease_margin"),
+        (["dashboard_pot"], "dashboard_port"),
+        (["study", "dry_run", "target", "ansible_user", "threads"], None),
+    ],
+)
+def test_a_misspelt_setting_is_refused(extra_vars: list[str], suggestion: str | None) -> None:
+    """With -e dryrun=true the run would not have been dry."""
+    problem = misspelt_setting(extra_vars, ["study", "dry_run", "lease_margin"])
+    assert problem == (
+        suggestion and f"-e {extra_vars[-1]} is not a setting of playbook tune; did you mean {suggestion}?"
+    )
+
+
+def test_every_setting_of_the_playbook_is_known() -> None:
+    playbook = (Path(__file__).parents[3] / "playbooks/tune.yml").read_text()
+    settings = set(re.findall(r"(?:\{\{|- ) ?\(?(\w+) \| (?:default|mandatory)", playbook))
+    assert {"study", "dashboard", "dashboard_port"} < settings
+    assert settings <= {*ARGUMENTS, *_PLAYBOOK_SETTINGS}
