@@ -9,6 +9,7 @@ a file opened with O_APPEND, which Linux does not interleave with the writes of 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -116,8 +117,12 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     logging.captureWarnings(True)
 
 
-def redacted(content: Any) -> Any:
-    """A copy of a module's arguments or result without its secrets."""
+def to_text(content: Mapping[str, Any]) -> str:
+    """A module's arguments or result as JSON, without secrets."""
+    return json.dumps(_redacted(content), default=str)
+
+
+def _redacted(content: Any) -> Any:
     if isinstance(content, Mapping):
-        return {key: "***" if key in _SECRETS and value else redacted(value) for key, value in content.items()}
-    return [redacted(value) for value in content] if isinstance(content, list) else content
+        return {key: "***" if key in _SECRETS and value else _redacted(value) for key, value in content.items()}
+    return [_redacted(value) for value in content] if isinstance(content, list) else content

@@ -102,12 +102,8 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         past=past,
         here=(_kernel.boot_id(), _kernel.network_namespace()),
     )
-    away = [
-        f"{name} is not in this run; its earlier evaluations are kept"
-        for name in past.hosts
-        if name not in config.hosts
-    ]
-    fleet.notify(*started.notices, *away)
+    absent = [name for name in past.hosts if name not in config.hosts]
+    fleet.notify(*started.notices, *(f"{name} is not in this run; its evaluations are kept" for name in absent))
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)
     started.claim.keep(engine, store.study_id, fleet.notify)

@@ -23,7 +23,7 @@ from ansible.plugins.loader import connection_loader, shell_loader
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
-from .._logs import redacted
+from .._logs import to_text
 from .._plain import plain_line
 from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
@@ -185,7 +185,7 @@ class HostSession:
     def _module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         become = self._action._connection.become
         method = become.name if become else "sudo"
-        _LOG.debug("calls %s with %s", name, redacted(arguments))
+        _LOG.debug("calls %s with %s", name, to_text(arguments))
         try:
             answer: dict[str, Any] = self._action._execute_module(
                 module_name=f"autotune.kernel.{name}", module_args=arguments, task_vars=self._task_vars
@@ -194,7 +194,7 @@ class HostSession:
             raise
         except AnsibleError as error:  # from the connection plugin, about become
             raise SessionFailed(f"{self.host}: {become_advice(str(error), method)}") from None
-        _LOG.debug("%s returned %s", name, redacted({key: answer[key] for key in answer if key != "invocation"}))
+        _LOG.debug("%s returned %s", name, to_text({key: answer[key] for key in answer if key != "invocation"}))
         for warning in answer.get("warnings") or ():
             # Ansible shows a task's warnings at its end, and after Ctrl-C not at all.
             self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")

@@ -91,7 +91,7 @@ def test_where_nothing_is_better_there_is_no_role_and_hosts_beyond_the_forks_com
     lines = log.read_text().splitlines()
     assert all(re.match(r"\S+Z (worker\[\d+\] lab\d|trainer\[\d+\] (lab\d|-)) \S+: ", line) for line in lines)
     assert {line.split()[2] for line in lines} == {"lab1", "lab2", "-"}
-    assert any("calls sysctl with {'holder': " in line and "'nonce': '***'" in line for line in lines)
+    assert any('calls sysctl with {"holder": ' in line and '"nonce": "***"' in line for line in lines)
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_be_tried(
