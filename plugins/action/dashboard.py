@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Starts and stops the page of a store; its documentation is in plugins/modules/dashboard.py."""
+"""Starts and stops the dashboard of a store; documented in plugins/modules/dashboard.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
 from ansible_collections.autotune.kernel.plugins.plugin_utils._plain import plain
 
 display = Display()
@@ -31,7 +31,7 @@ ARGUMENTS = {
 
 
 class ActionModule(ActionBase):
-    """The page for a store, as a service would be: there, or not there."""
+    """A dashboard that is started or stopped, like a service."""
 
     _supports_check_mode = False
     _requires_connection = False
@@ -42,26 +42,26 @@ class ActionModule(ActionBase):
         folder = Path(arguments["output"]).absolute()
         try:
             return result | (_stop(folder) if arguments["state"] == "stopped" else _start(folder, arguments))
-        except _page.PageFailed as failure:
+        except _dashboard_process.DashboardFailed as failure:
             if arguments["required"]:
                 raise AnsibleActionFail(plain(failure)) from None
-            display.warning(f"{plain(failure)}. The run goes on without it.")
+            display.warning(f"{plain(failure)}. The run continues without it.")
             return result | {"changed": False}
 
 
 def _start(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     store = arguments["store"] or f"sqlite:///{folder / 'autotune.sqlite'}"
-    page, started = _page.start(folder, store, _options(folder, arguments))
+    dashboard, started = _dashboard_process.start(folder, store, _options(folder, arguments))
     token = folder / "dashboard.token"
-    entrance = f"?token={token.read_text().strip()}" if "--token-file" in _options(folder, arguments) else ""
-    display.display(f"[autotune] {'the page' if started else 'the page is there already'}: {page.address}{entrance}")
-    display.display(f"[autotune] the page stays when the run has ended; to stop it: kill {page.pid}")
-    return {"changed": started, "url": page.address, "pid": page.pid}
+    query = f"?token={token.read_text().strip()}" if "--token-file" in _options(folder, arguments) else ""
+    display.display(f"[autotune] dashboard{'' if started else ' (already running)'}: {dashboard.address}{query}")
+    display.display(f"[autotune] the dashboard keeps running after this play; to stop it: kill {dashboard.pid}")
+    return {"changed": started, "url": dashboard.address, "pid": dashboard.pid}
 
 
 def _stop(folder: Path) -> dict[str, Any]:
-    page = _page.stop(folder)
-    return {"changed": page is not None, "pid": page.pid if page else None}
+    dashboard = _dashboard_process.stop(folder)
+    return {"changed": dashboard is not None, "pid": dashboard.pid if dashboard else None}
 
 
 def _options(folder: Path, arguments: dict[str, Any]) -> list[str]:

@@ -6,14 +6,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 name: optional_parameters
-short_description: Name the optional parameters of a study
+short_description: List the optional parameters of studies
 version_added: "0.1.0"
 author:
   - autotune.kernel contributors (@autotune)
 description:
-  - Returns the kernel parameters that study files mark with V(optional=true), so that hosts can be asked for them
-    before a run begins. Playbook C(tune.yml) does so.
-  - A file that is no study has none; M(autotune.kernel.evaluate) says what is wrong with it.
+  - Returns the kernel parameters that study files mark with V(optional=true). The playbook C(tune.yml) uses it to find
+    out which of them the hosts have before a run starts.
+  - Returns nothing for an invalid study file; M(autotune.kernel.evaluate) reports what is wrong with it.
 options:
   _terms:
     description: Paths of study files.
@@ -26,7 +26,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at what the study would tune where it is there
+- name: Find out which optional parameters a host has
   autotune.kernel.sysctl_info:
     catalogue: true
     parameters: "{{ query('autotune.kernel.optional_parameters', 'study.yml') }}"
@@ -35,7 +35,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: The parameters' names.
+  description: The names of the parameters.
   type: list
   elements: str
 """
@@ -50,14 +50,14 @@ try:
     from ansible_collections.autotune.kernel.plugins.plugin_utils._study.errors import StudyError
     from ansible_collections.autotune.kernel.plugins.plugin_utils._study.expansion import optional_parameters
     from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parser import parse
-except ImportError:  # evaluate says which package is missing
+except ImportError:  # the action evaluate reports the missing package
     INSTALLED = False
 else:
     INSTALLED = True
 
 
 class LookupModule(LookupBase):
-    """What the play has to ask its hosts for."""
+    """The optional parameters of the given study files."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         return list(dict.fromkeys(name for term in terms for name in _names(Path(term))))

@@ -8,33 +8,33 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: dashboard
-short_description: Start or stop the page on which studies are watched and judged
+short_description: Start or stop the dashboard
 version_added: "0.2.0"
 description:
-  - Starts a process on the controller that serves a page for all studies in a store, while they run and after. It stays
-    when the play has ended, until it is stopped with O(state=stopped) or C(kill).
-  - One page runs for each O(output). A second start finds it and says where it is.
-  - C(dashboard.pid) in O(output) holds its process id, its address and its store, C(dashboard.log) what it has to say.
+  - The dashboard is a web server on the controller that shows all studies in a store, running and finished ones. It
+    keeps running after the play, until it is stopped with O(state=stopped) or C(kill).
+  - One dashboard runs for each O(output). Starting it again only reports its address.
+  - C(dashboard.pid) in O(output) contains its process ID, address and store. Its log is C(dashboard.log).
 options:
   state:
     description:
-      - Whether the page is to be there.
+      - Whether the dashboard should be running.
     type: str
     choices: [started, stopped]
     default: started
   store:
     description:
-      - SQLAlchemy URL of the store. Without it, C(autotune.sqlite) in O(output).
+      - SQLAlchemy URL of the store. The default is C(autotune.sqlite) in O(output).
     type: str
   output:
     description:
-      - Folder for the page's process id and log.
+      - Folder for the PID file and the log.
     type: path
     default: learned
   host:
     description:
-      - Address to listen on. On 127.0.0.1 the page is open to everybody on this machine. On any other one it needs a
-        token, which is made once, kept in C(dashboard.token) in O(output), and part of the address that is shown.
+      - Address to listen on. On 127.0.0.1, every user of this machine has access. On any other address a token is
+        required. It is created once, stored in C(dashboard.token) in O(output), and included in the URL that is shown.
     type: str
     default: 127.0.0.1
   port:
@@ -44,50 +44,50 @@ options:
     default: 8470
   host_names:
     description:
-      - Names by which browsers reach the page, beside addresses, C(localhost) and the machine's own name. Requests
-        under any other name are refused.
+      - Names by which browsers reach the dashboard, in addition to IP addresses, C(localhost) and the machine's own
+        name. Requests for any other name are rejected.
     type: list
     elements: str
     default: []
   behind_proxy:
     description:
-      - The path below which a reverse proxy has put the page, such as V(/autotune); V(/) for the top. The page then
-        needs a token on any address.
+      - The path at which a reverse proxy serves the dashboard, such as V(/autotune), or V(/) for the root. A token is
+        then required on every address.
     type: str
   proxy_address:
     description:
-      - The IP address from which the reverse proxy's requests come; without it, this machine. Only from there the page
-        believes for whom a request was made, and whether over TLS.
+      - The IP address of the reverse proxy; by default, this machine. C(X-Forwarded-For) and C(X-Forwarded-Proto) are
+        trusted only from this address.
     type: str
   new_store:
     description:
-      - Make the store if it is not there yet, as for a run that is about to begin.
+      - Create the store if it does not exist, for a run that is about to start.
     type: bool
     default: false
   required:
     description:
-      - With V(false), a page that cannot be started is a warning and the play goes on.
+      - With V(false), the play continues with a warning if the dashboard cannot be started.
     type: bool
     default: true
 attributes:
   action:
-    description: An action plugin of the same name does the work, on the controller.
+    description: An action plugin of the same name runs on the controller.
     support: full
   async:
     description: Can be used with the C(async) keyword.
     support: none
   check_mode:
-    description: Is skipped in check mode.
+    description: Skipped in check mode.
     support: none
   diff_mode:
-    description: Shows no differences.
+    description: Shows no diff.
     support: none
   platform:
-    description: Where it runs.
+    description: The controller runs Linux.
     support: full
     platforms: linux
 notes:
-  - Runs on the controller and does not connect to the host. Use C(run_once) in a play with several hosts.
+  - Runs on the controller and does not connect to the host. Use C(run_once) in a play with more than one host.
 seealso:
   - module: autotune.kernel.evaluate
 author:
@@ -95,17 +95,17 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show the studies that are in learned/
+- name: Show the studies in learned/
   autotune.kernel.dashboard:
   run_once: true
 
-- name: Show them to the whole network, who have been told the token
+- name: Show them to everybody on the network who has the token
   autotune.kernel.dashboard:
     host: 0.0.0.0
     host_names: [tuning.example.org]
   run_once: true
 
-- name: Enough
+- name: Stop the dashboard
   autotune.kernel.dashboard:
     state: stopped
   run_once: true
@@ -113,12 +113,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 url:
-  description: Where the page is, without the token.
-  returned: with O(state=started), if it could be started
+  description: The dashboard's URL, without the token.
+  returned: with O(state=started), if the dashboard is running
   type: str
   sample: http://127.0.0.1:8470/
 pid:
-  description: The process that serves it, or served it until now.
+  description: The ID of the process that was started, found or stopped.
   returned: success
   type: int
   sample: 4711

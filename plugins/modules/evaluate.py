@@ -12,24 +12,24 @@ module: evaluate
 short_description: Learn kernel parameters for a workload
 version_added: "0.1.0"
 description:
-  - Runs a study, that is searches for the kernel parameters with which a benchmark does best, and proves the gain
-    against the hosts' own values. The collection's playbook C(tune.yml) calls it.
-  - Runs on all hosts of the play at once. Each host gets candidate values by M(autotune.kernel.sysctl) under a lease
-    and runs the benchmark, over a connection of its own. The measurements go to the trainer, a process of the
-    controller, which the first host starts.
-  - Ends when the study does. Every host then has its own values back; so it does after a failure and after Ctrl-C.
-  - The result is in C(result.json) in a folder named for the workload, below O(output).
+  - Runs a study. It searches for the kernel parameters with which a benchmark performs best, and proves the improvement
+    over the hosts' original values. The collection's playbook C(tune.yml) calls this module.
+  - Runs on all hosts of the play at the same time. On each host it applies candidate values under a lease with
+    M(autotune.kernel.sysctl) and runs the benchmark over a connection of its own. A trainer process on the controller
+    collects the measurements and chooses the candidates.
+  - When the study has finished, failed or been stopped with Ctrl-C, every host has its original values again.
+  - Writes C(result.json) to a folder named after the workload below O(output).
 options:
   study:
     description:
-      - Path of the study file, YAML or JSON. Every mistake in it is reported at once, before any host is touched.
+      - Path of the study file, in YAML or JSON. All mistakes in it are reported together, before any host is touched.
     type: path
     required: true
   store:
     description:
-      - SQLAlchemy URL of the database in which everything is kept. Without it, C(autotune.sqlite) in O(output).
-      - A password in it is shown and kept nowhere. On a command line, which others can read, it should not be at all;
-        PostgreSQL takes it from C(~/.pgpass) too.
+      - SQLAlchemy URL of the database that keeps every measurement. The default is C(autotune.sqlite) in O(output).
+      - A password in the URL is neither shown nor stored. Do not put it on a command line, which other users can read;
+        PostgreSQL also reads it from C(~/.pgpass).
     type: str
   output:
     description:
@@ -38,32 +38,32 @@ options:
     default: learned
   seed:
     description:
-      - Makes the learner's choices repeatable; it wins over the study's. Without either, one is drawn and written into
-        the result.
+      - Makes the learner's choices repeatable. It overrides the seed in the study file. Without either, a random seed
+        is used; the result contains it.
     type: int
   resume:
     description:
-      - V(true) lets the latest study of this workload in the store go on that was stopped, or whose run was killed or
-        failed. A number lets the study with this ID go on.
-      - No evaluation is repeated or lost. Hosts that were not started again meanwhile keep their baseline. The seed is
-        the study's. The study file must say the same, though C(total_timesteps) may be more.
+      - With V(true), resume the latest study of this workload that was stopped, killed or failed. With a number, resume
+        the study with this ID.
+      - Finished evaluations are kept and not repeated, and the seed stays the same. Hosts that have been rebooted
+        measure their baseline again. The study file must not have changed, except for a larger C(total_timesteps).
     type: str
     default: "false"
   environment:
     description:
-      - Environment variables for the benchmark on this host; they win over the study's.
+      - Environment variables of the benchmark on this host. They override those in the study file.
     type: dict
     default: {}
   lease_margin:
     description:
-      - How many seconds longer than the benchmark may take a host waits for its controller. Then it puts its own values
-        back by itself, because the controller or the network is gone.
+      - A lease lasts for the benchmark's timeout plus this many seconds. A host that has not heard from the controller
+        for that long restores its original values by itself.
     type: int
     default: 60
   dry_run:
     description:
-      - For check mode, without which it means nothing. Also run the benchmark with the values that the host has, as
-        often as for the baseline, and tell its noise.
+      - In check mode, also run the benchmark with the host's current values, as often as for the baseline, and report
+        its noise. Has no effect without check mode.
     type: bool
     default: false
   debug:
@@ -75,22 +75,22 @@ options:
     default: false
 attributes:
   action:
-    description: Runs on the controller and calls modules on the hosts.
+    description: An action plugin of the same name runs on the controller and calls modules on the hosts.
     support: full
   check_mode:
-    description: Validates the study, looks at the hosts, connects, and has each host check both ends of every range as
-      far as that can be done without writing.
+    description: Validates the study, connects to the hosts, and lets each host check both ends of every range as far as
+      that is possible without writing.
     support: full
   diff_mode:
-    description: Nothing stays changed, so there is nothing to show.
+    description: No change is permanent, so there is nothing to show.
     support: none
   platform:
-    description: Where the hosts run; the controller needs Linux too.
+    description: The hosts and the controller run Linux.
     support: full
     platforms: linux
 notes:
   - The controller needs the collection's Python packages, among them PyTorch and Stable-Baselines3.
-  - Hosts are reached through C(ssh) or C(local) connections.
+  - Hosts are reached over C(ssh) or C(local) connections.
 seealso:
   - module: autotune.kernel.sysctl
   - module: autotune.kernel.learned_role
@@ -99,20 +99,20 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Learn what is good for this workload
+- name: Learn kernel parameters for a workload
   autotune.kernel.evaluate:
     study: wan.yml
     environment:
       WAN_SERVER: 198.51.100.7
   register: learned
 
-- name: Keep the measurements in a database
+- name: Keep the measurements in PostgreSQL
   autotune.kernel.evaluate:
     study: wan.yml
     store: postgresql://tuner@db.example/autotune
     seed: 7
 
-- name: Go on where the last run was interrupted
+- name: Resume the run that was interrupted
   autotune.kernel.evaluate:
     study: wan.yml
     resume: true
@@ -120,13 +120,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: How the study ended, V(improved), V(no_improvement) or V(stopped); a study that failed is a task that
-    failed. In check mode it is V(none).
+  description: V(improved), V(no_improvement) or V(stopped); V(none) in check mode. If the study fails, the task fails.
   returned: success
   type: str
   sample: improved
 path:
-  description: The folder that holds C(result.json).
+  description: The folder that contains C(result.json).
   returned: success
   type: str
   sample: learned/wan

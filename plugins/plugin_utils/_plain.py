@@ -1,10 +1,9 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Text from a study, a host or a benchmark, made safe to print: no control characters, never longer than a few lines.
+"""Untrusted text (from a study, a host or a benchmark), made safe to print: no control characters, bounded length.
 
-A terminal obeys what it is sent: an escape sequence in a benchmark's error message can set the window's title or hide
-the lines before it.
+An escape sequence in a benchmark's error message could otherwise set the terminal's title or hide earlier lines.
 """
 
 from __future__ import annotations
@@ -18,26 +17,25 @@ _MOST_LISTED = 10
 
 
 def plain_line(text: object, longest: int = _LONGEST_LINE) -> str:
-    r"""The text on one line of at most `longest` characters; control characters show as `\x1b`, lone surrogates too."""
-    # Cut first: of a text of megabytes only the beginning is worth the work.
+    r"""One line of at most `longest` characters. Control characters and lone surrogates are escaped, as in `\x1b`."""
     whole = str(text)
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole[:longest])
     return shown if len(whole) <= longest and len(shown) <= longest else shown[: longest - 3] + "..."
 
 
 def plain(text: object) -> str:
-    """The same for a text of several lines: its line breaks stay, and at most a hundred lines are kept."""
+    """The same for several lines, of which at most 100 are kept."""
     lines = str(text).split("\n")
     kept = [plain_line(line) for line in lines[:_MOST_LINES]]
     return "\n".join([*kept, f"... and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else kept)
 
 
 def brief(name: object) -> str:
-    """A name inside a sentence, cut so that the sentence around it stays readable."""
+    """A name, shortened to be part of a sentence."""
     return plain_line(name, _LONGEST_NAME)
 
 
 def few(texts: Sequence[str], separator: str = ", ") -> str:
-    """The first texts of a list that may be long, and how many more there are."""
+    """The first texts of a list, and how many more there are."""
     shown = separator.join(texts[:_MOST_LISTED])
     return f"{shown}{separator}and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else shown

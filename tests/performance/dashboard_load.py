@@ -24,7 +24,7 @@ import dashboard_store  # noqa: E402 (found by the path above)
 from ansible_collections.autotune.kernel.dashboard.feed import Feed  # noqa: E402
 from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore  # noqa: E402
 from ansible_collections.autotune.kernel.dashboard.updates import as_json, message_after  # noqa: E402
-from ansible_collections.autotune.kernel.plugins.plugin_utils import _page  # noqa: E402
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process  # noqa: E402
 
 HOSTS = 50
 LENGTHS = (100, 1_000, 10_000)
@@ -45,12 +45,12 @@ def main() -> None:
         studies = {n: dashboard_store.fill(url, evaluations=n, hosts=HOSTS, finished=False, seed=n) for n in LENGTHS}
         whole = dashboard_store.fill(url, evaluations=LENGTHS[-1], hosts=HOSTS)
         updates(url, studies)
-        page, dummy = _page.start(folder, url, ["--port", "0"])
+        page, dummy = _dashboard_process.start(folder, url, ["--port", "0"])
         try:
             first_paint(page.address, whole)
             asyncio.run(many_pages(page, url, studies[LENGTHS[-1]], arguments))
         finally:
-            _page.stop(folder)
+            _dashboard_process.stop(folder)
 
 
 def updates(url: str, studies: dict[int, int]) -> None:
@@ -127,7 +127,9 @@ class Client:
             self.late.append(now - datetime.fromisoformat(evaluation["finished"]).timestamp())
 
 
-async def many_pages(page: _page.Page, url: str, study_id: int, arguments: argparse.Namespace) -> None:
+async def many_pages(
+    page: _dashboard_process.Dashboard, url: str, study_id: int, arguments: argparse.Namespace
+) -> None:
     """Real streams from a real server, while evaluations end and somebody else asks for other pages."""
     cursor = str(Feed(ReadOnlyStore(url), study_id).cursor)
     clients = [Client() for dummy in range(arguments.pages)]

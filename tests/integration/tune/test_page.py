@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 
 # As the tests' usual benchmark, but once its candidate is on the host it takes its time.
@@ -55,13 +55,13 @@ def visitor(start: Any, write_study: Any, tmp_path: Any) -> Any:
     def visit(**changes: Any) -> tuple[Any, Visitor]:
         study = write_study(**changes)
         run = start(study, "-e", "dashboard=true", "-e", "dashboard_port=0")
-        run.wait_for("[autotune] the page: ")
-        (address,) = re.findall(r"the page: (http://\S+)", run.text)
+        run.wait_for("[autotune] dashboard: ")
+        (address,) = re.findall(r"dashboard: (http://\S+)", run.text)
         assert " train: " not in run.text
         return run, Visitor(address)
 
     yield visit
-    _page.stop(tmp_path / "learned")
+    _dashboard_process.stop(tmp_path / "learned")
 
 
 @pytest.mark.timeout(600)

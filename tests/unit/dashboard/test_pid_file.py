@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
 
 COLLECTIONS = Path(__file__).resolve().parents[3] / "playbooks" / "collections"
 BEGIN = """
@@ -67,21 +67,22 @@ def serve(tmp_path: Path) -> Iterator[Callable[[], Serving]]:
 
 
 def test_a_page_is_there_from_when_it_says_so_until_it_ends(serve: Callable[[], Serving], tmp_path: Path) -> None:
-    assert _page.running(tmp_path) is None
+    assert _dashboard_process.running(tmp_path) is None
     first = serve()
     first.do("write")
-    assert _page.running(tmp_path) == _page.Page(first.process.pid, "http://127.0.0.1:8470/", "sqlite:///store.sqlite")
+    found = _dashboard_process.Dashboard(first.process.pid, "http://127.0.0.1:8470/", "sqlite:///store.sqlite")
+    assert _dashboard_process.running(tmp_path) == found
     first.end()
-    assert _page.running(tmp_path) is None
+    assert _dashboard_process.running(tmp_path) is None
 
 
 def test_what_a_crash_left_is_not_taken_for_a_page_that_begins(serve: Callable[[], Serving], tmp_path: Path) -> None:
     """Else stop() would end a process that has the id by chance."""
     (tmp_path / "dashboard.pid").write_text("1\nhttp://127.0.0.1:9/\nsqlite:///old.sqlite\n")
     page = serve()
-    assert _page.running(tmp_path) is None
+    assert _dashboard_process.running(tmp_path) is None
     page.do("write")
-    found = _page.running(tmp_path)
+    found = _dashboard_process.running(tmp_path)
     assert found is not None
     assert found.pid == page.process.pid
 
@@ -108,5 +109,5 @@ def test_looking_does_not_keep_a_page_from_starting(
     def watched(*arguments: Any) -> Watched:
         return Watched(open(*arguments))
 
-    monkeypatch.setattr(_page, "open", watched, raising=False)
-    assert _page.running(tmp_path) is None
+    monkeypatch.setattr(_dashboard_process, "open", watched, raising=False)
+    assert _dashboard_process.running(tmp_path) is None

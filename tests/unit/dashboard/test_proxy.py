@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/how-to/proxy.md"
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
@@ -93,7 +93,7 @@ def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
     token = tmp_path / "dashboard.token"
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         port, own = first.getsockname()[1], second.getsockname()[1]
-    _page.start(tmp_path, url, ["--port", str(own), "--token-file", str(token), *options])
+    _dashboard_process.start(tmp_path, url, ["--port", str(own), "--token-file", str(token), *options])
     try:
         assert "http://127.0.0.1:8470;" in location
         location = location.replace("127.0.0.1:8470", f"127.0.0.1:{own}")
@@ -116,7 +116,7 @@ def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
             nginx.terminate()
             nginx.wait()
     finally:
-        _page.stop(tmp_path)
+        _dashboard_process.stop(tmp_path)
 
 
 def test_it_opens_with_its_token_and_under_its_name_alone(proxy: Proxy) -> None:

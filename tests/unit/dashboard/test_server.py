@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import dashboard_store
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils import _page
+from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import take
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
 
@@ -83,31 +83,31 @@ def test_only_the_proxy_is_believed_for_whom_it_speaks(serve, running_study, url
 @pytest.fixture
 def folder(tmp_path):
     yield tmp_path
-    _page.stop(tmp_path)
+    _dashboard_process.stop(tmp_path)
 
 
 def test_it_is_started_once_found_again_and_stopped(folder, url, study_id):
-    page, started = _page.start(folder, url, ["--port", "0"])
+    page, started = _dashboard_process.start(folder, url, ["--port", "0"])
     assert started
     assert look(page.address)[0] == 200
-    assert _page.start(folder, url, ["--port", "0"]) == (page, False)
+    assert _dashboard_process.start(folder, url, ["--port", "0"]) == (page, False)
     assert url not in Path(f"/proc/{page.pid}/cmdline").read_text()  # it may hold a password
-    with pytest.raises(_page.PageFailed, match="serves .*store.sqlite for .* already"):
-        _page.start(folder, f"{url}.other", [])
-    assert _page.stop(folder) == page
-    assert _page.running(folder) is None
+    with pytest.raises(_dashboard_process.DashboardFailed, match="serves .*store.sqlite for "):
+        _dashboard_process.start(folder, f"{url}.other", [])
+    assert _dashboard_process.stop(folder) == page
+    assert _dashboard_process.running(folder) is None
     assert not (folder / "dashboard.pid").exists()
-    assert _page.stop(folder) is None
+    assert _dashboard_process.stop(folder) is None
 
 
 def test_a_page_that_was_killed_is_no_obstacle(folder, url, study_id):
-    first, dummy = _page.start(folder, url, ["--port", "0"])
+    first, dummy = _dashboard_process.start(folder, url, ["--port", "0"])
     os.kill(first.pid, signal.SIGKILL)
     limit = time.monotonic() + PATIENCE
-    while _page.running(folder):
+    while _dashboard_process.running(folder):
         assert time.monotonic() < limit
         time.sleep(0.05)
-    again, started = _page.start(folder, url, ["--port", "0"])
+    again, started = _dashboard_process.start(folder, url, ["--port", "0"])
     assert started
     assert again.pid != first.pid
 
@@ -131,20 +131,21 @@ def test_ctrl_c_ends_it_at_once_though_pages_are_open(url, study_id):
 
 
 def test_why_it_did_not_start_is_said(folder, study_id):
-    with pytest.raises(_page.PageFailed, match="no page: there is no store /nowhere/x.sqlite"):
-        _page.start(folder, "sqlite:////nowhere/x.sqlite", ["--port", "0"])
+    expected = "the dashboard did not start: there is no store /nowhere/x.sqlite"
+    with pytest.raises(_dashboard_process.DashboardFailed, match=expected):
+        _dashboard_process.start(folder, "sqlite:////nowhere/x.sqlite", ["--port", "0"])
 
 
 def test_for_a_run_that_is_about_to_begin_the_store_is_made(folder):
     url = f"sqlite:///{folder / 'new.sqlite'}"
-    page, dummy = _page.start(folder, url, ["--port", "0", "--new-store"])
+    page, dummy = _dashboard_process.start(folder, url, ["--port", "0", "--new-store"])
     assert look(page.address)[0] == 200
 
 
 def test_below_a_proxys_path_with_its_token(folder, url, study_id):
     token = folder / "dashboard.token"
     options = ["--port", "0", "--behind-proxy", "/autotune/", "--token-file", str(token)]
-    page, dummy = _page.start(folder, url, options)
+    page, dummy = _dashboard_process.start(folder, url, options)
     assert token.stat().st_mode & 0o777 == 0o600
     assert page.address.endswith("/autotune/")
     assert look(page.address)[0] == 401
