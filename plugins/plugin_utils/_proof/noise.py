@@ -69,7 +69,7 @@ def detectable(cv: float, pairs: int, hosts: int, confidence: float, power: floa
 
     cv: the baseline's coefficient of variation between runs on a host, in per cent. pairs: at most, over all hosts.
     """
-    rounds = Verification(pairs=pairs).rounds(hosts)
+    rounds = Verification.model_construct(pairs=pairs).rounds(hosts)
     planned = tuple(at / rounds for at in planned_analyses(rounds, hosts))
     # Estimating the variance costs as much more as in a single t test.
     freedom = hosts * (rounds - 1)
@@ -98,17 +98,14 @@ def _advice(rules: Verification, cv: float, hosts: int, found: float, seconds: f
 
 
 def _sufficient_pairs(rules: Verification, cv: float, hosts: int) -> int | None:
-    """How many pairs detect min_improvement, to within 5 %; None if more than is reasonable."""
-    low, high = rules.pairs, _MOST_PAIRS
-    if rules.min_improvement == 0 or _detectable(rules, cv, high, hosts) > rules.min_improvement:
+    """How many pairs detect min_improvement; None if more than is reasonable."""
+    if rules.min_improvement == 0:
         return None
-    while high - low > max(low // 20, 1):
-        middle = (low + high) // 2
-        if _detectable(rules, cv, middle, hosts) > rules.min_improvement:
-            low = middle
-        else:
-            high = middle
-    return high
+    pairs = rules.pairs
+    for dummy in range(3):  # nearly proportional to 1 / log ratio squared, so this converges at once
+        ratio = math.log1p(_detectable(rules, cv, pairs, hosts) / 100) / math.log1p(rules.min_improvement / 100)
+        pairs = hosts * math.ceil(pairs * ratio**2 / hosts)
+    return pairs if pairs <= _MOST_PAIRS else None
 
 
 def _detectable(rules: Verification, cv: float, pairs: int, hosts: int) -> float:

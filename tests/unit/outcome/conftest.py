@@ -1,4 +1,4 @@
-"""A result as the trainer writes it, to be bent by the tests."""
+"""Results as the trainer writes them."""
 
 from __future__ import annotations
 
@@ -90,4 +90,78 @@ def improved() -> dict[str, Any]:
         "store": "sqlite:///autotune.sqlite",
         "study_id": 3,
         "study": {"allow_unsafe": []},
+    }
+
+
+PROVED = {
+    "improved": True,
+    "reason": "better in 4 of 4 pairs",
+    "improvement": 131.0,
+    "interval": [110.0, 152.0],
+    "p_value": 0.001,
+    "evidence": [],
+    "interim_analyses": [],
+}
+
+
+def standing(value: int) -> dict[str, Any]:
+    return {"values": {"vm.swappiness": value}, "worst_case": None, "by_host": {}, "evaluations": 6}
+
+
+@pytest.fixture
+def ablated(improved: dict[str, Any]) -> dict[str, Any]:
+    """An improvement with an ablation that dropped vm.swappiness; vm.page-cluster was unchanged."""
+    del improved["best_config"]["vm.swappiness"]
+    bbr = {"param": "net.ipv4.tcp_congestion_control", "contribution": 80.1, "interval": [70.0, 90.0]}
+    improved["parameters"] = [{**improved["parameters"][0], "contribution": 80.1, "interval": [70.0, 90.0]}]
+    return {
+        **improved,
+        "interim_analyses": [
+            {
+                "pairs": 4,
+                "improvement": 129.0,
+                "interval": [60.0, 210.0],
+                "z": 3.5,
+                "efficacy_bound": 2.96,
+                "futility_bound": 0.1,
+            }
+        ],
+        "guard_metrics": [
+            {
+                "metric": "p99<ms>",
+                "direction": "minimise",
+                "may_worsen": 2.0,
+                "change": 0.5,
+                "interval": [-0.5, 1.5],
+                "holds": True,
+            }
+        ],
+        "race": [
+            {
+                "values": {"vm.swappiness": 10},
+                "worst_case": 99.0,
+                "by_host": {"h1": 99.0, "h2": 120.0},
+                "evaluations": 6,
+            },
+            {
+                "values": {"vm.swappiness": 20},
+                "worst_case": 9.0,
+                "by_host": {"h1": 9.0},
+                "evaluations": 4,
+                "eliminated_after": 2,
+            },
+            {"values": {"vm.swappiness": 30}, "worst_case": None, "by_host": {}, "evaluations": 0, "failed": True},
+        ],
+        "ablation": {
+            "reason": "2 of 3 changes are sufficient",
+            "contributions": [
+                {**bbr, "decision": "kept"},
+                {"param": "net.ipv4.tcp_rmem", "contribution": 30.0, "interval": [20.0, 41.0], "decision": "kept"},
+                {"param": "vm.swappiness", "contribution": 0.4, "interval": [-9.0, 9.5], "decision": "dropped"},
+                {"param": "vm.page-cluster", "decision": "unchanged"},
+            ],
+            "contrasts": [{"host": "h1", "pair": 1, "first": ["vm.swappiness"], "second": [], "log_ratio": 0.001}],
+            "all_values": PROVED,
+            "fewer_values": PROVED,
+        },
     }

@@ -1,4 +1,4 @@
-"""Foreign texts stay texts."""
+"""Numbers are readable, and untrusted text stays text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 
 @given(st.text(max_size=400), st.integers(0, 8))
-def test_a_comment_is_nothing_but_a_comment(foreign: str, indent: int) -> None:
+def test_a_comment_stays_a_comment(foreign: str, indent: int) -> None:
     assert yaml.safe_load(f"a: 1\n{filters.comment(foreign, indent)}\nb: 2\n") == {"a": 1, "b": 2}
 
 
@@ -24,7 +24,7 @@ def test_a_line_stays_one_line_and_moves_no_cursor(foreign: str) -> None:
     assert len(line.splitlines()) <= 1
 
 
-def test_markdown_shows_what_was_meant() -> None:
+def test_markdown_is_escaped() -> None:
     assert filters.markdown("a|b\n<img src=x> [x](y) `c` *d*") == r"a\|b \<img src=x\> \[x\](y) \`c\` \*d\*"
 
 
@@ -40,11 +40,11 @@ def test_markdown_shows_what_was_meant() -> None:
         (1e-9, "1e-09"),
     ],
 )
-def test_numbers_read_easily(value: float | None, shown: str) -> None:
+def test_numbers_have_four_digits(value: float | None, shown: str) -> None:
     assert filters.number(value) == shown
 
 
-def test_gain_says_how_sure_it_is(improved: dict[str, Any]) -> None:
+def test_gain_includes_its_interval(improved: dict[str, Any]) -> None:
     assert filters.gain(Result.model_validate(improved)) == "+130.4 % (95 % interval +118.2 % to +141.9 %)"
 
 
@@ -56,7 +56,7 @@ def test_gain_says_how_sure_it_is(improved: dict[str, Any]) -> None:
         ({"h1": "60", "h2": "30", "h3": "60"}, "60 (h1, h3), 30 (h2)"),
     ],
 )
-def test_says_which_host_had_which_value(before: dict[str, str], shown: str) -> None:
+def test_original_values_are_grouped_by_value(before: dict[str, str], shown: str) -> None:
     assert (
         filters.original(Change.model_validate({"param": "vm.swappiness", "original": before, "learned": 1})) == shown
     )

@@ -1,9 +1,8 @@
-"""What a folder gets and loses, and that foreign texts and foreign files stay what they are."""
+"""Which files are written and removed; untrusted text and foreign files stay what they are."""
 
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def _written(folder: Path, raw: dict[str, Any]) -> dict[str, str]:
     return _files(folder)
 
 
-def test_an_improvement_leaves_a_role_with_the_values(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_an_improvement_yields_a_role_with_the_values(tmp_path: Path, improved: dict[str, Any]) -> None:
     files = _written(tmp_path, improved)
     assert set(files) == OF_THE_ROLE | KEPT
     defaults = yaml.safe_load(files["roles/wan_transfer/defaults/main.yml"])
@@ -78,7 +77,7 @@ def test_an_improvement_leaves_a_role_with_the_values(tmp_path: Path, improved: 
     }
 
 
-def test_the_values_say_where_they_come_from(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_the_defaults_carry_their_evidence(tmp_path: Path, improved: dict[str, Any]) -> None:
     defaults = _written(tmp_path, improved)["roles/wan_transfer/defaults/main.yml"]
     for evidence in (
         "2026-11-22T12:05:12Z",
@@ -91,7 +90,7 @@ def test_the_values_say_where_they_come_from(tmp_path: Path, improved: dict[str,
         assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
 
 
-def test_what_the_study_allowed_is_allowed_again(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_the_role_allows_what_the_study_allowed(tmp_path: Path, improved: dict[str, Any]) -> None:
     files = _written(tmp_path, improved | {"study": {"allow_unsafe": ["vm.swappiness"]}})
     (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
     assert task["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
@@ -106,7 +105,7 @@ def test_the_same_result_changes_nothing(tmp_path: Path, improved: dict[str, Any
     assert {str(path.relative_to(tmp_path)) for path in again.files} == set(before)
 
 
-def test_a_plan_touches_nothing(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_a_plan_changes_nothing(tmp_path: Path, improved: dict[str, Any]) -> None:
     planned = plan(_write(tmp_path, improved))
     assert planned.changed
     assert planned.role == "wan_transfer"
@@ -114,7 +113,7 @@ def test_a_plan_touches_nothing(tmp_path: Path, improved: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("verdict", ["no_improvement", "failed", "stopped"])
-def test_another_verdict_takes_the_role_away_and_leaves_the_way_back(
+def test_another_verdict_removes_the_role_and_keeps_the_rollback(
     tmp_path: Path, improved: dict[str, Any], verdict: str
 ) -> None:
     before = _written(tmp_path, improved)
@@ -140,7 +139,7 @@ VALUES = {"roles/wan_transfer/defaults/main.yml", "roles/wan_transfer/README.md"
         ({}, OF_THE_ROLE | KEPT),
     ],
 )
-def test_nothing_is_left_that_a_new_result_would_say_otherwise(
+def test_withdraws_what_a_new_result_contradicts(
     tmp_path: Path, improved: dict[str, Any], changes: dict[str, Any], left: set[str]
 ) -> None:
     _written(tmp_path, improved)
@@ -148,7 +147,7 @@ def test_nothing_is_left_that_a_new_result_would_say_otherwise(
     assert set(_files(tmp_path)) == left
 
 
-def test_what_somebody_else_wrote_is_not_withdrawn(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_does_not_withdraw_foreign_files(tmp_path: Path, improved: dict[str, Any]) -> None:
     _written(tmp_path, improved)
     (tmp_path / "apply.yml").write_text("mine\n")
     withdraw(tmp_path, Result.model_validate(improved | {"verdict": "failed"}))
@@ -156,12 +155,12 @@ def test_what_somebody_else_wrote_is_not_withdrawn(tmp_path: Path, improved: dic
 
 
 @pytest.mark.parametrize("verdict", ["no_improvement", "failed", "stopped"])
-def test_another_verdict_alone_leaves_only_a_report(tmp_path: Path, improved: dict[str, Any], verdict: str) -> None:
+def test_another_verdict_alone_yields_only_a_report(tmp_path: Path, improved: dict[str, Any], verdict: str) -> None:
     assert set(_written(tmp_path, improved | {"verdict": verdict})) == {"report.html"}
 
 
 @pytest.mark.parametrize("path", sorted(OF_THE_ROLE | KEPT))
-def test_does_not_overwrite_what_somebody_else_wrote(tmp_path: Path, improved: dict[str, Any], path: str) -> None:
+def test_does_not_overwrite_foreign_files(tmp_path: Path, improved: dict[str, Any], path: str) -> None:
     foreign = tmp_path / path
     foreign.parent.mkdir(parents=True, exist_ok=True)
     foreign.write_text("mine\n" * 10 + MARK)
@@ -173,7 +172,7 @@ def test_does_not_overwrite_what_somebody_else_wrote(tmp_path: Path, improved: d
 
 
 @pytest.mark.parametrize("path", sorted(OF_THE_ROLE))
-def test_does_not_remove_what_somebody_else_wrote(tmp_path: Path, improved: dict[str, Any], path: str) -> None:
+def test_does_not_remove_foreign_files(tmp_path: Path, improved: dict[str, Any], path: str) -> None:
     before = set(_written(tmp_path, improved))
     (tmp_path / path).write_text("mine\n")
     with pytest.raises(ForeignFileError, match="autotune.kernel did not write it"):
@@ -181,7 +180,7 @@ def test_does_not_remove_what_somebody_else_wrote(tmp_path: Path, improved: dict
     assert set(_files(tmp_path)) == before
 
 
-def test_leaves_a_file_that_was_added_to_the_role(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_keeps_a_file_that_was_added_to_the_role(tmp_path: Path, improved: dict[str, Any]) -> None:
     _written(tmp_path, improved)
     added = tmp_path / "roles/wan_transfer/handlers/main.yml"
     added.parent.mkdir()
@@ -190,7 +189,7 @@ def test_leaves_a_file_that_was_added_to_the_role(tmp_path: Path, improved: dict
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_text_is_only_shown(tmp_path: Path, improved: dict[str, Any], text: str) -> None:
+def test_hostile_text_stays_text(tmp_path: Path, improved: dict[str, Any], text: str) -> None:
     harmless = _written(tmp_path / "harmless", improved)
     improved["parameters"][0]["description"] = text
     improved["reason"] = improved["metric"] = improved["finished"] = improved["started"] = text
@@ -211,36 +210,16 @@ def test_a_hostile_text_is_only_shown(tmp_path: Path, improved: dict[str, Any], 
     assert hostile["report.html"].count("-->") == 1
 
 
-def test_the_report_asks_nobody_else(tmp_path: Path, improved: dict[str, Any]) -> None:
-    page = _written(tmp_path, improved)["report.html"]
-    for outside in ("http:", "https:", "//", "url(", "@import", "<script", "<link", "<img", " src="):
-        assert outside not in page.replace("<!doctype html>", "").replace("sqlite:///", "")
-    assert page.count('<circle class="original"') == page.count('<circle class="learned"') == 2
-    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
-    assert "prefers-color-scheme: dark" in page
-    assert "@media print" in page
-
-
-class _Balance(HTMLParser):
-    """The elements that are open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-@pytest.mark.parametrize(
-    "lacking", [[], ["evidence"], ["evaluations"], ["best_config", "best", "improvement", "interval", "baseline"]]
-)
-def test_the_report_is_whole_whatever_is_lacking(tmp_path: Path, improved: dict[str, Any], lacking: list[str]) -> None:
-    raw = {name: value for name, value in improved.items() if name not in lacking}
-    page = _Balance()
-    page.feed(_written(tmp_path, raw if not lacking else raw | {"verdict": "stopped"})["report.html"])
-    assert page.open == []
+def test_the_role_has_the_kept_values_with_their_contributions(tmp_path: Path, ablated: dict[str, Any]) -> None:
+    files = _written(tmp_path, ablated)
+    defaults = files["roles/wan_transfer/defaults/main.yml"]
+    assert set(yaml.safe_load(defaults)["wan_transfer_values"]) == {
+        "net.ipv4.tcp_congestion_control",
+        "net.ipv4.tcp_rmem",
+    }
+    assert "original reno, learned bbr, contribution +80.1 % (+70.0 % to +90.0 %)" in defaults
+    readme = files["roles/wan_transfer/README.md"]
+    assert "| `net.ipv4.tcp_congestion_control` | reno | bbr | +80.1 % (+70.0 % to +90.0 %) | How TCP paces |" in readme
+    assert "Removed, because they did not contribute measurably: vm.swappiness." in readme
+    assert "Removed, because every host already had this value: vm.page-cluster." in readme
+    assert "Guard metric p99\\<ms\\>: +0.5 %" in readme

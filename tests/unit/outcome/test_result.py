@@ -1,4 +1,4 @@
-"""result.json: what is accepted, what is refused and in which words."""
+"""result.json: what is accepted, and the errors for what is not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _put(folder: Path, raw: object) -> Path:
     return folder
 
 
-def test_what_is_written_is_read_again(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_reads_what_was_written(tmp_path: Path, improved: dict[str, Any]) -> None:
     result = Result.model_validate(improved)
     path = write(tmp_path / "learned" / "wan", result)
     assert read(path.parent) == result
@@ -26,20 +26,20 @@ def test_what_is_written_is_read_again(tmp_path: Path, improved: dict[str, Any])
     assert [p.name for p in path.parent.iterdir()] == ["result.json"]
 
 
-def test_keeps_the_kinds_of_values(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_preserves_the_types_of_values(tmp_path: Path, improved: dict[str, Any]) -> None:
     improved["best_config"] = {"vm.a": 1, "vm.b": "1", "vm.c": 1.5}
     values = read(_put(tmp_path, improved)).best_config
     assert values == {"vm.a": 1, "vm.b": "1", "vm.c": 1.5}
     assert [type(value) for value in (values or {}).values()] == [int, str, float]
 
 
-def test_a_study_that_failed_needs_no_figures(tmp_path: Path) -> None:
+def test_a_failed_study_needs_no_numbers(tmp_path: Path) -> None:
     result = read(_put(tmp_path, {"format": 1, "workload_name": "wan", "verdict": "failed", "metric": "ops"}))
     assert not result.improved
     assert result.changes == ()
 
 
-def test_takes_nothing_away_when_writing_fails(
+def test_a_failed_write_keeps_the_old_result(
     tmp_path: Path, improved: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, Result.model_validate(improved))
@@ -55,12 +55,12 @@ def test_takes_nothing_away_when_writing_fails(
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
-def test_names_the_role_and_the_drop_in(improved: dict[str, Any]) -> None:
+def test_derives_the_names_of_role_and_drop_in(improved: dict[str, Any]) -> None:
     result = Result.model_validate(improved)
     assert (result.role, result.persist) == ("wan_transfer", "autotune-wan-transfer")
 
 
-def test_allows_only_the_denied_parameters_that_were_learned(improved: dict[str, Any]) -> None:
+def test_allows_only_learned_parameters_of_the_denylist(improved: dict[str, Any]) -> None:
     improved["study"] = {"allow_unsafe": ["vm.swappiness", "kernel.sysrq", 5]}
     assert Result.model_validate(improved).allow_unsafe == ["vm.swappiness"]
 
@@ -89,7 +89,7 @@ def test_allows_only_the_denied_parameters_that_were_learned(improved: dict[str,
         ({"evidence": [{"host": "h1"}]}, "evidence.0.pair"),
     ],
 )
-def test_says_in_one_line_what_is_wrong(
+def test_explains_in_one_line_what_is_wrong(
     tmp_path: Path, improved: dict[str, Any], bend: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ResultError) as caught:
@@ -110,16 +110,16 @@ def test_says_in_one_line_what_is_wrong(
         ('{"pairs": NaN}', "is not a valid result"),
     ],
 )
-def test_refuses_what_is_no_result(tmp_path: Path, text: str, says: str) -> None:
+def test_refuses_anything_but_a_result(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ResultError, match=says):
         read(_put(tmp_path, text))
 
 
-def test_refuses_not_a_number(tmp_path: Path, improved: dict[str, Any]) -> None:
+def test_refuses_nan(tmp_path: Path, improved: dict[str, Any]) -> None:
     with pytest.raises(ResultError, match="improvement"):
         read(_put(tmp_path, json.dumps(improved | {"improvement": float("nan")})))
 
 
-def test_says_where_a_result_should_have_been(tmp_path: Path) -> None:
+def test_names_the_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"result\.json does not exist: name the folder"):
         read(tmp_path)

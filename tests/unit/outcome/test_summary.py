@@ -1,4 +1,4 @@
-"""The closing text."""
+"""The closing summary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141
   undo      ansible-playbook learned/wan-transfer/rollback.yml -i hosts.yml"""
 
 
-def test_an_improvement_says_what_where_and_what_next(improved: dict[str, Any]) -> None:
+def test_an_improvement_shows_values_files_and_commands(improved: dict[str, Any]) -> None:
     assert summary(Result.model_validate(improved), Path("learned/wan-transfer"), "hosts.yml") == IMPROVED
 
 
@@ -42,7 +42,7 @@ def test_an_improvement_says_what_where_and_what_next(improved: dict[str, Any]) 
         ("stopped", "stopped, no improvement was proved yet"),
     ],
 )
-def test_another_verdict_offers_nothing_to_apply(improved: dict[str, Any], verdict: str, words: str) -> None:
+def test_other_verdicts_offer_nothing_to_apply(improved: dict[str, Any], verdict: str, words: str) -> None:
     shown = summary(Result.model_validate(improved | {"verdict": verdict}), Path("learned/wan"))
     assert words in shown.splitlines()[0]
     assert "report" in shown
@@ -50,18 +50,18 @@ def test_another_verdict_offers_nothing_to_apply(improved: dict[str, Any], verdi
     assert "roles" not in shown
 
 
-def test_a_study_without_figures_has_a_summary() -> None:
+def test_a_study_without_numbers_has_a_summary() -> None:
     raw = {"workload_name": "wan", "verdict": "failed", "metric": "ops", "reason": "h1: \x1b[2Jno\nbenchmark"}
     shown = summary(Result.model_validate(raw), Path("learned/wan"))
     assert shown.splitlines()[:2] == ["wan: failed, no values were learned", "  h1: [2Jno benchmark"]
 
 
-def test_quotes_what_a_shell_would_split(improved: dict[str, Any]) -> None:
+def test_quotes_paths_for_the_shell(improved: dict[str, Any]) -> None:
     shown = summary(Result.model_validate(improved), Path("my learned"), "my hosts.yml")
     assert "ansible-playbook 'my learned/apply.yml' -i 'my hosts.yml'" in shown
 
 
-def test_tells_each_objectives_part_and_what_was_saved(improved: dict[str, Any]) -> None:
+def test_shows_objectives_and_early_stopping(improved: dict[str, Any]) -> None:
     objectives = [
         {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": -3.5},
         {"metric": "p99_ms", "direction": "minimise", "weight": 0.5, "change": 40.0},
@@ -76,7 +76,21 @@ def test_tells_each_objectives_part_and_what_was_saved(improved: dict[str, Any])
     assert "  7 evaluations cut short, saving 1.5 min" in text
 
 
-def test_what_was_stopped_says_how_to_go_on(improved: dict[str, Any]) -> None:
+def test_a_stopped_study_shows_how_to_resume(improved: dict[str, Any]) -> None:
     shown = summary(Result.model_validate(improved | {"verdict": "stopped"}), Path("learned/wan"))
     assert shown.splitlines()[-1] == "  resume    the same command with -e resume=3"
     assert "resume" not in summary(Result.model_validate(improved | {"verdict": "no_improvement"}), Path("learned/wan"))
+
+
+def test_lists_the_parameters_that_were_removed(ablated: dict[str, Any]) -> None:
+    text = summary(Result.model_validate(ablated), Path("learned/wan-transfer"))
+    assert "  net.ipv4.tcp_congestion_control  reno      bbr                   +80.1 % (+70.0 % to +90.0 %)" in text
+    assert "  no measurable contribution: vm.swappiness\n  already set on every host: vm.page-cluster\n" in text
+    assert "  p99<ms> +0.5 %, may worsen by 2 %: holds\n" in text
+
+
+def test_a_study_stopped_after_its_proof_reports_the_proof(ablated: dict[str, Any]) -> None:
+    stopped = {**ablated, "verdict": "stopped", "proved": True}
+    text = summary(Result.model_validate(stopped), Path("learned/wan-transfer"))
+    assert "nothing was proved" not in text
+    assert "the ablation was not completed" in text

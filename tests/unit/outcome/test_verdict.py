@@ -1,4 +1,4 @@
-"""What is said of a study that has ended: the same on the terminal, in the report and on the page."""
+"""The verdict as text: the same on the terminal, in the report and on the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TWO = [
 
 
 def plain(text: str) -> str:
-    """The page writes figures with other blanks and signs."""
+    """The page uses no-break spaces and a minus sign."""
     return text.replace("\u00a0", " ").replace("\N{MINUS SIGN}", "-")
 
 
@@ -38,7 +38,7 @@ def plain(text: str) -> str:
         ),
     ],
 )
-def test_terminal_report_and_page_say_the_same(improved: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+def test_terminal_report_and_page_agree(improved: dict[str, Any], changes: dict[str, Any], words: str) -> None:
     result = Result.model_validate({**improved, "objectives": TWO, **changes})
     (first, *dummy) = summary(result, Path("learned")).splitlines()
     assert first.startswith(f"wan-transfer: {words}")
@@ -52,9 +52,7 @@ def test_terminal_report_and_page_say_the_same(improved: dict[str, Any], changes
 
 
 @pytest.mark.parametrize(("verdict", "proved"), [("stopped", True), ("improved", True), ("no_improvement", False)])
-def test_evidence_is_significant_where_the_proof_was_whatever_happened_then(
-    improved: dict[str, Any], verdict: str, proved: bool
-) -> None:
+def test_evidence_is_significant_if_the_proof_was(improved: dict[str, Any], verdict: str, proved: bool) -> None:
     raw = Result.model_validate(improved | {"verdict": verdict, "proved": proved}).model_dump(mode="json")
     found = evidence(raw)
     assert found is not None
@@ -63,8 +61,8 @@ def test_evidence_is_significant_where_the_proof_was_whatever_happened_then(
     assert ("best candidate, not proved" in render(Result.model_validate(raw), "")) is not proved
 
 
-def test_a_figure_of_nought_is_a_figure(improved: dict[str, Any]) -> None:
-    """A pair whose objectives come to nothing is not a better one, though its metric is higher."""
+def test_zero_is_a_valid_value(improved: dict[str, Any]) -> None:
+    """A pair with a log ratio of 0 over all objectives is not better, even if its metric is higher."""
     improved["evidence"][0]["log_ratio"] = 0.0
     found = evidence(improved | {"p_value": 0.0})
     assert found is not None
@@ -79,7 +77,7 @@ def host(name: str, restored: bool | None, doing: str | None = None) -> dict[str
     return {"name": name, "restored": restored, "doing": doing}
 
 
-def test_of_the_hosts_the_page_says_what_they_have_said_themselves() -> None:
+def test_the_page_reports_the_state_of_hosts_as_they_reported_it() -> None:
     assert left_with([], NEW) is None
     fine = left_with([host("a", True), host("b", True)], NEW)
     assert fine is not None
@@ -96,7 +94,7 @@ def test_of_the_hosts_the_page_says_what_they_have_said_themselves() -> None:
     assert many.text.endswith("h4, h5 and 3 more.")
 
 
-def test_of_a_study_in_an_older_store_no_host_is_said_to_be_silent() -> None:
-    """Of each that ended well an earlier version, which kept it in the log alone, the page said: not heard of."""
+def test_hosts_of_older_stores_are_not_reported_as_silent() -> None:
+    """An earlier version recorded the end of hosts only in the log."""
     assert left_with([host("a", None)], {"verdict": "improved"}) is None
     assert left_with([host("a", None)], None) is None

@@ -1,4 +1,4 @@
-"""Hosts that are simulated: they measure jobs as the fleet does, and what they yield is known."""
+"""Simulated hosts: they measure jobs as the fleet does, with a known result."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evalua
     Score,
 )
 
-Worth = Callable[[Mapping[str, object], str], float | None]
+Effect = Callable[[Mapping[str, object], str], float | None]
 
 
 class Hosts:
-    """`worth` of values on a host is the log ratio to its baseline, None where they fail; {} are the host's own.
+    """`effect` of values on a host is the log ratio to its baseline, None if they fail; {} are the original values.
 
     drift: whether levels wander, rise and swing, and the noise changes with host and time and has heavy tails.
-    lost: after how many jobs a host goes away. guard: the same as worth, of metric p99_ms, which is to be minimised.
+    lost: after how many jobs a host is lost. guard: the effect on the metric p99_ms, which is to be minimised.
     """
 
     def __init__(
         self,
-        worth: Worth,
+        effect: Effect,
         *,
         noise: float = 0.0,
         drift: bool = False,
         seed: int = 0,
         lost: Mapping[str, int] | None = None,
-        guard: Worth | None = None,
+        guard: Effect | None = None,
     ) -> None:
         self.jobs: list[Job] = []
-        self._worth, self._guard, self._noise, self._drift = worth, guard, noise, drift
+        self._effect, self._guard, self._noise, self._drift = effect, guard, noise, drift
         self._generator = np.random.default_rng([seed, 99])  # not what the proof draws
         self._lost = dict(lost or {})
         self._times: Counter[str] = Counter()
@@ -50,16 +50,16 @@ class Hosts:
         host = job.host or "h1"
         if self._times[host] >= self._lost.get(host, 10**9):
             return Evaluation(0, job, host, Measurement(error="the host is gone"), Score(None, None, 0.0))
-        worth = self._worth(job.values or {}, host)
+        effect = self._effect(job.values or {}, host)
         level, error = self._level(host), self._error(host)
         self._times[host] += 1
-        if worth is None:
+        if effect is None:
             return Evaluation(len(self.jobs), job, host, Measurement(error="it broke"), Score(None, None, 0.0))
         metrics = {}
         if self._guard:
             guarded = self._guard(job.values or {}, host)
             metrics["p99_ms"] = 10 * math.exp(-(guarded or 0.0) + self._noise * self._generator.standard_normal())
-        performance = worth + level + error
+        performance = effect + level + error
         measurement = Measurement(metric=100 * math.exp(performance), metrics=metrics)
         return Evaluation(len(self.jobs), job, host, measurement, Score(performance, None, performance))
 

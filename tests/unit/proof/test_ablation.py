@@ -15,7 +15,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study impor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .simulated import Hosts, Worth
+from .simulated import Effect, Hosts
 
 HOSTS = ("h1", "h2")
 
@@ -34,13 +34,13 @@ def study_of(count: int, **fields: Any) -> Study:
     return Study.model_validate({**content, "action_space": space, **fields})
 
 
-def additive(gains: Mapping[int, float]) -> Worth:
-    """Each parameter that has the winner's value, 9, brings its own."""
+def additive(gains: Mapping[int, float]) -> Effect:
+    """The sum of the gains of those parameters that have the winner's value, 9."""
     return lambda values, host: sum(gain for at, gain in gains.items() if values.get(names(at + 1)[at], 0) == 9)
 
 
 def ablated(
-    worth: Worth,
+    effect: Effect,
     count: int = 8,
     *,
     noise: float = 0.01,
@@ -51,14 +51,14 @@ def ablated(
     study = study_of(count, **fields)
     winner: dict[str, Any] = dict.fromkeys(names(count), 9)
     stock = {host: {name: str((own or {}).get(name, 0)) for name in names(count)} for host in HOSTS}
-    hosts = Hosts(worth, noise=noise, seed=seed)
+    hosts = Hosts(effect, noise=noise, seed=seed)
     proof = prove(winner, HOSTS, hosts.measure, study, seed=seed)
     assert proof.improved, proof.reason
     hosts.jobs.clear()
     return ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed), hosts
 
 
-def test_what_contributes_stays_and_the_rest_goes() -> None:
+def test_keeps_contributing_values_and_drops_the_rest() -> None:
     found, hosts = ablated(additive({2: 0.3, 5: 0.2}))
     assert kept_by(found) == {"net.core.p2", "net.core.p5"}
     assert found.reason == "2 of 8 changes are sufficient"
@@ -69,8 +69,8 @@ def test_what_contributes_stays_and_the_rest_goes() -> None:
     assert {job.phase for job in hosts.jobs} == {"ablate"}
 
 
-def test_shares_are_known_with_their_interval() -> None:
-    """95 % intervals of 8 parameters in 20 ablations: of 160, about 152 hold what they should."""
+def test_intervals_of_contributions_cover_the_truth() -> None:
+    """Of the 95 % intervals of 8 parameters in 20 ablations, about 152 of 160 should cover."""
     gains = {2: 0.3, 5: 0.2}
     held = 0
     for seed in range(20):
@@ -81,14 +81,14 @@ def test_shares_are_known_with_their_interval() -> None:
     assert 142 <= held <= 160
 
 
-def test_it_takes_few_evaluations() -> None:
+def test_screening_takes_two_evaluations_per_parameter() -> None:
     dummy, hosts = ablated(additive({2: 0.3, 5: 0.2}), noise=0.005)
     screened = [job for job in hosts.jobs if job.values is not None and job.pair is not None and job.pair <= 8]
     assert len(screened) == 16, "two for each of eight parameters"
     assert len(hosts.jobs) < 64, "four pairs of each against all the others would take as many before the proof"
 
 
-def test_a_value_that_every_host_has_anyway_goes_without_an_evaluation() -> None:
+def test_unchanged_values_are_removed_without_an_evaluation() -> None:
     found, hosts = ablated(additive({0: 0.3, 1: 0.2}), 3, own={"net.core.p2": 9})
     assert kept_by(found) == {"net.core.p0", "net.core.p1"}
     assert [(each.decision, each.contribution) for each in found.contributions if each.param == "net.core.p2"] == [
@@ -97,7 +97,7 @@ def test_a_value_that_every_host_has_anyway_goes_without_an_evaluation() -> None
     assert all(job.values is None or job.values["net.core.p2"] in (9, "9") for job in hosts.jobs)
 
 
-def test_one_change_is_the_minimum() -> None:
+def test_a_single_change_is_not_ablated() -> None:
     found, hosts = ablated(additive({0: 0.3}), 3, own={"net.core.p1": 9, "net.core.p2": 9})
     assert kept_by(found) == {"net.core.p0"}
     assert found.fewer_values is None
@@ -106,20 +106,20 @@ def test_one_change_is_the_minimum() -> None:
     assert kept.contribution == found.proof.improvement
 
 
-def test_parameters_that_only_work_together_both_stay() -> None:
+def test_keeps_both_parameters_of_an_interaction() -> None:
     found, dummy = ablated(
         lambda values, host: 0.4 if values.get("net.core.p1") == values.get("net.core.p3") == 9 else 0.0
     )
     assert kept_by(found) == {"net.core.p1", "net.core.p3"}
 
 
-def test_what_is_missed_stays_whatever_the_screening_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeps_values_whose_removal_is_inferior(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
     found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
     assert {"net.core.p2", "net.core.p5"} <= kept_by(found)
 
 
-def test_what_is_not_proved_anew_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeps_all_values_unless_the_reduced_set_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
     monkeypatch.setattr(ablation, "non_inferior", lambda units, measure, **dummy: units)
     found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
@@ -137,8 +137,8 @@ def run_of(screen: Callable[..., Any], kept: list[tuple[str, ...]]) -> Callable[
     return run
 
 
-def test_a_few_per_cent_that_several_values_share_are_not_lost_beside_a_large_gain() -> None:
-    """No share of theirs can be told from the noise of pairs in which the large one changes."""
+def test_keeps_small_contributions_beside_a_large_one() -> None:
+    """They cannot be distinguished from noise in contrasts in which the large one changes."""
     small = {0: 0.03, 1: 0.03, 3: 0.02}
     lost = []
     for seed in range(12):
@@ -147,8 +147,8 @@ def test_a_few_per_cent_that_several_values_share_are_not_lost_beside_a_large_ga
     assert sum(lost) / len(lost) < 0.02
 
 
-def test_where_no_share_can_be_told_from_the_noise_all_values_stay() -> None:
-    """Only all eight together bring anything."""
+def test_keeps_all_values_if_no_contribution_is_distinguishable() -> None:
+    """Only all eight together contribute."""
     found, dummy = ablated(lambda values, host: 0.3 if all(values.get(name) == 9 for name in names(8)) else 0.0)
     assert len(kept_by(found)) == 8
     assert found.fewer_values is None
@@ -157,29 +157,29 @@ def test_where_no_share_can_be_told_from_the_noise_all_values_stay() -> None:
     )
 
 
-def test_many_parameters_change_in_groups() -> None:
+def test_screens_many_parameters_in_groups() -> None:
     found, hosts = ablated(additive({3: 0.3, 17: 0.3}), 40, noise=0.005)
     assert {"net.core.p3", "net.core.p17"} <= kept_by(found)
     assert len(kept_by(found)) <= 12
     assert len(hosts.jobs) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 3 * 40
 
 
-def test_the_budget_holds() -> None:
-    """No more evaluations than the study is said to take."""
+def test_stays_within_the_budget() -> None:
+    """Takes at most the evaluations that the study announces."""
     for seed in range(10):
         study = study_of(8)
         dummy, hosts = ablated(additive({2: 0.05, 5: 0.03}), noise=0.01, seed=seed)
         assert len(hosts.jobs) <= study.evaluations_by_phase(2)["ablate"]
 
 
-def test_hosts_get_their_own_values_of_what_is_dropped() -> None:
+def test_dropped_parameters_have_the_original_values_of_each_host() -> None:
     found, hosts = ablated(additive({0: 0.3}), 4, own={"net.core.p1": 7})
     assert all(job.values is None or set(job.values) == set(names(4)) for job in hosts.jobs)
     assert {job.values["net.core.p1"] for job in hosts.jobs if job.values} == {9, "7"}
     assert kept_by(found) == {"net.core.p0"}
 
 
-def test_a_host_that_goes_away_is_done_without() -> None:
+def test_continues_without_a_lost_host() -> None:
     study = study_of(4)
     winner: dict[str, Any] = dict.fromkeys(names(4), 9)
     stock = {host: dict.fromkeys(names(4), "0") for host in HOSTS}
@@ -192,7 +192,7 @@ def test_a_host_that_goes_away_is_done_without() -> None:
     assert "net.core.p0" in kept_by(found)
 
 
-def test_the_same_measurements_ask_the_same_again() -> None:
+def test_is_reproducible_from_the_measurements() -> None:
     one, other = (ablated(additive({2: 0.1, 5: 0.05})) for dummy in range(2))
     assert one[1].jobs == other[1].jobs
     assert one[0] == other[0]
@@ -208,14 +208,14 @@ def test_the_same_measurements_ask_the_same_again() -> None:
         pytest.param({"a.x": 5}, {"a.x": "1"}, "a.x <= 10", False, id="one parameter"),
     ],
 )
-def test_what_a_constraint_forbids_to_mix_stays_together(
+def test_parameters_that_a_constraint_ties_share_a_unit(
     candidate: dict[str, Any], own: dict[str, str], constraint: str, together: bool
 ) -> None:
     found = units(candidate, {"h1": own}, [parse_constraint(constraint)])
     assert (len(found) < len(candidate)) is together
 
 
-def test_what_the_kernel_couples_stays_together() -> None:
+def test_parameters_that_the_kernel_couples_share_a_unit() -> None:
     candidate = {"vm.dirty_background_ratio": 10, "vm.swappiness": 1, "vm.dirty_ratio": 20}
     own = {"h1": dict.fromkeys(candidate, "30")}
     assert sorted(map(sorted, units(candidate, own, []))) == [
@@ -231,7 +231,7 @@ def test_what_the_kernel_couples_stays_together() -> None:
     st.integers(0, 1000),
 )
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
-def test_what_remains_is_always_proved_and_a_part_of_the_winner(
+def test_the_reduced_set_is_always_proved_and_part_of_the_winner(
     gains: dict[int, float], noise: float, seed: int
 ) -> None:
     study = study_of(6)

@@ -28,12 +28,12 @@ FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
         ((1.0,), (1.960,)),
     ],
 )
-def test_the_boundaries_are_the_published_ones(shares: tuple[float, ...], published: tuple[float, ...]) -> None:
+def test_efficacy_bounds_match_the_published_ones(shares: tuple[float, ...], published: tuple[float, ...]) -> None:
     found = [boundary.efficacy for boundary in stopping_bounds(shares, shares, 0.05, 0.9)]
     assert found == pytest.approx(published, abs=0.001)
 
 
-def test_one_look_reaches_what_a_single_test_does() -> None:
+def test_a_single_analysis_equals_a_single_test() -> None:
     assert detectable_drift((1.0,), 0.05, 0.9) == pytest.approx(norm.isf(0.025) + norm.isf(0.1), abs=1e-3)
     assert (
         detectable_drift((1.0,), 0.05, 0.9)
@@ -43,13 +43,13 @@ def test_one_look_reaches_what_a_single_test_does() -> None:
 
 
 def walks(drift: float, count: int, seed: int) -> np.ndarray:
-    """Scores at the five looks of as many tests, shape (count, 5)."""
+    """The z scores of many tests at five analyses, shape (count, 5)."""
     steps = np.random.default_rng(seed).normal(drift * 0.2, math.sqrt(0.2), (count, 5))
     return steps.cumsum(axis=1) / np.sqrt(FIVE)
 
 
 def decided(scores: np.ndarray) -> np.ndarray:
-    """For each test, whether a gain is proved before it is given up."""
+    """For each test, whether it stops for efficacy before futility."""
     found = stopping_bounds(FIVE, FIVE, 0.05, 0.9)
     proved = np.zeros(len(scores), dtype=bool)
     going = np.ones(len(scores), dtype=bool)
@@ -59,7 +59,7 @@ def decided(scores: np.ndarray) -> np.ndarray:
     return proved
 
 
-def test_both_errors_are_what_they_are_said_to_be() -> None:
+def test_both_error_rates_are_as_specified() -> None:
     """100,000 tests each; 4 standard errors are 0.002 and 0.004."""
     assert decided(walks(0.0, 100_000, 1)).mean() <= 0.025 + 0.002
     assert decided(walks(detectable_drift(FIVE, 0.05, 0.9), 100_000, 2)).mean() == pytest.approx(0.9, abs=0.004)
@@ -75,7 +75,7 @@ def test_the_p_value_of_a_test_that_may_stop_early_is_uniform() -> None:
 
 
 @pytest.mark.parametrize("looks", [1, 2, 5])
-def test_the_p_value_is_the_error_that_is_spent_where_the_boundary_is(looks: int) -> None:
+def test_the_p_value_at_the_bound_is_the_alpha_spent(looks: int) -> None:
     bound = stopping_bounds(FIVE[:looks], FIVE, 0.05, 0.9)[-1].efficacy
     spent = 4 * norm.sf(norm.isf(0.05 / 4) / math.sqrt(FIVE[looks - 1]))
     assert p_value(FIVE[:looks], bound, 0.05) == pytest.approx(spent, rel=1e-3)
@@ -87,8 +87,8 @@ def test_the_p_value_is_the_error_that_is_spent_where_the_boundary_is(looks: int
     st.sampled_from([0.01, 0.05, 0.2]),
     st.sampled_from([0.5, 0.8, 0.95]),
 )
-def test_boundaries_are_ordered_and_meet_at_the_end(counts: list[int], error: float, power: float) -> None:
-    """Whatever the looks come to, for hosts get lost."""
+def test_bounds_are_ordered_and_meet_at_the_end(counts: list[int], error: float, power: float) -> None:
+    """Also at information fractions that were not planned, because hosts were lost."""
     shares = information_fractions(counts, 60, last=True)
     found = stopping_bounds(shares, FIVE, error, power)
     assert all(-each.efficacy <= each.futility <= each.efficacy for each in found)
@@ -97,7 +97,7 @@ def test_boundaries_are_ordered_and_meet_at_the_end(counts: list[int], error: fl
 
 
 @given(st.integers(2, 400), st.integers(1, 50))
-def test_looks_are_few_end_with_the_last_round_and_come_after_whole_blocks(rounds: int, together: int) -> None:
+def test_analyses_are_few_and_follow_whole_blocks(rounds: int, together: int) -> None:
     looks = planned_analyses(rounds, together)
     assert looks == sorted(set(looks))
     assert looks[-1] == rounds
@@ -115,10 +115,10 @@ def test_looks_are_few_end_with_the_last_round_and_come_after_whole_blocks(round
         ({"confidence": 0.9}, {"confidence": 0.99}),
     ],
 )
-def test_more_noise_certainty_or_fewer_pairs_detect_less(less: dict[str, float], more: dict[str, float]) -> None:
+def test_detects_less_with_more_noise_or_fewer_pairs(less: dict[str, float], more: dict[str, float]) -> None:
     usual = {"cv": 3.0, "pairs": 40, "hosts": 2, "confidence": 0.95, "power": 0.9}
     assert detectable(**{**usual, **less}) < detectable(**{**usual, **more})  # type: ignore[arg-type]
 
 
-def test_forty_pairs_find_five_per_cent_in_three_per_cent_noise() -> None:
+def test_forty_pairs_detect_five_per_cent_in_three_per_cent_noise() -> None:
     assert 2 < detectable(3.0, 40, 1, 0.95, 0.9) < 5

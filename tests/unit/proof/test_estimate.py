@@ -27,13 +27,13 @@ def test_one_host_is_the_paired_t_test() -> None:
     assert estimate.interval(stats.norm.isf(0.025)) == pytest.approx((interval.low, interval.high))
 
 
-def test_a_host_that_got_lost_counts_as_far_as_it_came() -> None:
+def test_a_lost_host_counts_with_the_pairs_it_measured() -> None:
     estimate = over_hosts({"h1": [0.1, 0.1, 0.1, 0.1, 0.11, 0.09], "h2": [0.02, 0.02]})
     assert estimate is not None
     assert estimate.mean == pytest.approx(0.08)
 
 
-def test_what_hosts_differ_by_is_not_noise_and_many_pairs_of_one_are_not_evidence_of_another() -> None:
+def test_differences_between_hosts_are_not_noise() -> None:
     steady = {"h1": [0.30, 0.31, 0.29, 0.30], "h2": [0.10, 0.11, 0.09, 0.10]}
     estimate = over_hosts(steady)
     assert estimate is not None
@@ -43,7 +43,7 @@ def test_what_hosts_differ_by_is_not_noise_and_many_pairs_of_one_are_not_evidenc
     assert unsure.z() < 2
 
 
-def test_a_few_pairs_of_a_host_borrow_the_noise_of_the_others() -> None:
+def test_the_variance_of_a_host_is_moderated_by_the_others() -> None:
     others = {f"h{at}": [0.05, -0.05, 0.04, -0.06] for at in range(5)}
     # These two happen to agree; alone they would prove what they say beyond doubt.
     assert of_host("odd", {**others, "odd": [-0.02, -0.0201]}).z() > -2
@@ -51,13 +51,13 @@ def test_a_few_pairs_of_a_host_borrow_the_noise_of_the_others() -> None:
 
 
 @pytest.mark.parametrize(("mean", "against", "score"), [(0.1, 0.0, math.inf), (0.0, 0.0, 0.0), (0.0, 0.1, -math.inf)])
-def test_a_benchmark_without_noise_has_a_score(mean: float, against: float, score: float) -> None:
+def test_a_benchmark_without_noise_has_a_z_score(mean: float, against: float, score: float) -> None:
     estimate = Estimate(mean, 0.0, 3)
     assert estimate.z(against) == score
     assert estimate.interval(3.0) == (mean, mean)
 
 
-def test_the_bootstrap_interval_is_about_as_wide_as_that_of_the_t_test() -> None:
+def test_the_bootstrap_interval_agrees_with_the_t_test() -> None:
     generator = np.random.default_rng(1)
     values = {"h1": generator.normal(0.05, 0.03, 20).tolist(), "h2": generator.normal(0.25, 0.03, 20).tolist()}
     estimate = over_hosts(values)
@@ -68,7 +68,7 @@ def test_the_bootstrap_interval_is_about_as_wide_as_that_of_the_t_test() -> None
 
 @given(st.dictionaries(st.sampled_from("abc"), st.lists(ratio, min_size=2, max_size=6), min_size=1))
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
-def test_better_and_worse_mirror_each_other(ratios: dict[str, list[float]]) -> None:
+def test_estimates_are_symmetric(ratios: dict[str, list[float]]) -> None:
     one = over_hosts(ratios)
     other = over_hosts({host: [-value for value in values] for host, values in ratios.items()})
     assert one is not None

@@ -21,7 +21,7 @@ def forecast(study: Study, noise: float, *, seconds: float = 5.0, hosts: int = 2
     return found
 
 
-def test_says_how_noisy_each_host_is_and_what_can_be_found(new_study: NewStudy) -> None:
+def test_reports_noise_by_host_and_the_detectable_gain(new_study: NewStudy) -> None:
     found = forecast(new_study(), 0.03)
     assert found.cv == pytest.approx(3, rel=0.15)
     assert list(found.per_host) == ["lab0", "lab1"]
@@ -33,7 +33,7 @@ def test_says_how_noisy_each_host_is_and_what_can_be_found(new_study: NewStudy) 
     )
 
 
-def test_advises_a_number_of_pairs_that_is_enough_and_not_much_more(new_study: NewStudy) -> None:
+def test_advises_sufficient_pairs(new_study: NewStudy) -> None:
     found = forecast(new_study(), 0.03)
     advised = re.search(r"raise verification\.pairs to (\d+) \(up to (\d+) min more\)", found.lines[2])
     assert advised is not None
@@ -42,7 +42,7 @@ def test_advises_a_number_of_pairs_that_is_enough_and_not_much_more(new_study: N
     assert int(advised[2]) == math.ceil((pairs - 40) * 2 * 5 / 2 / 60)
 
 
-def test_or_a_min_improvement_that_can_be_found(new_study: NewStudy) -> None:
+def test_advises_a_detectable_min_improvement(new_study: NewStudy) -> None:
     found = forecast(new_study(), 0.03)
     advised = re.search(r"raise verification\.min_improvement to ([\d.]+) if", found.lines[2])
     assert advised is not None
@@ -50,14 +50,14 @@ def test_or_a_min_improvement_that_can_be_found(new_study: NewStudy) -> None:
     assert len(again.lines) == 2
 
 
-def test_has_no_advice_where_what_matters_can_be_found(new_study: NewStudy) -> None:
+def test_gives_no_advice_if_min_improvement_is_detectable(new_study: NewStudy) -> None:
     assert len(forecast(new_study(), 0.005).lines) == 2
     silent = forecast(new_study(), 0.0)
     assert silent.lines[0] == "baseline noise between runs: none"
     assert len(silent.lines) == 2
 
 
-def test_says_that_nothing_useful_can_be_found(new_study: NewStudy) -> None:
+def test_warns_of_a_benchmark_that_is_too_noisy(new_study: NewStudy) -> None:
     noisy, short = (forecast(new_study(), 0.5, seconds=seconds).lines[2] for seconds in (5.0, 0.4))
     assert noisy.startswith("too noisy: ")
     assert "make the benchmark longer or steadier" in noisy
@@ -65,25 +65,25 @@ def test_says_that_nothing_useful_can_be_found(new_study: NewStudy) -> None:
     assert "run the benchmark longer than 0.4 s" in short
 
 
-def test_a_cold_start_is_no_noise(new_study: NewStudy) -> None:
+def test_a_cold_start_does_not_count_as_noise(new_study: NewStudy) -> None:
     found = power_forecast(new_study(), {"h1": [math.log(metric) for metric in (50, 100, 101)]}, 1, 5.0)
     assert found is not None
     assert found.cv < 2
 
 
-def test_one_measurement_tells_nothing(new_study: NewStudy) -> None:
+def test_makes_no_forecast_from_one_measurement(new_study: NewStudy) -> None:
     assert power_forecast(new_study(), {"h1": [5.0]}, 1, 5.0) is None
 
 
-def test_names_the_noisiest_of_many_hosts(new_study: NewStudy) -> None:
+def test_names_only_the_noisiest_of_many_hosts(new_study: NewStudy) -> None:
     line = forecast(new_study(), 0.03, hosts=9, count=3).lines[0]
     assert line.count("lab") == 6
     assert line.endswith(", 3 more with less)")
 
 
 @pytest.mark.parametrize("unit", [0.4, 1.0, 300.0])
-def test_a_benchmark_that_is_all_noise_is_told_in_figures_that_people_read(new_study: NewStudy, unit: float) -> None:
-    """Such as `a gain of 2.4e+02 % or more`; and where ranges are absurd, it ended the trainer."""
+def test_extreme_noise_is_finite_and_readable(new_study: NewStudy, unit: float) -> None:
+    """It showed `a gain of 2.4e+02 %`, and absurd ranges ended the trainer."""
     figures = [unit * at for at in (3, 1, 0, 2)]
     found = power_forecast(new_study(verification={"pairs": 4}), {"lab1": figures, "lab2": figures}, 2, 5.0)
     assert found is not None

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 
 class Pairs:
-    """Of units, each of which brings a known log ratio beside the others."""
+    """Pairs with and without units that have known, additive contributions."""
 
-    def __init__(self, worth: Mapping[str, float], *, noise: float = 0.0, seed: int = 0, last: int = 10**6) -> None:
-        self.count, self._worth, self._noise, self._last = 0, worth, noise, last
+    def __init__(self, effect: Mapping[str, float], *, noise: float = 0.0, seed: int = 0, last: int = 10**6) -> None:
+        self.count, self._effect, self._noise, self._last = 0, effect, noise, last
         self._generator = np.random.default_rng(seed)
 
     def __call__(self, units: Sequence[str]) -> list[float]:
         if self.count >= self._last:
             return []
         self.count += PAIRS
-        total = sum(self._worth[unit] for unit in units)
+        total = sum(self._effect[unit] for unit in units)
         return [total + self._noise * float(draw) for draw in self._generator.standard_normal(PAIRS)]
 
 
@@ -28,33 +28,33 @@ def spared(pairs: Pairs, units: Sequence[str], budget: int = 20) -> Sequence[str
     return non_inferior(units, pairs, matters=0.01, gain=0.2, budget=budget)
 
 
-def test_what_brings_nothing_goes_after_the_first_pairs() -> None:
+def test_drops_useless_units_after_the_first_pairs() -> None:
     pairs = Pairs({"a": 0.0, "b": 0.0}, noise=0.001)
     assert spared(pairs, ["a", "b"]) == ["a", "b"]
     assert pairs.count == PAIRS
 
 
-def test_the_better_half_stays_where_all_are_missed() -> None:
+def test_keeps_the_upper_half_if_dropping_all_is_inferior() -> None:
     pairs = Pairs({"a": 0.0, "b": 0.0, "c": 0.1, "d": 0.1}, noise=0.001)
     assert spared(pairs, ["a", "b", "c", "d"]) == ["a", "b"]
 
 
-def test_what_hurts_goes() -> None:
+def test_drops_harmful_units() -> None:
     assert spared(Pairs({"a": -0.1}, noise=0.01), ["a"]) == ["a"]
 
 
 @pytest.mark.parametrize("noise", [0.3, 3.0])
-def test_where_noise_hides_it_nearly_everything_stays(noise: float) -> None:
+def test_seldom_drops_anything_in_high_noise(noise: float) -> None:
     found = [spared(Pairs({"a": 0.0, "b": 0.0}, noise=noise, seed=seed), ["a", "b"]) for seed in range(100)]
     assert sum(map(bool, found)) <= 25
 
 
-def test_where_nobody_is_left_to_measure_everything_stays() -> None:
+def test_drops_nothing_if_no_host_is_left() -> None:
     assert spared(Pairs({"a": 0.0}, last=0), ["a"]) == ()
 
 
-def test_more_than_a_quarter_of_the_gain_is_seldom_given_up() -> None:
-    """At most one time in ten is promised, of a loss at the very border; noise as large as the loss."""
+def test_seldom_drops_more_than_the_margin() -> None:
+    """At most one time in ten, for a loss exactly at the margin, in noise as large as the loss."""
     lost = [spared(Pairs({"a": 0.05}, noise=0.05, seed=seed), ["a"], budget=40) for seed in range(200)]
     assert sum(map(bool, lost)) <= 20
 
@@ -65,13 +65,13 @@ def test_more_than_a_quarter_of_the_gain_is_seldom_given_up() -> None:
     st.integers(0, 60),
     st.integers(0, 99),
 )
-def test_the_least_useful_go_first_and_the_budget_holds(
-    worth: list[float], noise: float, budget: int, seed: int
+def test_drops_the_least_useful_first_within_the_budget(
+    effect: list[float], noise: float, budget: int, seed: int
 ) -> None:
-    units = [str(at) for at in range(len(worth))]
-    pairs = Pairs(dict(zip(units, worth, strict=True)), noise=noise, seed=seed)
+    units = [str(at) for at in range(len(effect))]
+    pairs = Pairs(dict(zip(units, effect, strict=True)), noise=noise, seed=seed)
     found = list(spared(pairs, units, budget))
     assert found == units[: len(found)]
     assert pairs.count <= budget
     if noise == 0.0:
-        assert sum(worth[: len(found)]) <= 0.01 + 1e-9
+        assert sum(effect[: len(found)]) <= 0.01 + 1e-9

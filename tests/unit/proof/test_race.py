@@ -30,12 +30,12 @@ def raced(
 
 
 def percentage(values: object, host: str) -> float:
-    """The value itself is how much better it is, in per cent."""
+    """The value itself is the improvement in per cent."""
     assert isinstance(values, dict)
     return math.log1p(values["vm.swappiness"] / 100)
 
 
-def test_the_race_is_won_by_fresh_evaluations_on_every_host() -> None:
+def test_measures_every_candidate_again_on_every_host() -> None:
     hosts = Hosts(percentage, noise=0.01)
     winner, standings = raced(hosts, 10, 30, 20)
     assert winner == 30
@@ -45,7 +45,7 @@ def test_the_race_is_won_by_fresh_evaluations_on_every_host() -> None:
     assert Counter(first) == Counter((host, value) for host in ("h1", "h2") for value in (10, 20, 30))
 
 
-def test_who_is_far_behind_drops_out_and_who_is_close_does_not() -> None:
+def test_eliminates_only_candidates_that_are_far_behind() -> None:
     hosts = Hosts(percentage, noise=0.03)
     dummy, standings = raced(hosts, 0, 29, 30, names=("h1",))
     left = {swappiness(standing): standing.eliminated_after for standing in standings}
@@ -56,7 +56,7 @@ def test_who_is_far_behind_drops_out_and_who_is_close_does_not() -> None:
     assert runs[30] == 6
 
 
-def test_noise_makes_it_longer() -> None:
+def test_takes_longer_in_noise() -> None:
     quiet, loud = Hosts(percentage, noise=0.001), Hosts(percentage, noise=0.2)
     raced(quiet, 10, 20, 30, names=("h1",))
     raced(loud, 10, 20, 30, names=("h1",))
@@ -64,39 +64,39 @@ def test_noise_makes_it_longer() -> None:
     assert len(loud.jobs) > 12
 
 
-def test_the_worst_host_counts() -> None:
-    def worth(values: object, host: str) -> float:
+def test_ranks_by_the_worst_host() -> None:
+    def effect(values: object, host: str) -> float:
         assert isinstance(values, dict)
         return 0.25 if values["vm.swappiness"] == 1 and host == "h1" else 0.05 if values["vm.swappiness"] == 1 else 0.10
 
-    winner, standings = raced(Hosts(worth, noise=0.005), 1, 2)
+    winner, standings = raced(Hosts(effect, noise=0.005), 1, 2)
     assert winner == 2
     assert standings[0].worst_case == pytest.approx(100 * math.expm1(0.10), abs=1)
     assert standings[1].by_host["h1"] > standings[1].by_host["h2"]
 
 
-def test_what_differs_much_between_hosts_is_penalised_as_in_tuna() -> None:
-    def worth(values: object, host: str) -> float:
+def test_penalises_unstable_candidates() -> None:
+    def effect(values: object, host: str) -> float:
         assert isinstance(values, dict)
         return (0.9 if host == "h1" else 0.2) if values["vm.swappiness"] == 1 else 0.1
 
-    winner, standings = raced(Hosts(worth, noise=0.005), 1, 2)
+    winner, standings = raced(Hosts(effect, noise=0.005), 1, 2)
     assert winner == 2
     assert [(swappiness(standing), standing.unstable) for standing in standings] == [(2, False), (1, True)]
     assert standings[1].worst_case == pytest.approx(-50)
 
 
-def test_noise_alone_makes_nobody_unstable() -> None:
+def test_noise_alone_is_seldom_called_unstable() -> None:
     standings = [s for seed in range(20) for s in raced(Hosts(percentage, noise=0.3, seed=seed), 10, 12, seed=seed)[1]]
     assert sum(standing.unstable for standing in standings) <= 8  # of 40, one in ten by luck
 
 
 def test_a_candidate_that_fails_loses_the_race() -> None:
-    def worth(values: object, host: str) -> float | None:
+    def effect(values: object, host: str) -> float | None:
         assert isinstance(values, dict)
         return None if values["vm.swappiness"] == 30 and host == "h2" else percentage(values, host)
 
-    hosts = Hosts(worth)
+    hosts = Hosts(effect)
     winner, standings = raced(hosts, 10, 30)
     assert winner == 10
     assert standings[-1].failed
@@ -104,25 +104,25 @@ def test_a_candidate_that_fails_loses_the_race() -> None:
     assert raced(Hosts(lambda values, host: None), 10, 30)[0] is None
 
 
-def test_one_candidate_need_not_race() -> None:
+def test_a_single_candidate_wins_without_racing() -> None:
     hosts = Hosts(percentage)
     assert raced(hosts, 10) == (10, [])
     assert hosts.jobs == []
 
 
-def test_a_host_that_goes_away_is_done_without() -> None:
+def test_continues_without_a_lost_host() -> None:
     winner, standings = raced(Hosts(percentage, noise=0.01, lost={"h2": 1}), 10, 30, 20)
     assert winner == 30
     assert not any(standing.failed for standing in standings)
 
 
-def test_the_same_measurements_ask_the_same_again() -> None:
+def test_is_reproducible_from_the_measurements() -> None:
     one, other = (Hosts(percentage, noise=0.05) for dummy in range(2))
     assert raced(one, 10, 11, 12) == raced(other, 10, 11, 12)
     assert one.jobs == other.jobs
 
 
-def test_the_best_wins_more_often_than_the_luckiest() -> None:
-    """5 % ahead in 3 % noise: one evaluation of each would choose it in 3 of 4 races."""
+def test_the_best_candidate_usually_wins() -> None:
+    """5 % ahead in 3 % noise; one evaluation of each would choose it in 3 of 4 races."""
     won = [raced(Hosts(percentage, noise=0.03, seed=seed), 5, 10, names=("h1",), seed=seed)[0] for seed in range(60)]
     assert won.count(10) >= 53

@@ -19,8 +19,8 @@ CANDIDATE = {"vm.swappiness": 90}
 GUARD = {"metric": "p99_ms", "direction": "minimise", "may_worsen": 2.0}
 
 
-def worth(gain: float, **others: float) -> Callable[[Mapping[str, object], str], float]:
-    """The candidate is better by so much, on some hosts by something else."""
+def effect(gain: float, **others: float) -> Callable[[Mapping[str, object], str], float]:
+    """The candidate improves by `gain`, except on the hosts in `others`."""
     return lambda values, host: math.log1p(others.get(host, gain)) if values else 0.0
 
 
@@ -29,17 +29,18 @@ def proved(study: Study, hosts: Hosts, names: tuple[str, ...] = ("h1", "h2"), se
 
 
 @pytest.mark.parametrize("names", [("h1",), ("h1", "h2", "h3")])
-def test_luck_is_seldom_called_an_improvement(names: tuple[str, ...], new_study: NewStudy) -> None:
-    """150 A/A studies with drift. At most 5 in 100 may err, 2.5 are to be expected; 10 is 3 standard errors above."""
+def test_false_positives_are_rare(names: tuple[str, ...], new_study: NewStudy) -> None:
+    """150 A/A studies with drift: 2.5 % false positives are expected, 5 % permitted; 10 is 3 standard errors above."""
     study = new_study(verification={"pairs": 24, "min_improvement": 0})
     improved = [
-        proved(study, Hosts(worth(0.0), noise=0.03, drift=True, seed=seed), names, seed).improved for seed in range(150)
+        proved(study, Hosts(effect(0.0), noise=0.03, drift=True, seed=seed), names, seed).improved
+        for seed in range(150)
     ]
     assert sum(improved) <= 10
 
 
-def test_five_per_cent_are_found_in_three_per_cent_noise_within_forty_pairs(new_study: NewStudy) -> None:
-    proofs = [proved(new_study(), Hosts(worth(0.05), noise=0.03, seed=seed), seed=seed) for seed in range(60)]
+def test_detects_five_per_cent_in_three_per_cent_noise_within_forty_pairs(new_study: NewStudy) -> None:
+    proofs = [proved(new_study(), Hosts(effect(0.05), noise=0.03, seed=seed), seed=seed) for seed in range(60)]
     assert sum(proof.improved for proof in proofs) >= 57
     assert max(len(proof.evidence) for proof in proofs) <= 40
     # Far fewer on the mean, and what stopped early still says something honest.
@@ -47,27 +48,27 @@ def test_five_per_cent_are_found_in_three_per_cent_noise_within_forty_pairs(new_
     assert sum(low <= 5 <= high for low, high in (proof.interval for proof in proofs if proof.interval)) >= 55
 
 
-def test_what_is_not_there_is_given_up_early(new_study: NewStudy) -> None:
-    proofs = [proved(new_study(), Hosts(worth(0.0), noise=0.03, seed=seed), seed=seed) for seed in range(40)]
+def test_stops_early_for_futility(new_study: NewStudy) -> None:
+    proofs = [proved(new_study(), Hosts(effect(0.0), noise=0.03, seed=seed), seed=seed) for seed in range(40)]
     assert sum(proof.improved for proof in proofs) <= 3
     assert sum(len(proof.evidence) for proof in proofs) < 40 * 30
 
 
-def test_drift_favours_nobody(new_study: NewStudy) -> None:
-    """A host that gets faster all the time, without any noise: within two pairs it cancels."""
+def test_linear_drift_cancels(new_study: NewStudy) -> None:
+    """A host without noise that gets faster all the time."""
 
     class Warming(Hosts):
         def _level(self, host: str) -> float:
             return 0.01 * self._times[host]
 
     for seed in range(10):
-        proof = proved(new_study(verification={"pairs": 8}), Warming(worth(0.0)), ("h1",), seed)
+        proof = proved(new_study(verification={"pairs": 8}), Warming(effect(0.0)), ("h1",), seed)
         assert not proof.improved
         assert proof.improvement == pytest.approx(0.0, abs=1e-9)
 
 
-def test_pairs_are_interleaved_with_their_order_drawn_and_then_turned_round(new_study: NewStudy) -> None:
-    hosts = Hosts(worth(0.0), noise=0.03)
+def test_the_order_of_pairs_is_random_and_then_reversed(new_study: NewStudy) -> None:
+    hosts = Hosts(effect(0.0), noise=0.03)
     proof = proved(new_study(verification={"pairs": 40}), hosts)
     for host in ("h1", "h2"):
         own = [job for job in hosts.jobs if job.host == host]
@@ -82,29 +83,29 @@ def test_pairs_are_interleaved_with_their_order_drawn_and_then_turned_round(new_
     assert {job.phase for job in hosts.jobs} == {"verify"}
 
 
-def test_the_same_measurements_ask_the_same_again(new_study: NewStudy) -> None:
-    one, other = (Hosts(worth(0.02), noise=0.03) for dummy in range(2))
+def test_is_reproducible_from_the_measurements(new_study: NewStudy) -> None:
+    one, other = (Hosts(effect(0.02), noise=0.03) for dummy in range(2))
     assert proved(new_study(), one) == proved(new_study(), other)
     assert one.jobs == other.jobs
 
 
 @pytest.mark.parametrize("direction", ["maximise", "minimise"])
-def test_the_direction_says_what_is_better(direction: str, new_study: NewStudy) -> None:
-    proof = proved(new_study(direction=direction), Hosts(worth(0.5), noise=0.01), ("h1",))
+def test_the_direction_decides_what_is_better(direction: str, new_study: NewStudy) -> None:
+    proof = proved(new_study(direction=direction), Hosts(effect(0.5), noise=0.01), ("h1",))
     assert proof.improved is (direction == "maximise")
     assert (proof.reason == "Stopped for futility (estimate -32.6 %)") is (direction == "minimise")
 
 
-def test_one_host_cannot_make_up_for_another_that_is_worse(new_study: NewStudy) -> None:
-    """As a whole these hosts gain from the first analysis on; no yes is said while one of them is in doubt."""
-    proofs = [proved(new_study(), Hosts(worth(1.0, h2=-0.04), noise=0.03, seed=seed), seed=seed) for seed in range(30)]
+def test_a_gain_on_one_host_does_not_hide_a_loss_on_another(new_study: NewStudy) -> None:
+    """The mean improves from the first analysis on, but one host looks worse."""
+    proofs = [proved(new_study(), Hosts(effect(1.0, h2=-0.04), noise=0.03, seed=seed), seed=seed) for seed in range(30)]
     assert sum(proof.improved for proof in proofs) <= 3
     assert sum(len(proof.evidence) > 4 for proof in proofs) > 25
 
 
 @pytest.mark.parametrize(("gain", "improved"), [(0.1, True), (0.0, False), (-0.1, False)])
 def test_a_benchmark_without_noise_can_be_judged(gain: float, improved: bool, new_study: NewStudy) -> None:
-    proof = proved(new_study(), Hosts(worth(gain)))
+    proof = proved(new_study(), Hosts(effect(gain)))
     assert proof.improved is improved
     assert proof.improvement == pytest.approx(100 * gain)
     assert proof.interval == pytest.approx((100 * gain,) * 2)
@@ -112,32 +113,32 @@ def test_a_benchmark_without_noise_can_be_judged(gain: float, improved: bool, ne
 
 
 def test_a_host_that_gets_significantly_worse_vetoes(new_study: NewStudy) -> None:
-    proof = proved(new_study(), Hosts(worth(1.0, h2=-0.1), noise=0.01))
+    proof = proved(new_study(), Hosts(effect(1.0, h2=-0.1), noise=0.01))
     assert not proof.improved
     assert proof.reason == "Significantly worse on h2"
     assert proof.by_host["h2"].interval[1] < 0 < proof.by_host["h1"].interval[0]
 
 
-def test_many_hosts_that_do_not_change_seldom_veto(new_study: NewStudy) -> None:
-    """A true gain on 12 hosts: with the error not shared out, one of them would be unlucky in every fourth study."""
+def test_unchanged_hosts_seldom_veto(new_study: NewStudy) -> None:
+    """A true gain on 12 hosts; without a correction, one of them would veto in every fourth study."""
     names = tuple(f"h{at}" for at in range(12))
     study = new_study(verification={"pairs": 48})
     reasons = [
-        proved(study, Hosts(worth(0.06, h0=0.0, h1=0.0, h2=0.0), noise=0.02, seed=seed), names, seed).reason
+        proved(study, Hosts(effect(0.06, h0=0.0, h1=0.0, h2=0.0), noise=0.02, seed=seed), names, seed).reason
         for seed in range(40)
     ]
     assert sum("Significantly worse" in reason for reason in reasons) <= 3
 
 
-def test_a_gain_too_small_to_matter_is_none(new_study: NewStudy) -> None:
-    proof = proved(new_study(), Hosts(worth(0.005), noise=0.0005))
+def test_a_gain_below_min_improvement_does_not_count(new_study: NewStudy) -> None:
+    proof = proved(new_study(), Hosts(effect(0.005), noise=0.0005))
     assert not proof.improved
     assert "is below min_improvement (1 %)" in proof.reason
-    assert proved(new_study(verification={"min_improvement": 0.1}), Hosts(worth(0.005), noise=0.0005)).improved
+    assert proved(new_study(verification={"min_improvement": 0.1}), Hosts(effect(0.005), noise=0.0005)).improved
 
 
-def test_a_difference_within_the_noise_is_none(new_study: NewStudy) -> None:
-    proof = proved(new_study(verification={"pairs": 4}), Hosts(worth(0.01), noise=0.2))
+def test_a_difference_within_the_noise_does_not_count(new_study: NewStudy) -> None:
+    proof = proved(new_study(verification={"pairs": 4}), Hosts(effect(0.01), noise=0.2))
     assert not proof.improved
     assert "is within the noise" in proof.reason
     assert proof.interval is not None
@@ -146,8 +147,8 @@ def test_a_difference_within_the_noise_is_none(new_study: NewStudy) -> None:
     assert proof.p_value > 0.05
 
 
-def test_every_look_is_kept(new_study: NewStudy) -> None:
-    proof = proved(new_study(), Hosts(worth(0.03), noise=0.03))
+def test_records_every_interim_analysis(new_study: NewStudy) -> None:
+    proof = proved(new_study(), Hosts(effect(0.03), noise=0.03))
     assert [analysis.pairs for analysis in proof.interim_analyses] == list(range(4, len(proof.evidence) + 1, 4))
     assert proof.interim_analyses[-1].interval == proof.interval
     last = proof.interim_analyses[-1]
@@ -155,8 +156,8 @@ def test_every_look_is_kept(new_study: NewStudy) -> None:
     assert all(analysis.z < analysis.efficacy_bound for analysis in proof.interim_analyses[:-1])
 
 
-def test_a_guard_metric_that_holds_lets_a_gain_pass(new_study: NewStudy) -> None:
-    hosts = Hosts(worth(0.1), noise=0.01, guard=worth(0.0))
+def test_a_guard_metric_that_holds_permits_an_improvement(new_study: NewStudy) -> None:
+    hosts = Hosts(effect(0.1), noise=0.01, guard=effect(0.0))
     proof = proved(new_study(guard_metrics=[GUARD]), hosts)
     assert proof.improved
     (guarded,) = proof.guard_metrics
@@ -173,18 +174,18 @@ def test_a_guard_metric_that_holds_lets_a_gain_pass(new_study: NewStudy) -> None
         pytest.param(0.0, 0.3, "p99_ms was not shown to be at most 2 % worse", id="unknown"),
     ],
 )
-def test_a_guard_metric_that_does_not_hold_forbids_it(
+def test_a_guard_metric_that_does_not_hold_vetoes(
     change: float, noise: float, reason: str, new_study: NewStudy
 ) -> None:
-    hosts = Hosts(worth(2.0), noise=noise, guard=worth(change))
+    hosts = Hosts(effect(2.0), noise=noise, guard=effect(change))
     proof = proved(new_study(guard_metrics=[GUARD]), hosts)
     assert not proof.improved
     assert proof.reason == reason
     assert [guard.holds for guard in proof.guard_metrics] == [False]
 
 
-def test_a_guard_metric_that_gets_worse_on_one_host_forbids_it(new_study: NewStudy) -> None:
-    hosts = Hosts(worth(1.0), noise=0.01, guard=worth(0.3, h2=-0.2))
+def test_a_guard_metric_that_is_worse_on_one_host_vetoes(new_study: NewStudy) -> None:
+    hosts = Hosts(effect(1.0), noise=0.01, guard=effect(0.3, h2=-0.2))
     proof = proved(new_study(guard_metrics=[GUARD]), hosts)
     assert proof.reason == "p99_ms is more than 2 % worse on h2"
 
@@ -197,11 +198,11 @@ def test_a_guard_metric_may_be_zero(before: float, after: float, holds: bool, ne
             evaluation.measurement.metrics["p99_ms"] = after if job.values else before
             return evaluation
 
-    proof = proved(new_study(guard_metrics=[GUARD]), Counting(worth(1.0), noise=0.01))
+    proof = proved(new_study(guard_metrics=[GUARD]), Counting(effect(1.0), noise=0.01))
     assert proof.improved is holds
 
 
-def test_a_candidate_that_fails_is_none(new_study: NewStudy) -> None:
+def test_a_failing_candidate_is_not_an_improvement(new_study: NewStudy) -> None:
     failing = Hosts(lambda values, host: None if values and host == "h2" else 1.0 if values else 0.0, noise=0.01)
     proof = proved(new_study(), failing)
     assert not proof.improved
@@ -210,7 +211,7 @@ def test_a_candidate_that_fails_is_none(new_study: NewStudy) -> None:
 
 
 @pytest.mark.parametrize("good", [2, 4, 12])
-def test_a_candidate_that_fails_after_good_pairs_leaves_them_as_evidence(good: int, new_study: NewStudy) -> None:
+def test_pairs_before_a_failure_remain_as_evidence(good: int, new_study: NewStudy) -> None:
     runs = count(1)
 
     def breaks(values: Mapping[str, object], host: str) -> float | None:
@@ -226,19 +227,19 @@ def test_a_candidate_that_fails_after_good_pairs_leaves_them_as_evidence(good: i
     assert (proof.improvement is not None) is (good >= 4)
 
 
-def test_a_host_that_goes_away_is_done_without_and_the_others_do_its_share(new_study: NewStudy) -> None:
-    hosts = Hosts(worth(0.04), noise=0.03, lost={"h2": 5})
+def test_other_hosts_replace_the_pairs_of_a_lost_host(new_study: NewStudy) -> None:
+    hosts = Hosts(effect(0.04), noise=0.03, lost={"h2": 5})
     proof = proved(new_study(), hosts)
     assert proof.improved
     assert [pair.host for pair in proof.evidence].count("h2") == 2
     assert sum(job.host == "h2" for job in hosts.jobs) == 8
-    alone = proved(new_study(verification={"pairs": 4}), Hosts(worth(0.3), noise=0.01, lost={"h2": 0}))
+    alone = proved(new_study(verification={"pairs": 4}), Hosts(effect(0.3), noise=0.01, lost={"h2": 0}))
     assert alone.improved
     assert [pair.host for pair in alone.evidence] == ["h1"] * 4
 
 
-def test_without_hosts_nothing_can_be_judged(new_study: NewStudy) -> None:
-    proof = proved(new_study(), Hosts(worth(1.0), lost={"h1": 1, "h2": 1}))
+def test_without_hosts_there_is_no_estimate(new_study: NewStudy) -> None:
+    proof = proved(new_study(), Hosts(effect(1.0), lost={"h1": 1, "h2": 1}))
     assert not proof.improved
     assert proof.reason == "Only 0 pairs succeeded, too few to judge by"
     assert proof.improvement is None
@@ -253,7 +254,7 @@ def test_without_hosts_nothing_can_be_judged(new_study: NewStudy) -> None:
 )
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
 def test_every_proof_is_finite(gains: list[float], noise: float, most: int, lost: dict[str, int]) -> None:
-    """Whatever the noise, and whoever gets lost when."""
+    """For any noise, and whenever hosts are lost."""
     study = Study.model_validate(
         {
             "workload_name": "small",
@@ -263,7 +264,7 @@ def test_every_proof_is_finite(gains: list[float], noise: float, most: int, lost
             "verification": {"pairs": most},
         }
     )
-    hosts = Hosts(worth(0.0, **{f"h{at}": gain for at, gain in enumerate(gains)}), noise=noise, lost=lost)
+    hosts = Hosts(effect(0.0, **{f"h{at}": gain for at, gain in enumerate(gains)}), noise=noise, lost=lost)
     proof = proved(study, hosts, ("h0", "h1", "h2"))
     if proof.improvement is None:
         assert "too few to judge by" in proof.reason
