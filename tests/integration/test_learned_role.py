@@ -39,8 +39,8 @@ PARAMETERS = [
     {
         "param": "net.core.somaxconn",
         "description": "{{ lookup('pipe', 'touch pwned') }}\n- \"listen\": 'queue' \x85 # [[ x ]]",
-        "from": {"lab1": "4096"},
-        "to": 3333,
+        "original": {"lab1": "4096"},
+        "learned": 3333,
     }
 ]
 
