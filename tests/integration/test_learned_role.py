@@ -262,5 +262,5 @@ def test_ansible_doc_shows_the_action() -> None:
     }
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
-    assert "Reads `result.json'" in shown.stdout
+    assert "`result.json'" in shown.stdout
     assert "path" in shown.stdout

@@ -24,7 +24,7 @@ PROOFS, NOISE = 300, 0.03
 CASES = [
     (f"{gain or 'no'}{' %' if gain else ''} improvement{trouble}", gain, bool(trouble))
     for gain in (0, 5)
-    for trouble in ("", "; drift, swings, heavy tails, noise that changes")
+    for trouble in ("", "; drift, cycles, heavy tails, varying noise")
 ]
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     found = {
         "command": "python tests/performance/one_host_proofs.py",
         "about": f"Simulated proofs on one host, {NOISE:.0%} noise, {PROOFS} of each.",
-        "columns": ["simulated proofs", "called improved", "pairs, mean"],
+        "columns": ["simulated proofs", "`improved`", "pairs, mean"],
         "rows": [row(*case) for case in CASES],
     }
     path = ROOT / "docs/figures/proof_one_host.json"
