@@ -1,10 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The catalogue of kernel settings that matter for performance: what each is, and which values are safe for it.
+"""The catalogue of kernel settings that matter for performance: what each is, and which of its values are safe.
 
-Facts, from the kernel's documentation and source. `safe` means that the machine stays up, within reach and as secure as
-it was: slow it may be. A setting that is not here can be used; nothing is known about it then.
+From the kernel's documentation and source. `Safe` means that the machine stays up, reachable and as secure as it was;
+it may be slow. A setting that is not in the catalogue can be used, but nothing is known about it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SYSCTLS = _catalogue_vm.SETTINGS + _catalogue_net.SETTINGS + _catalogue_tcp.SETT
 OTHERS = _catalogue_sysfs.SETTINGS
 
 _ENTRIES = {setting.name: setting for setting in SYSCTLS + OTHERS}
-# No zeros in front: the kernel reads 010 as 8.
+# No leading zeros: the kernel reads 010 as 8.
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)")
 
 
 def find(parameter: str) -> Optional[Setting]:
-    """The entry of a parameter by its canonical name, or None; raises ValueError for a bad name."""
+    """The entry of a parameter by its canonical name, or None; raises ValueError for a malformed name."""
     if parameter in _ENTRIES:
         return _ENTRIES[parameter]
     first, dummy, *rest = _kernel.components(parameter)
@@ -40,7 +40,7 @@ def find(parameter: str) -> Optional[Setting]:
 
 
 def why_unsafe(parameter: str, text: str, machine: Machine) -> Optional[str]:
-    """Why this value, as the kernel shows it, is not among the safe ones on this machine; None if it is, or unknown.
+    """Why this value, as the kernel shows it, is unsafe on this machine; None if it is safe, or nothing is known.
 
     >>> why_unsafe("vm.swappiness", "300", SMALL)
     'vm.swappiness: 300 is not within the safe range 0 to 200'
@@ -50,18 +50,18 @@ def why_unsafe(parameter: str, text: str, machine: Machine) -> Optional[str]:
 
 
 def outside(parameter: str, text: str, setting: Setting, safe: Sequence[Any]) -> Optional[str]:
-    """The same for the values of `safe`, which has the form of the entry's safe_range()."""
+    """Why the value is not one of `safe`, which has the form of the entry's safe_range(); None if it is."""
     if text in {value for value, meaning in setting.special if not meaning.endswith("denied")}:
         return None
     if setting.choices:
         return None if text in safe else f"{parameter}: {text} is not among the safe choices {', '.join(safe)}"
     numbers = text.split()
     if len(numbers) != len(safe) or not all(map(_NUMBER.fullmatch, numbers)):
-        wanted = "a whole number" if len(safe) == 1 else f"{len(safe)} whole numbers"
-        return f"{parameter}: {text!r} is not {wanted}"
+        expected = "a whole number" if len(safe) == 1 else f"{len(safe)} whole numbers"
+        return f"{parameter}: {text!r} is not {expected}"
     for at, number in enumerate(numbers):
         low, high = safe[at]
         if not low <= int(number) <= high:
-            place = parameter if len(numbers) == 1 else f"{parameter}[{at}]"
-            return f"{place}: {number} is not within the safe range {low} to {high}"
+            element = parameter if len(numbers) == 1 else f"{parameter}[{at}]"
+            return f"{element}: {number} is not within the safe range {low} to {high}"
     return None

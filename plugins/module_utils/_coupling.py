@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""How the kernel couples parameters with each other, and the order of writes which follows from it."""
+"""How the kernel couples parameters with each other, and the order of writes that follows from it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from graphlib import TopologicalSorter
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _side_effects
 
-# Writing one zeroes the other. The first cannot be written 0, so it is the second that ends the first.
+# Writing one zeroes the other. The first cannot be written as 0: writing the second disables it.
 EXCLUSIVE = (
     ("vm.dirty_bytes", "vm.dirty_ratio"),
     ("vm.dirty_background_bytes", "vm.dirty_background_ratio"),
     ("vm.overcommit_kbytes", "vm.overcommit_ratio"),
 )
-# The kernel takes dirty_background >= dirty without a word and then uses half of dirty.
+# The kernel silently accepts dirty_background >= dirty and then uses half of dirty.
 BELOW = (
     ("vm.dirty_background_bytes", "vm.dirty_bytes"),
     ("vm.dirty_background_ratio", "vm.dirty_ratio"),
 )
 NOT_ABOVE = (
+    ("kernel.sched_util_clamp_min", "kernel.sched_util_clamp_max"),
     ("net.ipv4.ipfrag_low_thresh", "net.ipv4.ipfrag_high_thresh"),
     ("net.ipv6.ip6frag_low_thresh", "net.ipv6.ip6frag_high_thresh"),
     ("net.ipv4.neigh.default.gc_thresh1", "net.ipv4.neigh.default.gc_thresh2"),
@@ -37,8 +38,8 @@ ASCENDING = (
     "net.ipv4.tcp_wmem",
     "net.ipv4.udp_mem",
 )
-# Sizes of buffers first, then the limits that refer to them.
-_BEFORE = (
+# Limits on buffers first, then the buffers.
+_WRITTEN_BEFORE = (
     ("net.core.rmem_max", "net.ipv4.tcp_rmem"),
     ("net.core.wmem_max", "net.ipv4.tcp_wmem"),
 )
@@ -47,85 +48,83 @@ PARTNERS = {one: other for pair in EXCLUSIVE for one, other in (pair, pair[::-1]
 _NUMBERS = re.compile(r"-?\d+( -?\d+)*")
 
 
-def with_partners(parameters: Iterable[str]) -> list[str]:
-    """These parameters and those which a write to them changes too."""
+def affected(parameters: Iterable[str]) -> list[str]:
+    """These parameters and all others that writing them changes."""
     named = list(parameters)
     exclusive = [PARTNERS[parameter] for parameter in named if parameter in PARTNERS]
-    also = [other for parameter in named for other in _side_effects.of(parameter)]
-    return list(dict.fromkeys(named + exclusive + also))
+    side_effects = [other for parameter in named for other in _side_effects.of(parameter)]
+    return list(dict.fromkeys(named + exclusive + side_effects))
 
 
-def completed(asked: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """The values asked for, where 0 in one of an exclusive pair brings back the other one's own value.
+def completed(values: Mapping[str, str], originals: Mapping[str, str]) -> dict[str, str]:
+    """The values, where 0 for one of an exclusive pair also restores the other one's original.
 
-    `own` are the host's values before any tuning; without this a baseline of `vm.dirty_bytes: 0` could not be set.
+    Otherwise a baseline of `vm.dirty_bytes: 0` could not be set.
     """
-    targets = dict(asked)
-    for parameter, value in asked.items():
+    full = dict(values)
+    for parameter, value in values.items():
         partner = PARTNERS.get(parameter)
-        if partner and value == "0" and partner not in asked and own.get(partner, "0") != "0":
-            targets[partner] = own[partner]
-    return targets
+        if partner and value == "0" and partner not in values and originals.get(partner, "0") != "0":
+            full[partner] = originals[partner]
+    return full
 
 
-def expected(targets: Mapping[str, str]) -> dict[str, str]:
-    """The values after writing these targets, with the partners which that zeroes."""
-    zeroed = {
-        PARTNERS[parameter]: "0" for parameter, value in targets.items() if parameter in PARTNERS and value != "0"
-    }
-    return {**zeroed, **targets}
+def resulting(values: Mapping[str, str]) -> dict[str, str]:
+    """The values once they are written, with the partners that are then zero."""
+    zeroed = {PARTNERS[parameter]: "0" for parameter, value in values.items() if parameter in PARTNERS and value != "0"}
+    return {**zeroed, **values}
 
 
-def lasting(targets: Mapping[str, str]) -> dict[str, str]:
-    """The targets without the idle members of exclusive pairs, which a file read at boot must not set."""
-    idle = {amount if targets.get(amount) == "0" else ratio for amount, ratio in EXCLUSIVE if amount in targets}
-    return {parameter: value for parameter, value in targets.items() if parameter not in idle}
+def lasting(values: Mapping[str, str]) -> dict[str, str]:
+    """The values without the idle members of exclusive pairs, which a file read at boot must not set."""
+    idle = {amount if values.get(amount) == "0" else ratio for amount, ratio in EXCLUSIVE if amount in values}
+    return {parameter: value for parameter, value in values.items() if parameter not in idle}
 
 
-def conflicts(targets: Mapping[str, str], current: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with these targets together, by parameter. The host's own values are never called wrong."""
-    final = {**current, **targets}
+def conflicts(values: Mapping[str, str], current: Mapping[str, str], originals: Mapping[str, str]) -> dict[str, str]:
+    """Why these values contradict each other, by parameter. Originals never do."""
+    final = {**current, **values}
     found: dict[str, str] = {}
 
-    def is_own(*parameters: str) -> bool:
-        return all(final[parameter] == {**current, **own}.get(parameter) for parameter in parameters)
+    def are_original(*parameters: str) -> bool:
+        return all(final[parameter] == {**current, **originals}.get(parameter) for parameter in parameters)
 
     for amount, ratio in EXCLUSIVE:
-        if amount in targets and ratio in targets and targets[amount] != "0" and targets[ratio] != "0":
+        if amount in values and ratio in values and values[amount] != "0" and values[ratio] != "0":
             found[amount] = f"{amount} and {ratio} exclude each other: set one of them"
-        elif targets.get(amount) == "0" and ratio not in targets and current.get(amount) != "0":
+        elif values.get(amount) == "0" and ratio not in values and current.get(amount) != "0":
             found[amount] = f"0 cannot be written to {amount}: set {ratio} instead"
     for low, high in BELOW + NOT_ABOVE:
-        if not (low in targets or high in targets) or low not in final or high not in final or is_own(low, high):
+        if not (low in values or high in values) or low not in final or high not in final or are_original(low, high):
             continue
-        least, most = _first_number(final[low]), _first_number(final[high])
+        lower, upper = _first_number(final[low]), _first_number(final[high])
         strict = (low, high) in BELOW
-        if least is None or most is None or (strict and most == 0):
-            continue  # a 0 is the idle member of an exclusive pair; of what is no number the kernel will speak
-        if least > most or (strict and least == most):
-            words = "below" if strict else "not above"
-            found[low] = f"{low} ({final[low]}) must be {words} {high} ({final[high]}): set both"
+        if lower is None or upper is None or (strict and upper == 0):
+            continue  # 0 is the idle member of an exclusive pair; the kernel refuses what is not a number
+        if lower > upper or (strict and lower == upper):
+            relation = "below" if strict else "not above"
+            found[low] = f"{low} ({final[low]}) must be {relation} {high} ({final[high]}): set both"
     for parameter in ASCENDING:
-        if parameter in targets and _NUMBERS.fullmatch(targets[parameter]) and not is_own(parameter):
-            numbers = [int(number) for number in targets[parameter].split()]
+        if parameter in values and _NUMBERS.fullmatch(values[parameter]) and not are_original(parameter):
+            numbers = [int(number) for number in values[parameter].split()]
             if numbers != sorted(numbers):
-                found[parameter] = f"{parameter} must ascend, {targets[parameter]} does not"
+                found[parameter] = f"the numbers of {parameter} must ascend, those of {values[parameter]!r} do not"
     return found
 
 
-def writes(targets: Mapping[str, str], current: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What to write, in an order that keeps the couplings true at every moment; what is right already is left out."""
-    needed = {parameter: [value] for parameter, value in targets.items() if current.get(parameter) != value}
+def writes(values: Mapping[str, str], current: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What to write, in an order that satisfies the couplings at every moment; without what is correct already."""
+    needed = {parameter: [value] for parameter, value in values.items() if current.get(parameter) != value}
     for amount, ratio in EXCLUSIVE:
-        if amount not in targets or ratio not in targets or not (amount in needed or ratio in needed):
+        if amount not in values or ratio not in values or not (amount in needed or ratio in needed):
             continue
         needed.pop(amount, None)
         needed.pop(ratio, None)
-        if targets[amount] != "0":
-            needed[amount] = [targets[amount]]
+        if values[amount] != "0":
+            needed[amount] = [values[amount]]
         else:
             # Writing a ratio of 0 where 0 is shown changes nothing in the kernel, so the amount would stay.
-            needed[ratio] = ["1", "0"] if targets[ratio] == "0" else [targets[ratio]]
+            needed[ratio] = ["1", "0"] if values[ratio] == "0" else [values[ratio]]
     return [(parameter, value) for parameter in _ordered(needed, current) for value in needed[parameter]]
 
 
@@ -135,11 +134,11 @@ def _ordered(needed: Mapping[str, list[str]], current: Mapping[str, str]) -> lis
         if low in needed and high in needed:
             grows = (_first_number(needed[high][-1]) or 0) >= (_first_number(current.get(high, "")) or 0)
             order.add(*((low, high) if grows else (high, low)))
-    also = [(parameter, other) for parameter in needed for other in _side_effects.of(parameter)]
-    for first, then in [*_BEFORE, *also]:
+    side_effects = [(parameter, other) for parameter in needed for other in _side_effects.of(parameter)]
+    for first, then in [*_WRITTEN_BEFORE, *side_effects]:
         if first in needed and then in needed:
             order.add(then, first)
-    # A refusal before it leaves nothing to undo.
+    # The irreversible last: if anything before it is refused, nothing irreversible has happened.
     return sorted(
         order.static_order(),
         key=lambda parameter: _denylist.irreversible_because(parameter, needed[parameter][-1]) is not None,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Parameters which nothing here sets unless the user names them in `allow_unsafe`."""
+"""Parameters that are set only if the user names them in `allow_unsafe`, and values that cannot be undone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "kernel/tainted",
         "net/netfilter/nf_hooks_lwtunnel",
     ),
-    "it acts when written and has no value to put back": (
+    "it acts when written and has no value to restore": (
         "vm/drop_caches",
         "vm/compact_memory",
         "vm/stat_refresh",
@@ -80,7 +80,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "net/ipv4/tcp_fastopen_key",
         "net/ipv6/conf/*/stable_secret",
     ),
-    "it decides what the machine does when something goes wrong": (
+    "it controls how the machine reacts to failures": (
         "kernel/*panic*",
         "kernel/oops_limit",
         "kernel/warn_limit",
@@ -100,17 +100,17 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "block/*/fua",
         "block/*/stable_writes",
     ),
-    "it changes what the kernel believes of the device": (
+    "it changes what the kernel assumes about the device": (
         "block/*/rotational",
         "block/*/discard_max_bytes",
         "block/*/zoned",
     ),
-    "it fills the kernel's log": (
+    "it floods the kernel log": (
         "sched/debug",
         "sched/verbose",
         "sched/latency_warn*",
     ),
-    "it changes who the machine is or where its traffic goes": (
+    "it changes the machine's identity or the way of its traffic": (
         "kernel/hostname",
         "kernel/domainname",
         "net/bridge/*",
@@ -138,24 +138,24 @@ _REASONS: dict[str, tuple[str, ...]] = {
 }
 
 _REASONS_BY_VALUE: dict[tuple[str, int], str] = {
-    ("vm/overcommit_memory", 2): "programs that reserve more memory than they use stop working",
+    ("vm/overcommit_memory", 2): "programs that reserve more memory than they use fail",
     ("net/ipv4/tcp_syncookies", 0): "it weakens security",
 }
-# What putting the value back does not bring back, beside what the reasons above say. None: whatever the value.
+# What restoring the value does not undo, besides the reasons in _IRREVERSIBLE: the value that is harmless, if any.
 _LOST: dict[str, tuple[int | None, str]] = {
-    "net/ipv6/conf/*/addr_gen_mode": (None, "the interface gets further IPv6 addresses, which stay"),
-    "net/ipv6/conf/*/disable_ipv6": (0, "the kernel removes IPv6 addresses and routes for good"),
-    "net/ipv6/conf/*/forwarding": (0, "the kernel drops the default routes of router advertisements"),
-    "net/ipv6/conf/*/stable_secret": (None, "the interface gets further IPv6 addresses, which stay"),
+    "net/ipv6/conf/*/addr_gen_mode": (None, "the interface gets additional IPv6 addresses, which stay"),
+    "net/ipv6/conf/*/disable_ipv6": (0, "the kernel removes IPv6 addresses and routes permanently"),
+    "net/ipv6/conf/*/forwarding": (0, "the kernel removes default routes learned from router advertisements"),
+    "net/ipv6/conf/*/stable_secret": (None, "the interface gets additional IPv6 addresses, which stay"),
 }
-_IRREVERSIBLE = ("it cannot be undone before the next boot", "it acts when written and has no value to put back")
+_IRREVERSIBLE = ("it cannot be undone before the next boot", "it acts when written and has no value to restore")
 _WORD = 2**64  # kernels before 5.1 ignore an overflow
 
 
 def denied_because(parameter: str, value: str | None = None) -> str | None:
-    """Why the parameter (or this value of it) is denied, or None; raises ValueError for a bad name.
+    """Why the parameter, or this value of it, is denied, or None; raises ValueError for a malformed name.
 
-    The value is judged as the kernel would read it: it takes the first number and ignores what stands after a space.
+    As the kernel reads a value, the first number counts, and what follows a space does not.
     """
     path = "/".join(_kernel.components(parameter))
     for reason, patterns in _REASONS.items():
@@ -166,10 +166,10 @@ def denied_because(parameter: str, value: str | None = None) -> str | None:
 
 
 def irreversible_because(parameter: str, value: str) -> str | None:
-    """Why putting back the former value would not undo setting this one, or None; raises ValueError for a bad name."""
+    """Why restoring the former value would not undo this one, or None; raises ValueError for a malformed name."""
     path = "/".join(_kernel.components(parameter))
     if path.startswith("net/ipv6/conf/default/"):
-        return None  # only interfaces still to come have it from there
+        return None  # it only affects interfaces created later
     for pattern, (harmless, reason) in _LOST.items():
         if fnmatchcase(path, pattern) and (harmless is None or _first_number(value) != harmless):
             return reason

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Files that are either the old or the new one, whatever happens in between."""
+"""Replacing files atomically and durably: a crash at any moment leaves the old file or the new one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _trust
 
-# O_EXCL: where others can write to the folder too, a file that they have put there must not become ours.
+# O_EXCL: in a folder that others can write to, a file of theirs must not be used.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write(path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-    """Replace a file and return once it is on the disk; raises OSError with the old file untouched.
+    """Replace a file and return once it is on disk; raises OSError with the old file intact.
 
     The caller holds a lock: one writer at a time.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.new")  # one name, so that what a killed call left is used up
+    temporary = os.path.join(folder, f".{name}.new")  # a fixed name, so that leftovers of a killed call are reused
     try:
         descriptor = os.open(temporary, _NEW, 0o600)
     except FileExistsError:
@@ -45,17 +45,17 @@ def write(path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] |
 
 
 def write_json(path: str, content: dict[str, Any], mode: int = 0o644) -> None:
-    """Replace a file by this content as JSON; raises OSError."""
+    """Replace a file with this content as JSON; raises OSError."""
     write(path, json.dumps(content, indent=1).encode() + b"\n", mode)
 
 
-def read_json(path: str, anybodys: bool = False) -> dict[str, Any] | None:
-    """The content of a JSON file that only root and this account can write, None if there is no file.
+def read_json(path: str, any_owner: bool = False) -> dict[str, Any] | None:
+    """The content of a JSON file that only root and this account can write, or None if there is no file.
 
-    anybodys: whoever can write it. Raises OSError, and ValueError if it does not hold an object.
+    any_owner: accept it whoever can write it. Raises OSError, and ValueError if it does not hold an object.
     """
     try:
-        content = json.loads(_trust.read(path, anybodys))
+        content = json.loads(_trust.read(path, any_owner))
     except FileNotFoundError:
         return None
     except RecursionError:
@@ -66,7 +66,7 @@ def read_json(path: str, anybodys: bool = False) -> dict[str, Any] | None:
 
 
 def remove(path: str) -> None:
-    """Remove a file that may be gone already, and return once that is on the disk; raises OSError."""
+    """Remove a file, if it exists, and return once that is on disk; raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
         _sync(os.path.dirname(path))

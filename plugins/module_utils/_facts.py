@@ -1,45 +1,153 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What the module sysctl_info tells of a host."""
+"""What the module sysctl_info returns: the host's kernel parameters, and what else must be known to tune them."""
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _host, _journal, _kernel
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _journal, _kernel, _kind, _validation
+
+if TYPE_CHECKING:
+    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
+
+_DAEMONS = ("bpftune", "tuned")
+_SYSTEMD_CONTAINER = "/run/systemd/container"
+_CONTAINER_FILES = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # its inode, the same on all kernels since 3.8
 
 
 def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
-    """The host and these of its parameters, or all; raises ValueError for a bad name, Failure for a bad journal.
+    """The host and these of its parameters, or all. Raises ValueError for a malformed name, Failure for a bad journal.
 
-    `warnings` are for whoever asked, beside what sysctl_info returns.
+    `warnings` are for the caller to show.
     """
-    names, nameless = _host.survey() if parameters is None else (parameters, [])
-    lease, machine = _journal.told(), _host.machine()
+    names, malformed = survey() if parameters is None else (parameters, [])
+    lease, hardware = _journal.read_any(), machine()
     return {
         "kernel": os.uname().release,
         "boot_id": _kernel.boot_id(),
         "network_namespace": _kernel.network_namespace(),
-        "cpus": machine.cpus,
-        "memory_bytes": machine.memory_bytes,
-        "link_mbit": machine.link_mbit,
-        "page_bytes": machine.page_bytes,
+        "cpus": hardware.cpus,
+        "memory_bytes": hardware.memory_bytes,
+        "link_mbit": hardware.link_mbit,
+        "page_bytes": hardware.page_bytes,
         "effective_uid": os.geteuid(),
         "gate": None,
-        "gate_said": None,
-        "parameters": {name: _host.look_at(name) for name in names},
-        "managed_by": _host.managed_by(),
-        "container": _host.container(),
-        "lease": None
-        if lease is None
-        else {"holder": lease.holder, "nonce": lease.nonce, "expires_in": round(lease.expires_in, 3)},
-        "verdict": _journal.told_verdict(),
-        "warnings": [_left_out(nameless)] if nameless else [],
+        "gate_message": None,
+        "parameters": {name: parameter_facts(name) for name in names},
+        "managed_by": managed_by(),
+        "container": container(),
+        "lease": lease.summary() if lease else None,
+        "verdict": _journal.read_any_verdict(),
+        "warnings": [
+            f"{len(malformed)} parameters were left out because their names are not supported, such as {malformed[0]}"
+        ]
+        if malformed
+        else [],
     }
 
 
-def _left_out(nameless: Sequence[str]) -> str:
-    return f"{len(nameless)} parameters are left out, since their names cannot be written here, as {nameless[0]}"
+def survey() -> tuple[list[str], list[str]]:
+    """The names of all parameters of this host, and in ASCII those that are malformed.
+
+    The kernel permits nearly any bytes in the name of an interface.
+    """
+    names, malformed = [], []
+    for path in _kernel.names():
+        try:
+            names.append(_kernel.canonical_name(path))
+        except ValueError:
+            malformed.append(ascii(path)[1:-1])
+    return sorted(names), sorted(malformed)
+
+
+def catalogued() -> list[str]:
+    """The parameters of this host that are in the catalogue."""
+    return [parameter for parameter in survey()[0] if _entry(parameter)]
+
+
+def machine() -> Machine:
+    """What safe ranges depend on. A link of unknown speed, as in a virtual machine, counts as 1 Gbit/s."""
+    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
+
+    speeds = [1000]
+    for path in glob.glob(os.path.join(_kind.SYSFS, "class/net/*/speed")):
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            speeds.append(int(file.read()))
+    page = os.sysconf("SC_PAGE_SIZE")
+    return Machine(os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_NPROCESSORS_ONLN"), max(speeds), page)
+
+
+def parameter_facts(parameter: str) -> dict[str, Any]:
+    """What is known of one parameter (see RETURN of sysctl_info); raises ValueError for a malformed name."""
+    exists = _kernel.exists(parameter)
+    why_not = _kernel.why_not_writable(parameter) if exists else f"it {_validation.missing(parameter)}"
+    value = _kernel.read_or_none(parameter) if exists else None
+    return {
+        "exists": exists,
+        "readable": value is not None,
+        "writable": why_not is None,
+        "why_not_writable": why_not,
+        "value": None if _denylist.holds_secret(parameter) else value,
+        "denied": _denylist.denied_because(parameter) is not None,
+        "namespaced": _namespaced(parameter),
+        **_catalogue_facts(parameter),
+    }
+
+
+def container() -> str | None:
+    """What this host runs in, by the name that its manager left; None for a machine of its own."""
+    with contextlib.suppress(OSError), open(_SYSTEMD_CONTAINER, encoding="utf-8", errors="replace") as file:
+        return file.read().strip() or "container"
+    for path, name in _CONTAINER_FILES.items():
+        if os.path.exists(path):
+            return name
+    with contextlib.suppress(OSError):
+        if os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE:
+            return "container"
+    return None
+
+
+def managed_by() -> list[str]:
+    """The running daemons that set kernel parameters themselves."""
+    names = set()
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            names.add(file.read().strip())
+    return sorted(names.intersection(_DAEMONS))
+
+
+def _namespaced(parameter: str) -> bool | None:
+    if _kernel.components(parameter)[0] != "net":
+        return False
+    # The initial namespace shows all of net.*, whether it belongs to the namespace or to the machine.
+    return None if _kernel.in_initial_network_namespace() else True
+
+
+def _catalogue_facts(parameter: str) -> dict[str, Any]:
+    fields = ("kind", "unit", "default", "risk", "summary", "documentation")
+    setting = _entry(_kernel.canonical_name(parameter))
+    if setting is None:
+        return {**dict.fromkeys(fields), "special_values": None, "safe_range": None}
+    safe: list[Any] = setting.safe_range(machine())
+    offered = None
+    with contextlib.suppress(OSError):
+        offered = _kernel.choices(parameter) if setting.choices else None
+    return {
+        **{field: getattr(setting, field) for field in fields},
+        "special_values": dict(setting.special),
+        "safe_range": [choice for choice in safe if offered is None or choice in offered],
+    }
+
+
+def _entry(parameter: str) -> Optional[Setting]:
+    # Imported here because loading it takes time, and evaluations call the module without needing it.
+    from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
+
+    return _catalogue.find(parameter)

@@ -1,7 +1,11 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What a host remembers of values on loan: the journal of the lease, the verdict of its end, the lock over both."""
+"""What a host remembers of leased values: the journal of the lease, the verdict of its end, and the lock over both.
+
+There may be two accounts that lease values: root, and the network account, to which role `access` grants net.* only
+(`access_scope: network`). Each has a journal, and both share the lock.
+"""
 
 from __future__ import annotations
 
@@ -22,29 +26,29 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _trust,
     _value,
 )
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 RUN_DIRECTORY = "/run/autotune"
-FORMAT = 1
-_NETWORK = "network"  # below that, the folder of the account to which role access gives net.* alone
-_TEXTS = ("originals", "values", "previous", "foreign_seen")
+FORMAT = 2
+_NETWORK = "network"  # the folder of the network account in RUN_DIRECTORY
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Values on loan to a host.
+    """Values leased to a host.
 
-    deadline: in seconds of CLOCK_BOOTTIME. previous: the values before the lease was renewed, which a parameter may
-    still have if the renewal was cut short. foreign_seen: what others were found to have set. process_group: the file
-    that names the process group of the benchmark that runs under the lease.
+    deadline: in seconds of CLOCK_BOOTTIME. previous: the values before the last renewal, which a parameter may still
+    have if the renewal was interrupted. interference: values that others were found to have set. process_group: the
+    file that names the process group of the benchmark that runs under the lease.
     """
 
     holder: str
     nonce: str
     deadline: float
     originals: dict[str, str]
-    values: dict[str, str]
+    applied: dict[str, str]
     previous: dict[str, str] = field(default_factory=dict)
-    foreign_seen: dict[str, str] = field(default_factory=dict)
+    interference: dict[str, str] = field(default_factory=dict)
     process_group: str | None = None
     boot_id: str = field(default_factory=_kernel.boot_id)
     network_namespace: int = field(default_factory=_kernel.network_namespace)
@@ -55,124 +59,125 @@ class Lease:
         return self.deadline - now()
 
     @property
-    def is_stale(self) -> bool:
+    def is_expired(self) -> bool:
         return self.expires_in <= 0
 
-    def foreign(self) -> dict[str, str]:
-        """Parameters to which somebody else gave a value, with that value."""
+    def summary(self) -> dict[str, Any]:
+        """What callers are told of it."""
+        return {"holder": self.holder, "nonce": self.nonce, "expires_in": round(self.expires_in, 3)}
+
+    def current_interference(self) -> dict[str, str]:
+        """The parameters that another process has set, with their values."""
         found = {}
         for parameter, original in self.originals.items():
-            with contextlib.suppress(OSError):
-                value = _kernel.read(parameter)
-                if value not in (
-                    original,
-                    self.values.get(parameter, original),
-                    self.previous.get(parameter, original),
-                ):
-                    found[parameter] = value
+            value = _kernel.read_or_none(parameter)
+            ours = (original, self.applied.get(parameter), self.previous.get(parameter))
+            if value is not None and value not in ours:
+                found[parameter] = value
         return found
+
+    def all_interference(self) -> dict[str, str]:
+        """The same, with what was found earlier."""
+        return {**self.interference, **self.current_interference()}
 
 
 def now() -> float:
-    """Seconds since boot, suspension included: nobody can set this clock."""
+    """Seconds since boot, suspension included. Nobody can set this clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def folder() -> str:
-    """Where this process keeps its lease: a folder of root's, or that of the account which is not root."""
+    """Where this process keeps its journal: root's folder, or that of the network account."""
     return RUN_DIRECTORY if os.geteuid() == 0 else os.path.join(RUN_DIRECTORY, _NETWORK)
 
 
 def read() -> Lease | None:
-    """The lease, in force or run out, None if this boot has none; raises Failure if it cannot be understood."""
+    """The lease, in force or expired; None if there is none from this boot. Raises Failure if it is unreadable."""
     return _lease_in(_file("lease.json"))
 
 
-def read_others() -> Lease | None:
-    """The lease of the account with net.* alone, for root; root's, for such an account.
+def read_other() -> Lease | None:
+    """For root, the lease of the network account, and the other way round. Raises Failure.
 
-    Root has to heed it, but does not obey it: any process of that account can have written it. Raises Failure.
+    Root respects that lease but must not act on its content, which any process of that account can have written.
     """
     is_root = os.geteuid() == 0
-    return _lease_in(os.path.join(RUN_DIRECTORY, *[_NETWORK] * is_root, "lease.json"), anybodys=is_root)
+    return _lease_in(os.path.join(RUN_DIRECTORY, *[_NETWORK] * is_root, "lease.json"), any_owner=is_root)
 
 
-def told() -> Lease | None:
-    """The lease that this host has, whoever holds it, for anybody who asks: to be told, not to be obeyed.
-
-    Raises Failure.
-    """
-    networks = os.path.join(RUN_DIRECTORY, _NETWORK, "lease.json")
-    return _lease_in(os.path.join(RUN_DIRECTORY, "lease.json")) or _lease_in(networks, anybodys=True)
+def read_any() -> Lease | None:
+    """The lease that this host has, whoever holds it: to be shown, not to be acted on. Raises Failure."""
+    network = os.path.join(RUN_DIRECTORY, _NETWORK, "lease.json")
+    return _lease_in(os.path.join(RUN_DIRECTORY, "lease.json")) or _lease_in(network, any_owner=True)
 
 
-def _lease_in(path: str, anybodys: bool = False) -> Lease | None:
+def _lease_in(path: str, any_owner: bool = False) -> Lease | None:
     try:
-        content = _durable.read_json(path, anybodys)
+        content = _durable.read_json(path, any_owner)
         if content is None or content.get("boot_id") != _kernel.boot_id():
-            return None  # the values went with that boot
+            return None  # the reboot has restored the values
         if content.get("format") != FORMAT:
-            raise ValueError(f"its format is {content.get('format')!r}, this release understands {FORMAT}")
+            raise ValueError(f"its format is {content.get('format')!r}, this release reads {FORMAT}")
         lease = _checked(Lease(**{item.name: content[item.name] for item in fields(Lease)}))
     except _trust.Untrusted as error:
-        rest = "remove it" if error.filename == path else "give it back to root (chown root, chmod go-w)"
-        raise _transaction.Failure(
-            f"{error.filename}: {error.strerror}, so the journal of a lease in it is not believed. "
-            f"Find out who wrote it, check the host's values, then {rest}."
+        remedy = "remove it" if error.filename == path else "return it to root (chown root, chmod go-w)"
+        raise Failure(
+            f"{error.filename}: {error.strerror}, so the lease journal in it is not trusted. "
+            f"Find out who wrote it, check the host's values, then {remedy}."
         ) from None
     except (ValueError, TypeError, KeyError, ArithmeticError, OSError) as error:
         if isinstance(error, PermissionError) and os.geteuid() != 0:
-            raise _transaction.Failure(f"{path} is not for user id {os.geteuid()} to read: use become.") from None
-        raise _transaction.Failure(
-            f"The journal {path} cannot be read ({error}), so the host's own values are unknown: "
-            "check them, then remove the file."
+            raise Failure(f"User id {os.geteuid()} may not read {path}: use become.") from None
+        raise Failure(
+            f"The lease journal {path} cannot be read ({error}), so the original values are unknown: "
+            "check the host's values, then remove the file."
         ) from None
     if lease.network_namespace != _kernel.network_namespace():
-        raise _transaction.Failure(
-            f"{lease.holder} holds this host from another network namespace (inode {lease.network_namespace}), "
-            f"whose values cannot be put back from here; if that namespace has gone, remove {path}."
+        raise Failure(
+            f"{lease.holder} holds a lease in another network namespace (inode {lease.network_namespace}), "
+            f"whose values cannot be restored from here. If that namespace no longer exists, remove {path}."
         )
     return lease
 
 
 def _checked(lease: Lease) -> Lease:
-    """The lease, if it is of the types that it should be; raises ValueError, TypeError or ArithmeticError."""
+    """The lease, if its fields have the right types; raises ValueError, TypeError or ArithmeticError."""
     if not math.isfinite(lease.deadline):
-        raise ValueError("its deadline is not a time")
+        raise ValueError("deadline: not a time")
     if not all(isinstance(text, str) and text.isprintable() for text in (lease.holder, lease.nonce)):
-        raise ValueError("its holder is not a name")
+        raise ValueError("holder or nonce: not printable")
     if not isinstance(lease.network_namespace, int):
-        raise TypeError("its network namespace is not a number")
+        raise TypeError("network_namespace: not a number")
     if not isinstance(lease.process_group, (str, type(None))):
-        raise TypeError("its process group is not a file")
-    for name in _TEXTS:
-        _value.stored(name, getattr(lease, name))
+        raise TypeError("process_group: not a path")
+    for name in ("originals", "applied", "previous", "interference"):
+        _value.checked(name, getattr(lease, name))
     return lease
 
 
 def write(lease: Lease) -> None:
-    """Put the lease on record; returns once it is safe. Raises OSError."""
+    """Write the journal; returns once it is durable. Raises OSError."""
     _durable.write_json(_file("lease.json"), asdict(lease))
 
 
-def end() -> None:
-    """Forget the lease; raises OSError."""
+def remove() -> None:
+    """Remove the journal; raises OSError."""
     _durable.remove(_file("lease.json"))
 
 
 def restore(lease: Lease) -> dict[str, Any]:
-    """Put the host's own values back and verify them: the verdict. The journal stays, for the caller to end.
+    """Restore the originals and verify them: the verdict. The journal stays, for the caller to remove.
 
-    What is left of the benchmark ends first: it could set values itself, and it was measuring others.
+    What is left of the benchmark is killed first: it may set values itself, and it measured the leased ones.
     """
     ended = _process_group.end(lease.process_group) if lease.process_group else 0
-    foreign = {**lease.foreign_seen, **lease.foreign()}
+    interference = lease.all_interference()
     differing = [
         parameter
         for parameter, value in lease.originals.items()
         if _kernel.read_or_none(parameter) not in (None, value)
     ]
-    mismatches = _transaction.put_back(lease.originals)
+    mismatches = _transaction.restore(lease.originals)
     ended += _process_group.end_strays(lease.process_group) if lease.process_group else 0
     wrong = {mismatch.parameter for mismatch in mismatches}
     return {
@@ -181,7 +186,7 @@ def restore(lease: Lease) -> dict[str, Any]:
         "restored": [parameter for parameter in differing if parameter not in wrong],
         "verified": not mismatches,
         "mismatches": [asdict(mismatch) for mismatch in mismatches],
-        "foreign": foreign,
+        "interference": interference,
         "missing": _transaction.gone(lease.originals),
         "processes_ended": ended,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -189,19 +194,18 @@ def restore(lease: Lease) -> dict[str, Any]:
 
 
 def conclude(verdict: dict[str, Any]) -> None:
-    """Leave the verdict for the next contact, and forget the lease if its values are back.
+    """Leave the verdict for the next call, and remove the journal if the originals are restored.
 
-    What is owed are the values: a verdict that cannot be written keeps no lease alive. Raises OSError if the journal
-    cannot be removed.
+    A verdict that cannot be written does not keep a lease alive. Raises OSError if the journal cannot be removed.
     """
-    is_told = _tell(verdict)
+    is_written = _write_verdict(verdict)
     if verdict["verified"]:
-        end()
-        if not is_told:
-            _tell(verdict)  # where there was no space, the journal may have left some
+        remove()
+        if not is_written:
+            _write_verdict(verdict)  # on a full disk, removing the journal may have made room
 
 
-def _tell(verdict: dict[str, Any]) -> bool:
+def _write_verdict(verdict: dict[str, Any]) -> bool:
     try:
         _durable.write_json(_file("verdict.json"), verdict)
     except OSError:
@@ -210,12 +214,12 @@ def _tell(verdict: dict[str, Any]) -> bool:
 
 
 def read_verdict() -> dict[str, Any] | None:
-    """How the last lease ended that its holder did not end himself, or None."""
+    """How the last lease ended that its holder did not end, or None."""
     return _verdict_in(_file("verdict.json"))
 
 
-def told_verdict() -> dict[str, Any] | None:
-    """The same for anybody who asks, whose lease it may not have been."""
+def read_any_verdict() -> dict[str, Any] | None:
+    """The verdict that this account can see, whoever held the lease, or None."""
     return read_verdict() or _verdict_in(os.path.join(RUN_DIRECTORY, "verdict.json"))
 
 
@@ -227,42 +231,42 @@ def _verdict_in(path: str) -> dict[str, Any] | None:
     return verdict if verdict and {"nonce", "verified", "at"} <= verdict.keys() else None
 
 
-def forget_verdict() -> None:
-    """Remove the verdict, once it has been told; raises OSError."""
+def remove_verdict() -> None:
+    """Remove the verdict once it has been reported; raises OSError."""
     _durable.remove(_file("verdict.json"))
 
 
 def renewed(
     lease: Lease, seconds: float, originals: dict[str, str], values: dict[str, str], process_group: str | None
 ) -> Lease:
-    """The lease prolonged and widened to further values; the originals it has stay."""
+    """The lease, prolonged and extended by further values; its originals stay."""
     return replace(
         lease,
         deadline=now() + seconds,
-        foreign_seen={**lease.foreign_seen, **lease.foreign()},
+        interference=lease.all_interference(),
         process_group=process_group or lease.process_group,
         originals={**originals, **lease.originals},
-        values={**lease.values, **values},
-        previous=lease.values,
+        applied={**lease.applied, **values},
+        previous=lease.applied,
     )
 
 
 @contextlib.contextmanager
 def locked(seconds: float = 30, is_overdue: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Be the only one who works on this host's values; raises Failure after waiting for so many seconds.
+    """Hold the lock on this host's values; raises Failure after waiting this long.
 
-    With `is_overdue`, who still holds the lock when that is true is killed instead: values that are to be put back
-    do not wait for a call that hangs.
+    With `is_overdue`, a process that still holds the lock while that is true is killed instead: the restore of an
+    expired lease does not wait for a call that hangs.
     """
-    descriptor = _opened_lock()
+    descriptor = _open_lock()
     try:
         until = now() + seconds
         while not _lock.take(descriptor):
             if now() >= until:
                 if is_overdue is None or not is_overdue():
-                    raise _transaction.Failure(
-                        f"Another call has been working on this host's values for {seconds:g} seconds "
-                        f"(process {_lock.owner(descriptor) or 'unknown'}); try again."
+                    raise Failure(
+                        f"Another call (process {_lock.owner(descriptor) or 'unknown'}) has been working on this "
+                        f"host's values for {seconds:g} seconds; nothing was written. Try again."
                     )
                 _lock.kill_owner(descriptor)
                 until = now() + seconds
@@ -272,21 +276,21 @@ def locked(seconds: float = 30, is_overdue: Callable[[], bool] | None = None) ->
         os.close(descriptor)
 
 
-def _opened_lock() -> int:
+def _open_lock() -> int:
     try:
         with contextlib.suppress(FileExistsError):
             os.makedirs(folder())
             os.chmod(folder(), 0o755)  # noqa: S103 (whatever the umask: every account may ask who holds the host)
         _trust.check_folder(folder())
-        return _lock.opened(os.path.join(RUN_DIRECTORY, "lock"))  # one for root and the account with net.* alone
+        return _lock.opened(os.path.join(RUN_DIRECTORY, "lock"))
     except _trust.Untrusted as error:
-        raise _transaction.Failure(
-            f"{error.filename}: {error.strerror}, so nothing is kept there. Find out how that came about, "
-            "then give it back to root (chown root, chmod go-w)."
+        raise Failure(
+            f"{error.filename}: {error.strerror}, so no journal is kept there. Find out how that happened, "
+            "then return it to root (chown root, chmod go-w)."
         ) from None
     except OSError as error:
-        hint = ": this needs root, use become" if isinstance(error, PermissionError) else ""
-        raise _transaction.Failure(f"{RUN_DIRECTORY} cannot be used ({error.strerror}){hint}.") from None
+        hint = ": root is required, use become" if isinstance(error, PermissionError) else ""
+        raise Failure(f"{RUN_DIRECTORY} cannot be used ({error.strerror}){hint}.") from None
 
 
 def _file(name: str) -> str:

@@ -1,57 +1,44 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Lend values to a host and take them back: the states `leased` and `restored` of the module sysctl."""
+"""Leasing values to a host and restoring its originals: the states `leased` and `restored` of the module sysctl."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _coupling,
-    _delegate,
+    _gate_client,
     _journal,
     _kernel,
     _transaction,
     _watchdog,
 )
-from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change, Failure, Mismatch, Report
 
 
-@dataclass
-class Report:
-    """What a call did. `file` is the name, former and present content of a file, if one was concerned."""
-
-    changes: dict[str, Change] = field(default_factory=dict)
-    lease: dict[str, Any] | None = None
-    originals: dict[str, str] = field(default_factory=dict)
-    verdict: dict[str, Any] | None = None
-    file: tuple[str, str, str] | None = None
-    warnings: list[str] = field(default_factory=list)
-
-
-class Lapsed(Failure):
-    """The lease that the caller means has ended, so that nothing was done. `verdict` says how, if the host knows."""
+class LeaseExpired(Failure):
+    """The lease of the caller's nonce has ended, so nothing was done. `verdict` says how, if the host knows."""
 
     def __init__(self, nonce: str, verdict: dict[str, Any] | None) -> None:
         self.verdict = verdict if verdict and verdict["nonce"] == nonce else None
-        how = "nothing here says how"
+        how = "the host does not know how"
         if self.verdict and self.verdict["verified"]:
-            how = f"the host put its own values back, verified, at {self.verdict['at']}"
+            how = f"the host restored its original values, verified, at {self.verdict['at']}"
         elif self.verdict:
-            how = f"at {self.verdict['at']} the host could NOT put back all of its own values"
-        super().__init__(f"The lease {nonce} has ended ({how}); nothing was written. Begin a new one without a nonce.")
+            how = f"at {self.verdict['at']} the host could NOT restore all of its original values"
+        super().__init__(f"The lease {nonce} has ended ({how}); nothing was written. Start a new one without a nonce.")
 
     def as_result(self) -> dict[str, Any]:
-        return {**super().as_result(), "lapsed": True, "verdict": self.verdict}
+        return {**super().as_result(), "expired": True, "verdict": self.verdict}
 
 
-def lend(
+def acquire(
     values: Mapping[str, str],
     holder: str,
     seconds: int,
@@ -60,209 +47,199 @@ def lend(
     nonce: str | None = None,
     process_group: str | None = None,
 ) -> Report:
-    """Set values until the holder gives them back or `seconds` have gone by without another call; raises Failure.
+    """Set values until the holder ends the lease, or `seconds` pass without another call; raises Failure.
 
-    With a nonce the lease of that nonce is renewed, or Lapsed raised if it has ended.
+    With a nonce, renews the lease of that nonce, or raises LeaseExpired.
     """
     report = Report()
     with contextlib.nullcontext() if check else _journal.locked():
-        lease = claim(holder, report, check, nonce)
-        plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {}, is_loan=True)
+        lease = own_lease(holder, report, check, nonce)
+        plan = _transaction.prepare(values, allow_unsafe, lease.originals if lease else {}, is_lease=True)
         if check:
             report.changes = _transaction.predicted(plan)
             return report
-        expected = _coupling.expected(plan.targets)
+        resulting = _coupling.resulting(plan.values)
         if lease:
             report.warnings += [
-                f"somebody else had set {parameter} to {value!r} during the lease of {holder}"
-                for parameter, value in lease.foreign().items()
+                f"another process set {parameter} to {value!r} during the lease of {holder}"
+                for parameter, value in lease.current_interference().items()
             ]
-            fresh = _journal.renewed(lease, seconds, plan.before, expected, process_group)
+            fresh = _journal.renewed(lease, seconds, plan.before, resulting, process_group)
         else:
-            own, deadline = os.urandom(16).hex(), _journal.now() + seconds
-            fresh = _journal.Lease(holder, own, deadline, plan.before, expected, process_group=process_group)
+            new_nonce, deadline = os.urandom(16).hex(), _journal.now() + seconds
+            fresh = _journal.Lease(holder, new_nonce, deadline, plan.before, resulting, process_group=process_group)
             report.verdict = _journal.read_verdict()
         try:
             _journal.write(fresh)
             report.warnings += _watchdog.ensure()
             report.changes = _transaction.carry_out(plan)
         except (Failure, OSError) as error:
-            _leave_as_it_was(lease, fresh, error)
-        # Without this the journal still has what was asked for, which serves as well unless the kernel clamped.
+            _undo_journal(lease, fresh, error)
+        # If this fails, the journal has the requested values, which differ only if the kernel clamped one.
         with contextlib.suppress(OSError):
-            _journal.write(replace(fresh, values={**fresh.values, **_read(plan.before)}, previous={}))
-            _journal.forget_verdict()
-        report.lease = {"holder": holder, "nonce": fresh.nonce, "expires_in": round(fresh.expires_in, 3)}
+            _journal.write(replace(fresh, applied={**fresh.applied, **_read(plan.before)}, previous={}))
+            _journal.remove_verdict()
+        report.lease = fresh.summary()
         report.originals = fresh.originals
     return report
 
 
-def give_back(holder: str | None = None, check: bool = False, nonce: str | None = None) -> Report:
-    """End the lease and put the host's own values back, verified; raises Failure naming what could not be put back.
+def release(holder: str | None = None, check: bool = False, nonce: str | None = None) -> Report:
+    """End the lease and restore the originals, verified; raises Failure naming what could not be restored.
 
-    With a nonce only the lease of that nonce; if it has ended the report has its verdict, if the host knows it.
+    With a nonce, only the lease of that nonce. Without a lease, the report has the verdict of the last one, if any.
     """
     report = Report(verdict=_journal.read_verdict())
-    _end_others(holder, check, nonce, report)
+    _release_other(holder, check, nonce, report)
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _journal.read()
         if lease is None:
             return report
-        refuse_other(lease, holder, unless_unnamed=True)
+        check_holder(lease, holder, or_unnamed=True)
         if nonce not in (None, lease.nonce):
-            raise Lapsed(str(nonce), report.verdict)
-        tell_foreign({**lease.foreign_seen, **lease.foreign()}, report.warnings)
+            raise LeaseExpired(str(nonce), report.verdict)
+        report.warnings += interference_warnings(lease.all_interference())
         report.changes = restoration(lease.originals, report)
         if not check:
             report.verdict = end(lease)
     return report
 
 
-def _end_others(holder: str | None, check: bool, nonce: str | None, report: Report) -> None:
-    """End the lease of the account with net.* alone, if root means that one; fills the report. Raises Failure.
+def _release_other(holder: str | None, check: bool, nonce: str | None, report: Report) -> None:
+    """For root: end the lease of the network account, if that one is meant; fills the report. Raises Failure.
 
-    By that account's own program, which can do no harm with what the account has put into its journal.
+    The account's own program does it, which keeps root from acting on what the account has written into its journal.
     """
-    others = _journal.read_others()
-    if others is None:
+    other = _journal.read_other()
+    if other is None:
         return
-    refuse_other(others, holder, unless_unnamed=os.geteuid() == 0)
-    if os.geteuid() != 0 or nonce not in (None, others.nonce):
+    check_holder(other, holder, or_unnamed=os.geteuid() == 0)
+    if os.geteuid() != 0 or nonce not in (None, other.nonce):
         return
     if check:
-        report.changes = restoration(others.originals, report)
+        report.changes = restoration(other.originals, report)
         return
-    answer = _delegate.end_lease()
+    answer = _gate_client.end_lease()
     report.verdict = answer["verdict"]
     report.changes = {parameter: Change(**change) for parameter, change in answer["parameters"].items()}
     report.warnings += answer["warnings"]
 
 
 def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Change]:
-    """The changes that putting these originals back makes; warns of parameters which have gone."""
+    """The changes that restoring these makes; warns of parameters that no longer exist."""
     found = _read(originals)
     report.warnings += [
-        f"{parameter} has gone from this host, so nothing of it was put back"
+        f"{parameter} no longer exists on this host, so it was not restored"
         for parameter in originals
         if parameter not in found and not _kernel.is_transient(parameter)
     ]
     return {
-        parameter: Change(
-            "unchanged" if found[parameter] == original else "applied", original, found[parameter], original
-        )
-        for parameter, original in originals.items()
-        if parameter in found
+        name: Change.accepted(original, found[name], original) for name, original in originals.items() if name in found
     }
 
 
-def claim(holder: str | None, report: Report, check: bool = False, nonce: str | None = None) -> _journal.Lease | None:
-    """The holder's own lease, None if nobody has one; a lease that ran out is settled first.
+def own_lease(
+    holder: str | None, report: Report, check: bool = False, nonce: str | None = None
+) -> _journal.Lease | None:
+    """The holder's lease, or None; an expired one is ended first, whoever held it.
 
-    Raises Failure if somebody else holds the host, and Lapsed if the lease of that nonce is not in force.
+    Raises Failure if somebody else holds a lease, and LeaseExpired if that of the nonce is not in force.
     """
-    _heed_others()
-    lease = _settled(holder, report, check)
+    _check_other()
+    lease = _in_force(holder, report, check)
     if nonce is not None and (lease is None or lease.nonce != nonce):
-        raise Lapsed(nonce, report.verdict or _journal.read_verdict())
+        raise LeaseExpired(nonce, report.verdict or _journal.read_verdict())
     return lease
 
 
-def _settled(holder: str | None, report: Report, check: bool) -> _journal.Lease | None:
+def _in_force(holder: str | None, report: Report, check: bool) -> _journal.Lease | None:
     lease = _journal.read()
     if lease is None:
         return None
-    if not lease.is_stale:
-        refuse_other(lease, holder)
+    if not lease.is_expired:
+        check_holder(lease, holder)
         return lease
     if check:
-        report.warnings.append(f"the lease of {lease.holder} ran out; its values would be put back first")
+        report.warnings.append(f"the lease of {lease.holder} has expired; its originals would be restored first")
         return None
-    verdict = report.verdict = end(lease, has_run_out=True)
+    verdict = report.verdict = end(lease, has_expired=True)
     report.warnings.append(
-        f"the lease of {lease.holder} had run out {-lease.expires_in:.0f} seconds ago and no watchdog had ended it; "
-        "the host's own values were put back first"
+        f"the lease of {lease.holder} expired {-lease.expires_in:.0f} seconds ago and its watchdog had not ended it; "
+        "the original values were restored first"
     )
-    tell_foreign(verdict["foreign"], report.warnings)
+    report.warnings += interference_warnings(verdict["interference"])
     return None
 
 
-def _heed_others() -> None:
-    """Raise Failure where the account with net.* alone, or root if this is that account, has values on loan."""
-    others = _journal.read_others()
-    if others is None:
+def _check_other() -> None:
+    """Raise Failure if the network account has a lease, or root, if this is that account."""
+    other = _journal.read_other()
+    if other is None:
         return
-    refuse_other(others, None)
+    check_holder(other, None)
     raise Failure(
-        f"The lease of {others.holder} has run out, but its values are not back yet; nothing was written. "
-        "Try again in a moment; if this does not change, root can put them back with state=restored."
+        f"The lease of {other.holder} has expired, but its originals are not restored yet; nothing was written. "
+        "Try again in a few seconds; if this persists, let root run state=restored."
     )
 
 
-def refuse_other(lease: _journal.Lease, holder: str | None, unless_unnamed: bool = False) -> None:
-    """Raise Failure if somebody else's lease is in force."""
-    if lease.is_stale or lease.holder == holder or (holder is None and unless_unnamed):
+def check_holder(lease: _journal.Lease, holder: str | None, or_unnamed: bool = False) -> None:
+    """Raise Failure if the lease is in force and somebody else's. or_unnamed: no holder means anybody's."""
+    if lease.is_expired or lease.holder == holder or (holder is None and or_unnamed):
         return
     raise Failure(
-        f"{lease.holder} holds this host for another {lease.expires_in:.0f} seconds; nothing was written. "
+        f"{lease.holder} holds a lease on this host for another {lease.expires_in:.0f} seconds; nothing was written. "
         f"Wait, or end that lease with state=restored holder={lease.holder}."
     )
 
 
-def end(lease: _journal.Lease, has_run_out: bool = False) -> dict[str, Any]:
-    """Put a lease's originals back and forget it: the verdict. If one is not back, the lease stays: raises Failure."""
-    with _transaction.undisturbed():
+def end(lease: _journal.Lease, has_expired: bool = False) -> dict[str, Any]:
+    """Restore a lease's originals and remove its journal: the verdict. If a value is not restored, raises Failure."""
+    with _transaction.uninterrupted():
         verdict = _journal.restore(lease)
         if verdict["verified"]:
-            _forget(verdict, has_run_out)
+            try:
+                _journal.conclude(verdict) if has_expired else _journal.remove()
+            except OSError as error:
+                raise Failure(
+                    f"The original values are restored, verified, but the lease journal cannot be removed ({error}), "
+                    "so that they would be restored once more. Remove it."
+                ) from None
             return verdict
-    mismatches = [_transaction.Mismatch(**mismatch) for mismatch in verdict["mismatches"]]
-    raise Failure(
-        "The host's own values could not all be put back; the journal of the lease stays.", mismatches=mismatches
-    )
+    mismatches = [Mismatch(**mismatch) for mismatch in verdict["mismatches"]]
+    raise Failure("Some original values could not be restored; the lease journal is kept.", mismatches=mismatches)
 
 
-def _forget(verdict: dict[str, Any], has_run_out: bool) -> None:
-    try:
-        _journal.conclude(verdict) if has_run_out else _journal.end()
-    except OSError as error:
-        raise Failure(
-            f"The host's own values are back, verified, but the journal of the lease cannot be removed ({error}), "
-            "and whoever finds it puts them back once more. Remove it."
-        ) from None
+def interference_warnings(values: Mapping[str, str]) -> list[str]:
+    """Warnings about parameters that another process has set.
 
-
-def tell_foreign(foreign: Mapping[str, str], warnings: list[str]) -> None:
-    """Warn of parameters which somebody else set meanwhile.
-
-    They are put back all the same: the value from before is what a lease owes, and the other one is not lost if told.
+    A lease promises the original, so that is restored all the same; the warning says how to get the other value back.
     """
-    warnings += [
-        f"somebody else had set {parameter} to {value!r} meanwhile; it was put back to the value from before, "
-        f"if the other one is meant run: {_transaction.by_hand(parameter, foreign)}"
-        for parameter, value in foreign.items()
+    return [
+        f"another process had set {parameter} to {value!r}; the value from before the lease was restored. "
+        f"If the other one is right, run: {_kernel.command_to_set(parameter, value)}"
+        for parameter, value in values.items()
     ]
 
 
-def _leave_as_it_was(lease: _journal.Lease | None, fresh: _journal.Lease, error: Failure | OSError) -> None:
-    """After a failed attempt, make the journal say what holds. It stays if a value could not be put back."""
+def _undo_journal(lease: _journal.Lease | None, fresh: _journal.Lease, error: Failure | OSError) -> None:
+    """After a failed attempt, make the journal match the host. It stays if a value could not be restored."""
     if isinstance(error, OSError):
         failure = Failure(
-            f"The lease could not be put on record in {_journal.RUN_DIRECTORY} ({error.strerror}); nothing was written."
+            f"The lease journal could not be written to {_journal.RUN_DIRECTORY} ({error.strerror}); "
+            "no value was changed."
         )
     else:
         failure = error
     if failure.restored:
         with contextlib.suppress(OSError):
             if lease:
-                _journal.write(replace(lease, deadline=fresh.deadline, foreign_seen=fresh.foreign_seen))
+                _journal.write(replace(lease, deadline=fresh.deadline, interference=fresh.interference))
             else:
-                _journal.end()
+                _journal.remove()
     raise failure from None
 
 
 def _read(parameters: Collection[str]) -> dict[str, str]:
-    found = {}
-    for parameter in parameters:
-        with contextlib.suppress(OSError):
-            found[parameter] = _kernel.read(parameter)
-    return found
+    values = ((parameter, _kernel.read_or_none(parameter)) for parameter in parameters)
+    return {parameter: value for parameter, value in values if value is not None}

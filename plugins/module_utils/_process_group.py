@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The processes of a benchmark, which must not outlive the lease that they ran under."""
+"""Ending the processes of a benchmark, which must not outlive their lease."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _trust
 
-# A benchmark has this in its environment, with the folder of the file that names its group.
+# In the environment of a benchmark: the folder of the file that names its process group.
 MARK = "AUTOTUNE_BENCHMARK"
 
 
 @dataclass(frozen=True)
 class Process:
-    """A line of /proc/PID/stat. `started`, in clock ticks since boot, and `pid` tell a process from all others."""
+    """From /proc/PID/stat. `started`, in clock ticks since boot, and `pid` identify a process."""
 
     pid: int
     state: str
@@ -30,10 +30,11 @@ class Process:
 
 
 def end(path: str) -> int:
-    """Kill the process group named by a file; returns how many processes of it there were.
+    """Kill the process group named by a file; returns the number of processes killed.
 
-    The file has the number of the group and when its first process started, as /proc/PID/stat has it. Whoever runs the
-    benchmark writes it, so it is not trusted: only a session of its own is killed, and only what its writer could kill.
+    The file contains the group's ID and the start time of its first process, as in /proc/PID/stat. It is written by the
+    account that runs the benchmark and not trusted: the group must be a session of its own, and only processes that
+    the file's owner could kill are killed.
     """
     named = _read(path)
     if named is None:
@@ -43,17 +44,16 @@ def end(path: str) -> int:
     def members() -> list[Process]:
         found = [process for process in _processes() if process.group == group == process.session]
         if any(process.pid == group and process.started != started for process in found):
-            return []  # the number belongs to somebody else by now
+            return []  # the ID has been reused
         return _killable(found, started, owner)
 
     return _kill(members)
 
 
 def end_strays(path: str) -> int:
-    """Kill what left that group, as a daemon does, but has the benchmark's mark in its environment; returns how many.
+    """Kill what left that group, as a daemon does, but has MARK in its environment; returns the number killed.
 
-    To be called when the host has its own values: the environment of a process that hangs in the kernel may not be
-    readable for long, and whoever reads it waits.
+    Call it after restoring the originals: reading the environment of a process that hangs in the kernel may block.
     """
     named = _read(path)
     if named is None:
@@ -64,12 +64,12 @@ def end_strays(path: str) -> int:
 
 
 def kill(pid: int, is_meant: Callable[[], bool]) -> bool:
-    """Kill a process, unless its number has passed to another one, which `is_meant` tells; returns whether it did."""
+    """Kill a process, unless its ID has been reused, which `is_meant` checks; returns whether it was killed."""
     handle = None
-    with contextlib.suppress(OSError, AttributeError):  # Linux before 5.3, or a Python that was built for it
+    with contextlib.suppress(OSError, AttributeError):  # Linux before 5.3, or Python built for it
         handle = os.pidfd_open(pid)
     try:
-        if not is_meant():  # with a handle, the process that is looked at here is the one that is killed
+        if not is_meant():  # with a handle, the process checked is the one killed
             return False
         if handle is None:
             os.kill(pid, signal.SIGKILL)
@@ -84,14 +84,14 @@ def kill(pid: int, is_meant: Callable[[], bool]) -> bool:
 
 
 def _killable(processes: Iterable[Process], started: int, owner: int) -> list[Process]:
-    """Those which run, began no earlier than the benchmark, and are their owner's, or anybody's if he is root."""
+    """Those that run, started no earlier than the benchmark, and belong to `owner`, or to anybody if that is root."""
     alive = [process for process in processes if process.state not in "ZX" and process.started >= started]
     return [process for process in alive if owner in (0, process.owner)]
 
 
 def _kill(found: Callable[[], list[Process]]) -> int:
     ended = set()
-    for dummy in range(3):  # they may be forking meanwhile
+    for dummy in range(3):  # they may be forking
         if not (processes := found()):
             break
         ended |= {one.pid for one in processes if kill(one.pid, lambda one=one: _is_still(one))}  # type: ignore[misc]
@@ -104,10 +104,10 @@ def _is_still(process: Process) -> bool:
 
 
 def _read(path: str) -> tuple[int, int, int] | None:
-    """Group, start of its first process, and the file's owner; None for what is not such a file."""
+    """The group's ID, the start of its first process, and the file's owner; None if the file is malformed."""
     try:
-        # By no link of either kind: else another owner's file, and with it his processes, could be meant.
-        with open(_trust.open_file(path, anybodys=True), "rb") as file:
+        # Neither a symbolic nor a hard link, by which the file of another owner could be named.
+        with open(_trust.open_file(path, any_owner=True), "rb") as file:
             status = os.fstat(file.fileno())
             words = file.read(64).split() if status.st_nlink == 1 else []
     except OSError:
@@ -121,7 +121,7 @@ def _environment(pid: int) -> list[bytes]:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
-    except OSError:  # gone meanwhile, or somebody else's
+    except OSError:  # gone, or not permitted
         return []
 
 
@@ -132,7 +132,7 @@ def _processes() -> Iterator[Process]:
 
 
 def _process(pid: int) -> Process | None:
-    """None for a process that has gone."""
+    """None if the process has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             owner = os.fstat(file.fileno()).st_uid

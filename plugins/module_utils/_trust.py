@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Opening what a process obeys: files that nobody but root and its own account can have written or put there."""
+"""Opening files that only root and this process's account can have written or put there."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import errno
 import os
 import stat
 
-LARGEST = 16 << 20  # bytes; no file of ours comes close
-_MOST_LINKS = 40  # as the kernel has it
+LARGEST = 16 << 20  # bytes; far more than any of our files
+_MOST_LINKS = 40  # as in the kernel
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Untrusted(OSError):
-    """A file, or a folder on the way to it, that another account owns or can write to."""
+    """A file, or a folder on its path, that another account owns or can write to."""
 
     def __init__(self, why: str, path: str) -> None:
         super().__init__(errno.EPERM, why, path)
 
 
 def check_folder(path: str) -> None:
-    """Raise Untrusted if anybody but root and this account can change what is in a folder, else OSError."""
-    os.close(_open_folder(path, anybodys=False))
+    """Raise Untrusted if an account other than root and this one can change what is in a folder; raises OSError too."""
+    os.close(_open_folder(path, any_owner=False))
 
 
-def open_file(path: str, flags: int = _FILE, anybodys: bool = False) -> int:
-    """A descriptor of a regular file, reached by no link but those which only root can have made, as /home or /var may
-    be; the file itself is never one.
+def open_file(path: str, flags: int = _FILE, any_owner: bool = False) -> int:
+    """A descriptor of a regular file. Links are followed only if nobody but root can have made them, as /var may be
+    one; the file itself must not be a link.
 
-    anybodys: do not look at who owns the file and the folders. Raises Untrusted, or OSError.
+    any_owner: do not check who owns the file and the folders. Raises Untrusted, or OSError.
     """
     if not _can_be_path(path):
-        raise OSError(errno.EINVAL, "it cannot be a path", path)
-    folder = _open_folder(os.path.dirname(path), anybodys)
+        raise OSError(errno.EINVAL, "it is not a valid path", path)
+    folder = _open_folder(os.path.dirname(path), any_owner)
     try:
         descriptor = os.open(os.path.basename(path), flags | _FILE, 0o600, dir_fd=folder)
     except OSError as error:
@@ -46,35 +46,35 @@ def open_file(path: str, flags: int = _FILE, anybodys: bool = False) -> int:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", path)
-        if not anybodys:
-            _refuse_others(status, path)
+        if not any_owner:
+            _check_owner(status, path)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def read(path: str, anybodys: bool = False) -> bytes:
-    """The content of such a file; raises Untrusted, or OSError."""
-    with open(open_file(path, anybodys=anybodys), "rb") as file:
+def read(path: str, any_owner: bool = False) -> bytes:
+    """The content of a file, opened by open_file(); raises Untrusted, or OSError."""
+    with open(open_file(path, any_owner=any_owner), "rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise OSError(errno.EFBIG, f"it is larger than {LARGEST} bytes", path)
     return content
 
 
-def _open_folder(path: str, anybodys: bool) -> int:
+def _open_folder(path: str, any_owner: bool) -> int:
     descriptor, walked = os.open(os.sep, _FOLDER), os.sep
-    pending, links, is_roots_alone = path.split(os.sep)[::-1], 0, True
+    pending, links, only_root = path.split(os.sep)[::-1], 0, True
     try:
         while pending:
             if not (name := pending.pop()):
                 continue
             status = os.fstat(descriptor)
-            if not anybodys:
-                _refuse_others(status, walked, is_passage=True)
-            is_roots_alone = is_roots_alone and status.st_uid == 0 and not _is_shared(status)
-            if is_roots_alone and (target := _target(name, descriptor)) is not None:
+            if not any_owner:
+                _check_owner(status, walked, is_passage=True)
+            only_root = only_root and status.st_uid == 0 and not _is_shared(status)
+            if only_root and (target := _target(name, descriptor)) is not None:
                 links += 1
                 if links > _MOST_LINKS:
                     raise OSError(errno.ELOOP, "too many links", walked)
@@ -86,8 +86,8 @@ def _open_folder(path: str, anybodys: bool) -> int:
             outer = descriptor
             descriptor = os.open(name, _FOLDER, dir_fd=outer)
             os.close(outer)
-        if not anybodys:
-            _refuse_others(os.fstat(descriptor), walked)
+        if not any_owner:
+            _check_owner(os.fstat(descriptor), walked)
     except OSError as error:
         os.close(descriptor)
         raise _with_path(error, walked) from None
@@ -102,19 +102,19 @@ def _can_be_path(path: str) -> bool:
 
 
 def _target(name: str, folder: int) -> str | None:
-    """Where a link in a folder leads, None if it is none."""
+    """The target of a link in a folder, or None if it is not a link."""
     try:
         return os.readlink(name, dir_fd=folder)
     except OSError:
         return None
 
 
-def _refuse_others(status: os.stat_result, path: str, is_passage: bool = False) -> None:
+def _check_owner(status: os.stat_result, path: str, is_passage: bool = False) -> None:
     if status.st_uid not in (0, os.getuid()):
         raise Untrusted(f"it belongs to user id {status.st_uid}", path)
-    # In a folder like /tmp nobody can replace what is another's, so that the next step tells.
+    # In a folder like /tmp nobody can replace what belongs to others, so the next component decides.
     if _is_shared(status) and not (is_passage and status.st_mode & stat.S_ISVTX):
-        raise Untrusted("others than its owner can write to it", path)
+        raise Untrusted("accounts other than its owner can write to it", path)
 
 
 def _is_shared(status: os.stat_result) -> bool:
@@ -122,7 +122,7 @@ def _is_shared(status: os.stat_result) -> bool:
 
 
 def _with_path(error: OSError, path: str) -> OSError:
-    """The same error with all of the path."""
+    """The same error with the whole path."""
     if isinstance(error, Untrusted):
         return error
     is_link = error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and os.path.islink(path))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The process on the host that gives a lease's values back when nobody renewed it."""
+"""The process on the host that restores a lease's originals if the lease is not renewed."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ RETRY_SECONDS = 2.0
 
 
 def ensure() -> list[str]:
-    """Start the watchdog unless one runs; returns when it is on guard, with warnings. Raises OSError.
+    """Start the watchdog unless it runs; returns once it watches, with warnings. Raises OSError.
 
-    The caller holds the journal's lock. Where systemd is the init, it is a unit of systemd's: that is no part of the
-    SSH session, and comes back when it is killed. Elsewhere, or if systemd will not, it is a process of its own.
+    The caller holds the journal's lock. Where systemd is the init, the watchdog is a systemd unit, which is not part of
+    the SSH session and is restarted when it is killed. Elsewhere, or if systemd refuses, it is a process of its own.
     """
     warnings = []
     if _watchdog_unit.is_possible():
-        if _is_on_guard():
+        if _is_running():
             return []
         try:
             _watchdog_unit.start(_journal.folder())
         except OSError as error:
-            warnings = [f"systemd did not start the watchdog of the lease ({error}); it runs as a process instead"]
-        if _is_on_guard():
+            warnings = [f"systemd did not start the lease watchdog ({error}); it runs as a process instead"]
+        if _is_running():
             return []
     guard = _take_guard()
     if guard is not None:
@@ -43,7 +43,7 @@ def ensure() -> list[str]:
 
 
 def main() -> None:
-    """The watchdog as a program of its own: takes the guard, tells systemd, returns when nothing is on loan."""
+    """The watchdog as a program: takes its lock, notifies systemd, returns when there is no lease."""
     guard = _take_guard()
     if address := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
@@ -54,21 +54,24 @@ def main() -> None:
 
 
 def watch(guard: int) -> None:
-    """Wait for the lease to end or to run out, and restore in the second case; returns when nothing is on loan."""
+    """Restore the originals if the lease expires; returns when there is no lease.
+
+    guard: the descriptor of the watchdog's lock.
+    """
     verdict = None
     while True:
         pause = POLL_SECONDS
-        # Nothing may end this loop while values are on loan: whatever goes wrong is tried again.
+        # Nothing may end this loop while there is a lease: whatever fails is tried again.
         with contextlib.suppress(Exception):
             lease = _journal.read()
-            if lease and not lease.is_stale:
-                pause = min(pause, max(lease.expires_in, 0.01))  # it may run out between these two lines
+            if lease and not lease.is_expired:
+                pause = min(pause, max(lease.expires_in, 0.01))  # it may expire between these two lines
             else:
-                # Without a lease there is no hurry: who holds the lock has a right to, and is not to be killed.
+                # Without a lease there is no hurry, and the holder of the lock must not be killed.
                 with _journal.locked(5, _is_overdue) if lease else _journal.locked(0):
-                    verdict = _settled(verdict)
+                    verdict = _settle(verdict)
                     if _journal.read() is None:
-                        # Before the journal's lock: a new lease must not count on a watchdog that is about to leave.
+                        # While the lock is held: a new lease must not rely on a watchdog that is about to end.
                         os.close(guard)
                         return
                     pause = RETRY_SECONDS
@@ -77,30 +80,30 @@ def watch(guard: int) -> None:
 
 def _is_overdue() -> bool:
     lease = _journal.read()
-    return lease is not None and lease.is_stale
+    return lease is not None and lease.is_expired
 
 
-def _settled(former: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Restore what ran out, and forget it once its values are back: the verdict, None if there is nothing to settle.
+def _settle(former: dict[str, Any] | None) -> dict[str, Any] | None:
+    """End the lease if it has expired: the verdict, or None if there is nothing to do.
 
-    former: the verdict of the attempt before. Values that are back stay as they are, even if the journal cannot be
-    removed: whoever sets them from now on sets his own.
+    former: the verdict of the previous attempt. Values that were restored are not restored again, even if the journal
+    could not be removed: whoever sets them from now on means it.
     """
     lease = _journal.read()
-    if lease is None or not lease.is_stale:
+    if lease is None or not lease.is_expired:
         return None
     verdict = former if former and former["nonce"] == lease.nonce else None
     if verdict is None or not verdict["verified"]:
-        # Others' values are to be seen in the first attempt alone.
-        seen = {**lease.foreign_seen, **(verdict["foreign"] if verdict else {})}
-        verdict = _journal.restore(replace(lease, foreign_seen=seen))
+        # Interference can only be seen by the first attempt.
+        seen = {**lease.interference, **(verdict["interference"] if verdict else {})}
+        verdict = _journal.restore(replace(lease, interference=seen))
     with contextlib.suppress(OSError):
         _journal.conclude(verdict)
     return verdict
 
 
 def _take_guard() -> int | None:
-    """The lock which the one watchdog holds, None if another process is on guard; raises OSError."""
+    """The watchdog's lock, or None if another watchdog has it; raises OSError."""
     guard = _lock.opened(os.path.join(_journal.folder(), "watchdog.lock"))
     if _lock.take(guard):
         return guard
@@ -108,7 +111,7 @@ def _take_guard() -> int | None:
     return None
 
 
-def _is_on_guard() -> bool:
+def _is_running() -> bool:
     guard = _take_guard()
     if guard is not None:
         os.close(guard)
@@ -116,19 +119,19 @@ def _is_on_guard() -> bool:
 
 
 def _fork(guard: int) -> None:
-    # The lock belongs to the open file, so the child has it from its first moment and until its end.
+    # The lock belongs to the open file, so the child has it from the start until its end.
     try:
         child = os.fork()
         if child == 0:
             _become_watchdog(guard)
         if os.waitpid(child, 0)[1] != 0:
-            raise OSError(errno.EAGAIN, "no process for the watchdog")
+            raise OSError(errno.EAGAIN, "the watchdog could not be started")
     finally:
         os.close(guard)
 
 
 def _become_watchdog(guard: int) -> NoReturn:
-    """Leave the session, the terminal and every file of the caller, who would wait for them to be closed."""
+    """Detach from the session, the terminal and every open file of the caller, which would wait for them."""
     try:
         os.setsid()
         if os.fork():
@@ -139,7 +142,7 @@ def _become_watchdog(guard: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         os.chdir("/")
         with contextlib.suppress(OSError):
-            os.close(0)  # first of all, so that there is a descriptor to be had for what follows
+            os.close(0)  # first, so that a descriptor is available for what follows
         for name in os.listdir("/proc/self/fd"):
             if int(name) != guard:
                 with contextlib.suppress(OSError):
@@ -147,11 +150,11 @@ def _become_watchdog(guard: int) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for standard in {0, 1, 2} - {guard}:
             os.dup2(null, standard)
-        # A benchmark that eats the memory must not take the watchdog with it; the name is for `ps`.
+        # The OOM killer must spare the watchdog when a benchmark exhausts memory; the name is for `ps`.
         for path, text in (("/proc/self/oom_score_adj", "-1000"), ("/proc/self/comm", "autotune-lease")):
             with contextlib.suppress(OSError), open(path, "w", encoding="ascii") as file:
                 file.write(text)
         watch(guard)
     finally:
-        # Not sys.exit: the caller's clean-up is the caller's.
+        # Not sys.exit: the cleanup handlers are the caller's.
         os._exit(1)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The watchdog as a transient unit of systemd: its program, which needs nothing of ours installed, and its rights."""
+"""The watchdog as a transient systemd unit: its program, which needs nothing installed, and its permissions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _
 PROGRAM = "watchdog.pyz"
 _PACKAGE = __name__.rpartition(".")[0]
 _MAIN = f"from {_PACKAGE} import _watchdog\n_watchdog.main()\n"
-_PATIENCE = 20.0  # seconds; starting Python takes a fraction of one
+_TIMEOUT = 20.0  # seconds; starting Python takes a fraction of a second
 
-# Root who may set parameters, end a benchmark and write its verdict, and nothing else. All of these are known to
-# systemd 239 and later. It must see the /tmp and the processes of the benchmark, so these are not made private.
+# Root that can set parameters, end a benchmark and write its verdict, and nothing else. systemd 239 and later know all
+# of these. The unit must see /tmp and the processes of the benchmark, so they are not private.
 _PROPERTIES = (
     "Restart=on-failure",  # also when it is killed
     "RestartSec=1",
     "StartLimitIntervalSec=0",
     "TimeoutStartSec=15",
-    "OOMScoreAdjust=-1000",  # a benchmark that eats the memory must not take it along
+    "OOMScoreAdjust=-1000",  # the OOM killer must spare it
     "CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_KILL CAP_DAC_OVERRIDE",
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
@@ -46,7 +46,7 @@ _PROPERTIES = (
 
 
 def is_possible() -> bool:
-    """Whether systemd is the init here and would start a unit that sees what this process sees."""
+    """Whether systemd is the init, and a unit would run in the namespaces of this process."""
     return (
         os.path.isdir("/run/systemd/system")
         and os.geteuid() == 0
@@ -55,7 +55,7 @@ def is_possible() -> bool:
 
 
 def start(folder: str) -> None:
-    """Put the program into the folder and start it; returns when it is ready. Raises OSError."""
+    """Write the program to the folder and start it; returns when it is ready. Raises OSError."""
     path = os.path.join(folder, PROGRAM)
     _durable.write(path, program(), mode=0o600)
     try:
@@ -64,22 +64,22 @@ def start(folder: str) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise OSError(errno.ETIMEDOUT, f"systemd-run did not end within {_PATIENCE:g} seconds") from None
+        raise OSError(errno.ETIMEDOUT, f"systemd-run did not finish within {_TIMEOUT:g} seconds") from None
     if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise OSError(errno.EAGAIN, said[-1] if said else f"systemd-run ended with {done.returncode}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise OSError(errno.EAGAIN, lines[-1] if lines else f"systemd-run ended with {done.returncode}")
 
 
 def command(path: str) -> list[str]:
     """The command that has systemd run the program."""
-    # A name of its own, as the unit of the lease before may still be about to end.
+    # A unique name, as the unit of the previous lease may still be ending.
     name = f"--unit=autotune-lease-{os.urandom(4).hex()}"
     fixed = ["--quiet", "--no-ask-password", "--collect", "--service-type=notify"]
-    description = "--description=Gives kernel parameters on loan back when their lease runs out"
+    description = "--description=Restores leased kernel parameters when their lease expires"
     properties = (*_PROPERTIES, *_kernel.unit_properties(), f"ReadWritePaths={os.path.dirname(path)}")
     return [
         "systemd-run",
@@ -95,11 +95,11 @@ def command(path: str) -> list[str]:
 
 
 def program() -> bytes:
-    """A file for Python to run, with all modules of ours that are loaded: the module's own archive goes with its call.
+    """An archive for Python to run, with all our modules that are loaded: Ansible removes its own after the call.
 
     By hand: `python3 -I watchdog.pyz`.
     """
-    importlib.import_module(f"{_PACKAGE}._watchdog")  # and with it whatever it needs
+    importlib.import_module(f"{_PACKAGE}._watchdog")  # loads what it needs, every kind of setting included
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", _MAIN)

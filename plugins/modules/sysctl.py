@@ -309,7 +309,7 @@ mismatches:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autotune.kernel.plugins.module_utils import _call, _delegate
+from ansible_collections.autotune.kernel.plugins.module_utils import _gate_client, _sysctl
 
 
 def main() -> None:
@@ -327,8 +327,8 @@ def main() -> None:
         required_if=[("state", "present", ["values"]), ("state", "leased", ["values", "holder"])],
         supports_check_mode=True,
     )
-    answer = _delegate.call if _delegate.is_needed() else _call.answer
-    result = answer(module.params, module.check_mode)
+    call = _gate_client.call if _gate_client.is_needed() else _sysctl.call
+    result = call(module.params, module.check_mode)
     for warning in result.pop("warnings", ()):
         module.warn(warning)
     if result.pop("failed", False):

@@ -193,8 +193,8 @@ verdict:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.autotune.kernel.plugins.module_utils import _delegate, _facts, _host
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils import _facts, _gate_client
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 
 def main() -> None:
@@ -207,9 +207,9 @@ def main() -> None:
     )
     names = module.params["parameters"]
     if module.params["catalogue"]:
-        names = [*(names or ()), *_host.catalogued()]
+        names = [*(names or ()), *_facts.catalogued()]
     try:
-        found = _delegate.facts(names) if _delegate.is_needed() else _facts.facts(names)
+        found = _gate_client.facts(names) if _gate_client.is_needed() else _facts.facts(names)
     except (Failure, ValueError) as error:
         module.fail_json(msg=str(error))
     for warning in found.pop("warnings", ()):

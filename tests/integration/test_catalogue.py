@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue,
+    _change,
     _coupling,
-    _host,
+    _facts,
     _kernel,
     _transaction,
 )
@@ -70,7 +71,7 @@ def test_each_reads_and_is_of_its_kind() -> None:
 
 
 def test_each_default_is_a_safe_value() -> None:
-    machine = _host.machine()
+    machine = _facts.machine()
     reasons = [_catalogue.why_unsafe(setting.name, setting.default, machine) for setting in HERE if setting.default]
     assert [reason for reason in reasons if reason] == []
 
@@ -104,12 +105,12 @@ def complaints(setting: Setting) -> list[str]:
         try:
             change = _transaction.carry_out(plan)[setting.name]
             if change.status == "clamped" and setting.name not in ROUNDED:
-                found.append(change.said)
-        except _transaction.Failure as failure:
+                found.append(change.message)
+        except _change.Failure as failure:
             if REFUSED_HERE.get(setting.name, "\0") not in str(failure):
                 found.append(str(failure))
         finally:
-            found += [str(mismatch) for mismatch in _transaction.put_back(plan.before)]
+            found += [str(mismatch) for mismatch in _transaction.restore(plan.before)]
     after = _kernel.read(setting.name)
     return found if after == own else [*found, f"was {own} and is {after}"]
 
@@ -124,7 +125,7 @@ def ends(setting: Setting) -> Iterator[dict[str, str]]:
     names = {setting.name, *(name for pair in pairs for name in pair)}
     together = [entry for entry in map(_catalogue.find, sorted(names)) if entry]
     for at in (0, 1):
-        yield {entry.name: " ".join(str(one.on(_host.machine())[at]) for one in entry.ranges) for entry in together}
+        yield {entry.name: " ".join(str(one.on(_facts.machine())[at]) for one in entry.ranges) for entry in together}
 
 
 def main() -> None:

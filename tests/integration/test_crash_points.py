@@ -27,6 +27,7 @@ from unittest import mock
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _change,
     _dropin,
     _journal,
     _kernel,
@@ -63,15 +64,15 @@ exec(statement)
 """
 # What is under way when the fault strikes, and what was before it.
 STAGES = {
-    "the first lease": ("", f"_lease.lend({FIRST}, 'anna', 60)"),
-    "a renewal": ("lease", f"_lease.lend({SECOND}, 'anna', 60)"),
-    "the end of a lease": ("lease", "_lease.give_back('anna')"),
-    "a lease after one that ran out": ("stale", f"_lease.lend({SECOND}, 'bert', 60)"),
+    "the first lease": ("", f"_lease.acquire({FIRST}, 'anna', 60)"),
+    "a renewal": ("lease", f"_lease.acquire({SECOND}, 'anna', 60)"),
+    "the end of a lease": ("lease", "_lease.release('anna')"),
+    "a lease after one that ran out": ("stale", f"_lease.acquire({SECOND}, 'bert', 60)"),
     "the watchdog": ("stale", "_watchdog.main()"),
-    "values to stay": ("", f"_persist.keep({FIRST}, None, '{NAME}')"),
-    "a confirmation": ("lease", f"_persist.keep({FIRST}, 'anna', '{NAME}')"),
+    "values to stay": ("", f"_persist.apply({FIRST}, None, '{NAME}')"),
+    "a confirmation": ("lease", f"_persist.apply({FIRST}, 'anna', '{NAME}')"),
     "a roll-back": ("kept", f"_persist.roll_back('{NAME}')"),
-    "other values over an edited file": ("edited", f"_persist.keep({SECOND}, None, '{NAME}')"),
+    "other values over an edited file": ("edited", f"_persist.apply({SECOND}, None, '{NAME}')"),
     "a roll-back of an edited file": ("edited", f"_persist.roll_back('{NAME}')"),
 }
 WRITES = [f"--trace-path={_kernel.path_of(parameter)}" for parameter in FIRST]
@@ -133,11 +134,11 @@ def prepare(folder: Path, before: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     if before in ("kept", "edited"):
-        _persist.keep(FIRST, None, NAME)
+        _persist.apply(FIRST, None, NAME)
         with open(folder / f"{NAME}.conf", "a") as dropin:
             dropin.write(EDIT if before == "edited" else "")
     elif before:
-        _lease.lend(FIRST, "anna", 60)
+        _lease.acquire(FIRST, "anna", 60)
     if before == "stale":
         run_out()
 
@@ -178,7 +179,7 @@ def crash(folder: Path, stage: str, call: str, fault: str, when: int, then: Call
         edits = [EDIT in copy.read_text() for copy in folder.glob(f"{NAME}.conf.*")]
         assert edits == [True] * (before == "edited"), "what somebody wrote into the drop-in is kept, once"
     finally:
-        _transaction.put_back(own)
+        _transaction.restore(own)
     return struck
 
 
@@ -194,7 +195,7 @@ def test_every_point_leads_back(namespace: Namespace, stage: str, call: str) -> 
         for when in range(1, 40):
             if fault != "signal=KILL" and not IS_SOAK and (when + len(stage)) % 3 != FAULTS.index(fault):
                 continue  # some of the errors, each stage others
-            ways = [_lease.give_back, watch]
+            ways = [_lease.release, watch]
             for then in ways if IS_SOAK else [ways[when % 2]]:
                 struck = namespace.do(lambda: crash(namespace.folder, stage, call, fault, when, then))  # noqa: B023
             if not struck:
@@ -242,10 +243,10 @@ def refused(folder: Path, calls: str, error: str, when: str) -> bool:
         assert values() == own, f"{error} at {calls} {when}"
         if not when.endswith("+"):
             assert _journal.read() is None
-        _lease.give_back()
+        _lease.release()
         assert values() == own
     finally:
-        _transaction.put_back(own)
+        _transaction.restore(own)
     return struck
 
 
@@ -274,7 +275,7 @@ def test_a_mix_would_be_noticed(namespace: Namespace) -> None:
         mock.patch.dict(STAGES, {"unsafe": ("", statement)}),
         pytest.raises(AssertionError, match="values without a journal"),
     ):
-        namespace.do(lambda: crash(namespace.folder, "unsafe", "write", "signal=KILL", 2, _lease.give_back))
+        namespace.do(lambda: crash(namespace.folder, "unsafe", "write", "signal=KILL", 2, _lease.release))
 
 
 some_values = st.dictionaries(
@@ -285,9 +286,9 @@ some_values = st.dictionaries(
 )
 holders = st.sampled_from(["anna", "bert"])
 steps = st.one_of(
-    st.tuples(st.just(lambda values, holder: _lease.lend(values, holder, 60)), some_values, holders),
-    st.tuples(st.just(lambda values, holder: _persist.keep(values, holder, NAME)), some_values, holders),
-    st.tuples(st.just(lambda holder: _lease.give_back(holder)), holders),
+    st.tuples(st.just(lambda values, holder: _lease.acquire(values, holder, 60)), some_values, holders),
+    st.tuples(st.just(lambda values, holder: _persist.apply(values, holder, NAME)), some_values, holders),
+    st.tuples(st.just(lambda holder: _lease.release(holder)), holders),
     st.tuples(st.just(lambda: _persist.roll_back(NAME))),
     st.tuples(st.just(run_out)),
     st.tuples(st.just(watch)),
@@ -315,17 +316,17 @@ def take(sequence: list[tuple[Any, ...]]) -> None:
                 refused = None
                 try:
                     step(*arguments)
-                except _transaction.Failure as failure:
+                except _change.Failure as failure:
                     refused = failure
                 if refused:
                     assert refused.restored, str(refused)
-                if refused and (lease is None or not lease.is_stale):
+                if refused and (lease is None or not lease.is_expired):
                     assert values() == found, "all or nothing"
-        _lease.give_back()
+        _lease.release()
         _persist.roll_back(NAME)
         assert values() == own
     finally:
-        _transaction.put_back(own)
+        _transaction.restore(own)
 
 
 @settings(

@@ -69,7 +69,7 @@ def until(condition):
 
 subprocess.run("mount --make-rprivate / && mount -t tmpfs -o size=20k,mode=755 run /run", shell=True, check=True)
 own = values()
-_lease.lend(LENT, "anna", 60)
+_lease.acquire(LENT, "anna", 60)
 lease = _journal.read()
 guard = watchdog()
 assert values() == LENT
@@ -85,8 +85,8 @@ told = {"back": until(lambda: values() == own)}
 if sys.argv[2] == "read-only":
     subprocess.run(["sysctl", "-qw", "net.ipv4.tcp_fin_timeout=77"], check=True)
     try:
-        _lease.give_back("bert")
-    except _journal._transaction.Failure as failure:
+        _lease.release("bert")
+    except _journal.Failure as failure:
         told["said"] = str(failure)
     told["given back"] = values() == own
     subprocess.run(["mount", "-o", "remount,rw", "/run"], check=True)
@@ -108,5 +108,5 @@ def test_the_values_are_back_and_the_lease_ends_as_soon_as_it_can(how: str) -> N
     assert [told["back"], told["ended"], told["gone"]] == [True, True, True], told
     assert told["verdict"]["verified"]
     if how == "read-only":
-        assert "own values are back, verified, but the journal" in told["said"]
+        assert "original values are restored, verified, but the lease journal" in told["said"]
         assert told["given back"]

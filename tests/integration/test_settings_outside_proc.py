@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue,
-    _host,
+    _change,
+    _facts,
     _journal,
     _kernel,
     _lease,
@@ -52,12 +53,12 @@ def queue() -> Iterator[str]:
         pytest.skip("no loop device is free, or this kernel lacks mq-deadline or bfq")
     found = values_of(name)
     yield name
-    _transaction.put_back(found)
+    _transaction.restore(found)
     assert values_of(name) == found
 
 
 def values_of(queue: str) -> dict[str, str]:
-    names = [name for name in _host.parameters() if name.startswith(f"{queue}.")]
+    names = [name for name in _facts.survey()[0] if name.startswith(f"{queue}.")]
     return {name: _kernel.read(name) for name in names if _catalogue.find(name)}
 
 
@@ -68,13 +69,13 @@ def test_lends_huge_pages_and_takes_them_back() -> None:
     # The kernel reckons the memory to keep free anew when huge pages are turned on or off.
     found = {name: _kernel.read(name) for name in (enabled, pause, "vm.min_free_kbytes")}
     wanted = {enabled: "always" if found[enabled] == "madvise" else "madvise", pause: str(int(found[pause]) + 1)}
-    report = _lease.lend(wanted, "test", 60)
+    report = _lease.acquire(wanted, "test", 60)
     try:
         assert {change.status for change in report.changes.values()} == {"applied"}
         assert {name: _kernel.read(name) for name in wanted} == wanted
         assert report.originals == found
     finally:
-        _lease.give_back("test")
+        _lease.release("test")
     assert {name: _kernel.read(name) for name in found} == found
 
 
@@ -86,11 +87,11 @@ def test_the_memory_kept_free_comes_back_with_huge_pages() -> None:
     _kernel.write(kept_free, str(int(found[kept_free]) + 1))
     own = {name: _kernel.read(name) for name in found}
     try:
-        _lease.lend({enabled: "never" if found[enabled] != "never" else "always"}, "test", 60)
-        _lease.give_back("test")
+        _lease.acquire({enabled: "never" if found[enabled] != "never" else "always"}, "test", 60)
+        _lease.release("test")
         assert {name: _kernel.read(name) for name in own} == own
     finally:
-        assert not _transaction.put_back(found)
+        assert not _transaction.restore(found)
 
 
 def test_a_choice_that_the_kernel_does_not_offer_is_refused_and_all_put_back() -> None:
@@ -98,8 +99,8 @@ def test_a_choice_that_the_kernel_does_not_offer_is_refused_and_all_put_back() -
     if not _kernel.exists(enabled):
         pytest.skip("this kernel has no transparent huge pages")
     found = _kernel.read(enabled)
-    with pytest.raises(_transaction.Failure, match=rf"{enabled}: the kernel refused 'sometimes'.*put back"):
-        _lease.lend({enabled: "sometimes"}, "test", 60)
+    with pytest.raises(_change.Failure, match=rf"{enabled}: the kernel refused 'sometimes'.*put back"):
+        _lease.acquire({enabled: "sometimes"}, "test", 60)
     assert _kernel.read(enabled) == found
 
 
@@ -108,27 +109,27 @@ def test_what_another_scheduler_loses_comes_back_with_the_first_one(queue: str) 
     own = {f"{queue}.scheduler": "mq-deadline", f"{queue}.nr_requests": "100", f"{queue}.iosched.read_expire": "400"}
     for name, value in own.items():
         _kernel.write(name, value)
-    report = _lease.lend({f"{queue}.scheduler": "bfq"}, "test", 60)
+    report = _lease.acquire({f"{queue}.scheduler": "bfq"}, "test", 60)
     assert report.changes[f"{queue}.scheduler"].status == "applied"
     assert _kernel.read(f"{queue}.nr_requests") != "100", "the kernel no longer resets what goes with a scheduler"
-    ended = _lease.give_back("test")
+    ended = _lease.release("test")
     assert {name: _kernel.read(name) for name in own} == own
     assert ended.warnings == []
 
 
 def test_its_own_scheduler_is_not_called_somebody_elses_doing(queue: str) -> None:
-    _lease.lend({f"{queue}.scheduler": "bfq"}, "test", 60)
-    report = _lease.lend({f"{queue}.scheduler": "mq-deadline"}, "test", 60)
+    _lease.acquire({f"{queue}.scheduler": "bfq"}, "test", 60)
+    report = _lease.acquire({f"{queue}.scheduler": "mq-deadline"}, "test", 60)
     assert report.warnings == []
-    assert _lease.give_back("test").warnings == []
+    assert _lease.release("test").warnings == []
 
 
 def test_a_scheduler_and_its_requests_are_set_in_one_call(queue: str) -> None:
     _kernel.write(f"{queue}.scheduler", "none")
     wanted = {f"{queue}.nr_requests": "200", f"{queue}.scheduler": "mq-deadline"}
-    _lease.lend(wanted, "test", 60)
+    _lease.acquire(wanted, "test", 60)
     assert {name: _kernel.read(name) for name in wanted} == wanted
-    _lease.give_back("test")
+    _lease.release("test")
     assert _kernel.read(f"{queue}.scheduler") == "none"
 
 
@@ -144,7 +145,7 @@ def test_a_queue_takes_the_ends_of_the_safe_ranges(scheduler: str, queue: str) -
 
 
 def test_huge_pages_take_the_ends_of_the_safe_ranges() -> None:
-    names = [name for name in _host.parameters() if name.startswith(HUGE_PAGES) and _catalogue.find(name)]
+    names = [name for name in _facts.survey()[0] if name.startswith(HUGE_PAGES) and _catalogue.find(name)]
     if not names:
         pytest.skip("this kernel has no transparent huge pages")
     assert {name: complaints(name) for name in names} == {name: [] for name in names}
@@ -153,28 +154,28 @@ def test_huge_pages_take_the_ends_of_the_safe_ranges() -> None:
 def complaints(name: str) -> list[str]:
     setting, own, found = _catalogue.find(name), _kernel.read(name), []
     assert setting
-    safe: list[Any] = setting.safe_range(_host.machine())
+    safe: list[Any] = setting.safe_range(_facts.machine())
     offered = _kernel.choices(name)
     for value in [choice for choice in safe if choice in (offered or safe)] if setting.choices else map(str, safe[0]):
         try:
             status = _transaction.carry_out(_transaction.prepare({name: value}))[name].status
             found += [] if status in ("applied", "unchanged") else [f"{value}: {status}"]
-        except _transaction.Failure as failure:
+        except _change.Failure as failure:
             found.append(str(failure))
         finally:
-            found += [str(mismatch) for mismatch in _transaction.put_back({name: own})]
+            found += [str(mismatch) for mismatch in _transaction.restore({name: own})]
     return found
 
 
 SCHEDULER = """
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _host, _kernel, _transaction
-for name in [name for name in _host.parameters() if name.startswith("sched.") and _catalogue.find(name)]:
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _facts, _kernel, _transaction
+for name in [name for name in _facts.survey()[0] if name.startswith("sched.") and _catalogue.find(name)]:
     own = _kernel.read(name)
     setting = _catalogue.find(name)
-    low, high = setting.safe_range(_host.machine())[0] if setting.ranges else (own, own)
+    low, high = setting.safe_range(_facts.machine())[0] if setting.ranges else (own, own)
     for value in (low, high):
         _transaction.carry_out(_transaction.prepare({name: str(value)}))
-        assert not _transaction.put_back({name: own})
+        assert not _transaction.restore({name: own})
     print(name, own)
 """
 

@@ -191,8 +191,8 @@ def test_check_mode_foretells_and_changes_nothing(host: Host) -> None:
     found = host.value(FIN_TIMEOUT)
     result = host.call(values={FIN_TIMEOUT: 17}, persist="90-x", _ansible_check_mode=True, _ansible_diff=True)
     assert result["changed"]
-    assert (result["before"], result["after"]) == ({FIN_TIMEOUT: found}, {FIN_TIMEOUT: "17"})
-    assert f"{FIN_TIMEOUT} = 17" in result["diff"][1]["after"]
+    assert (result["before"], result["applied"]) == ({FIN_TIMEOUT: found}, {FIN_TIMEOUT: "17"})
+    assert f"{FIN_TIMEOUT} = 17" in result["diff"][1]["applied"]
     assert host.value(FIN_TIMEOUT) == found
     assert host.run("ls", "/etc/sysctl.d", "/var/lib").stdout.split() == ["/etc/sysctl.d:", "/var/lib:"]
 
@@ -202,7 +202,7 @@ def test_one_refused_value_puts_all_back(state: str, host: Host) -> None:
     found = host.values(FIN_TIMEOUT, RMEM)
     result = host.call(values={**VALUES, SYN_RETRIES: 100000}, state=state, holder="anna")
     assert f"{SYN_RETRIES}: the kernel refused '100000' (Invalid argument)" in result["msg"]
-    assert "everything was put back" in result["msg"]
+    assert "everything was restored" in result["msg"]
     assert result["restored"]
     assert host.values(FIN_TIMEOUT, RMEM) == found
 
@@ -213,7 +213,7 @@ def test_congestion_control_that_is_not_allowed_says_what_is(host: Host) -> None
     if not others:
         pytest.skip("this kernel allows every congestion control that it has")
     result = host.call(values={FIN_TIMEOUT: 17, "net.ipv4.tcp_congestion_control": others.pop()})
-    assert f"tcp_allowed_congestion_control here is '{' '.join(allowed)}'" in result["msg"]
+    assert f"tcp_allowed_congestion_control is '{' '.join(allowed)}'" in result["msg"]
     assert result["parameters"]["net.ipv4.tcp_congestion_control"]["status"] == "rejected"
 
 
@@ -230,11 +230,11 @@ def test_a_value_that_the_kernel_makes_another_of_is_told(host: Host) -> None:
     found = host.value(parameter)
     result = host.call(values={parameter: "1001"}, state="leased", holder="anna")
     kept = host.value(parameter)
-    assert result["after"] == {parameter: kept}
+    assert result["applied"] == {parameter: kept}
     assert result["parameters"][parameter]["status"] == ("applied" if kept == "1001" else "clamped")
     result = host.call(state="restored")
-    assert result["verdict"]["foreign"] == {}
-    assert result["after"] == {parameter: found}
+    assert result["verdict"]["interference"] == {}
+    assert result["applied"] == {parameter: found}
     assert host.value(parameter) == found
 
 
@@ -261,7 +261,7 @@ def test_what_is_foretold_is_what_the_kernel_keeps(values: dict[str, Any], host:
     foretold = host.call(**arguments, _ansible_check_mode=True)
     try:
         result = host.call(**arguments)
-        assert result["after"] == foretold["after"] == host.values(*values)
+        assert result["applied"] == foretold["applied"] == host.values(*values)
         assert result["changed_keys"] == foretold["changed_keys"]
         assert {change["status"] for change in result["parameters"].values()} <= {"applied", "unchanged"}
         assert not host.call(**arguments, _ansible_check_mode=True)["changed"]
@@ -277,8 +277,8 @@ def test_the_kind_of_a_parameter_does_not_follow_from_its_present_value(host: Ho
     for value in ("5030", "5030,8080", "30000-32767", "", "5030", "1-2"):
         result = host.call(values={PORTS: value}, state="leased", holder="anna")
         assert result.get("after") == {PORTS: value}, result
-    assert "takes numbers and ranges, as 5030,8080-8089" in host.call(values={PORTS: "9-3"}, holder="anna")["msg"]
-    assert host.call(state="restored")["after"] == {PORTS: found}
+    assert "takes numbers and ranges, such as 5030,8080-8089" in host.call(values={PORTS: "9-3"}, holder="anna")["msg"]
+    assert host.call(state="restored")["applied"] == {PORTS: found}
 
 
 QUANTITIES = {
@@ -297,7 +297,7 @@ def test_a_quantity_in_two_units_comes_back_exactly(wanted: dict[str, str], host
         host.run("sysctl", "-w", f"net.{family}.neigh.lo.base_reachable_time_ms=30500")
     found = everything(host)
     result = host.call(values=wanted, state="leased", holder="anna")
-    assert result["after"] == wanted
+    assert result["applied"] == wanted
     assert host.call(state="restored")["verdict"]["verified"]
     assert everything(host) == found
 
@@ -344,7 +344,7 @@ def test_what_all_and_default_spread_to_comes_back(ending: str, wanted: dict[str
 def test_a_roll_back_brings_back_what_changed_besides(interfaces: Host) -> None:
     found = everything(interfaces)
     wanted = {**SPREADING, **QUANTITIES}
-    assert interfaces.call(values=wanted, allow_unsafe=list(wanted), persist="90-spread")["after"] == wanted
+    assert interfaces.call(values=wanted, allow_unsafe=list(wanted), persist="90-spread")["applied"] == wanted
     interfaces.call(state="restored", persist="90-spread")
     assert everything(interfaces) == found
 
@@ -353,7 +353,7 @@ def test_an_interface_keeps_what_was_asked_for_it_beside_all(interfaces: Host) -
     found = everything(interfaces)
     wanted = {"net.ipv4.ip_forward": "1", "net/ipv4/conf/v1.7/forwarding": "0", "net.ipv4.conf.lo.forwarding": "1"}
     result = interfaces.call(values=wanted, allow_unsafe=list(wanted), state="leased", holder="anna")
-    assert result["after"] == wanted
+    assert result["applied"] == wanted
     assert interfaces.call(state="restored")["verdict"]["verified"]
     assert everything(interfaces) == found
 
@@ -372,7 +372,7 @@ def test_what_cannot_be_undone_is_not_lent(parameter: str, reason: str, host: Ho
     for check in (True, False):
         result = host.call(values={FIN_TIMEOUT: 17, parameter: 1}, **arguments, _ansible_check_mode=check)
         assert "Nothing was written" in result["msg"]
-        assert f"{parameter} cannot be lent, since it could not be undone" in result["msg"]
+        assert f"{parameter} cannot be leased, as it could not be undone" in result["msg"]
         assert reason in result["msg"]
     assert everything(host) == found
     assert host.run("ip", "-6", "address").stdout == addresses
@@ -397,7 +397,7 @@ def test_a_foreign_name_does_not_break_the_facts(host: Host) -> None:
         assert "names cannot be written here" in json.dumps(facts["warnings"])
         assert "net.ipv4.tcp_rmem" in host.call("sysctl_info", catalogue=True)["parameters"]
         parameter = "net.ipv4.neigh.x(1).gc_stale_time"
-        assert host.call(values={parameter: 77}, state="leased", holder="anna")["after"] == {parameter: "77"}
+        assert host.call(values={parameter: 77}, state="leased", holder="anna")["applied"] == {parameter: "77"}
         assert host.call(state="restored")["verdict"]["verified"]
     finally:
         for name in names:
@@ -407,7 +407,7 @@ def test_a_foreign_name_does_not_break_the_facts(host: Host) -> None:
 def test_an_interface_with_a_dot_in_its_name(host: Host) -> None:
     host.run("ip", "link", "add", "v0.1", "type", "veth", "peer", "name", "v1.1")
     parameter = "net/ipv4/neigh/v0.1/gc_stale_time"
-    assert host.call(values={parameter: 77}, state="leased", holder="anna")["after"] == {parameter: "77"}
+    assert host.call(values={parameter: 77}, state="leased", holder="anna")["applied"] == {parameter: "77"}
     host.run("ip", "link", "delete", "v0.1")
     assert host.call(state="restored")["verdict"]["missing"] == [parameter]
 
@@ -416,7 +416,7 @@ def test_a_lease_that_runs_out_is_undone_by_the_host_itself(host: Host) -> None:
     found = host.values(FIN_TIMEOUT, RMEM)
     lent = host.call(values=VALUES, state="leased", holder="anna", lease=3)
     lease = lent["lease"]
-    assert lent["after"][FIN_TIMEOUT] == "17"
+    assert lent["applied"][FIN_TIMEOUT] == "17"
     wait_until(lambda: host.values(FIN_TIMEOUT, RMEM) == found)
     wait_until(lambda: not host.watchdogs())
     verdict = host.call("sysctl_info", parameters=[])["verdict"]
@@ -482,7 +482,7 @@ def test_a_call_that_comes_after_its_lease_is_refused(state: str, host: Host) ->
     wait_until(lambda: host.value(FIN_TIMEOUT) == found)
     late = host.call(values={FIN_TIMEOUT: 18}, state=state, holder="anna", nonce=lease["nonce"])
     assert late["failed"]
-    assert late["lapsed"]
+    assert late["expired"]
     assert "has ended (the host put its own values back, verified, at" in late["msg"]
     assert host.value(FIN_TIMEOUT) == found
 
@@ -513,7 +513,7 @@ def test_renewing_keeps_the_values_beyond_the_first_deadline(host: Host) -> None
     wait_until(lambda: time.monotonic() > first_deadline + 3)
     assert host.value(FIN_TIMEOUT) == "18"
     assert len(host.watchdogs()) == 1
-    assert host.call(state="restored", holder="anna")["after"] == {FIN_TIMEOUT: found}
+    assert host.call(state="restored", holder="anna")["applied"] == {FIN_TIMEOUT: found}
 
 
 def test_a_second_holder_is_refused_by_name(host: Host) -> None:
@@ -524,7 +524,7 @@ def test_a_second_holder_is_refused_by_name(host: Host) -> None:
         {"state": "restored", "holder": "bert"},
         {"state": "restored", "persist": "90-x"},
     ):
-        assert "anna holds this host for another" in host.call(**arguments)["msg"]
+        assert "anna holds a lease on this host for another" in host.call(**arguments)["msg"]
     assert host.value(FIN_TIMEOUT) == "17"
 
 
@@ -535,7 +535,7 @@ def test_after_the_watchdog_was_killed_the_next_contact_restores(host: Host) -> 
     host.expire()
     assert host.value(FIN_TIMEOUT) == "17"
     result = host.call(values={SYN_RETRIES: 3}, state="leased", holder="bert")
-    assert "the lease of anna had run out" in json.dumps(result["warnings"])
+    assert "the lease of anna expired" in json.dumps(result["warnings"])
     assert result["verdict"]["verified"]
     assert host.value(FIN_TIMEOUT) == found
     assert len(host.watchdogs()) == 1
@@ -608,7 +608,7 @@ def test_a_journal_that_cannot_be_written_stops_the_call(call: str, error: str, 
 def test_a_write_that_fails_with_eio_puts_all_back(when: int, host: Host, tmp_path: Path) -> None:
     found = host.values(*THREE)
     failed = injected(host, tmp_path, f"write:error=EIO:when={when}", WRITES, values=THREE)
-    assert "(Input/output error); everything was put back" in json.loads(failed.stdout)["msg"]
+    assert "(Input/output error); everything was restored" in json.loads(failed.stdout)["msg"]
     assert host.values(*THREE) == found
 
 
@@ -688,8 +688,8 @@ def test_what_lies_in_the_folder_is_neither_fatal_nor_waited_for(host: Host) -> 
     host.run("sh", "-c", "cd /etc/sysctl.d && ln -s ../gone.conf 99-sysctl.conf && mkfifo 95-fifo.conf")
     result = host.call(values={FIN_TIMEOUT: 17}, persist="90-x")
     assert result["changed"]
-    assert "95-fifo.conf was not looked into: it is a FIFO" in json.dumps(result["warnings"])
-    assert "99-sysctl.conf was not looked into: it is a dangling link" in json.dumps(result["warnings"])
+    assert "95-fifo.conf was not checked: it is a FIFO" in json.dumps(result["warnings"])
+    assert "99-sysctl.conf was not checked: it is a dangling link" in json.dumps(result["warnings"])
     assert host.call(state="restored", persist="90-x")["changed"]
     host.run("sh", "-c", "cd /etc/sysctl.d && rm 99-sysctl.conf 95-fifo.conf")
 

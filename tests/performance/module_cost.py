@@ -47,15 +47,15 @@ def timed(call):
     call()
     return time.perf_counter() - began
 found = {"present": [], "leased": []}
-first = timed(lambda: _lease.lend(sets[0], "bench", 60))
-_lease.give_back("bench")
+first = timed(lambda: _lease.acquire(sets[0], "bench", 60))
+_lease.release("bench")
 for number in range(50):
-    found["present"].append(timed(lambda: _persist.keep(sets[number % 2])))
-_persist.keep(own)
-_lease.lend(sets[0], "bench", 60)
+    found["present"].append(timed(lambda: _persist.apply(sets[number % 2])))
+_persist.apply(own)
+_lease.acquire(sets[0], "bench", 60)
 for number in range(50):
-    found["leased"].append(timed(lambda: _lease.lend(sets[(number + 1) % 2], "bench", 60)))
-_lease.give_back("bench")
+    found["leased"].append(timed(lambda: _lease.acquire(sets[(number + 1) % 2], "bench", 60)))
+_lease.release("bench")
 assert own == {name: _kernel.read(name) for name in own}
 print(json.dumps({**found, "first": first}))
 """

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
 from ansible_collections.autotune.kernel.plugins.module_utils._denylist import denied_because
 from ansible_collections.autotune.kernel.plugins.module_utils._kernel import canonical_name
-from ansible_collections.autotune.kernel.plugins.module_utils._value import kept
+from ansible_collections.autotune.kernel.plugins.module_utils._value import normalized
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .._plain import brief
@@ -139,7 +139,7 @@ class ChoiceParameter(Parameter):
         choices = [kernel_text(choice) if isinstance(choice, str) else choice for choice in choices]
         if name := info.data.get("param"):
             # In the kernel's spelling, since requested and applied values are compared.
-            choices = [kept(name, choice) if isinstance(choice, str) else choice for choice in choices]
+            choices = [normalized(name, choice) if isinstance(choice, str) else choice for choice in choices]
         if len(set(map(str, choices))) < len(choices):
             raise ValueError("a choice is listed twice")
         if any(not str(choice).strip() or not str(choice).isprintable() for choice in choices):

@@ -261,7 +261,7 @@ def test_calls_at_the_same_time_wait_for_each_other(account: Any, gate: Any) -> 
     values = list(range(30, 36))
     with ThreadPoolExecutor(len(values)) as pool:
         answers = list(pool.map(lambda value: gate(lend(value)), values))
-    assert all(answer["after"] == {FIN_TIMEOUT: str(value)} for answer, value in zip(answers, values, strict=True))
+    assert all(answer["applied"] == {FIN_TIMEOUT: str(value)} for answer, value in zip(answers, values, strict=True))
     assert len({answer["lease"]["nonce"] for answer in answers}) == 1
     assert gate(RESTORE)["verdict"]["verified"]
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
@@ -297,13 +297,13 @@ def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role
         answer: dict[str, Any] = json.loads(account.run("sudo", "-n", GATE, stdin=json.dumps(request).encode()).stdout)
         return answer
 
-    assert ask(lend(33))["after"] == {FIN_TIMEOUT: "33"}
+    assert ask(lend(33))["applied"] == {FIN_TIMEOUT: "33"}
     watchdog = account.root("pgrep -u autotune").split()[0]
     status = account.root(f"cat /proc/{watchdog}/status")
     for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
         assert f"Cap{kind}:\t0000000000001000" in status  # CAP_NET_ADMIN
     assert "NoNewPrivs:\t1" in status
-    assert "vm.swappiness is not part of net" in ask(lend(33, values={"vm.swappiness": 10}))["msg"]
+    assert "vm.swappiness is not in net" in ask(lend(33, values={"vm.swappiness": 10}))["msg"]
     assert ask(RESTORE)["verdict"]["verified"]
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
 
@@ -320,11 +320,11 @@ def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role
         assert "Permission denied" in shown, name
 
     # There is one tuner at a time, and root can end what the account has on loan.
-    assert ask(lend(33))["after"] == {FIN_TIMEOUT: "33"}
-    assert "test (tester) holds this host" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
+    assert ask(lend(33))["applied"] == {FIN_TIMEOUT: "33"}
+    assert "test (tester) holds a lease on this host" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
     assert as_root(account, state="restored")["verdict"]["verified"]
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
-    assert as_root(account, state="leased", holder="root", values={FIN_TIMEOUT: 44})["after"] == {FIN_TIMEOUT: "44"}
+    assert as_root(account, state="leased", holder="root", values={FIN_TIMEOUT: 44})["applied"] == {FIN_TIMEOUT: "44"}
     assert "root holds this host" in ask(lend(33))["msg"]
     assert as_root(account, state="restored", holder="root")["verdict"]["verified"]
 

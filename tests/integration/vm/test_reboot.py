@@ -181,4 +181,4 @@ def test_a_reset_between_lease_and_confirmation_leaves_nothing(
     assert "was not applied" in output.read_text()
     assert vm.state() == as_found
     late = vm.call(check=False, values=VALUES, holder="apply-sensor", nonce=nonce, persist="autotune-sensor")
-    assert late["lapsed"], late
+    assert late["expired"], late

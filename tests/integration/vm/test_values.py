@@ -24,7 +24,7 @@ def test_values_are_lent_set_for_good_and_rolled_back(vm: Any, user: str) -> Non
 
     lent = vm.call(user=user, values=values, state="leased", holder="test")
     assert lent["before"] == own
-    assert vm.values(*values) == lent["after"] == wanted
+    assert vm.values(*values) == lent["applied"] == wanted
     kept = vm.call(user=user, values=values, holder="test", nonce=lent["lease"]["nonce"], persist="90-test")
     assert kept["changed"]
     assert "vm.swappiness = 11\n" in vm.run("cat /etc/sysctl.d/90-test.conf").stdout

@@ -65,7 +65,7 @@ def test_outlives_the_session_and_puts_every_kind_of_value_back(vm: Any, user: s
     lent = vm.call(user=user, values=VALUES, state="leased", holder="test", lease=25, process_group="/run/group")
     lease = lease_of(vm)
 
-    assert lent["after"] == VALUES
+    assert lent["applied"] == VALUES
     assert not lent.get("warnings")
     assert len(vm.run(UNITS).stdout.split()) == 1
     vm.run("for dummy in $(seq 50); do pgrep -fx 'sleep 12345' || exit 0; sleep 0.2; done; exit 1")

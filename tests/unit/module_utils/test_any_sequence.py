@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _dropin, _journal, _lease, _persist, _watchdog
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,18 +65,18 @@ def run_out() -> None:
 
 def watch() -> None:
     lease = _journal.read()
-    if lease is None or lease.is_stale:
+    if lease is None or lease.is_expired:
         _watchdog.watch(os.open(os.devnull, os.O_RDONLY))
 
 
 def take(step: tuple[Any, ...], kernel: Any) -> None:
     name, *arguments = step
     if name == "lend":
-        _lease.lend(arguments[1], arguments[0], 60)
+        _lease.acquire(arguments[1], arguments[0], 60)
     elif name == "keep":
-        _persist.keep(arguments[1], arguments[0], NAME)
+        _persist.apply(arguments[1], arguments[0], NAME)
     elif name == "give_back":
-        _lease.give_back(*arguments)
+        _lease.release(*arguments)
     elif name == "roll_back":
         _persist.roll_back(NAME, *arguments)
     elif name == "fail_once":
@@ -113,10 +113,10 @@ def test_ends_in_the_start_state(
                 refused = failure
             if refused:
                 assert refused.restored, "a write that fails once is tried again"
-                if lease is None or not lease.is_stale:
+                if lease is None or not lease.is_expired:
                     assert kernel.values() == before, "all or nothing"
         kernel.refuse = lambda parameter, text: None
-        _lease.give_back()
+        _lease.release()
         _persist.roll_back(NAME)
         assert kernel.values() == found
         assert _journal.read() is None

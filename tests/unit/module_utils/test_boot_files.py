@@ -65,7 +65,7 @@ def test_a_name_hides_the_same_one_in_the_folders_that_follow(etc: Etc) -> None:
     (etc.lib / "93-empty.conf").write_text("vm.swappiness = 1\n")
     (etc.etc / "93-empty.conf").touch()
     assert etc.said() == [
-        f"{etc.run}/92-dangles.conf was not looked into: it is a dangling link to nowhere, which is ignored at boot"
+        f"{etc.run}/92-dangles.conf was not checked: it is a dangling link to nowhere, which is ignored at boot"
     ]
 
 
@@ -92,7 +92,7 @@ def test_an_exclusion_takes_the_value_away_at_boot_only(etc: Etc) -> None:
 )
 def test_the_other_one_of_an_exclusive_pair_prevails_too(later: str, prevails: bool, etc: Etc) -> None:
     (etc.etc / "99-c.conf").write_text(later)
-    said = f"{etc.etc}/99-c.conf sets vm.dirty_ratio to 30, which ends vm.dirty_bytes, and prevails over {etc.dropin} "
+    said = f"{etc.etc}/99-c.conf sets vm.dirty_ratio to 30, which disables vm.dirty_bytes, and prevails over {etc.dropin} "
     assert etc.said(vm__dirty_bytes="4096") == ([said + BOTH] if prevails else [])
 
 
@@ -110,7 +110,7 @@ def test_a_repeated_value_stays_in_its_first_place_at_boot(etc: Etc) -> None:
     (etc.etc / "10-a.conf").write_text("vm.dirty_bytes = 4096")
     (etc.etc / "20-b.conf").write_text("vm.dirty_ratio = 30")
     assert etc.said(vm__dirty_bytes="4096") == [
-        f"{etc.etc}/20-b.conf sets vm.dirty_ratio to 30, which ends vm.dirty_bytes, "
+        f"{etc.etc}/20-b.conf sets vm.dirty_ratio to 30, which disables vm.dirty_bytes, "
         f"and prevails over {etc.dropin} at boot under systemd"
     ]
 
@@ -155,14 +155,14 @@ def test_nothing_that_lies_there_is_fatal(etc: Etc) -> None:
     assert said.isascii(), "neither a lone surrogate nor an escape sequence"
     assert "\x1b" not in said
     for words in (
-        "91-fifo.conf was not looked into: it is a FIFO",
-        "92-folder.conf was not looked into: it is a directory",
-        "93-device.conf was not looked into: it is not a regular file",
-        "94-loop.conf was not looked into: it cannot be read (Too many levels of symbolic links)",
-        "95-huge.conf was looked into only up to its first 1048576 bytes",
+        "91-fifo.conf was not checked: it is a FIFO",
+        "92-folder.conf was not checked: it is a directory",
+        "93-device.conf was not checked: it is not a regular file",
+        "94-loop.conf was not checked: it cannot be read (Too many levels of symbolic links)",
+        "95-huge.conf was checked only up to its first 1048576 bytes",
         "95-huge.conf sets vm.swappiness to 1 and prevails",
-        f"{etc.run} was not looked into: Not a directory",
-        "96-\\udcff\\x1b.conf' was not looked into",
+        f"{etc.run} was not checked: Not a directory",
+        "96-\\udcff\\x1b.conf' was not checked",
     ):
         assert words in said
 

@@ -36,7 +36,7 @@ BY_BYTES = {
     ],
 )
 def test_conflicts_are_named(targets: dict[str, str], current: dict[str, str], complaint: str) -> None:
-    found = _coupling.conflicts(targets, current, own={})
+    found = _coupling.conflicts(targets, current, originals={})
     assert complaint in " ".join(found.values())
 
 

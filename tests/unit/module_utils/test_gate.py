@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _gate, _gate_rules, _journal, _process_group
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 FIN = "net.ipv4.tcp_rmem"
 LEND = {"state": "leased", "holder": "anna", "lease": 60, "values": {"vm.swappiness": 10}}
@@ -43,18 +43,18 @@ def write_rules(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_lends_within_the_safe_ranges_and_gives_back(kernel: Any) -> None:
-    answer = _gate.answer_to(LEND, "tester")
-    assert answer["after"] == {"vm.swappiness": "10"}
+    answer = _gate.handle(LEND, "tester")
+    assert answer["applied"] == {"vm.swappiness": "10"}
     assert answer["lease"]["holder"] == "anna (tester)"
     assert kernel.get("vm.swappiness") == "10"
     nonce = answer["lease"]["nonce"]
-    assert _gate.answer_to({**LEND, "nonce": nonce, "values": {"vm.swappiness": 20}}, "tester")["changed"]
-    assert _gate.answer_to({"state": "restored", "holder": "anna", "nonce": nonce}, "tester")["verdict"]["verified"]
+    assert _gate.handle({**LEND, "nonce": nonce, "values": {"vm.swappiness": 20}}, "tester")["changed"]
+    assert _gate.handle({"state": "restored", "holder": "anna", "nonce": nonce}, "tester")["verdict"]["verified"]
     assert kernel.get("vm.swappiness") == "60"
 
 
 def test_check_mode_writes_nothing(kernel: Any) -> None:
-    assert _gate.answer_to({**LEND, "check": True}, "tester")["changed"]
+    assert _gate.handle({**LEND, "check": True}, "tester")["changed"]
     assert kernel.get("vm.swappiness") == "60"
     assert _journal.read() is None
 
@@ -62,14 +62,14 @@ def test_check_mode_writes_nothing(kernel: Any) -> None:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({}, "only be lent"),
-        ({**LEND, "state": "present"}, "only be lent"),
-        ({**LEND, "state": ["leased"]}, "only be lent"),
-        ({**LEND, "persist": "90-x"}, "no file can be written"),
-        ({"state": "restored", "holder": "anna", "persist": "90-x"}, "no file can be written"),
+        ({}, "only state=leased and"),
+        ({**LEND, "state": "present"}, "only state=leased and"),
+        ({**LEND, "state": ["leased"]}, "only state=leased and"),
+        ({**LEND, "persist": "90-x"}, "persist requires root"),
+        ({"state": "restored", "holder": "anna", "persist": "90-x"}, "persist requires root"),
         ({**LEND, "allow_unsafe": ["kernel.core_pattern"]}, "'allow_unsafe' is not an argument"),
         ({**LEND, "path": "/etc/shadow"}, "'path' is not an argument"),
-        ({**LEND, "holder": None}, "say who you are"),
+        ({**LEND, "holder": None}, "holder is required"),
         ({**LEND, "holder": "a\nb"}, "holder: "),
         ({**LEND, "holder": "a" * 300}, "holder: "),
         ({**LEND, "lease": 0}, "lease: 0"),
@@ -86,15 +86,15 @@ def test_check_mode_writes_nothing(kernel: Any) -> None:
         ({**LEND, "values": {"vm.swappiness": "0xc9"}}, "201 is not within the safe range"),
         ({**LEND, "values": {"vm.swappiness": "0311"}}, "201 is not within the safe range"),
         ({**LEND, "values": {"vm.swappiness": "08"}}, "is not a whole number"),
-        ({**LEND, "values": {"vm.overcommit_memory": "0x2"}}, "stop working"),
-        ({**LEND, "values": {"vm.overcommit_memory": "02 x"}}, "stop working"),
+        ({**LEND, "values": {"vm.overcommit_memory": "0x2"}}, "programs that reserve"),
+        ({**LEND, "values": {"vm.overcommit_memory": "02 x"}}, "programs that reserve"),
         ({**LEND, "values": {"net.ipv4.tcp_syncookies": "00"}}, "it weakens security"),
-        ({**LEND, "values": {"vm.swappiness": "10\n20"}}, "not printable ASCII"),
-        ({**LEND, "values": {"vm.swappiness": "1\u0660"}}, "not printable ASCII"),
+        ({**LEND, "values": {"vm.swappiness": "10\n20"}}, "other than printable ASCII"),
+        ({**LEND, "values": {"vm.swappiness": "1\u0660"}}, "other than printable ASCII"),
         ({**LEND, "values": {"kernel.core_pattern": "|/tmp/x"}}, "it makes the kernel run a program"),
         ({**LEND, "values": {"kernel/core_pattern": "|/tmp/x"}}, "it makes the kernel run a program"),
         ({**LEND, "values": {"kernel.modprobe": "/tmp/x"}}, "it makes the kernel run a program"),
-        ({**LEND, "values": {"vm.overcommit_memory": 2}}, "stop working"),
+        ({**LEND, "values": {"vm.overcommit_memory": 2}}, "programs that reserve"),
         ({**LEND, "values": {"kernel.random.boot_id": "x"}}, "is not in the catalogue"),
         ({**LEND, "values": {"vm.swappiness": 10, "kernel.random.boot_id": "x"}}, "is not in the catalogue"),
         ({**LEND, "values": {"../../etc/passwd": "x"}}, "is not the name of a kernel parameter"),
@@ -111,7 +111,7 @@ def test_check_mode_writes_nothing(kernel: Any) -> None:
 def test_refuses_in_one_line_and_writes_nothing(kernel: Any, request_: dict[str, Any], message: str) -> None:
     before = kernel.values()
     with pytest.raises(Failure) as failure:
-        _gate.answer_to(request_, "tester")
+        _gate.handle(request_, "tester")
     assert message in str(failure.value)
     assert "\n" not in str(failure.value)
     assert kernel.values() == before
@@ -120,11 +120,11 @@ def test_refuses_in_one_line_and_writes_nothing(kernel: Any, request_: dict[str,
 
 
 def test_another_account_can_neither_renew_nor_end_a_lease(kernel: Any) -> None:
-    nonce = _gate.answer_to(LEND, "tester")["lease"]["nonce"]
+    nonce = _gate.handle(LEND, "tester")["lease"]["nonce"]
     for request in (LEND, {**LEND, "nonce": nonce}, {"state": "restored", "holder": "anna", "nonce": nonce}):
-        answer = _gate.answer_to(request, "mallory")
+        answer = _gate.handle(request, "mallory")
         assert answer["failed"]
-        assert "anna (tester) holds this host" in answer["msg"]
+        assert "anna (tester) holds a lease on this host" in answer["msg"]
     assert kernel.get("vm.swappiness") == "10"
 
 
@@ -132,30 +132,30 @@ def test_info_hides_what_only_root_may_read_and_says_what_is_refused(kernel: Any
     secret = kernel.root / "net/ipv4/ipfrag_time_secret"
     secret.write_text("12345\n")
     secret.chmod(0o600)
-    answer = _gate.answer_to(
+    answer = _gate.handle(
         {"state": "info", "parameters": ["vm.swappiness", "net.ipv4.ipfrag_time_secret"]}, "tester"
     )
     found = answer["parameters"]
     assert (found["vm.swappiness"]["value"], found["vm.swappiness"]["denied"]) == ("60", False)
     assert found["net.ipv4.ipfrag_time_secret"]["value"] is None
     assert found["net.ipv4.ipfrag_time_secret"]["denied"] is True
-    assert "net.ipv4.ipfrag_time_secret is not in the catalogue" in answer["gate_said"]
+    assert "net.ipv4.ipfrag_time_secret is not in the catalogue" in answer["gate_message"]
     assert "12345" not in json.dumps(answer)
 
 
 def test_without_root_it_is_for_net_alone(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 999)
-    with pytest.raises(Failure, match=r"vm.swappiness is not part of net"):
-        _gate.answer_to(LEND, "tester")
-    assert _gate.answer_to({**LEND, "values": {"net.core.somaxconn": 512}}, "tester")["changed"]
+    with pytest.raises(Failure, match=r"vm.swappiness is not in net"):
+        _gate.handle(LEND, "tester")
+    assert _gate.handle({**LEND, "values": {"net.core.somaxconn": 512}}, "tester")["changed"]
 
 
 @as_root
 def test_root_can_allow_more_in_a_file(kernel: Any, write_rules: Callable[..., Path]) -> None:
     write_rules('{"allow_unsafe": ["net/ipv4/ip_local_reserved_ports"]}')
-    assert _gate.answer_to({**LEND, "values": {"net.ipv4.ip_local_reserved_ports": "1-9"}}, "tester")["changed"]
+    assert _gate.handle({**LEND, "values": {"net.ipv4.ip_local_reserved_ports": "1-9"}}, "tester")["changed"]
     with pytest.raises(Failure, match="not in the catalogue"):
-        _gate.answer_to({**LEND, "values": {"kernel.random.boot_id": "1"}}, "tester")
+        _gate.handle({**LEND, "values": {"kernel.random.boot_id": "1"}}, "tester")
 
 
 @as_root
@@ -173,8 +173,8 @@ def test_rules_that_may_not_be_roots_are_not_believed(
     elif how == "link":
         path.rename(tmp_path / "elsewhere")
         path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Failure, match="apply role access again"):
-        _gate.answer_to(LEND, "tester")
+    with pytest.raises(Failure, match="apply role autotune.kernel.access again"):
+        _gate.handle(LEND, "tester")
     assert kernel.get("vm.swappiness") == "60"
 
 
@@ -186,8 +186,8 @@ def test_rules_that_may_not_be_roots_are_not_believed(
         ('{"holder": "ä"}'.encode(), "is not JSON"),
         (b"[]", "is not a JSON object"),
         (b'{"lease": NaN}', "NaN is not a number"),
-        (b'{"state": "leased", "state": "present"}', "stands there twice"),
-        (b'{"values": {"vm.swappiness": 1, "vm.swappiness": 2}}', "stands there twice"),
+        (b'{"state": "leased", "state": "present"}', "occurs twice"),
+        (b'{"values": {"vm.swappiness": 1, "vm.swappiness": 2}}', "occurs twice"),
         (b"[" * 200_000, "is not JSON"),
         (b'{"lease": ' + b"9" * 100_000 + b"}", "is not JSON"),
         (b" " * 300_000 + b"{}", "longer than 262144 bytes"),
@@ -196,7 +196,7 @@ def test_rules_that_may_not_be_roots_are_not_believed(
 )
 def test_what_is_no_request_is_one_line(text: bytes, message: str) -> None:
     with pytest.raises(Failure) as failure:
-        _gate.received(io.BytesIO(text))
+        _gate.read_request(io.BytesIO(text))
     assert message in str(failure.value)
     assert len(str(failure.value)) < 400
 
@@ -207,11 +207,11 @@ def test_the_process_group_can_be_a_workers_and_no_other_file(kernel: Any) -> No
         ("/tmp/autotune.abcDEF1234/../../etc/shadow", None),
         ("/root/autotune-process-group", None),
     ):
-        _gate.answer_to({**LEND, "process_group": path}, "tester")
+        _gate.handle({**LEND, "process_group": path}, "tester")
         lease = _journal.read()
         assert lease is not None
         assert lease.process_group == kept
-        _gate.answer_to({"state": "restored", "holder": "anna"}, "tester")
+        _gate.handle({"state": "restored", "holder": "anna"}, "tester")
 
 
 def test_a_link_does_not_lead_to_the_process_group_of_another_folder(tmp_path: Path) -> None:
@@ -229,8 +229,8 @@ def test_a_link_does_not_lead_to_the_process_group_of_another_folder(tmp_path: P
 
 
 def test_the_log_has_one_plain_line() -> None:
-    line = _gate.record("tester", {"state": "x\n\x1b[2J", "values": {"a": "b" * 9000}}, {"failed": True, "msg": "n\no"})
-    assert line.startswith("tester asked ")
+    line = _gate.log_line("tester", {"state": "x\n\x1b[2J", "values": {"a": "b" * 9000}}, {"failed": True, "msg": "n\no"})
+    assert line.startswith("tester requested ")
     assert line.isprintable()
     assert len(line) <= 4000
 
@@ -239,7 +239,7 @@ def test_no_key_of_the_callers_terminal_stops_it() -> None:
     """Ctrl-Z stops all that belongs to a terminal, root's processes too: root would wait for its lock."""
     stopping = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
     script = (
-        "import signal\nfrom {package} import _gate\n_gate.be_on_your_own()\nprint(open('/proc/self/status').read())"
+        "import signal\nfrom {package} import _gate\n_gate.shed_environment()\nprint(open('/proc/self/status').read())"
     )
     code = script.format(package=_gate.__name__.rpartition(".")[0])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -254,7 +254,7 @@ import resource, sys
 from ansible_collections.autotune.kernel.plugins.module_utils import _gate
 resource.setrlimit(resource.RLIMIT_CPU, (1, 1) if sys.argv[1] == "hard" else (1, resource.RLIM_INFINITY))
 try:
-    _gate.lift_limits()
+    _gate.raise_limits()
 except Exception as failure:
     print(type(failure).__name__)
 print(resource.getrlimit(resource.RLIMIT_CPU)[0])
@@ -268,8 +268,8 @@ print(resource.getrlimit(resource.RLIMIT_CPU)[0])
 
 
 def test_root_by_himself_ends_any_lease_of_the_gates_and_no_account_does(kernel: Any) -> None:
-    _gate.answer_to(LEND, "tester")
-    with pytest.raises(Failure, match="say who you are"):
-        _gate.answer_to({"state": "restored"}, "tester")
-    assert _gate.answer_to({"state": "restored"}, "root")["verdict"]["verified"]
+    _gate.handle(LEND, "tester")
+    with pytest.raises(Failure, match="holder is required"):
+        _gate.handle({"state": "restored"}, "tester")
+    assert _gate.handle({"state": "restored"}, "root")["verdict"]["verified"]
     assert kernel.get("vm.swappiness") == "60"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import (
-    _host,
+    _change,
+    _facts,
     _kernel,
     _lease,
-    _transaction,
     _watchdog_unit,
 )
 
@@ -71,15 +71,15 @@ def card(kernel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
 
 
 def test_it_is_leased_and_restored(card: dict[str, int]) -> None:
-    report = _lease.lend({PARAMETER: "1024"}, "anna", 60)
+    report = _lease.acquire({PARAMETER: "1024"}, "anna", 60)
     assert (card["rx"], report.originals) == (1024, {PARAMETER: "256"})
-    _lease.give_back("anna")
+    _lease.release("anna")
     assert card["rx"] == 256
 
 
 def test_a_refused_value_is_explained(card: dict[str, int]) -> None:
-    with pytest.raises(_transaction.Failure, match=r"ring.eth0.rx: the kernel refused '9999' \(Invalid argument\)"):
-        _lease.lend({PARAMETER: "9999"}, "anna", 60)
+    with pytest.raises(_change.Failure, match=r"ring.eth0.rx: the kernel refused '9999' \(Invalid argument\)"):
+        _lease.acquire({PARAMETER: "9999"}, "anna", 60)
     assert card["rx"] == 256
 
 
@@ -87,13 +87,13 @@ def test_a_refused_value_is_explained(card: dict[str, int]) -> None:
     ("parameter", "hint"), [("ring.eth0", "write ring.<interface>"), ("ring.eth1.rx", "eth1 has no such ring")]
 )
 def test_mistakes_are_explained(parameter: str, hint: str) -> None:
-    with pytest.raises((_transaction.Failure, ValueError), match=hint):
-        _lease.lend({parameter: "1"}, "anna", 60)
+    with pytest.raises((_change.Failure, ValueError), match=hint):
+        _lease.acquire({parameter: "1"}, "anna", 60)
 
 
 def test_it_is_listed_and_has_a_command() -> None:
-    assert PARAMETER in _host.parameters()
-    assert _host.look_at(PARAMETER)["value"] == "256"
+    assert PARAMETER in _facts.survey()[0]
+    assert _facts.parameter_facts(PARAMETER)["value"] == "256"
     assert _kernel.path_of(PARAMETER) is None
     assert _kernel.command_to_set(PARAMETER, "512") == "ethtool -G eth0 rx 512"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _lock, _process_group, _watchdog
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 VALUES = {"vm.swappiness": "10"}
 HOLDER = """
@@ -74,7 +74,7 @@ def test_a_call_with_nothing_on_loan_is_left_alone(call: Call, monkeypatch: pyte
 def test_a_call_that_hangs_is_ended_when_a_lease_has_run_out(
     kernel: Any, expire: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _lease.lend(VALUES, "anna", 60)
+    _lease.acquire(VALUES, "anna", 60)
     expire()
     call = Call()
     monkeypatch.setattr(_journal, "now", iter(range(10**9, 10**10, 10)).__next__)

@@ -18,7 +18,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _lease,
     _persist,
 )
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 VALUES = {"vm.swappiness": "10", "vm.dirty_bytes": "8388608"}
 
@@ -32,7 +32,7 @@ def dropin(kernel: Any) -> Path:
 
 def test_keeps_and_rolls_back(kernel: Any, dropin: Path) -> None:
     found = kernel.values()
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     assert dropin.read_text().splitlines()[3:] == ["vm.dirty_bytes = 8388608", "vm.swappiness = 10"]
     assert stat.S_IMODE(dropin.stat().st_mode) == 0o644
     _persist.roll_back("90-x")
@@ -47,8 +47,8 @@ def test_a_drop_in_of_an_earlier_installation_comes_back_with_mode_and_owner(ker
     dropin.chmod(0o640)
     os.chown(dropin, 12, 34) if os.geteuid() == 0 else None
     found = dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid
-    _persist.keep({"vm.swappiness": "10"}, persist="90-x")
-    _persist.keep({"vm.swappiness": "20", "net.core.somaxconn": "5"}, persist="90-x")
+    _persist.apply({"vm.swappiness": "10"}, persist="90-x")
+    _persist.apply({"vm.swappiness": "20", "net.core.somaxconn": "5"}, persist="90-x")
     _persist.roll_back("90-x")
     assert (dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid) == found
     assert kernel.get("vm.swappiness") == "60", "not the value of the first of the two"
@@ -64,8 +64,8 @@ def test_a_file_of_somebody_elses_is_neither_replaced_nor_hidden(
     theirs = kernel.base / folder / "90-x.conf"
     theirs.parent.mkdir(parents=True, exist_ok=True)
     theirs.write_bytes(b"# \xff\nkernel.pid_max = 77\n")
-    with pytest.raises(Failure, match=rf"persist: .*{theirs}.* at the next boot: choose another name"):
-        _persist.keep(VALUES, persist="90-x", check=check)
+    with pytest.raises(Failure, match=rf"persist: .*{theirs}.* would be lost.*: choose another name"):
+        _persist.apply(VALUES, persist="90-x", check=check)
     assert theirs.read_bytes() == b"# \xff\nkernel.pid_max = 77\n"
     assert kernel.written == []
     assert _persist.roll_back("90-x").changes == {}
@@ -87,11 +87,11 @@ def test_what_others_wrote_into_our_drop_in_is_kept_beside_it_and_told(
     def step(check: bool) -> Any:
         if then == "roll back":
             return _persist.roll_back("90-x", check=check)
-        return _persist.keep(
+        return _persist.apply(
             VALUES if then == "apply the same" else {"vm.swappiness": "20"}, persist="90-x", check=check
         )
 
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     edited = EDITS[edit](dropin.read_bytes())
     dropin.write_bytes(edited)
     dropin.chmod(0o600)
@@ -103,14 +103,14 @@ def test_what_others_wrote_into_our_drop_in_is_kept_beside_it_and_told(
     assert f"the edited file is now {copy}" in " ".join(report.warnings)
     assert (copy.read_bytes(), stat.S_IMODE(copy.stat().st_mode)) == (edited, 0o600)
     assert dropin.exists() is (then != "roll back")
-    assert not any("edited" in warning for warning in _persist.keep(VALUES, persist="90-x").warnings)
+    assert not any("edited" in warning for warning in _persist.apply(VALUES, persist="90-x").warnings)
 
 
 def test_a_second_edit_does_not_replace_the_copy_of_the_first(kernel: Any, dropin: Path) -> None:
     for number in (1, 2):
-        _persist.keep(VALUES, persist="90-x")
+        _persist.apply(VALUES, persist="90-x")
         dropin.write_text(f"{dropin.read_text()}kernel.pid_max = {number}\n")
-        _persist.keep(VALUES, persist="90-x")
+        _persist.apply(VALUES, persist="90-x")
     copies = [dropin.with_name(f"90-x.conf.edited-{number}").read_text()[-2:-1] for number in (1, 2)]
     assert copies == ["1", "2"]
 
@@ -118,15 +118,15 @@ def test_a_second_edit_does_not_replace_the_copy_of_the_first(kernel: Any, dropi
 def test_a_failure_leaves_the_edited_file_and_no_copy(
     kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     dropin.write_text(edited := dropin.read_text() + "# mine\n")
 
     def fail(name: str, text: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(dropin))
 
     monkeypatch.setattr(_dropin, "write", fail)
-    with pytest.raises(Failure, match="everything was put back"):
-        _persist.keep({"vm.swappiness": "20"}, persist="90-x")
+    with pytest.raises(Failure, match="everything was restored"):
+        _persist.apply({"vm.swappiness": "20"}, persist="90-x")
     assert dropin.read_text() == edited
     assert os.listdir(dropin.parent) == ["90-x.conf"]
 
@@ -134,8 +134,8 @@ def test_a_failure_leaves_the_edited_file_and_no_copy(
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], kernel: Any, dropin: Path) -> None:
     make(dropin)
-    for attempt in (lambda: _persist.keep(VALUES, persist="90-x"), lambda: _persist.roll_back("90-x")):
-        with pytest.raises(Failure, match="is no regular file"):
+    for attempt in (lambda: _persist.apply(VALUES, persist="90-x"), lambda: _persist.roll_back("90-x")):
+        with pytest.raises(Failure, match="is not a regular file"):
             attempt()
     assert kernel.written == []
 
@@ -144,7 +144,7 @@ def test_a_huge_drop_in_is_told(kernel: Any, dropin: Path) -> None:
     dropin.write_text(_dropin.MARK)
     os.truncate(dropin, 1 << 40)
     with pytest.raises(OSError, match="File too large"):
-        _persist.keep(VALUES, persist="90-x")
+        _persist.apply(VALUES, persist="90-x")
     assert kernel.written == []
 
 
@@ -152,7 +152,7 @@ CLAMPED = {"net.core.somaxconn": "100000"}
 
 
 def test_what_the_kernel_made_of_a_value_is_nobody_elses_doing(kernel: Any, dropin: Path) -> None:
-    _persist.keep(CLAMPED, persist="90-x")
+    _persist.apply(CLAMPED, persist="90-x")
     assert kernel.get("net.core.somaxconn") == "65535"
     kernel.put("vm.swappiness", "61")
     assert _persist.roll_back("90-x").warnings == []
@@ -161,28 +161,28 @@ def test_what_the_kernel_made_of_a_value_is_nobody_elses_doing(kernel: Any, drop
 def test_check_mode_foretells_what_the_kernel_made_of_the_value(
     kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _persist.keep(CLAMPED, persist="90-x")
+    _persist.apply(CLAMPED, persist="90-x")
     monkeypatch.setattr(_durable, "write", None)
-    foreseen = _persist.keep(CLAMPED, persist="90-x", check=True)
-    done = _persist.keep(CLAMPED, persist="90-x")
+    foreseen = _persist.apply(CLAMPED, persist="90-x", check=True)
+    done = _persist.apply(CLAMPED, persist="90-x")
     assert foreseen.changes == done.changes
     assert foreseen.warnings == done.warnings
     kernel.put("net.core.somaxconn", "77")
-    assert _persist.keep(CLAMPED, persist="90-x", check=True).changes["net.core.somaxconn"].status == "applied"
+    assert _persist.apply(CLAMPED, persist="90-x", check=True).changes["net.core.somaxconn"].status == "applied"
 
 
 def test_what_others_set_is_told_though_another_parameter_was_applied_since(kernel: Any, dropin: Path) -> None:
-    _persist.keep({"vm.swappiness": "10"}, persist="90-x")
+    _persist.apply({"vm.swappiness": "10"}, persist="90-x")
     kernel.put("vm.swappiness", "77")
-    _persist.keep(CLAMPED, persist="90-x")
-    assert "somebody else had set vm.swappiness to '77'" in " ".join(_persist.roll_back("90-x").warnings)
+    _persist.apply(CLAMPED, persist="90-x")
+    assert "another process had set vm.swappiness to '77'" in " ".join(_persist.roll_back("90-x").warnings)
 
 
 def test_a_second_identical_call_does_nothing(kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     kernel.written.clear()
     monkeypatch.setattr(_durable, "write", None)
-    report = _persist.keep(VALUES, persist="90-x")
+    report = _persist.apply(VALUES, persist="90-x")
     assert kernel.written == []
     assert {change.status for change in report.changes.values()} == {"unchanged"}
     assert report.file is not None
@@ -195,7 +195,7 @@ def test_a_failure_leaves_everything_as_it_was(
     failing: str, earlier: bool, kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if earlier:
-        _persist.keep({"vm.swappiness": "30"}, persist="90-x")
+        _persist.apply({"vm.swappiness": "30"}, persist="90-x")
     found = kernel.values(), _dropin.take("90-x"), _dropin.read_record("90-x")
     write = _durable.write
 
@@ -207,15 +207,15 @@ def test_a_failure_leaves_everything_as_it_was(
     with monkeypatch.context() as patch:
         if failing != "kernel":
             patch.setattr(_durable, "write", fail)
-        with pytest.raises(Failure, match="everything was put back"):
-            _persist.keep({**VALUES, "vm.swappiness": "201" if failing == "kernel" else "10"}, persist="90-x")
+        with pytest.raises(Failure, match="everything was restored"):
+            _persist.apply({**VALUES, "vm.swappiness": "201" if failing == "kernel" else "10"}, persist="90-x")
     assert (kernel.values(), _dropin.take("90-x"), _dropin.read_record("90-x")) == found
 
 
 def test_the_holder_confirms_his_lease(kernel: Any, dropin: Path) -> None:
     found = kernel.values()
-    _lease.lend({**VALUES, "net.core.somaxconn": "5"}, "anna", 60)
-    _persist.keep(VALUES, holder="anna", persist="90-x")
+    _lease.acquire({**VALUES, "net.core.somaxconn": "5"}, "anna", 60)
+    _persist.apply(VALUES, holder="anna", persist="90-x")
     assert _journal.read() is None
     assert kernel.get("vm.swappiness") == "10"
     assert kernel.get("net.core.somaxconn") == "4096", "lent and not confirmed"
@@ -225,32 +225,32 @@ def test_the_holder_confirms_his_lease(kernel: Any, dropin: Path) -> None:
 
 @pytest.mark.parametrize("holder", [None, "bert"])
 def test_nobody_else_sets_values_during_a_lease(holder: str | None, kernel: Any, dropin: Path) -> None:
-    _persist.keep({"net.core.somaxconn": "5"}, persist="90-x")
-    _lease.lend(VALUES, "anna", 60)
+    _persist.apply({"net.core.somaxconn": "5"}, persist="90-x")
+    _lease.acquire(VALUES, "anna", 60)
     for attempt in (
-        lambda: _persist.keep(VALUES, holder=holder),
+        lambda: _persist.apply(VALUES, holder=holder),
         lambda: _persist.roll_back("90-x", holder=holder),
     ):
-        with pytest.raises(Failure, match="anna holds this host"):
+        with pytest.raises(Failure, match="anna holds a lease on this host"):
             attempt()
     assert kernel.get("net.core.somaxconn") == "5"
 
 
 def test_a_lease_that_ran_out_is_settled_first(kernel: Any, expire: Callable[[], None]) -> None:
-    _lease.lend(VALUES, "anna", 60)
+    _lease.acquire(VALUES, "anna", 60)
     expire()
-    assert _persist.keep({"vm.swappiness": "5"}).changes["vm.swappiness"].before == "60"
+    assert _persist.apply({"vm.swappiness": "5"}).changes["vm.swappiness"].before == "60"
     assert kernel.get("vm.dirty_ratio") == "20"
 
 
 def test_values_that_somebody_else_set_are_told_when_rolling_back(kernel: Any, dropin: Path) -> None:
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     kernel.put("vm.swappiness", "77")
-    assert "somebody else had set vm.swappiness to '77'" in " ".join(_persist.roll_back("90-x").warnings)
+    assert "another process had set vm.swappiness to '77'" in " ".join(_persist.roll_back("90-x").warnings)
 
 
 def test_a_roll_back_that_fails_keeps_its_record(kernel: Any, dropin: Path) -> None:
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
 
     def refuse(parameter: str, text: str) -> None:
         if parameter == "vm.swappiness":
@@ -268,19 +268,19 @@ def test_a_roll_back_that_fails_keeps_its_record(kernel: Any, dropin: Path) -> N
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "x.conf", "a b", "x\n"])
 def test_refuses_bad_names(name: str, kernel: Any) -> None:
-    with pytest.raises(Failure, match="cannot name a drop-in"):
-        _persist.keep(VALUES, persist=name)
+    with pytest.raises(Failure, match="is not a valid name"):
+        _persist.apply(VALUES, persist=name)
     assert kernel.written == []
 
 
 def test_leaves_links_alone(kernel: Any, dropin: Path) -> None:
     dropin.symlink_to("../sysctl.conf")
     with pytest.raises(Failure, match="is a link"):
-        _persist.keep(VALUES, persist="90-x")
+        _persist.apply(VALUES, persist="90-x")
 
 
 def test_a_damaged_record_is_told(kernel: Any, dropin: Path) -> None:
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     Path(_dropin.record_path_of("90-x")).write_text("{")
     with pytest.raises(Failure, match="cannot be read"):
         _persist.roll_back("90-x")
@@ -292,8 +292,8 @@ def test_a_damaged_record_is_told(kernel: Any, dropin: Path) -> None:
     [
         {"originals": {"../../etc/passwd": "1"}},
         {"originals": {"vm.swappiness": 1}},
-        {"kept": {"vm.swappiness": "\ud800"}},
-        {"asked": []},
+        {"applied": {"vm.swappiness": "\ud800"}},
+        {"requested": []},
         {"former": {"content": "!", "mode": 420, "uid": 0, "gid": 0}},
         {"former": {"content": "", "mode": "rw", "uid": 0, "gid": 0}},
         {"former": {"content": ""}},
@@ -303,24 +303,24 @@ def test_a_damaged_record_is_told(kernel: Any, dropin: Path) -> None:
 def test_a_record_that_is_none_is_told_before_anything_is_undone(
     damage: dict[str, Any], kernel: Any, dropin: Path
 ) -> None:
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     path = Path(_dropin.record_path_of("90-x"))
     path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
     kernel.written.clear()
-    for attempt in (lambda: _persist.roll_back("90-x"), lambda: _persist.keep(VALUES, persist="90-x")):
+    for attempt in (lambda: _persist.roll_back("90-x"), lambda: _persist.apply(VALUES, persist="90-x")):
         with pytest.raises(Failure, match="cannot be read"):
             attempt()
     assert kernel.written == []
 
 
 def test_check_mode_writes_nothing(kernel: Any, dropin: Path) -> None:
-    report = _persist.keep(VALUES, persist="90-x", check=True)
+    report = _persist.apply(VALUES, persist="90-x", check=True)
     assert report.file is not None
     assert "vm.swappiness = 10" in report.file[2]
     assert not dropin.exists()
-    _persist.keep(VALUES, persist="90-x")
+    _persist.apply(VALUES, persist="90-x")
     kernel.written.clear()
-    assert _persist.roll_back("90-x", check=True).changes["vm.swappiness"].after == "60"
+    assert _persist.roll_back("90-x", check=True).changes["vm.swappiness"].applied == "60"
     assert kernel.written == []
     assert dropin.exists()
 
@@ -330,10 +330,10 @@ def test_a_drop_in_that_does_not_prevail_is_told(check: bool, kernel: Any, dropi
     (dropin.parent / "99-c.conf").write_text("vm.dirty_ratio = 30\n")
     (kernel.base / "sysctl.conf").write_text("vm.swappiness = 77\n")
     (dropin.parent / "99-sysctl.conf").symlink_to("../gone.conf")
-    assert _persist.keep(VALUES, persist="90-x", check=check).warnings == [
-        f"{dropin.parent}/99-sysctl.conf was not looked into: it is a dangling link to ../gone.conf, "
+    assert _persist.apply(VALUES, persist="90-x", check=check).warnings == [
+        f"{dropin.parent}/99-sysctl.conf was not checked: it is a dangling link to ../gone.conf, "
         "which is ignored at boot",
-        f"{dropin.parent}/99-c.conf sets vm.dirty_ratio to 30, which ends vm.dirty_bytes, and prevails over {dropin} "
+        f"{dropin.parent}/99-c.conf sets vm.dirty_ratio to 30, which disables vm.dirty_bytes, and prevails over {dropin} "
         "at boot and after `sysctl --system`",
         f"{kernel.base}/sysctl.conf sets vm.swappiness to 77 and prevails over {dropin} "
         "after `sysctl --system`, which also runs at boot where systemd is not the init",
@@ -354,10 +354,10 @@ LOW, HIGH = "net.ipv4.ipfrag_low_thresh", "net.ipv4.ipfrag_high_thresh"
 def test_the_drop_in_can_be_applied_line_by_line(
     values: dict[str, str], order: list[str] | None, kernel: Any, dropin: Path
 ) -> None:
-    _persist.keep(values, persist="90-x")
+    _persist.apply(values, persist="90-x")
     text = dropin.read_text()
     assert [line.split(" = ")[0] for line in text.splitlines()[3:]] == (order or sorted(values))
-    _persist.keep(dict(reversed(list(values.items()))), persist="90-x")
+    _persist.apply(dict(reversed(list(values.items()))), persist="90-x")
     assert dropin.read_text() == text
 
 
@@ -365,16 +365,16 @@ def test_what_spreads_is_written_first_and_told_of_nobody(kernel: Any, dropin: P
     spread, own = "net.ipv4.conf.all.forwarding", "net.ipv4.conf.a0.forwarding"
     for parameter in (spread, own, "net.ipv4.conf.all.accept_redirects"):
         kernel.put(parameter, "0")
-    assert _persist.keep({own: "0", spread: "1"}, persist="90-x", allow_unsafe=[own, spread]).warnings == []
+    assert _persist.apply({own: "0", spread: "1"}, persist="90-x", allow_unsafe=[own, spread]).warnings == []
     assert [line.split(" = ")[0] for line in dropin.read_text().splitlines()[3:]] == [spread, own]
 
 
 def test_a_name_that_means_something_else_in_a_file_is_not_kept(kernel: Any, dropin: Path) -> None:
     parameter = "net.ipv4.neigh.a=b.gc_stale_time"
     kernel.put(parameter, "60")
-    report = _persist.keep({parameter: "70", "vm.swappiness": "10"}, persist="90-x")
+    report = _persist.apply({parameter: "70", "vm.swappiness": "10"}, persist="90-x")
     assert "a=b" not in dropin.read_text()
-    assert [f"{parameter} is set, but not kept over a reboot" in warning for warning in report.warnings] == [True]
+    assert [f"{parameter} is set, but will not survive a reboot" in warning for warning in report.warnings] == [True]
 
 
 def test_what_is_no_sysctl_is_set_and_rolled_back_but_not_kept(
@@ -386,9 +386,9 @@ def test_what_is_no_sysctl_is_set_and_rolled_back_but_not_kept(
     path = Path(_kernel.path_of(thp))
     path.parent.mkdir(parents=True)
     path.write_text("always [madvise] never\n")
-    report = _persist.keep({**VALUES, thp: "never"}, persist="90-x")
+    report = _persist.apply({**VALUES, thp: "never"}, persist="90-x")
     assert "transparent_hugepage" not in dropin.read_text()
-    assert [thp in warning and "not kept over a reboot" in warning for warning in report.warnings] == [True]
+    assert [thp in warning and "not survive a reboot" in warning for warning in report.warnings] == [True]
     assert kernel.get(thp) == "never"
     _persist.roll_back("90-x")
     assert kernel.get(thp) == "madvise"
@@ -404,8 +404,8 @@ def test_a_drop_in_that_took_its_place_before_the_disk_failed_is_taken_away(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(_dropin, "write", fail_late)
-    with pytest.raises(Failure, match="everything was put back"):
-        _persist.keep({"vm.swappiness": "10"}, persist="90-x")
+    with pytest.raises(Failure, match="everything was restored"):
+        _persist.apply({"vm.swappiness": "10"}, persist="90-x")
     assert kernel.values() == found
     assert _dropin.take("90-x") is None
     assert _dropin.read_record("90-x") is None
@@ -415,7 +415,7 @@ def test_a_drop_in_that_took_its_place_before_the_disk_failed_is_taken_away(
 def test_what_no_roll_back_undoes_is_told(check: bool, kernel: Any) -> None:
     parameter = "net.ipv6.conf.eth0.disable_ipv6"
     kernel.put(parameter, "0")
-    report = _persist.keep({parameter: "1"}, allow_unsafe=[parameter], check=check)
-    assert f"{parameter}: no roll-back undoes this, since the kernel removes IPv6" in " ".join(report.warnings)
+    report = _persist.apply({parameter: "1"}, allow_unsafe=[parameter], check=check)
+    assert f"{parameter}: rolling back will not undo this, because the kernel removes IPv6" in " ".join(report.warnings)
     if not check:
-        assert _persist.keep({parameter: "1"}, allow_unsafe=[parameter]).warnings == [], "it has that value already"
+        assert _persist.apply({parameter: "1"}, allow_unsafe=[parameter]).warnings == [], "it has that value already"

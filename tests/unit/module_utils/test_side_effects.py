@@ -85,12 +85,12 @@ def put(path: Path) -> None:
 )
 def test_names_what_else_a_write_changes(parameter: str, others: list[str]) -> None:
     assert sorted(_side_effects.of(parameter)) == sorted(others)
-    assert _coupling.with_partners([parameter]) == [parameter, *_side_effects.of(parameter)]
+    assert _coupling.affected([parameter]) == [parameter, *_side_effects.of(parameter)]
 
 
 def test_what_changes_others_is_written_before_them() -> None:
     first = ["net.ipv4.neigh.default.unres_qlen", "net.ipv4.ip_forward", "block.sda.scheduler"]
-    targets = dict.fromkeys([*reversed(_coupling.with_partners(first))], "1")
+    targets = dict.fromkeys([*reversed(_coupling.affected(first))], "1")
     order = [parameter for parameter, dummy in _coupling.writes(targets, {})]
     for one in first:
         assert all(order.index(one) < order.index(other) for other in _side_effects.of(one))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _transaction
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 MANY = {
     "vm.swappiness": "10",
@@ -33,7 +33,7 @@ def test_sets_many_and_tells_what_it_found(kernel: Any) -> None:
 
 def test_an_accepted_value_which_the_kernel_changed_is_clamped(kernel: Any) -> None:
     change = apply({"net.core.somaxconn": "70000"})["net.core.somaxconn"]
-    assert (change.status, change.after) == ("clamped", "65535")
+    assert (change.status, change.applied) == ("clamped", "65535")
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_an_accepted_value_which_the_kernel_changed_is_clamped(kernel: Any) -> N
         ("net.ipv4.tcp_rmem", "4096", "rejected", "takes 3 whole numbers, '4096' has 1"),
         ("net.ipv4.tcp_rmem", "3 2 1", "rejected", "must ascend"),
         ("net.ipv4.tcp_rmem", "4096,131072,6291456", "rejected", "takes 3 whole numbers, not"),
-        ("net.ipv4.ip_local_reserved_ports", "much", "rejected", "takes numbers and ranges, as 5030,8080-8089"),
-        ("net.core.flow_limit_cpu_bitmap", "all", "rejected", "takes a hexadecimal mask of CPUs, as f, not 'all'"),
+        ("net.ipv4.ip_local_reserved_ports", "much", "rejected", "takes numbers and ranges, such as 5030,8080-8089"),
+        ("net.core.flow_limit_cpu_bitmap", "all", "rejected", "takes a hexadecimal CPU mask, such as f, not 'all'"),
         ("net.ipv4.neigh.eth0.1.gc_stale_time", "5", "missing", "write net/ipv4/neigh/eth0.1/gc_stale_time"),
         ("net.ipv4.conf.eth0.100.rp_filter", "5", "denied", "rp_filter is denied"),
-        ("net.ipv4.conf.eth0.100.tag", "5", "missing", "has dots, write net/ipv4/conf/eth0.100/tag"),
+        ("net.ipv4.conf.eth0.100.tag", "5", "missing", "contains dots, write net/ipv4/conf/eth0.100/tag"),
         (
             "block.sda.nr_requests",
             "0128",
@@ -119,7 +119,7 @@ def test_a_refused_value_puts_everything_back(parameter: str, error: int, kernel
             raise OSError(error, "no")
 
     kernel.refuse = refuse
-    with pytest.raises(Failure, match="everything was put back") as failure:
+    with pytest.raises(Failure, match="everything was restored") as failure:
         apply(MANY)
     assert kernel.values() == found
     assert failure.value.parameters[parameter].status == "rejected"
@@ -138,7 +138,7 @@ def test_a_value_that_is_invalid_until_another_is_written_is_tried_again(kernel:
 
 
 def test_congestion_control_outside_the_allowed_says_what_is_allowed(kernel: Any) -> None:
-    with pytest.raises(Failure, match="tcp_allowed_congestion_control here is 'reno bbr'"):
+    with pytest.raises(Failure, match="tcp_allowed_congestion_control is 'reno bbr'"):
         apply({"vm.swappiness": "10", "net.ipv4.tcp_congestion_control": "cubic"})
     assert kernel.get("vm.swappiness") == "60"
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_put_back_is_told_loudly_with_the_command(kernel: Any) ->
             raise OSError(errno.EIO, "no")
 
     kernel.refuse = refuse
-    with pytest.raises(Failure, match="NOT everything could be put back") as failure:
+    with pytest.raises(Failure, match="NOT everything could be restored") as failure:
         apply({"vm.swappiness": "10", "net.core.somaxconn": "5"})
     assert not failure.value.restored
     assert (
@@ -160,7 +160,7 @@ def test_what_cannot_be_put_back_is_told_loudly_with_the_command(kernel: Any) ->
 
 
 def test_a_silently_ignored_write_is_found_when_putting_back(kernel: Any) -> None:
-    assert _transaction.put_back({"net.core.somaxconn": "70000"})[0].found == "65535"
+    assert _transaction.restore({"net.core.somaxconn": "70000"})[0].found == "65535"
 
 
 @pytest.mark.parametrize(
@@ -181,14 +181,14 @@ def test_of_an_exclusive_pair_the_member_comes_back_that_was_active(
     plan = _transaction.prepare(values)
     _transaction.carry_out(plan)
     assert kernel.values() != before
-    assert _transaction.put_back(plan.before) == []
+    assert _transaction.restore(plan.before) == []
     assert kernel.values() == before
 
 
 def test_what_has_gone_needs_no_putting_back(kernel: Any) -> None:
     kernel.remove("vm.swappiness")
     originals = {"vm.swappiness": "60", "net.core.somaxconn": "4096"}
-    assert _transaction.put_back(originals) == []
+    assert _transaction.restore(originals) == []
     assert _transaction.gone(originals) == ["vm.swappiness"]
 
 
@@ -202,7 +202,7 @@ def test_check_mode_foretells_and_writes_nothing(kernel: Any) -> None:
 def test_an_empty_value_is_put_back(kernel: Any) -> None:
     plan = _transaction.prepare({"net.ipv4.ip_local_reserved_ports": "8080"})
     _transaction.carry_out(plan)
-    assert _transaction.put_back(plan.before) == []
+    assert _transaction.restore(plan.before) == []
     assert kernel.get("net.ipv4.ip_local_reserved_ports") == ""
 
 
@@ -245,7 +245,7 @@ def test_what_a_write_changes_besides_is_put_back_exactly(neighbours: Any, monke
     plan = _transaction.prepare({"net.ipv4.neigh.default.unres_qlen": "50"})
     _transaction.carry_out(plan)
     assert units(neighbours) != found
-    assert _transaction.put_back(plan.before) == []
+    assert _transaction.restore(plan.before) == []
     assert units(neighbours) == found
     assert neighbours.followers == ["eth1", "eth2"], "what came right by itself was not written"
 
@@ -259,19 +259,19 @@ def test_what_was_asked_for_an_interface_stands_against_default(
         "net.ipv4.neigh.default.unres_qlen_bytes": "4096",
     }
     changes = apply(wanted)
-    assert {parameter: change.after for parameter, change in changes.items()} == wanted
+    assert {parameter: change.applied for parameter, change in changes.items()} == wanted
 
 
 def test_a_mask_is_foretold_as_the_kernel_shows_it(kernel: Any) -> None:
     kernel.put("net.core.rps_default_mask", "0000")
     change = _transaction.predicted(_transaction.prepare({"net.core.rps_default_mask": "f"}))
-    assert change["net.core.rps_default_mask"].after == "000f"
+    assert change["net.core.rps_default_mask"].applied == "000f"
 
 
 def test_what_cannot_be_undone_can_be_set_but_not_lent(kernel: Any) -> None:
     parameter = "net.ipv6.conf.eth0.disable_ipv6"
     kernel.put(parameter, "0")
-    with pytest.raises(Failure, match="cannot be lent, since it could not be undone: the kernel removes IPv6"):
-        _transaction.prepare({parameter: "1"}, allow_unsafe=[parameter], is_loan=True)
-    assert _transaction.prepare({parameter: "0"}, allow_unsafe=[parameter], is_loan=True).targets == {parameter: "0"}
+    with pytest.raises(Failure, match="cannot be leased, as it could not be undone: the kernel removes IPv6"):
+        _transaction.prepare({parameter: "1"}, allow_unsafe=[parameter], is_lease=True)
+    assert _transaction.prepare({parameter: "0"}, allow_unsafe=[parameter], is_lease=True).values == {parameter: "0"}
     assert apply({parameter: "1"}, allow_unsafe=[parameter])[parameter].status == "applied"

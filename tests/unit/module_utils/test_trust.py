@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import (
-    _delegate,
     _durable,
     _facts,
+    _gate_client,
     _journal,
     _lease,
     _trust,
     _watchdog,
     _watchdog_unit,
 )
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 OTHER = 999
@@ -27,11 +27,11 @@ LEASE = {
     "holder": "anna (tester)",
     "nonce": "ab",
     "originals": {"kernel.core_pattern": "|/tmp/x"},
-    "values": {},
+    "applied": {},
     "previous": {},
-    "foreign_seen": {},
+    "interference": {},
     "process_group": None,
-    "format": 1,
+    "format": 2,
 }
 
 
@@ -58,10 +58,10 @@ def test_nobody_is_told_to_remove_a_folder_of_the_system(
             raise _trust.Untrusted("it belongs to user id 999", path)
 
     monkeypatch.setattr(_journal, "RUN_DIRECTORY", "/run/autotune-that-is-not-there")
-    monkeypatch.setattr(_trust, "_refuse_others", refuse)
+    monkeypatch.setattr(_trust, "_check_owner", refuse)
     for name in ("makedirs", "chmod"):
         monkeypatch.setattr(os, name, lambda *dummy: None)
-    for attempt in (_journal.told, lambda: _journal.locked().__enter__()):
+    for attempt in (_journal.read_any, lambda: _journal.locked().__enter__()):
         with pytest.raises(
             Failure, match=rf"^{place}: it belongs to user id 999, .*\(chown root, chmod go-w\)"
         ) as said:
@@ -79,9 +79,9 @@ def _linked(place: Path) -> None:
     ("change", "why"),
     [
         pytest.param(lambda place: os.chown(place, OTHER, 0), f"belongs to user id {OTHER}", marks=as_root),
-        (lambda place: place.chmod(0o777), "others than its owner can write"),
+        (lambda place: place.chmod(0o777), "accounts other than its owner can write"),
         pytest.param(
-            lambda place: [os.chown(place, 0, OTHER), place.chmod(0o770)], "others than its owner", marks=as_root
+            lambda place: [os.chown(place, 0, OTHER), place.chmod(0o770)], "accounts other than its owner", marks=as_root
         ),
         (_linked, "it is a link"),
     ],
@@ -131,7 +131,7 @@ def test_nothing_is_kept_or_run_in_a_folder_of_another_account(kernel: Any, monk
     os.mkdir(_journal.RUN_DIRECTORY)
     os.chown(_journal.RUN_DIRECTORY, OTHER, OTHER)
     monkeypatch.setattr(_watchdog, "ensure", lambda: _watchdog_unit.start(_journal.folder()))
-    for attempt in (lambda: _lease.lend({"vm.swappiness": "10"}, "anna", 60), _lease.give_back):
+    for attempt in (lambda: _lease.acquire({"vm.swappiness": "10"}, "anna", 60), _lease.release):
         with pytest.raises(Failure, match=f"belongs to user id {OTHER}"):
             attempt()
     assert os.listdir(_journal.RUN_DIRECTORY) == []
@@ -140,12 +140,12 @@ def test_nothing_is_kept_or_run_in_a_folder_of_another_account(kernel: Any, monk
 
 @as_root
 def test_a_journal_of_another_account_is_not_obeyed(kernel: Any, expire: Callable[[], None]) -> None:
-    _lease.lend({"vm.swappiness": "10"}, "anna", 60)
+    _lease.acquire({"vm.swappiness": "10"}, "anna", 60)
     expire()
     kernel.written.clear()
     os.chown(Path(_journal.RUN_DIRECTORY, "lease.json"), OTHER, OTHER)
-    with pytest.raises(Failure, match=r"lease.json: it belongs to user id 999, .* not believed"):
-        _lease.give_back()
+    with pytest.raises(Failure, match=r"lease.json: it belongs to user id 999, .* not trusted"):
+        _lease.release()
     assert kernel.written == []
 
 
@@ -169,11 +169,11 @@ def write_lease(folder: Path, kernel: Any, seconds: float, **changes: Any) -> No
 def test_the_lease_of_the_account_with_net_alone_keeps_root_away(kernel: Any, network: Path) -> None:
     write_lease(network, kernel, 60)
     for attempt in (
-        lambda: _lease.lend({"vm.swappiness": "10"}, "bert", 60),
-        lambda: _lease.give_back("bert"),
-        lambda: _lease.lend({"vm.swappiness": "10"}, "anna (tester)", 60),
+        lambda: _lease.acquire({"vm.swappiness": "10"}, "bert", 60),
+        lambda: _lease.release("bert"),
+        lambda: _lease.acquire({"vm.swappiness": "10"}, "anna (tester)", 60),
     ):
-        with pytest.raises(Failure, match=r"anna \(tester\) holds this host for another"):
+        with pytest.raises(Failure, match=r"anna \(tester\) holds a lease on this host for another"):
             attempt()
     assert kernel.written == []
     told = _facts.facts(["vm.swappiness"])["lease"]
@@ -202,7 +202,7 @@ def test_whoever_asks_may_read_the_journal_or_is_told_to_become_root(
 ) -> None:
     former = os.umask(mask)
     try:
-        _lease.lend({"vm.swappiness": "10"}, "anna", 60)
+        _lease.acquire({"vm.swappiness": "10"}, "anna", 60)
     finally:
         os.umask(former)
     assert os.stat(_journal.RUN_DIRECTORY).st_mode & 0o777 == 0o755
@@ -213,7 +213,7 @@ def test_whoever_asks_may_read_the_journal_or_is_told_to_become_root(
     monkeypatch.setattr(_trust, "read", refuse)
     monkeypatch.setattr(os, "geteuid", lambda: OTHER)
     with pytest.raises(Failure, match=rf"lease.json is not for user id {OTHER} to read: use become\.$"):
-        _journal.told()
+        _journal.read_any()
 
 
 @as_root
@@ -230,23 +230,23 @@ cat > {network}/asked; id -u >> {network}/asked; echo "$SUDO_USER" >> {network}/
 rm {network}/lease.json; echo '{json.dumps(answer)}'
 """)
     gate.chmod(0o755)
-    monkeypatch.setattr(_delegate, "GATE", str(gate))
+    monkeypatch.setattr(_gate_client, "GATE", str(gate))
     monkeypatch.setenv("SUDO_USER", "somebody")
     if seconds < 0:
-        with pytest.raises(Failure, match="has run out, but its values are not back yet"):
-            _lease.lend({"vm.swappiness": "10"}, "bert", 60)
-    report = _lease.give_back()
+        with pytest.raises(Failure, match="has expired, but its originals are not restored yet"):
+            _lease.acquire({"vm.swappiness": "10"}, "bert", 60)
+    report = _lease.release()
     assert (report.verdict, report.warnings) == (answer["verdict"], ["told"])
     assert (network / "asked").read_text() == '{"state": "restored"}0\n\n'
     assert kernel.written == []
-    _lease.lend({"vm.swappiness": "10"}, "bert", 60)
+    _lease.acquire({"vm.swappiness": "10"}, "bert", 60)
 
 
 @as_root
 def test_check_mode_foretells_what_that_program_does(kernel: Any, network: Path) -> None:
     write_lease(network, kernel, 60, originals={"vm.swappiness": "33"})
-    change = _lease.give_back(check=True).changes["vm.swappiness"]
-    assert (change.before, change.after) == ("60", "33")
+    change = _lease.release(check=True).changes["vm.swappiness"]
+    assert (change.before, change.applied) == ("60", "33")
     assert kernel.written == []
 
 
@@ -254,7 +254,7 @@ def test_check_mode_foretells_what_that_program_does(kernel: Any, network: Path)
 def test_without_that_program_root_says_what_is_missing(kernel: Any, network: Path) -> None:
     write_lease(network, kernel, -60)
     with pytest.raises(Failure, match="apply role autotune.kernel.access"):
-        _lease.give_back()
+        _lease.release()
     assert kernel.written == []
 
 
@@ -275,7 +275,7 @@ def test_whatever_that_account_leaves_there_ends_in_a_line_at_most(
 ) -> None:
     plant(network)
     with pytest.raises(Failure, match=r"network/lease.json cannot be read") as failure:
-        _lease.lend({"vm.swappiness": "10"}, "bert", 60)
+        _lease.acquire({"vm.swappiness": "10"}, "bert", 60)
     assert "\n" not in str(failure.value)
     assert "root:" not in str(failure.value)
 
@@ -289,7 +289,7 @@ def test_whatever_that_account_leaves_there_ends_in_a_line_at_most(
         {"deadline": "soon"},
         {"holder": "\x1b]0;title\x07"},
         {"holder": ["anna"]},
-        {"values": []},
+        {"applied": []},
         {"originals": {"vm.swappiness": 1}},
         {"process_group": 17},
     ],
@@ -298,5 +298,5 @@ def test_whatever_that_account_leaves_there_ends_in_a_line_at_most(
 def test_a_lease_that_is_none_is_refused_in_a_line(changes: dict[str, Any], kernel: Any, network: Path) -> None:
     write_lease(network, kernel, 60, **changes)
     with pytest.raises(Failure, match=r"network/lease.json cannot be read") as failure:
-        _lease.lend({"vm.swappiness": "10"}, "bert", 60)
+        _lease.acquire({"vm.swappiness": "10"}, "bert", 60)
     assert str(failure.value).isprintable()

@@ -24,17 +24,17 @@ def test_values_as_the_kernel_writes_them(value: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        (True, "true is not a value, write 1 or 0"),
-        ([1, False], "false is not a value"),
+        (True, "true is a boolean; write 1 or 0"),
+        ([1, False], "false is a boolean"),
         (0.5, "is not a whole number"),
         (float("nan"), "is not a whole number"),
         (float("inf"), "is not a whole number"),
         (None, "is not a number, a string or a list"),
         ({"a": 1}, "is not a number, a string or a list"),
-        ([], "an empty list"),
-        ("1\n2", "not printable ASCII"),
-        ("1\0", "not printable ASCII"),
-        ("٣", "not printable ASCII"),
+        ([], "the list is empty"),
+        ("1\n2", "other than printable ASCII"),
+        ("1\0", "other than printable ASCII"),
+        ("٣", "other than printable ASCII"),
         ("1" * 5000, "longer than"),
     ],
 )
@@ -72,13 +72,13 @@ def test_every_spelling_of_a_value_is_the_kernels(parameter: str, spellings: lis
 )
 def test_what_the_kernel_reads_as_no_number_stays_as_it_is(text: str) -> None:
     assert _value.numbers(text) is None
-    assert _value.kept("vm.swappiness", text) == text
+    assert _value.normalized("vm.swappiness", text) == text
 
 
 @pytest.mark.parametrize("text", ["9-3", "a", "1-", "-1", "1-2-3", "08"])
 def test_what_is_no_list_of_ranges_stays_as_it_is(text: str) -> None:
     assert _value.ranges(text) is None
-    assert _value.kept("net.ipv4.ip_local_reserved_ports", text) == text
+    assert _value.normalized("net.ipv4.ip_local_reserved_ports", text) == text
 
 
 @pytest.mark.parametrize(

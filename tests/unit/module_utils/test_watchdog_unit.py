@@ -75,7 +75,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _
 _watchdog.ensure = list
 parameter = "net.ipv4.tcp_fin_timeout"
 own = _kernel.read(parameter)
-_lease.lend({parameter: "17"}, "anna", 60)
+_lease.acquire({parameter: "17"}, "anna", 60)
 _journal.write(_journal.replace(_journal.read(), deadline=_journal.now() - 1))
 with _journal.locked():
     print(own, flush=True)

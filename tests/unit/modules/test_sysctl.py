@@ -15,7 +15,7 @@ def test_returns_what_the_contract_says(procfs: Path, call: Call) -> None:
     result = call(main, values={"vm.swappiness": 10, RMEM: [4096, 131072, 6291456]})
     assert result["changed"]
     assert result["before"] == {"vm.swappiness": "60", RMEM: "4096 131072 6291456"}
-    assert result["after"] == {"vm.swappiness": "10", RMEM: "4096 131072 6291456"}
+    assert result["applied"] == {"vm.swappiness": "10", RMEM: "4096 131072 6291456"}
     assert result["changed_keys"] == ["vm.swappiness"]
     assert {key: value["status"] for key, value in result["parameters"].items()} == {
         "vm.swappiness": "applied",
@@ -37,7 +37,7 @@ def test_a_lease_says_what_it_is(procfs: Path, call: Call) -> None:
 def test_check_mode_shows_the_difference_of_values_and_file(procfs: Path, call: Call) -> None:
     result = call(main, check=True, values={"vm.swappiness": 10}, persist="90-x")
     assert result["changed"]
-    assert [part["after"].splitlines()[-1] for part in result["diff"]] == ["vm.swappiness = 10"] * 2
+    assert [part["applied"].splitlines()[-1] for part in result["diff"]] == ["vm.swappiness = 10"] * 2
     assert (procfs / "vm/swappiness").read_text() == "60\n"
     assert not (procfs.parent / "sysctl.d").exists()
 
@@ -62,17 +62,17 @@ def test_answers_in_the_users_spelling(procfs: Path, call: Call) -> None:
     [
         ({}, "state is present but all of the following are missing: values"),
         ({"state": "leased", "values": {"vm.swappiness": 1}}, "missing: holder"),
-        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": " "}, "is not a name"),
-        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 0}, "give 1 to 1000000000 s"),
-        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 10**400}, "is not a time"),
-        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "persist": "x"}, "goes with state=present"),
+        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": " "}, "is not a printable name"),
+        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 0}, "must be 1 to 1000000000 s"),
+        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 10**400}, "must be 1 to"),
+        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "persist": "x"}, "persist requires state=present"),
         ({"state": "restored", "values": {"vm.swappiness": 1}}, "takes no values"),
-        ({"values": {"vm.swappiness": True, RMEM: 0.5}}, "vm.swappiness: true is not a value, write 1 or 0"),
+        ({"values": {"vm.swappiness": True, RMEM: 0.5}}, "vm.swappiness: true is a boolean; write 1 or 0"),
         ({"values": {"vm.swappiness": 1, "vm/swappiness": 2}}, "vm/swappiness is the same parameter as vm.swappiness"),
         ({"values": {"../etc/passwd": 1}}, "is not the name of a kernel parameter"),
         ({"values": {"vm.swappiness": 1}, "allow_unsafe": ["panic"]}, "'panic' is not the name"),
         ({"values": {"kernel.core_pattern": "|/bin/x"}}, "it makes the kernel run a program"),
-        ({"values": {"vm.swappiness": 1}, "persist": "a/b"}, "cannot name a drop-in"),
+        ({"values": {"vm.swappiness": 1}, "persist": "a/b"}, "is not a valid name"),
         ({"values": {"block.sda": 1}}, "write block.<device>.<setting>"),
         ({"values": {"vm.nothing": 1}}, "vm.nothing does not exist here"),
     ],
@@ -108,5 +108,5 @@ def test_an_unusable_folder_is_one_line(procfs: Path, call: Call) -> None:
     (procfs.parent / "sysctl.d").mkdir()
     (procfs.parent / "sysctl.d/90-x.conf").mkdir()
     result = call(main, values={"vm.swappiness": 10}, persist="90-x")
-    assert "90-x.conf is no regular file" in result["msg"]
+    assert "90-x.conf is not a regular file" in result["msg"]
     assert (procfs / "vm/swappiness").read_text() == "60\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _host, _kind, _refusal
+from ansible_collections.autotune.kernel.plugins.module_utils import _facts, _kind, _validation
 from ansible_collections.autotune.kernel.plugins.modules import sysctl
 from ansible_collections.autotune.kernel.plugins.modules.sysctl_info import main
 
@@ -32,7 +32,12 @@ def test_tells_of_the_host_and_its_parameters(procfs: Path, call: Call) -> None:
         "denied": False,
         "namespaced": False,
         "kind": "int",
+        "unit": "relative cost",
+        "default": "60",
         "risk": "performance",
+        "summary": "relative cost of swapping versus reclaiming file pages; at most 100 before 5.8",
+        "documentation": "https://docs.kernel.org/admin-guide/sysctl/vm.html",
+        "special_values": {},
         "safe_range": [[0, 200]],
     }
     assert result["parameters"]["kernel.core_pattern"]["safe_range"] is None
@@ -75,7 +80,7 @@ def test_a_name_that_cannot_be_written_is_left_out_with_a_warning(procfs: Path, 
     result = call(main)
     assert result["parameters"]["net.ipv4.conf.süd0.tag"]["value"] == "7"
     assert len(result["parameters"]) == 6
-    assert "3 parameters are left out, since their names cannot be written here, as fs/binfmt misc/tag" in str(
+    assert "3 parameters were left out because their names are not supported, such as fs/binfmt misc/tag" in str(
         result["warnings"]
     )
     assert set(call(main, catalogue=True)["parameters"]) == {"net.ipv4.tcp_rmem", "vm.swappiness"}
@@ -102,8 +107,8 @@ def test_names_the_daemons_that_set_parameters(monkeypatch: pytest.MonkeyPatch, 
     for pid, name in enumerate(("tuned", "bash", "bpftune")):
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "comm").write_text(name + "\n")
-    monkeypatch.setattr(_host.glob, "glob", lambda dummy: [str(path) for path in tmp_path.glob("*/comm")])
-    assert _host.managed_by() == ["bpftune", "tuned"]
+    monkeypatch.setattr(_facts.glob, "glob", lambda dummy: [str(path) for path in tmp_path.glob("*/comm")])
+    assert _facts.managed_by() == ["bpftune", "tuned"]
 
 
 def test_a_bad_name_is_one_line(procfs: Path, call: Call) -> None:
@@ -121,17 +126,17 @@ def test_tells_what_a_host_is_inside_of(
         (tmp_path / "systemd").write_text(systemd)
     for mark in marks:
         (tmp_path / mark).touch()
-    monkeypatch.setattr(_host, "_MARKS", {str(tmp_path / "dockerenv"): "docker"})
-    monkeypatch.setattr(_host, "_MACHINES_OWN_PROCESSES", os.stat("/proc/self/ns/pid").st_ino)
-    monkeypatch.setattr(_host, "_SYSTEMDS_MARK", str(tmp_path / "systemd"))
-    assert _host.container() == found
+    monkeypatch.setattr(_facts, "_CONTAINER_FILES", {str(tmp_path / "dockerenv"): "docker"})
+    monkeypatch.setattr(_facts, "_INITIAL_PID_NAMESPACE", os.stat("/proc/self/ns/pid").st_ino)
+    monkeypatch.setattr(_facts, "_SYSTEMD_CONTAINER", str(tmp_path / "systemd"))
+    assert _facts.container() == found
 
 
 def test_process_ids_of_its_own_are_a_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_host, "_MARKS", {})
-    monkeypatch.setattr(_host, "_SYSTEMDS_MARK", str(tmp_path / "nothing"))
-    monkeypatch.setattr(_host, "_MACHINES_OWN_PROCESSES", 1)
-    assert _host.container() == "container"
+    monkeypatch.setattr(_facts, "_CONTAINER_FILES", {})
+    monkeypatch.setattr(_facts, "_SYSTEMD_CONTAINER", str(tmp_path / "nothing"))
+    monkeypatch.setattr(_facts, "_INITIAL_PID_NAMESPACE", 1)
+    assert _facts.container() == "container"
 
 
 def test_what_the_kernel_does_not_let_be_read_is_not_readable(
@@ -148,10 +153,10 @@ def test_what_the_kernel_does_not_let_be_read_is_not_readable(
     monkeypatch.setattr(_kind, "open", refuse, raising=False)
     monkeypatch.setattr(_kind.os, "open", refuse)
     monkeypatch.setattr(_kind.os, "geteuid", lambda: 0)
-    found = _host.look_at("sched.base_slice_ns")
+    found = _facts.parameter_facts("sched.base_slice_ns")
     assert (found["readable"], found["value"]) == (False, None)
     assert found["why_not_writable"] == (
         "debugfs is closed because this kernel is locked down (Secure Boot, or lockdown= at boot)"
     )
-    said = _refusal.fault_of("sched.base_slice_ns", "1", ())
-    assert "cannot be read, so it could not be put back: debugfs is closed" in getattr(said, "said", "")
+    said = _validation.fault_of("sched.base_slice_ns", "1", ())
+    assert "cannot be read, so it could not be restored: debugfs is closed" in getattr(said, "message", "")

@@ -6,8 +6,8 @@ import os
 import pwd
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _delegate
-from ansible_collections.autotune.kernel.plugins.module_utils._transaction import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils import _gate_client
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 NAMELESS = 4_000_000_000
 
@@ -18,4 +18,4 @@ def test_an_account_without_a_name_is_told_too(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "geteuid", lambda: NAMELESS)
     refusing = ["sh", "-c", "echo 'sudo: a password is required' >&2; exit 1"]
     with pytest.raises(Failure, match=rf"^user id {NAMELESS} is not root .*\(sudo: a password is required\)"):
-        _delegate.ask({}, refusing)
+        _gate_client.request({}, refusing)
