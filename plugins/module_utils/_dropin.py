@@ -182,8 +182,10 @@ def read_record(name: str) -> Record | None:
             return None
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, this release reads {FORMAT}")
-        fields = (_value.checked(name, content[name]) for name in ("originals", "requested", "applied"))
-        return Record(*fields, former=_snapshot(content["former"]))
+        originals, requested, applied = (
+            _value.checked(name, content[name]) for name in ("originals", "requested", "applied")
+        )
+        return Record(originals, requested, applied, _snapshot(content["former"]))
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise Failure(
             f"The roll-back record {path} cannot be read ({error}): restore the values by hand, then remove it."

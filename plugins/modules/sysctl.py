@@ -9,87 +9,89 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: sysctl
-short_description: Set many kernel parameters at once, or none of them
+short_description: Set several kernel parameters at once, or none of them
 version_added: "0.1.0"
 description:
-  - Sets any number of kernel parameters (sysctls) in one call. Every value is validated before anything is written,
-    and read back after. If the kernel refuses one, all are put back and the task fails, naming the parameter, the
-    value and what the kernel said.
-  - Parameters that have the wanted value already are not written.
-  - With O(state=leased) the values are on loan. The host itself puts its own values back, and verifies them, when the
-    lease is neither renewed nor ended in time, whatever became of the controller, the connection or the playbook.
-  - With O(persist) the values also go into a drop-in of C(/etc/sysctl.d), together with a record from which
-    O(state=restored) brings back the former values and the former file, its owner and permissions included.
+  - Sets any number of kernel parameters (sysctls) in one call. Every value is validated before anything is written, and
+    read back afterwards. If the kernel refuses one, all are restored and the task fails, naming the parameter, the
+    value and the kernel's error.
+  - Parameters that already have the requested value are not written.
+  - With O(state=leased) the values are temporary. Unless the lease is renewed or ended in time, the host restores its
+    original values by itself and verifies them, whatever has happened to the controller, the connection or the
+    playbook.
+  - With O(persist) the values are also written to a drop-in in C(/etc/sysctl.d), along with a record from which
+    O(state=restored) restores the former values and the former file, including its owner and permissions.
 options:
   values:
     description:
       - The parameters and their values. Required unless O(state=restored).
       - A vector such as V(net.ipv4.tcp_rmem) is a list, or a string with spaces between its elements. Ports such as
         those of V(net.ipv4.ip_local_reserved_ports) are a list, or a string such as V(5030,8080-8089).
-      - Numbers are read as the kernel reads them, in octal after a leading 0 and in hexadecimal after 0x, and returned
-        as it shows them.
-      - Where a part of the name has dots itself, as an interface may, separate the parts by slashes,
-        V(net/ipv4/neigh/eth0.1/gc_stale_time).
-      - Settings that are not sysctls have names of their own. V(transparent_hugepage.enabled) and its like,
-        V(block.sda.scheduler) for what is in the queue of a block device, V(sched.base_slice_ns) for what the scheduler
-        has in debugfs. Where the kernel lists choices, as in C(always [madvise] never), the value is the one in force.
-      - Booleans are refused, as YAML makes V(true) of V(yes) and V(on). Write V(1) or V(0).
+      - Numbers are read as the kernel reads them, octal with a leading 0 and hexadecimal with 0x, and returned as the
+        kernel shows them.
+      - Where a component of the name contains dots, as the name of an interface may, separate the components by
+        slashes, as in V(net/ipv4/neigh/eth0.1/gc_stale_time).
+      - Other kernel settings have names of their own. These are V(transparent_hugepage.<name>),
+        V(block.<device>.<name>) for the queue of a block device, such as V(block.sda.scheduler), and V(sched.<name>)
+        for the scheduler's settings in debugfs. Where the kernel lists choices, as in C(always [madvise] never), the
+        value is the selected one.
+      - Booleans are refused, because YAML reads V(yes) and V(on) as V(true). Write V(1) or V(0).
     type: dict
   state:
     description:
-      - V(present) sets the values to stay, until the next boot or, with O(persist), beyond it. If O(holder) has a
-        lease on this host, this ends it; what it had lent and O(values) does not name is put back.
-      - V(leased) sets the values for O(lease) seconds. Every further call of the same O(holder) renews the lease; the
-        values it does not name stay as they are.
-      - V(restored) ends the lease and puts the host's own values back; with O(persist) it rolls back what was set
-        under that name.
+      - V(present) sets the values until the next reboot or, with O(persist), permanently. If O(holder) has a lease on
+        this host, this ends it; leased parameters that O(values) does not name are restored.
+      - V(leased) sets the values for O(lease) seconds. Every further call by the same O(holder) renews the lease;
+        leased parameters that it does not name keep their values.
+      - V(restored) ends the lease and restores the original values; with O(persist) it rolls back what was set under
+        that name.
     type: str
     choices: [present, leased, restored]
     default: present
   lease:
-    description: Seconds after which the host puts its own values back by itself. Only for O(state=leased).
+    description: Seconds after which the host restores its original values by itself. Only for O(state=leased).
     type: int
     default: 120
   holder:
     description:
-      - Who holds the lease, a name to be shown to others who want the host. Required for O(state=leased).
-      - While a lease is in force only its holder can set values. O(state=restored) without O(persist) and O(holder)
-        ends anybody's.
+      - Who holds the lease, shown to others who want to use the host. Required for O(state=leased).
+      - While a lease is in force, only its holder can set values. O(state=restored) without O(persist) and O(holder)
+        ends anybody's lease.
     type: str
   nonce:
     description:
       - The RV(lease.nonce) of the lease to renew (O(state=leased)), to confirm (O(state=present)) or to end
-        (O(state=restored)). If that lease has ended meanwhile, the call is refused, so that a call that comes late
-        does not set again what the host has put back.
-      - Without it, O(holder) alone decides, and a lease that has run out is followed by a new one.
+        (O(state=restored)). If that lease has ended, the call is refused, so that a delayed call does not set values
+        again after the host has restored its own.
+      - Without it only O(holder) is compared, and an expired lease is followed by a new one.
     type: str
   process_group:
     description:
-      - A file on the host that names the process group which runs under the lease, such as a benchmark. What is left
-        of that group is killed when the lease ends, and so is what has left it but has C(AUTOTUNE_BENCHMARK) in its
-        environment, set to the file's folder. Only for O(state=leased).
-      - The file has two numbers, the group and the time at which its first process started, which is the 22nd field
-        of its C(/proc/PID/stat). It need not exist yet. The group must be a session of its own, as C(setsid) makes it,
-        and unless the file is root's only processes of the file's owner are killed.
+      - A file on the host that names the process group running under the lease, such as a benchmark. When the lease
+        ends, what is left of that group is killed, and so are processes that left it but have C(AUTOTUNE_BENCHMARK) in
+        their environment, set to the file's folder. Only for O(state=leased).
+      - The file contains two numbers, the ID of the group and the start time of its first process, which is field 22 of
+        C(/proc/PID/stat). It need not exist yet. The group must be a session of its own, as C(setsid) makes it, and
+        unless the file belongs to root only processes of the file's owner are killed.
     type: path
   persist:
     description:
-      - Name of the drop-in below C(/etc/sysctl.d), without C(.conf). It is refused where a file of that name in
-        another folder of sysctl.d would be hidden, and where the drop-in is there but was not written by this module.
-      - If somebody has edited the drop-in, the edited file is kept beside it, as C(NAME.conf.edited-1), before the
-        drop-in is replaced or rolled back, and a warning says so. Nothing applies such a copy.
-      - A warning tells of every value that will not last, since another file sets the parameter, or the other one of
-        an exclusive pair, after the drop-in. It says when that one prevails, as C(systemd-sysctl), C(sysctl --system)
-        and C(ufw) do not apply the same files in the same order.
-      - Settings that are not sysctls cannot be set from there. They are set, and can be rolled back, but do not outlast
-        a reboot, and a warning says so.
+      - Name of the drop-in in C(/etc/sysctl.d), without C(.conf). Refused if it would hide a file of the same name in
+        another folder of sysctl.d, or if the drop-in exists but was not written by this module.
+      - If the drop-in has been edited, a copy is kept beside it as C(NAME.conf.edited-1) before it is replaced or
+        rolled back, and a warning says so. Nothing applies such a copy.
+      - A warning names every value that will not last because another file sets the parameter, or its exclusive
+        partner, after the drop-in. It says when that file prevails, because C(systemd-sysctl), C(sysctl --system) and
+        C(ufw) do not apply the same files in the same order.
+      - Settings that are not sysctls cannot be persisted this way. They are set and can be rolled back, but do not
+        survive a reboot, and a warning says so.
     type: str
   allow_unsafe:
     description:
-      - Parameters to set although they are on the denylist, which has those that run programs, weaken security,
-        decide what happens when something goes wrong, or cannot be put back.
-      - What cannot be undone is not lent (O(state=leased)) even then, such as V(net.ipv6.conf.all.disable_ipv6), which
-        removes addresses and routes.
+      - Parameters to set although they are on the denylist, which contains those that run programs, weaken security,
+        control the reaction to failures, or cannot be restored.
+      - What cannot be undone, such as V(net.ipv6.conf.all.disable_ipv6), which removes addresses and routes, cannot be
+        leased (O(state=leased)) even then.
     type: list
     elements: str
     default: []
@@ -105,20 +107,20 @@ attributes:
     support: full
     platforms: linux
 notes:
-  - Needs Python 3.9 on the host, and root. Some parameters below V(net) can be set in a network namespace of one's
-    own.
-  - A user who is not root can use O(state=leased) and O(state=restored) without become where role
-    P(autotune.kernel.access#role) has given him that right. The host then takes only what is in the catalogue, within
-    safe ranges, and O(allow_unsafe) counts for nothing; who may do more says the role.
+  - Requires Python 3.9 or later on the host, and root. Some parameters in V(net) can be set in a network namespace of
+    one's own.
+  - Without root, O(state=leased) and O(state=restored) work where role P(autotune.kernel.access#role) has granted it to
+    the account. The host then accepts only safe values of parameters in the catalogue and ignores O(allow_unsafe); the
+    role can allow more.
   - The journal of a lease and the verdict of its end are kept in C(/run/autotune), roll-back records in
-    C(/var/lib/autotune). Nobody but root may be able to write there, nor to a folder above, or nothing is set.
-  - Where systemd is the init, the host's side of a lease is a transient unit, C(autotune-lease-*.service); elsewhere
-    a process of that name. It needs nothing but Python on the host.
-  - If somebody else sets a parameter that is on loan, that is told as a warning by the next call, with the value found.
-    The end of the lease puts the value back that the host had before the lease, since that is what a lease promises,
-    and says by which command the other one can be set again.
-  - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are put back as they
-    were. So is whatever else the kernel changes with a parameter, such as the value of every interface when
+    C(/var/lib/autotune). If an account other than root can write there, or to a folder above, nothing is set.
+  - Where systemd is the init, the watchdog of a lease is a transient unit, C(autotune-lease-*.service); elsewhere it is
+    a process of that name. It needs only Python on the host.
+  - If another process sets a leased parameter, the next call warns about it, with the value found. When the lease ends,
+    the original value is restored, because that is what a lease promises, and a warning contains the command that sets
+    the other value again.
+  - Of parameters that exclude each other, such as V(vm.dirty_bytes) and V(vm.dirty_ratio), both are restored. So is
+    everything else that the kernel changes with a parameter, such as the value of every interface when
     V(net.ipv4.ip_forward) or a V(default) is set, or V(unres_qlen_bytes) with V(unres_qlen).
 seealso:
   - module: autotune.kernel.sysctl_info
@@ -137,11 +139,11 @@ EXAMPLES = r"""
       net.ipv4.tcp_rmem: [4096, 131072, 33554432]
       net.ipv4.tcp_wmem: "4096 65536 33554432"
 
-- name: Give the host its own values back now
+- name: Restore the original values now
   autotune.kernel.sysctl:
     state: restored
 
-- name: See what would change, by check mode and diff
+- name: Show what would change, with check mode and diff
   autotune.kernel.sysctl:
     values:
       vm.swappiness: 10
@@ -154,7 +156,7 @@ EXAMPLES = r"""
 # -vm.swappiness = 60
 # +vm.swappiness = 10
 
-- name: Set values to stay, across boots too
+- name: Set values permanently
   autotune.kernel.sysctl:
     values:
       vm.swappiness: 10
@@ -162,13 +164,13 @@ EXAMPLES = r"""
       vm.dirty_ratio: 10
     persist: 90-database
 
-- name: Roll that back, values and file
+- name: Roll back these values and the file
   autotune.kernel.sysctl:
     state: restored
     persist: 90-database
 
-# A change that undoes itself when it cuts the host off, as `commit confirmed` does on a router:
-- name: Lend the values to the host
+# A change that undoes itself if it cuts off the host, like `commit confirmed` on a router:
+- name: Lease the values
   autotune.kernel.sysctl:
     state: leased
     holder: "change 4711"
@@ -176,65 +178,65 @@ EXAMPLES = r"""
     values:
       net.ipv4.tcp_keepalive_time: 600
       net.core.somaxconn: 8192
-  register: lent
+  register: leased
 
 - name: Reach the host over a fresh connection
   ansible.builtin.wait_for_connection:
     timeout: 60
 
-- name: Keep the values, if the host still has them on loan
+- name: Keep the values if the lease is still in force
   autotune.kernel.sysctl:
-    values: "{{ lent.after }}"
+    values: "{{ leased.applied }}"
     holder: "change 4711"
-    nonce: "{{ lent.lease.nonce }}"
+    nonce: "{{ leased.lease.nonce }}"
     persist: 90-change-4711
 """
 
 RETURN = r"""
 before:
-  description: The values found, by parameter. Vectors have single spaces between their elements.
+  description: The values that the call found, by parameter. Vectors have single spaces between their elements.
   returned: success
   type: dict
   sample: {"vm.swappiness": "60"}
-after:
-  description: The values read back, by parameter; in check mode those asked for.
+applied:
+  description: The values read back, by parameter; in check mode the requested ones.
   returned: success
   type: dict
   sample: {"vm.swappiness": "10"}
 diff:
-  description: The values before and after, and with O(persist) the drop-in, as C(--diff) shows them.
+  description: The values before and after, and with O(persist) the drop-in, for C(--diff).
   returned: success
   type: list
   elements: dict
 changed_keys:
-  description: The parameters whose value is another one than before.
+  description: The parameters whose value has changed.
   returned: success
   type: list
   elements: str
   sample: ["vm.swappiness"]
 parameters:
   description:
-    - What became of each parameter. RV(parameters.status) is V(applied), V(unchanged), or V(clamped) where the kernel
-      took the value and made another one of it; on failure V(missing), V(denied), V(read_only) or V(rejected).
+    - What became of each parameter. RV(parameters.status) is V(applied), V(unchanged), or V(clamped) if the kernel
+      accepted the value but set a different one; on failure V(missing), V(denied), V(read_only) or V(rejected).
   returned: always
   type: dict
   contains:
     status:
       description: What became of the parameter.
       type: str
-    asked:
-      description: The value asked for.
+    requested:
+      description: The requested value.
       type: str
     before:
-      description: The value found.
+      description: The value that the call found.
       type: str
-    after:
+    applied:
       description: The value read back.
       type: str
-    said:
-      description: What there is to say about it, such as the kernel's words.
+    message:
+      description: An explanation, such as the kernel's error.
       type: str
-  sample: {"vm.swappiness": {"status": "applied", "asked": "10", "before": "60", "after": "10", "said": ""}}
+  sample: {"vm.swappiness": {"status": "applied", "requested": "10", "before": "60", "applied": "10", "message": ""}}
 lease:
   description: The lease now in force.
   returned: when O(state=leased), except in check mode
@@ -244,21 +246,21 @@ lease:
       description: Who holds it.
       type: str
     nonce:
-      description: What tells this lease from an earlier one; a renewed lease keeps it.
+      description: Identifies this lease; a renewed lease keeps it.
       type: str
     expires_in:
-      description: Seconds until the host puts its own values back.
+      description: Seconds until the host restores its original values.
       type: float
   sample: {"holder": "tuner", "nonce": "5f0c8a91", "expires_in": 120.0}
 originals:
-  description: The host's own values, which the end of the lease brings back.
+  description: The host's original values, which are restored at the end of the lease.
   returned: when O(state=leased), except in check mode
   type: dict
   sample: {"vm.swappiness": "60"}
 verdict:
   description:
-    - How a lease ended, with the nonce that says which. For O(state=restored) the lease that this call ended; else
-      the last one that ran out, if nobody was told of it yet. Null if there is none.
+    - How a lease ended. For O(state=restored) the lease that this call ended; otherwise the last one that expired, if
+      that has not been reported yet. Null if there is none.
   returned: success
   type: dict
   contains:
@@ -269,43 +271,58 @@ verdict:
       description: Which lease it was.
       type: str
     restored:
-      description: The parameters put back.
+      description: The parameters that were restored.
       type: list
       elements: str
     verified:
-      description: Whether all were read back and have the host's own value.
+      description: Whether all original values were read back.
       type: bool
     mismatches:
-      description: Those which could not be put back, as in RV(mismatches).
+      description: The parameters that could not be restored, as in RV(mismatches).
       type: list
       elements: dict
-    foreign:
-      description: Parameters which somebody else had set during the lease, with the value they had.
+    interference:
+      description: Parameters that another process had set during the lease, with the values found.
       type: dict
     missing:
-      description: Parameters which the host no longer has.
+      description: Parameters that no longer exist on the host.
       type: list
       elements: str
     processes_ended:
       description: How many processes of O(process_group) were left and have been killed.
       type: int
     at:
-      description: When that was, in UTC.
+      description: When the lease ended, in UTC.
       type: str
-lapsed:
-  description: The lease of O(nonce) has ended, RV(verdict) says how, if the host knows; nothing was written.
+expired:
+  description: The lease of O(nonce) has ended and nothing was written; RV(verdict) says how, if the host knows.
   returned: failure, because of O(nonce)
   type: bool
 restored:
-  description: Whether everything has the value again that it had before this call.
+  description: Whether everything has its value from before this call.
   returned: failure
   type: bool
 mismatches:
-  description: The parameters which could not be put back, with what they are, what they should be, and the command to
-    run by hand.
+  description: The parameters that could not be restored.
   returned: failure
   type: list
   elements: dict
+  contains:
+    parameter:
+      description: The parameter.
+      type: str
+    found:
+      description: Its value.
+      type: str
+    original:
+      description: The value that it should have.
+      type: str
+    reason:
+      description: Why it could not be restored.
+      type: str
+    command:
+      description: The shell command for an administrator to run.
+      type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule

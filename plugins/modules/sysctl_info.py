@@ -9,24 +9,24 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: sysctl_info
-short_description: Tell which kernel parameters a host has and who else sets them
+short_description: Show which kernel parameters a host has and who else sets them
 version_added: "0.1.0"
 description:
-  - Reads the host's kernel parameters (sysctls) and what must be known before they are tuned, such as the kernel, its
-    boot, the network namespace, daemons that set parameters themselves, and a lease in force. Writes nothing.
+  - Reads the host's kernel parameters (sysctls) and what must be known before tuning them, such as the kernel, the boot
+    ID, the network namespace, daemons that set parameters themselves, and the lease in force. Writes nothing.
 options:
   parameters:
     description:
-      - The parameters to look at. Without it, all which the host has. Those of an interface whose name cannot be
-        written here, as one with an asterisk or a byte that is not UTF-8, are left out with a warning.
-      - Beside sysctls these may be V(transparent_hugepage.<name>), V(block.<device>.<name>) for the queue of a block
+      - The parameters to read, by default all that the host has. Those of an interface whose name is not supported,
+        such as one with an asterisk or a byte that is not UTF-8, are left out with a warning.
+      - Besides sysctls these may be V(transparent_hugepage.<name>), V(block.<device>.<name>) for the queue of a block
         device, and V(sched.<name>) for the scheduler's settings in debugfs.
     type: list
     elements: str
   catalogue:
     description:
-      - Look at those parameters of the host which the collection's catalogue knows, that is which matter for
-        performance. Together with O(parameters), at both.
+      - Read the parameters of the host that are in the collection's catalogue, which are those that matter for
+        performance. Can be combined with O(parameters).
     type: bool
     default: false
 attributes:
@@ -34,7 +34,7 @@ attributes:
     description: Changes nothing in any mode.
     support: full
   diff_mode:
-    description: There is nothing to show.
+    description: The module changes nothing.
     support: none
   platform:
     description: Where the module runs.
@@ -47,7 +47,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look at what is to be tuned
+- name: Read the parameters to be tuned
   autotune.kernel.sysctl_info:
     parameters: [net.ipv4.tcp_rmem, net.core.rmem_max, vm.swappiness]
   register: host
@@ -57,13 +57,13 @@ EXAMPLES = r"""
     that: host.managed_by | length == 0
     fail_msg: "{{ inventory_hostname }} is managed by {{ host.managed_by | join(' and ') }}"
 
-- name: Make sure that nothing is on loan, and that the last loan was paid back
+- name: Make sure that no values are leased, and that the last lease was restored
   ansible.builtin.assert:
     that:
       - host.lease is none
       - host.verdict is none or host.verdict.verified
 
-- name: Look at all that matters for performance here, with kinds and safe values
+- name: Read everything that matters for performance, with descriptions and safe values
   autotune.kernel.sysctl_info:
     catalogue: true
 """
@@ -75,16 +75,16 @@ kernel:
   type: str
   sample: 6.1.0-18-amd64
 boot_id:
-  description: What tells this boot of this kernel from all others. Two hosts with one boot ID share a kernel.
+  description: Identifies this boot of this kernel. Two hosts with the same boot ID share a kernel.
   returned: always
   type: str
 network_namespace:
-  description: Inode of the network namespace. Two hosts with one boot ID and one inode share V(net.*) too.
+  description: Inode of the network namespace. Two hosts with the same boot ID and inode also share V(net.*).
   returned: always
   type: int
   sample: 4026531833
 cpus:
-  description: Number of CPUs in use.
+  description: Number of CPUs online.
   returned: always
   type: int
 memory_bytes:
@@ -92,11 +92,11 @@ memory_bytes:
   returned: always
   type: int
 link_mbit:
-  description: Speed of the fastest network link, 1000 where none tells.
+  description: Speed of the fastest network link in Mbit/s, 1000 if none is known.
   returned: always
   type: int
 page_bytes:
-  description: Size of a page of memory.
+  description: Size of a memory page.
   returned: always
   type: int
 effective_uid:
@@ -105,18 +105,18 @@ effective_uid:
   type: int
 gate:
   description:
-    - The program of role P(autotune.kernel.access#role) by which M(autotune.kernel.sysctl) works here for a user who is
-      not root. Where it is told, all else that is returned comes from that program. Null for root, where there is no
-      such program, and where it does not serve this user.
+    - The program of role P(autotune.kernel.access#role) by which M(autotune.kernel.sysctl) works without root. If set,
+      everything else that is returned comes from that program. Null for root, and if there is no such program or this
+      account may not use it.
   returned: always
   type: str
   sample: /usr/local/libexec/autotune-sysctl
-gate_said:
-  description: One line on what that program does not do for this user, null if there is nothing to say.
+gate_message:
+  description: What that program refuses to do for this account, in one line; null if nothing.
   returned: always
   type: str
 parameters:
-  description: What there is to say about each parameter.
+  description: What is known of each parameter. C(kind) and what follows are null outside the catalogue.
   returned: always
   type: dict
   contains:
@@ -127,33 +127,46 @@ parameters:
       description: Whether its value can be read.
       type: bool
     writable:
-      description: Whether this user can write it here.
+      description: Whether this account can write it.
       type: bool
     why_not_writable:
-      description: What keeps this user from writing it, or why it does not exist; null if nothing does.
+      description: What prevents this account from writing it, or why it does not exist; null if it is writable.
       type: str
     value:
-      description: The value with single spaces between its elements, null if it cannot be read or is a secret.
+      description: The value, with single spaces between its elements; null if it is unreadable or a secret.
       type: str
     denied:
       description: Whether M(autotune.kernel.sysctl) sets it only if O(autotune.kernel.sysctl#module:allow_unsafe)
-        names it. With RV(gate), whether this user may not set it.
+        names it. With RV(gate), whether this account may not set it.
       type: bool
     namespaced:
-      description: Whether each network namespace has its own; null if that cannot be told, as for V(net.*) in the
-        initial one.
+      description: Whether each network namespace has its own; null if that is unknown, as for V(net.*) in the initial
+        namespace.
       type: bool
     kind:
-      description: Kind of the value, one of V(int), V(boolean), V(choice), V(vector), V(bytes) and V(ratio); null for
-        what the catalogue does not know.
+      description: Kind of value, one of V(int), V(boolean), V(choice), V(vector), V(bytes) and V(ratio).
+      type: str
+    unit:
+      description: Unit of the value, empty for choices.
+      type: str
+    default:
+      description: The default of current kernels, empty if it depends on the machine or the distribution.
       type: str
     risk:
-      description: What a wrong value can cost, one of V(none), V(performance), V(stability) and V(security); null for
-        what the catalogue does not know.
+      description: What a wrong value can impair, one of V(none), V(performance), V(stability) and V(security).
       type: str
+    summary:
+      description: What the parameter does.
+      type: str
+    documentation:
+      description: Page of the kernel's documentation.
+      type: str
+    special_values:
+      description: Values with a meaning of their own, inside the safe range or not.
+      type: dict
     safe_range:
-      description: The values that are safe on this machine, as the least and the most of each number, or as a list of
-        choices; null for what the catalogue does not know.
+      description: The values that are safe on this machine, as the minimum and maximum of each number, or as a list of
+        choices.
       type: list
       elements: raw
   sample:
@@ -166,27 +179,32 @@ parameters:
       denied: false
       namespaced: false
       kind: int
+      unit: relative cost
+      default: "60"
       risk: performance
+      summary: relative cost of swapping versus reclaiming file pages; at most 100 before 5.8
+      documentation: https://docs.kernel.org/admin-guide/sysctl/vm.html
+      special_values: {}
       safe_range: [[0, 200]]
 managed_by:
-  description: Daemons running on the host that set parameters by themselves.
+  description: Running daemons that set parameters themselves.
   returned: always
   type: list
   elements: str
   sample: [tuned]
 container:
-  description: What the host is inside of, as its manager calls it (V(docker), V(lxc), V(container) where nobody says).
-    Parameters that are not namespaced belong to the whole machine then. Null on a machine of its own.
+  description: The kind of container that the host is, such as V(docker) or V(lxc); V(container) if that is unknown.
+    Parameters that are not namespaced then belong to the whole machine. Null if the host is not a container.
   returned: always
   type: str
 lease:
-  description: The lease on this host, null if there is none. Once C(expires_in) is negative, the next call of
-    M(autotune.kernel.sysctl) puts the host's own values back first.
+  description: The lease on this host, null if there is none. If C(expires_in) is negative, the next call of
+    M(autotune.kernel.sysctl) restores the original values first.
   returned: always
   type: dict
   sample: {holder: tuner, nonce: 5f0c8a91, expires_in: 117.2}
 verdict:
-  description: How the last lease ended which its holder did not end, as in C(verdict) of M(autotune.kernel.sysctl).
+  description: How the last lease ended that its holder did not end, as in C(verdict) of M(autotune.kernel.sysctl).
     Null if there was none.
   returned: always
   type: dict

@@ -203,7 +203,7 @@ class HostSession:
             if "module_stderr" in answer and become:  # become failed, so that no module ran
                 output = answer["module_stderr"].strip().splitlines() or ["no reason given"]
                 message = become_advice(output[-1], method)
-            raise LeaseExpired(message) if answer.get("lapsed") else SessionFailed(f"{self.host}: {message}")
+            raise LeaseExpired(message) if answer.get("expired") else SessionFailed(f"{self.host}: {message}")
         return answer
 
     def _connect(self) -> Transport:

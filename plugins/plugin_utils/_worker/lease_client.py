@@ -67,7 +67,7 @@ class LeaseClient:
         lease = answer.get("lease")
         self._nonce = lease["nonce"] if lease else None  # there is no lease in check mode
         self._originals |= answer.get("originals", {})
-        applied: dict[str, str] = answer["after"]
+        applied: dict[str, str] = answer["applied"]
         return applied
 
     def interference(self, applied: Mapping[str, str], transport: Transport) -> str | None:
@@ -108,8 +108,8 @@ class LeaseClient:
             self._compare_with_originals()
         elif not verdict["verified"]:
             raise RestoreFailed(describe_expiry(verdict))
-        elif verdict["foreign"]:
-            changes = ", ".join(f"{parameter} to {value!r}" for parameter, value in verdict["foreign"].items())
+        elif verdict["interference"]:
+            changes = ", ".join(f"{parameter} to {value!r}" for parameter, value in verdict["interference"].items())
             return f"{_RESTORED} (another process had set {changes} meanwhile)"
         return _RESTORED
 
@@ -127,7 +127,7 @@ class LeaseClient:
 
 def describe_expiry(verdict: Mapping[str, Any]) -> str:
     """One line on a lease that expired before its holder ended it."""
-    foreign = verdict["foreign"]
+    foreign = verdict["interference"]
     also = "".join(f"; another process had set {parameter} to {value!r}" for parameter, value in foreign.items())
     if verdict["verified"]:
         return f"the lease of {verdict['holder']} expired; {_RESTORED}{also}"

@@ -31,7 +31,7 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str], optional: Co
 
     optional: the study's optional parameters that would be tuned.
     """
-    found = [facts["gate_said"]] if facts["gate_said"] else []
+    found = [facts["gate_message"]] if facts["gate_message"] else []
     for parameter, state in facts["parameters"].items():
         if not state["exists"]:
             reason = "".join((state["why_not_writable"] or "").partition(": ")[1:])
@@ -41,7 +41,7 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str], optional: Co
         elif not state["readable"]:
             reason = f": {state['why_not_writable']}" if state["why_not_writable"] else ""
             found.append(f"{parameter} cannot be read, so it could not be restored{reason}")
-        elif facts["gate_said"]:
+        elif facts["gate_message"]:
             continue  # the gate's message says what cannot be set, and why
         elif not state["writable"]:
             found.append(f"{parameter} cannot be set: {state['why_not_writable']}")

@@ -321,7 +321,9 @@ def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role
 
     # There is one tuner at a time, and root can end what the account has on loan.
     assert ask(lend(33))["applied"] == {FIN_TIMEOUT: "33"}
-    assert "test (tester) holds a lease on this host" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
+    assert (
+        "test (tester) holds a lease on this host" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
+    )
     assert as_root(account, state="restored")["verdict"]["verified"]
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
     assert as_root(account, state="leased", holder="root", values={FIN_TIMEOUT: 44})["applied"] == {FIN_TIMEOUT: "44"}

@@ -92,7 +92,9 @@ def test_an_exclusion_takes_the_value_away_at_boot_only(etc: Etc) -> None:
 )
 def test_the_other_one_of_an_exclusive_pair_prevails_too(later: str, prevails: bool, etc: Etc) -> None:
     (etc.etc / "99-c.conf").write_text(later)
-    said = f"{etc.etc}/99-c.conf sets vm.dirty_ratio to 30, which disables vm.dirty_bytes, and prevails over {etc.dropin} "
+    said = (
+        f"{etc.etc}/99-c.conf sets vm.dirty_ratio to 30, which disables vm.dirty_bytes, and prevails over {etc.dropin} "
+    )
     assert etc.said(vm__dirty_bytes="4096") == ([said + BOTH] if prevails else [])
 
 

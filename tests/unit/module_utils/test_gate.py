@@ -132,9 +132,7 @@ def test_info_hides_what_only_root_may_read_and_says_what_is_refused(kernel: Any
     secret = kernel.root / "net/ipv4/ipfrag_time_secret"
     secret.write_text("12345\n")
     secret.chmod(0o600)
-    answer = _gate.handle(
-        {"state": "info", "parameters": ["vm.swappiness", "net.ipv4.ipfrag_time_secret"]}, "tester"
-    )
+    answer = _gate.handle({"state": "info", "parameters": ["vm.swappiness", "net.ipv4.ipfrag_time_secret"]}, "tester")
     found = answer["parameters"]
     assert (found["vm.swappiness"]["value"], found["vm.swappiness"]["denied"]) == ("60", False)
     assert found["net.ipv4.ipfrag_time_secret"]["value"] is None
@@ -229,7 +227,9 @@ def test_a_link_does_not_lead_to_the_process_group_of_another_folder(tmp_path: P
 
 
 def test_the_log_has_one_plain_line() -> None:
-    line = _gate.log_line("tester", {"state": "x\n\x1b[2J", "values": {"a": "b" * 9000}}, {"failed": True, "msg": "n\no"})
+    line = _gate.log_line(
+        "tester", {"state": "x\n\x1b[2J", "values": {"a": "b" * 9000}}, {"failed": True, "msg": "n\no"}
+    )
     assert line.startswith("tester requested ")
     assert line.isprintable()
     assert len(line) <= 4000

@@ -16,7 +16,9 @@ def links(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_forwarding_costs_an_interface_its_offload(parameter: str) -> None:
     reason = _lro.lost_by(parameter, "1")
-    assert reason == "the kernel disables LRO of ens192 permanently (if acceptable, first run: ethtool -K ens192 lro off)"
+    assert (
+        reason == "the kernel disables LRO of ens192 permanently (if acceptable, first run: ethtool -K ens192 lro off)"
+    )
     assert _lro.lost_by(parameter, "0") is None
 
 

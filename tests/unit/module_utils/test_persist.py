@@ -333,8 +333,8 @@ def test_a_drop_in_that_does_not_prevail_is_told(check: bool, kernel: Any, dropi
     assert _persist.apply(VALUES, persist="90-x", check=check).warnings == [
         f"{dropin.parent}/99-sysctl.conf was not checked: it is a dangling link to ../gone.conf, "
         "which is ignored at boot",
-        f"{dropin.parent}/99-c.conf sets vm.dirty_ratio to 30, which disables vm.dirty_bytes, and prevails over {dropin} "
-        "at boot and after `sysctl --system`",
+        f"{dropin.parent}/99-c.conf sets vm.dirty_ratio to 30, which disables vm.dirty_bytes, "
+        f"and prevails over {dropin} at boot and after `sysctl --system`",
         f"{kernel.base}/sysctl.conf sets vm.swappiness to 77 and prevails over {dropin} "
         "after `sysctl --system`, which also runs at boot where systemd is not the init",
     ]

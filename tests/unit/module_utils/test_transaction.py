@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _transaction
-from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
-from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
+from ansible_collections.autotune.kernel.plugins.module_utils._change import Change, Failure
 
 MANY = {
     "vm.swappiness": "10",

@@ -37,7 +37,7 @@ def test_a_lease_says_what_it_is(procfs: Path, call: Call) -> None:
 def test_check_mode_shows_the_difference_of_values_and_file(procfs: Path, call: Call) -> None:
     result = call(main, check=True, values={"vm.swappiness": 10}, persist="90-x")
     assert result["changed"]
-    assert [part["applied"].splitlines()[-1] for part in result["diff"]] == ["vm.swappiness = 10"] * 2
+    assert [part["after"].splitlines()[-1] for part in result["diff"]] == ["vm.swappiness = 10"] * 2
     assert (procfs / "vm/swappiness").read_text() == "60\n"
     assert not (procfs.parent / "sysctl.d").exists()
 
@@ -65,7 +65,10 @@ def test_answers_in_the_users_spelling(procfs: Path, call: Call) -> None:
         ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": " "}, "is not a printable name"),
         ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 0}, "must be 1 to 1000000000 s"),
         ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "lease": 10**400}, "must be 1 to"),
-        ({"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "persist": "x"}, "persist requires state=present"),
+        (
+            {"state": "leased", "values": {"vm.swappiness": 1}, "holder": "a", "persist": "x"},
+            "persist requires state=present",
+        ),
         ({"state": "restored", "values": {"vm.swappiness": 1}}, "takes no values"),
         ({"values": {"vm.swappiness": True, RMEM: 0.5}}, "vm.swappiness: true is a boolean; write 1 or 0"),
         ({"values": {"vm.swappiness": 1, "vm/swappiness": 2}}, "vm/swappiness is the same parameter as vm.swappiness"),

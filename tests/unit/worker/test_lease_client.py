@@ -15,7 +15,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.lease_clie
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 
 SWAPPINESS = "vm.swappiness"
-BACK = {"holder": "anna", "nonce": "n1", "verified": True, "mismatches": [], "foreign": {}}
+BACK = {"holder": "anna", "nonce": "n1", "verified": True, "mismatches": [], "interference": {}}
 
 
 class Host:
@@ -36,7 +36,7 @@ class Host:
         if arguments.get("nonce") in self.ended:
             raise LeaseExpired("The lease n1 has ended")
         after = {SWAPPINESS: str(arguments["values"][SWAPPINESS])}
-        return {"after": after, "originals": {SWAPPINESS: "60"}, "lease": {"nonce": self.nonces[0]}, "verdict": None}
+        return {"applied": after, "originals": {SWAPPINESS: "60"}, "lease": {"nonce": self.nonces[0]}, "verdict": None}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_says_that_values_are_back_only_when_the_host_has_verified_it(lease: Lea
 
 
 def test_says_what_others_had_set(lease: LeaseClient, host: Host) -> None:
-    host.verdict["foreign"] = {SWAPPINESS: "77"}
+    host.verdict["interference"] = {SWAPPINESS: "77"}
     assert "another process had set vm.swappiness to '77'" in lease.restore()
 
 

@@ -32,7 +32,7 @@ HERE = ("the controller's boot", 4026531840)
 
 
 def facts(state: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    own = {"kernel": "6.1.0", "effective_uid": 0, "gate": None, "gate_said": None, "managed_by": []}
+    own = {"kernel": "6.1.0", "effective_uid": 0, "gate": None, "gate_message": None, "managed_by": []}
     own |= {"container": None, "boot_id": "its own", "network_namespace": HERE[1]}
     return own | {"parameters": {"vm.x": GOOD | (state or {})}} | fields
 
@@ -65,10 +65,10 @@ def test_a_good_host_has_none() -> None:
         ),
         (facts(FIXED), "vm.x cannot be set: /proc/sys is read-only here"),
         (
-            facts({"writable": False}, effective_uid=1000, gate_said="anna cannot use the gate"),
+            facts({"writable": False}, effective_uid=1000, gate_message="anna cannot use the gate"),
             "anna cannot use the gate",
         ),
-        (facts({"denied": True}, effective_uid=1000, gate="/gate", gate_said="vm.x is denied"), "vm.x is denied"),
+        (facts({"denied": True}, effective_uid=1000, gate="/gate", gate_message="vm.x is denied"), "vm.x is denied"),
         (facts({"denied": True}), "vm.x is on the denylist; to tune it, name it in the study's allow_unsafe"),
         (
             facts(managed_by=["tuned", "bpftune"]),
@@ -88,7 +88,7 @@ def test_tells_all_problems_at_once() -> None:
 
 
 def test_what_the_gate_refuses_the_study_cannot_allow() -> None:
-    found = facts({"denied": True}, effective_uid=1000, gate="/gate", gate_said="vm.x is denied")
+    found = facts({"denied": True}, effective_uid=1000, gate="/gate", gate_message="vm.x is denied")
     assert problems(found, allow_unsafe=["vm.x"]) == ["vm.x is denied"]
 
 
