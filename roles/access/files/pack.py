@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Pack the gate into one file, on the controller: pack.py FILE PYTHON
 
-The file is an archive with the collection's module_utils, uncompressed, so that it can be read as it lies there, behind
-a line that names the Python to run it. Same sources, same file, byte by byte; its SHA-256 is printed.
+The file is an archive of the collection's module_utils, after a line that names the Python to run it. It is not
+compressed, so that it can be read as it is. The same sources yield the same bytes; their SHA-256 is printed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAIN = f"from {PACKAGE} import _gate\n_gate.main()\n"
 
 
 def packed(python: str) -> bytes:
-    """The gate's file. -I: nothing of the caller's environment or folder is imported; -S: nothing of site-packages."""
+    """The gate's file. -I: ignore the caller's environment and folder; -S: ignore site-packages."""
     folders = ["/".join(PACKAGE.split(".")[: depth + 1]) for depth in range(PACKAGE.count(".") + 1)]
     files = {"__main__.py": MAIN.encode(), **{f"{folder}/__init__.py": b"" for folder in folders}}
     files |= {f"{folders[-1]}/{source.name}": source.read_bytes() for source in sorted(SOURCES.glob("_*.py"))}
@@ -28,7 +28,7 @@ def packed(python: str) -> bytes:
     content.write(f"#!{python} -IS\n".encode())
     with zipfile.ZipFile(content, "a", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name), text)  # of 1980: no file's time gets in
+            archive.writestr(zipfile.ZipInfo(name), text)  # dated 1980, whatever the file's time
     return content.getvalue()
 
 
