@@ -273,4 +273,7 @@ def test_without_root_says_so(tmp_path: Path) -> None:
     environment = {**os.environ, "HOME": str(tmp_path), "ANSIBLE_NOCOLOR": "1"}
     ran = subprocess.run([*nobody, *command], env=environment, capture_output=True, text=True, cwd="/")
     assert ran.returncode == 2, ran.stderr
-    assert '"msg": "The lab makes namespaces and network links, which takes root: run ansible-playbook as' in ran.stdout
+    assert (
+        '"msg": "Building the lab requires root, for namespaces and network links: run ansible-playbook as'
+        in ran.stdout
+    )
