@@ -61,5 +61,5 @@ def test_what_is_not_safe_on_the_host_is_refused_before_anything_is_written(tmp_
     shown = dry_run(tmp_path, STUDY.replace("parameters: preset:network-throughput", own))
     assert re.search(rf"vm.dirty_bytes: {most} is not within the safe range 1048576 to \d+ of this host; ", shown)
     assert "nothing was written" in shown
-    assert "Find out what the hosts have" in shown
+    assert "Gather kernel parameters of the hosts" in shown
     assert "skipping: [localhost]" in shown, "only a preset makes the play look at all hosts before"
