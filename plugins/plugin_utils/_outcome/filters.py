@@ -16,9 +16,6 @@ from .._proof.evidence import Contribution, Interval
 from . import verdict
 from .result import Change, Result
 
-# The keys that a verdict needs; the rest of a result can be long.
-_VERDICT_KEYS = {"verdict", "proved", "metric", "objectives", "improvement", "interval", "confidence", "pairs"}
-
 
 def one_line(text: object) -> str:
     """The text on one line, without characters that end a line or move a cursor."""
@@ -65,7 +62,8 @@ def gain(result: Result) -> str:
 
 def ending(result: Result) -> verdict.Ending:
     """The verdict and its consequence, on one line each."""
-    found = verdict.ending(result.model_dump(mode="json", include=_VERDICT_KEYS), per_cent)
+    objectives = [vars(objective) for objective in result.objectives]
+    found = verdict.ending({**vars(result), "objectives": objectives}, per_cent)
     return verdict.Ending(one_line(found.heading), one_line(found.text))
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from ansible_collections.autotune.kernel.plugins.module_utils import _durable
 from pydantic import Field, ValidationError, model_validator
 
+from .._plain import few
 from .._proof.evidence import (
     Ablation,
     GuardOutcome,
@@ -216,8 +217,6 @@ def write(folder: Path, result: Result) -> Path:
 
 
 def _in_one_line(error: ValidationError) -> str:
-    messages = [
-        f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
-    ]
-    more = f" (and {len(messages) - 2} more)" if len(messages) > 2 else ""
-    return "; ".join(messages[:2]) + more
+    where = [".".join(map(str, each["loc"])) or "it" for each in error.errors()]
+    what = [each["msg"].removeprefix("Value error, ") for each in error.errors()]
+    return few([f"{key}: {message}" for key, message in zip(where, what, strict=True)], "; ")
