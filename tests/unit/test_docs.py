@@ -158,6 +158,12 @@ def test_the_architecture_names_files_that_exist() -> None:
     assert sorted(name for name in files if not any(list(root.glob(name)) for root in roots)) == []
 
 
+def test_no_two_files_of_the_controller_have_the_same_name() -> None:
+    folders = (ROOT / "plugins/plugin_utils", ROOT / "dashboard")
+    names = [path.name for folder in folders for path in folder.rglob("*.py") if path.name != "__main__.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_the_glossary_is_short_and_sorted() -> None:
     terms = re.findall(r"^\| (?!term|---)([^|]+) \|", (DOCS / "glossary.md").read_text(), re.MULTILINE)
     assert 30 < len(terms) <= 40

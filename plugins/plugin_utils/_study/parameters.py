@@ -29,16 +29,16 @@ ParameterName = Annotated[str, Field(max_length=255)]
 Number = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 
+Step = Annotated[int | None, Field(ge=1)]
+
+
 def _check_range(low: int, high: int, *, log: bool, step: int | None) -> None:
     if low >= high:
         raise ValueError(f"min ({low}) must be below max ({high})")
     if log and low <= 0:
         raise ValueError(f"a log scale needs min above 0, not {low}")
-    if step is not None:
-        if step <= 0:
-            raise ValueError(f"step must be above 0, not {step}")
-        if (high - low) % step:
-            raise ValueError(f"step {step} does not divide the range {low} to {high}")
+    if (high - low) % (step or 1):
+        raise ValueError(f"step {step} does not divide the range {low} to {high}")
 
 
 class Parameter(Strict):
@@ -96,7 +96,7 @@ class IntParameter(Parameter):
     min: Number
     max: Number
     log: bool = False
-    step: int | None = None
+    step: Step = None
 
     def check(self) -> None:
         _check_range(self.min, self.max, log=self.log, step=self.step)
@@ -160,7 +160,7 @@ class Element(Strict):
     min: Number | None = None
     max: Number | None = None
     log: bool = False
-    step: int | None = None
+    step: Step = None
 
     @model_validator(mode="after")
     def _check_element(self) -> Self:
