@@ -268,7 +268,7 @@ def test_what_is_foretold_is_what_the_kernel_keeps(values: dict[str, Any], host:
         assert not host.call(**arguments)["changed"]
     finally:
         undone = host.call(state="restored", persist="90-spelling")
-    assert "somebody else" not in json.dumps(undone.get("warnings", []))
+    assert "another process" not in json.dumps(undone.get("warnings", []))
 
 
 def test_the_kind_of_a_parameter_does_not_follow_from_its_present_value(host: Host) -> None:
@@ -394,7 +394,7 @@ def test_a_foreign_name_does_not_break_the_facts(host: Host) -> None:
         facts = host.call("sysctl_info")
         for name in ("lan#20", "wg~0", "süd0", "x(1)"):
             assert facts["parameters"][f"net.ipv4.conf.{name}.rp_filter"]["value"] is not None
-        assert "names cannot be written here" in json.dumps(facts["warnings"])
+        assert "names are not supported" in json.dumps(facts["warnings"])
         assert "net.ipv4.tcp_rmem" in host.call("sysctl_info", catalogue=True)["parameters"]
         parameter = "net.ipv4.neigh.x(1).gc_stale_time"
         assert host.call(values={parameter: 77}, state="leased", holder="anna")["applied"] == {parameter: "77"}
@@ -483,7 +483,7 @@ def test_a_call_that_comes_after_its_lease_is_refused(state: str, host: Host) ->
     late = host.call(values={FIN_TIMEOUT: 18}, state=state, holder="anna", nonce=lease["nonce"])
     assert late["failed"]
     assert late["expired"]
-    assert "has ended (the host put its own values back, verified, at" in late["msg"]
+    assert "has ended (the host restored its original values, verified, at" in late["msg"]
     assert host.value(FIN_TIMEOUT) == found
 
 
@@ -599,7 +599,7 @@ def test_a_journal_that_cannot_be_written_stops_the_call(call: str, error: str, 
     found = host.values(*THREE)
     lease = {"values": THREE, "state": "leased", "holder": "anna", "lease": 60}
     failed = injected(host, tmp_path, f"{call}:error={error}:when=1", [f"--trace={call}"], **lease)
-    assert "The lease could not be put on record" in json.loads(failed.stdout)["msg"]
+    assert "The lease journal could not be written" in json.loads(failed.stdout)["msg"]
     assert host.values(*THREE) == found
     assert host.call("sysctl_info", parameters=[])["lease"] is None
 

@@ -270,7 +270,7 @@ def test_calls_at_the_same_time_wait_for_each_other(account: Any, gate: Any) -> 
 def test_roots_own_lease_is_not_his_to_end(account: Any, gate: Any) -> None:
     account.root(f"echo '{json.dumps(lend(44))}' | {GATE}")
     for request in (lend(33), RESTORE, {**RESTORE, "holder": "test (root)"}):
-        assert "test (root) holds this host" in gate(request)["msg"]
+        assert "test (root) holds a lease on this host" in gate(request)["msg"]
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "44"
     account.root(f"echo '{json.dumps(RESTORE)}' | {GATE}")
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
@@ -327,7 +327,7 @@ def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role
     assert as_root(account, state="restored")["verdict"]["verified"]
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
     assert as_root(account, state="leased", holder="root", values={FIN_TIMEOUT: 44})["applied"] == {FIN_TIMEOUT: "44"}
-    assert "root holds this host" in ask(lend(33))["msg"]
+    assert "root holds a lease on this host" in ask(lend(33))["msg"]
     assert as_root(account, state="restored", holder="root")["verdict"]["verified"]
 
     # Its watchdog may go with its session: then its next contact puts the values back, or root.

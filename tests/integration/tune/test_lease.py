@@ -68,7 +68,7 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
             break
         time.sleep(0.5)
 
-    run.wait_for("somebody else had set net.ipv4.tcp_fin_timeout to '77' during the lease", 240)
+    run.wait_for("another process set net.ipv4.tcp_fin_timeout to '77' during the lease", 240)
     run.signal(signal.SIGINT)
     assert run.end() != 0
     ended = "lab1: stopped by SIGINT; original values restored and verified (another process had set"
@@ -96,7 +96,7 @@ def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_ane
             break
 
     run.wait_for("the lease expired during the trial", 1)
-    run.wait_for("has ended (the host put its own values back, verified, at", 240)
+    run.wait_for("has ended (the host restored its original values, verified, at", 240)
     run.signal(signal.SIGINT)
     assert run.end() != 0
     assert "lab1: stopped by SIGINT; original values restored and verified" in run.text
