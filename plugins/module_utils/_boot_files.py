@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _coupling,
     _kernel,
-    _side_effects,
     _value,
 )
 
@@ -153,7 +152,7 @@ def deciding(parameter: str, written: Sequence[Assignment]) -> Assignment | None
 def _changed_with(path: str) -> frozenset[str]:
     """The other parameters that the kernel changes with this one."""
     try:
-        return frozenset(_side_effects.of(path))
+        return frozenset(_coupling.side_effects(path))
     except ValueError:
         return frozenset()  # a glob, or malformed
 

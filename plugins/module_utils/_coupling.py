@@ -1,7 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""How the kernel couples parameters with each other, and the order of writes that follows from it."""
+"""How the kernel couples parameters with each other, and the order of writes that follows from it.
+
+What a write changes beyond its parameter directly is known to the parameter's kind (`side_effects` in _kind_*.py).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _side_effects
+from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _kernel
 
 # Writing one zeroes the other. The first cannot be written as 0: writing the second disables it.
 EXCLUSIVE = (
@@ -52,8 +55,37 @@ def affected(parameters: Iterable[str]) -> list[str]:
     """These parameters and all others that writing them changes."""
     named = list(parameters)
     exclusive = [PARTNERS[parameter] for parameter in named if parameter in PARTNERS]
-    side_effects = [other for parameter in named for other in _side_effects.of(parameter)]
-    return list(dict.fromkeys(named + exclusive + side_effects))
+    others = [other for parameter in named for other in side_effects(parameter)]
+    return list(dict.fromkeys(named + exclusive + others))
+
+
+def side_effects(parameter: str) -> list[str]:
+    """The parameters of this host that change when this one is written, directly or through one another."""
+    return [name for path in _changed_with(parameter) if (name := _name_of(path))]
+
+
+def unnameable(parameter: str) -> list[str]:
+    """Interfaces that change with it but whose names are malformed here, so that they could not be restored."""
+    return [ascii(path.split("/")[3]) for path in _changed_with(parameter) if not _name_of(path)]
+
+
+def _changed_with(parameter: str) -> list[str]:
+    own = "/".join(_kernel.components(parameter))
+    found: dict[str, None] = {}
+    pending = [own]
+    while pending:
+        direct = _kernel.side_effects(pending.pop().split("/"))
+        fresh = [path for path in direct if path != own and path not in found]
+        found.update(dict.fromkeys(fresh))
+        pending += fresh
+    return list(found)
+
+
+def _name_of(path: str) -> str | None:
+    try:
+        return _kernel.canonical_name(path)
+    except ValueError:
+        return None
 
 
 def completed(values: Mapping[str, str], originals: Mapping[str, str]) -> dict[str, str]:
@@ -134,8 +166,8 @@ def _ordered(needed: Mapping[str, list[str]], current: Mapping[str, str]) -> lis
         if low in needed and high in needed:
             grows = (_first_number(needed[high][-1]) or 0) >= (_first_number(current.get(high, "")) or 0)
             order.add(*((low, high) if grows else (high, low)))
-    side_effects = [(parameter, other) for parameter in needed for other in _side_effects.of(parameter)]
-    for first, then in [*_WRITTEN_BEFORE, *side_effects]:
+    caused = [(parameter, other) for parameter in needed for other in side_effects(parameter)]
+    for first, then in [*_WRITTEN_BEFORE, *caused]:
         if first in needed and then in needed:
             order.add(then, first)
     # The irreversible last: if anything before it is refused, nothing irreversible has happened.

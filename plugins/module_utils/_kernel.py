@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _kind_sysctl
 from ansible_collections.autotune.kernel.plugins.module_utils._kind import FileKind, Kind
@@ -94,6 +94,12 @@ def read_or_none(parameter: str) -> str | None:
         return read(parameter)
     except OSError:
         return None
+
+
+def read_all(parameters: Iterable[str]) -> dict[str, str]:
+    """The current values of those parameters that can be read."""
+    values = ((parameter, read_or_none(parameter)) for parameter in parameters)
+    return {parameter: value for parameter, value in values if value is not None}
 
 
 def value_in(parameter: str, content: str) -> str:

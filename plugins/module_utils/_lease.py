@@ -77,7 +77,7 @@ def acquire(
             _undo_journal(lease, fresh, error)
         # If this fails, the journal has the requested values, which differ only if the kernel clamped one.
         with contextlib.suppress(OSError):
-            _journal.write(replace(fresh, applied={**fresh.applied, **_read(plan.before)}, previous={}))
+            _journal.write(replace(fresh, applied={**fresh.applied, **_kernel.read_all(plan.before)}, previous={}))
             _journal.remove_verdict()
         report.lease = fresh.summary()
         report.originals = fresh.originals
@@ -127,7 +127,7 @@ def _release_other(holder: str | None, check: bool, nonce: str | None, report: R
 
 def restoration(originals: Mapping[str, str], report: Report) -> dict[str, Change]:
     """The changes that restoring these makes; warns of parameters that no longer exist."""
-    found = _read(originals)
+    found = _kernel.read_all(originals)
     report.warnings += [
         f"{parameter} no longer exists on this host, so it was not restored"
         for parameter in originals
@@ -238,8 +238,3 @@ def _undo_journal(lease: _journal.Lease | None, fresh: _journal.Lease, error: Fa
             else:
                 _journal.remove()
     raise failure from None
-
-
-def _read(parameters: Collection[str]) -> dict[str, str]:
-    values = ((parameter, _kernel.read_or_none(parameter)) for parameter in parameters)
-    return {parameter: value for parameter, value in values if value is not None}

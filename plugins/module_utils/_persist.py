@@ -137,8 +137,7 @@ def _carry_out_and_persist(
         raise error from None
     if copy:
         report.warnings.append(_was_copied(name, copy))
-    applied = {name: value for name in _affected(plan) if (value := _kernel.read_or_none(name)) is not None}
-    settled = replace(record, applied={**record.applied, **applied})
+    settled = replace(record, applied={**record.applied, **_kernel.read_all(_affected(plan))})
     # If this fails, the record has the requested values, which differ only if the kernel clamped one.
     with contextlib.suppress(OSError):
         if settled != record:

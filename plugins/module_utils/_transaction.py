@@ -17,7 +17,6 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _denylist,
     _kernel,
     _lro,
-    _side_effects,
     _validation,
     _value,
 )
@@ -188,7 +187,7 @@ def _write_all(plan: Plan) -> dict[str, Change]:
         return refused
     # A requested value that was written and now differs was changed by the kernel: it is not written again.
     settled = set(plan.requested) & {parameter for parameter, dummy in written}
-    current = {name: now for name in plan.values if (now := _kernel.read_or_none(name)) is not None}
+    current = _kernel.read_all(plan.values)
     remaining = {name: value for name, value in plan.values.items() if name in current and name not in settled}
     return _write(_coupling.writes(remaining, current), plan)
 
@@ -214,7 +213,7 @@ def _write(pending: list[tuple[str, str]], plan: Plan) -> dict[str, Change]:
 
 def _dependent(parameters: Collection[str]) -> set[str]:
     """Those of these that writing another of them may change."""
-    return {other for parameter in parameters for other in _side_effects.of(parameter)} & set(parameters)
+    return {other for parameter in parameters for other in _coupling.side_effects(parameter)} & set(parameters)
 
 
 def _not_read_back(plan: Plan) -> dict[str, Change]:

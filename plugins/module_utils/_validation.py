@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Collection
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _kernel, _side_effects, _value
+from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _denylist, _kernel, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)( -?(0|[1-9]\d*))*")
@@ -34,7 +34,7 @@ def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Chang
         return Change("rejected", value, message=message)
     if why_not and value != before:
         return Change("read_only", value, before, before, f"{parameter} cannot be written: {why_not}")
-    if value != before and (names := _side_effects.unnameable(parameter)):
+    if value != before and (names := _coupling.unnameable(parameter)):
         message = (
             f"{parameter} also changes interface {names[0]}, whose name is not supported, so it could not be restored"
         )

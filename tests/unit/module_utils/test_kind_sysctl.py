@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _kernel, _kind, _side_effects
+from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _kernel, _kind
 
 INTERFACES = ("all", "default", "eth0", "eth0.100")
 
@@ -84,8 +84,8 @@ def put(path: Path) -> None:
     ],
 )
 def test_names_what_else_a_write_changes(parameter: str, others: list[str]) -> None:
-    assert sorted(_side_effects.of(parameter)) == sorted(others)
-    assert _coupling.affected([parameter]) == [parameter, *_side_effects.of(parameter)]
+    assert sorted(_coupling.side_effects(parameter)) == sorted(others)
+    assert _coupling.affected([parameter]) == [parameter, *_coupling.side_effects(parameter)]
 
 
 def test_what_changes_others_is_written_before_them() -> None:
@@ -93,7 +93,7 @@ def test_what_changes_others_is_written_before_them() -> None:
     targets = dict.fromkeys([*reversed(_coupling.affected(first))], "1")
     order = [parameter for parameter, dummy in _coupling.writes(targets, {})]
     for one in first:
-        assert all(order.index(one) < order.index(other) for other in _side_effects.of(one))
+        assert all(order.index(one) < order.index(other) for other in _coupling.side_effects(one))
 
 
 def test_what_cannot_be_undone_is_written_last() -> None:
@@ -103,11 +103,11 @@ def test_what_cannot_be_undone_is_written_last() -> None:
 
 def test_an_interface_whose_name_cannot_be_written_is_out_of_reach(kernel: Path) -> None:
     put(kernel / "proc/net/ipv4/conf/a*b/rp_filter")
-    assert _side_effects.unnameable("net.ipv4.conf.default.rp_filter") == ["'a*b'"]
-    assert _side_effects.unnameable("net.ipv4.conf.eth0.rp_filter") == []
+    assert _coupling.unnameable("net.ipv4.conf.default.rp_filter") == ["'a*b'"]
+    assert _coupling.unnameable("net.ipv4.conf.eth0.rp_filter") == []
     put(kernel / "proc/net/ipv4/conf/a*b/forwarding")
-    assert _side_effects.unnameable("net.ipv4.ip_forward") == ["'a*b'"]
-    assert "net.ipv4.conf.eth0.rp_filter" in _side_effects.of("net.ipv4.conf.default.rp_filter")
+    assert _coupling.unnameable("net.ipv4.ip_forward") == ["'a*b'"]
+    assert "net.ipv4.conf.eth0.rp_filter" in _coupling.side_effects("net.ipv4.conf.default.rp_filter")
 
 
 def test_what_belongs_to_a_scheduler_comes_and_goes() -> None:
@@ -117,11 +117,13 @@ def test_what_belongs_to_a_scheduler_comes_and_goes() -> None:
 
 def test_what_becomes_the_default_congestion_control_is_allowed_from_then_on(kernel: Path) -> None:
     put(kernel / "proc/net/ipv4/tcp_allowed_congestion_control")
-    assert _side_effects.of("net.ipv4.tcp_congestion_control") == [], "in a network namespace nobody can set the list"
+    assert _coupling.side_effects("net.ipv4.tcp_congestion_control") == [], (
+        "in a network namespace nobody can set the list"
+    )
     put(kernel / "proc/net/core/netdev_max_backlog")
-    assert _side_effects.of("net.ipv4.tcp_congestion_control") == ["net.ipv4.tcp_allowed_congestion_control"]
+    assert _coupling.side_effects("net.ipv4.tcp_congestion_control") == ["net.ipv4.tcp_allowed_congestion_control"]
 
 
 def test_one_switch_turns_off_both_watchdogs_of_the_kernel(kernel: Path) -> None:
     put(kernel / "proc/kernel/soft_watchdog")
-    assert _side_effects.of("kernel.watchdog") == ["kernel.soft_watchdog"]
+    assert _coupling.side_effects("kernel.watchdog") == ["kernel.soft_watchdog"]
