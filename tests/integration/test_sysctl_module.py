@@ -644,8 +644,8 @@ def test_what_the_kernel_made_of_a_value_is_nobody_elses_doing(host: Host) -> No
     foreseen = host.call(values=values, persist="90-x", _ansible_check_mode=True)
     assert not foreseen["changed"]
     done = host.call(values=values, persist="90-x")
-    assert {key: foreseen[key] for key in ("after", "parameters")} == {
-        key: done[key] for key in ("after", "parameters")
+    assert {key: foreseen[key] for key in ("applied", "parameters")} == {
+        key: done[key] for key in ("applied", "parameters")
     }
     assert "warnings" not in host.call(state="restored", persist="90-x")
     assert host.values(*values) == found

@@ -105,7 +105,7 @@ def test_a_folder_that_others_can_write_to_is_refused_and_nothing_installed(acco
 def test_a_name_that_sudoers_would_take_for_more_is_refused(account: Any, role: Role) -> None:
     ran = role(check=False, user="tester ALL=(ALL) ALL #")
     assert ran.returncode != 0
-    assert "is not the name of an account" in " ".join(ran.stdout.split())
+    assert "must be the name of an account" in " ".join(ran.stdout.split())
     assert installed(account) == ""
 
 
@@ -336,7 +336,7 @@ def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role
     expired = "import json; p = '/run/autotune/network/lease.json'; d = json.load(open(p)); d['deadline'] = 1.0; "
     account.lab.run("lab1", "python3", "-c", f"{expired}open(p, 'w').write(json.dumps(d))")
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "33"
-    assert "its values are not back yet" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
+    assert "its originals are not restored yet" in as_root(account, state="present", values={FIN_TIMEOUT: 44})["msg"]
     ask(lend(34))
 
     role(state="absent")
