@@ -1,7 +1,7 @@
 """Memory and I/O benchmark: pages of a mapped file are read, anonymous pages written, file pages dirtied and synced.
 
-One operation is one page of 4 KiB touched. Prints `operations_per_second: value` about every second, for that second,
-and at the end for the whole run. Python alone; needs no root. README.md beside this file says what it stresses.
+One operation touches one page of 4 KiB. Prints `operations_per_second: value` about every second, for that second, and
+at the end for the whole run. Needs only Python and no root. README.md explains what it stresses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WARM_UP = 1.0  # seconds
 
 
 def zipf_offsets(generator: random.Random, size: int, count: int) -> list[int]:
-    """Offsets of pages in `size` bytes: a few pages are hot, most are cold, and the hot ones lie scattered."""
+    """Offsets of pages in `size` bytes: few pages are hot, most are cold, and the hot ones are scattered."""
     pages = list(range(size // PAGE))
     generator.shuffle(pages)
     weights = itertools.accumulate(1 / rank for rank in range(1, len(pages) + 1))
@@ -40,7 +40,7 @@ def in_rounds(offsets: list[int], size: int) -> Iterator[list[int]]:
 
 
 def rounds(generator: random.Random, folder: str) -> Iterator[int]:
-    """Does a round of work at each step and gives the number of pages it touched.
+    """Does a round of work at each step and yields the number of pages touched.
 
     The files have no name, so nothing of them is left in the folder, however this process ends.
     """
@@ -69,7 +69,7 @@ def rounds(generator: random.Random, folder: str) -> Iterator[int]:
                 for offset in next(writes):
                     os.pwrite(written, page, offset)
                 if number % ROUNDS_BETWEEN_RELEASES == 0:
-                    # Giving a part back makes the kernel find, clear and map pages again, as programs that allocate do.
+                    # Releasing a part makes the kernel find, clear and map pages again, as for programs that allocate.
                     part = generator.randrange(0, ANONYMOUS, ANONYMOUS // 16)
                     anonymous.madvise(mmap.MADV_DONTNEED, part, ANONYMOUS // 16)
                 if number % ROUNDS_BETWEEN_SYNCS == 0:
@@ -84,11 +84,11 @@ def print_rate(operations: int, seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--duration", type=float, default=10, help="seconds measured, after warming up (default: 10)")
-    parser.add_argument("--seed", type=int, default=1, help="decides which pages are hot (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="determines which pages are hot (default: 1)")
     parser.add_argument(
         "--folder",
         default=os.environ.get("TMPDIR", "/var/tmp"),  # noqa: S108 (/tmp is often in memory: nothing to write back)
-        help="where the files are, on a disk (default: TMPDIR or /var/tmp)",
+        help="folder for the files, on a disk (default: TMPDIR or /var/tmp)",
     )
     arguments = parser.parse_args()
     try:

@@ -1,8 +1,7 @@
 """Network benchmark: two processes on 127.0.0.1 exchange requests and responses, short and bulk ones, over TCP.
 
-Prints `requests_per_second: value` and `requests_per_cpu_second: value` (per second that a CPU worked for it) about
-every second for that second, and at the end for the whole run.
-Python alone; needs no root. README.md beside this file says what it stresses.
+Prints `requests_per_second: value` and `requests_per_cpu_second: value` (per second of CPU time) about every second,
+for that second, and at the end for the whole run. Needs only Python and no root. README.md explains what it stresses.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from collections.abc import Iterator
 CONNECTIONS = 8
 # Bytes in a response and how many of each in a hundred: interactive answers, pages, and bulk transfers.
 RESPONSES = {512: 70, 32 * 1024: 25, 2 * 1024 * 1024: 5}
-REQUEST = struct.Struct("!I")  # a request is the number of bytes wanted
+REQUEST = struct.Struct("!I")  # a request is the number of bytes to return
 WARM_UP = 1.0  # seconds
 
 
 def serve(listener: socket.socket) -> None:
     """Answers every request on every connection, until a connection ends."""
-    listener.settimeout(10)  # the requesting process may be gone already
+    listener.settimeout(10)  # the requesting process may have exited
     bulk = memoryview(bytes(max(RESPONSES)))
     to_send: dict[socket.socket, int] = {}
     with selectors.DefaultSelector() as selector:
@@ -53,7 +52,7 @@ def serve(listener: socket.socket) -> None:
 
 
 def requests(port: int, generator: random.Random) -> Iterator[int]:
-    """Keeps a request under way on every connection; each step gives the number that were answered."""
+    """Keeps a request in flight on every connection; each step yields the number of responses."""
     sizes = [size for size, count in RESPONSES.items() for dummy in range(count)]
     buffer = bytearray(256 * 1024)
     missing: dict[socket.socket, int] = {}
@@ -85,12 +84,12 @@ def requests(port: int, generator: random.Random) -> Iterator[int]:
 
 
 class Spent:
-    """What has passed on the clock, and on the CPUs for both processes, since it was made; both in seconds."""
+    """Elapsed time, and CPU time of both processes, since its creation; in seconds."""
 
     def __init__(self, other_process: int) -> None:
         self._other_process_clock = (
             ~other_process << 3 | 2
-        )  # what clock_getcpuclockid(3) gives; Python has no name for it
+        )  # the ID from clock_getcpuclockid(3), which Python does not provide
         self._start = time.monotonic()
         self._cpu_before = self._cpu_clocks()
 
@@ -126,7 +125,7 @@ def measure(work: Iterator[int], other_process: int, duration: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--duration", type=float, default=10, help="seconds measured, after warming up (default: 10)")
-    parser.add_argument("--seed", type=int, default=1, help="decides the order of short and bulk requests (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="determines the order of short and bulk requests (default: 1)")
     arguments = parser.parse_args()
     with socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS) as listener:
         port = listener.getsockname()[1]
@@ -135,7 +134,7 @@ def main() -> None:
             try:
                 serve(listener)
             except OSError:
-                pass  # the requesting process is gone: done or killed
+                pass  # the requesting process has exited
             finally:
                 os._exit(0)
     try:

@@ -49,7 +49,7 @@ def dry_run(folder: Path, study: str) -> str:
 def test_tries_what_the_host_has_and_no_more_than_is_safe_there(tmp_path: Path) -> None:
     shown = dry_run(tmp_path, STUDY)
     assert "nothing speaks against the ends of the ranges" in shown, shown
-    assert "note: net.core.netdev_max_backlog is left out: localhost cannot set it" in shown
+    assert "note: net.core.netdev_max_backlog is left out: it cannot be set on localhost" in shown
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     most = min(128 * 2**20, max(memory // 16, 16 * 2**20))
     assert re.search(rf"would try net.ipv4.tcp_rmem: .* to 4096 131072 {most}$", shown, re.MULTILINE)

@@ -74,14 +74,14 @@ def read_lab(wanted: str) -> Lab:
     values = json.loads(wanted)
     lab = Lab(directory=Path(values.pop("directory")), network=ipaddress.IPv4Network(values.pop("network")), **values)
     if not re.fullmatch("[a-z][a-z0-9]{0,9}", lab.name):
-        sys.exit(f"lab_name {lab.name!r} is not a letter and up to nine more letters or digits, all lower-case")
+        sys.exit(f"lab_name {lab.name!r} is invalid: use a lower-case letter and up to nine more lower-case letters or digits")
     if not lab.directory.is_absolute():
-        sys.exit(f"lab_directory {lab.directory} is not an absolute path")
+        sys.exit(f"lab_directory {lab.directory} must be an absolute path")
     if lab.hosts < 1 or 4 * lab.hosts > lab.network.num_addresses:
-        sys.exit(f"lab_hosts {lab.hosts}: lab_network {lab.network} has room for 1 to {lab.network.num_addresses // 4}")
+        sys.exit(f"lab_hosts {lab.hosts}: lab_network {lab.network} has addresses for 1 to {lab.network.num_addresses // 4}")
     for value, least in (("rate_mbit", 0.001), ("delay_ms", 0), ("loss_percent", 0), ("queue_ms", 0)):
         if lab.wan[value] < least:
-            sys.exit(f"lab_wan_{value} {lab.wan[value]} is less than {least}")
+            sys.exit(f"lab_wan_{value} {lab.wan[value]} must be at least {least}")
     return lab
 
 
@@ -90,7 +90,7 @@ def claim(lab: Lab) -> None:
     if not lab.directory.exists():
         lab.directory.mkdir(mode=0o700)
     elif any(lab.directory.iterdir()) and not (lab.directory / MARK).exists():
-        sys.exit(f"{lab.directory} holds something that is not a lab: choose another lab_directory")
+        sys.exit(f"{lab.directory} contains other files: choose another lab_directory")
     (lab.directory / MARK).touch()
     fcntl.flock(os.open(lab.directory, os.O_RDONLY), fcntl.LOCK_EX)
 
@@ -113,4 +113,4 @@ if __name__ == "__main__":
     except subprocess.CalledProcessError as error:
         sys.exit(f"{' '.join(error.cmd)}: {error.stderr.strip()}")
     except (OSError, ValueError) as error:
-        sys.exit(f"the lab: {error}")
+        sys.exit(f"lab: {error}")

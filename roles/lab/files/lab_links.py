@@ -39,7 +39,7 @@ def check(lab_name: str, directory: Path, network: ipaddress.IPv4Network) -> Non
             continue
         for address in link["addr_info"]:
             if address["family"] == "inet" and ipaddress.ip_address(address["local"]) in network:
-                sys.exit(f"{name} has the address {address['local']}, inside {network}: choose another lab_network")
+                sys.exit(f"{name} has the address {address['local']} in {network}: choose another lab_network")
 
 
 def is_up(name: str) -> bool:

@@ -71,7 +71,7 @@ def end(directory: Path, program: str = "", name: str = "") -> bool:
         except ProcessLookupError:
             pass
     if not wait_until(lambda: not any(processes(directory, program, name)), 10):
-        sys.exit(f"cannot end the lab's processes {found}")
+        sys.exit(f"cannot kill the lab's processes {found}")
     return bool(found)
 
 

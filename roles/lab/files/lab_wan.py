@@ -130,7 +130,7 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             return
         if self.process is not None and time.monotonic() - self.started < 1:
-            sys.exit("the peer's iperf3 server does not stay up")
+            sys.exit("the peer's iperf3 server exits at once")
         # It must not outlive this process, however that ends, and must not wait for long for a client that was cut off.
         command = f"setpriv --pdeathsig KILL iperf3 --server --port {PORT} --rcv-timeout 5000 --idle-timeout 60"
         self.process = subprocess.Popen(command.split(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -164,7 +164,7 @@ def main(directory: Path, name: str, host: str) -> None:
     try:
         carry(ways)
     except OSError as error:
-        sys.exit(f"the host or its WAN device has gone: {error.strerror}")
+        sys.exit(f"the host or its WAN device is gone: {error.strerror}")
 
 
 if __name__ == "__main__":
