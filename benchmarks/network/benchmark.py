@@ -125,7 +125,9 @@ def measure(work: Iterator[int], other_process: int, duration: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--duration", type=float, default=10, help="seconds measured, after warming up (default: 10)")
-    parser.add_argument("--seed", type=int, default=1, help="determines the order of short and bulk requests (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="determines the order of short and bulk requests (default: 1)"
+    )
     arguments = parser.parse_args()
     with socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS) as listener:
         port = listener.getsockname()[1]

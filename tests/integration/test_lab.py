@@ -234,16 +234,16 @@ def lab_py(state: str = "present", **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "Lab One"}, "lab_name 'Lab One' is not"),
-        ({"hosts": 65}, "lab_hosts 65: lab_network 198.19.255.0/24 has room for 1 to 64"),
-        ({"hosts": 0}, "lab_hosts 0: lab_network 198.19.255.0/24 has room for 1 to 64"),
-        ({"wan": {"rate_mbit": 0}}, "lab_wan_rate_mbit 0 is less than 0.001"),
-        ({"network": "127.0.0.0/8"}, "lo has the address 127.0.0.1, inside 127.0.0.0/8: choose another lab_network"),
+        ({"name": "Lab One"}, "lab_name 'Lab One': use a lower-case letter"),
+        ({"hosts": 65}, "lab_hosts 65: lab_network 198.19.255.0/24 has addresses for 1 to 64"),
+        ({"hosts": 0}, "lab_hosts 0: lab_network 198.19.255.0/24 has addresses for 1 to 64"),
+        ({"wan": {"rate_mbit": 0}}, "lab_wan_rate_mbit 0 must be at least 0.001"),
+        ({"network": "127.0.0.0/8"}, "lo has the address 127.0.0.1 in 127.0.0.0/8: choose another lab_network"),
         ({"network": "198.19.0.1/24"}, "has host bits set"),
-        ({"directory": "here"}, "lab_directory here is not an absolute path"),
+        ({"directory": "here"}, "lab_directory here must be an absolute path"),
         ({"directory": "/run/no/where"}, "No such file or directory: '/run/no/where'"),
-        ({"directory": "/etc"}, "/etc holds something that is not a lab"),
-        ({"directory": "/etc", "state": "absent"}, "/etc holds something that is not a lab"),
+        ({"directory": "/etc"}, "/etc contains other files"),
+        ({"directory": "/etc", "state": "absent"}, "/etc contains other files"),
     ],
 )
 def test_refuses(changes: dict[str, Any], message: str) -> None:

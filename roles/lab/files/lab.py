@@ -74,11 +74,12 @@ def read_lab(wanted: str) -> Lab:
     values = json.loads(wanted)
     lab = Lab(directory=Path(values.pop("directory")), network=ipaddress.IPv4Network(values.pop("network")), **values)
     if not re.fullmatch("[a-z][a-z0-9]{0,9}", lab.name):
-        sys.exit(f"lab_name {lab.name!r} is invalid: use a lower-case letter and up to nine more lower-case letters or digits")
+        sys.exit(f"lab_name {lab.name!r}: use a lower-case letter and up to nine more lower-case letters or digits")
     if not lab.directory.is_absolute():
         sys.exit(f"lab_directory {lab.directory} must be an absolute path")
     if lab.hosts < 1 or 4 * lab.hosts > lab.network.num_addresses:
-        sys.exit(f"lab_hosts {lab.hosts}: lab_network {lab.network} has addresses for 1 to {lab.network.num_addresses // 4}")
+        most = lab.network.num_addresses // 4
+        sys.exit(f"lab_hosts {lab.hosts}: lab_network {lab.network} has addresses for 1 to {most}")
     for value, least in (("rate_mbit", 0.001), ("delay_ms", 0), ("loss_percent", 0), ("queue_ms", 0)):
         if lab.wan[value] < least:
             sys.exit(f"lab_wan_{value} {lab.wan[value]} must be at least {least}")
