@@ -30,7 +30,7 @@ def main(account: str, *names: str) -> None:
     for path in paths:
         status = path.stat()
         if status.st_uid != 0 or status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid != 0):
-            print(f"{path} can be written to by accounts other than root and so make them root: chown root, chmod go-w")
+            print(f"{path} is writable for accounts other than root, which could become root: chown root, chmod go-w")
 
 
 main(*sys.argv[1:])

@@ -97,7 +97,7 @@ def test_a_folder_that_others_can_write_to_is_refused_and_nothing_installed(acco
     account.root("mkdir -p /usr/local/libexec && chmod 777 /usr/local/libexec")
     ran = role(check=False)
     assert ran.returncode != 0
-    assert "/usr/local/libexec can be written to by accounts other than root" in " ".join(ran.stdout.split())
+    assert "/usr/local/libexec is writable for accounts other than root" in " ".join(ran.stdout.split())
     assert installed(account) == ""
     account.root("rmdir /usr/local/libexec")
 
