@@ -66,7 +66,7 @@ def _draw(feed: Feed, name: str, first: int | None, last: int | None) -> str:
     data = feed.data()
     if first is not None or last is not None:
         low, high = first or 0, last if last is not None else sys.maxsize
-        data = replace(data, evaluations=[e for e in data.evaluations if low <= e.number <= high])
+        data = replace(data, evaluations=[e for e in data.evaluations if low <= e.id <= high])
     try:
         chart = charts.CHARTS[name](data)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

@@ -32,7 +32,7 @@ from .plotting import (
     plain,
     rolling_mean,
 )
-from .queries import Evaluation, StudyData
+from .queries import StudyData, Trial
 
 _EPISODE = 10  # evaluations, where the study does not say
 _PAIRED = ("verify", "ablate")
@@ -45,7 +45,7 @@ def learning_curve(data: StudyData) -> Chart:
     if not traces:
         return not_yet("Nothing has been measured", data)
     trained = [
-        (e.number, e.change_percent) for e in data.evaluations if e.phase == "train" and e.change_percent is not None
+        (e.id, e.change_percent) for e in data.evaluations if e.phase == "train" and e.change_percent is not None
     ]
     changes = [change for dummy, change in trained]
     words = [f"{count(len(data.evaluations), 'evaluation')}."]
@@ -64,7 +64,7 @@ def learning_curve(data: StudyData) -> Chart:
     if failures:
         low, high = (of(of(trace["y"]) for trace in traces) for of in (min, max))
         floor = low - 0.06 * (high - low)
-        points = [(e.number, floor, _about(e)) for e in failures]
+        points = [(e.id, floor, _about(e)) for e in failures]
         traces.append(marks("failed", points, *FAILED))
         words.append(f"{number(len(failures))} failed; they stand at the lower edge.")
     layout = {
@@ -95,8 +95,8 @@ def stability(data: StudyData) -> Chart:
     failures = _failures(data)
     if failures:
         low, high = min(y for dummy, y in placed.values()), max(y for dummy, y in placed.values())
-        first, last = failures[0].number, failures[-1].number
-        heights = [low + (high - low) * (e.number - first) / max(last - first, 1) for e in failures]
+        first, last = failures[0].id, failures[-1].id
+        heights = [low + (high - low) * (e.id - first) / max(last - first, 1) for e in failures]
         left = min(x for x, dummy in placed.values()) - 0.05
         traces.append(marks("failed", [(left, y, _about(e)) for e, y in zip(failures, heights, strict=True)], *FAILED))
         words.append(
@@ -158,7 +158,7 @@ def episodes(data: StudyData) -> Chart:
 
 def drift(data: StudyData) -> Chart:
     """How each host's baseline moved while the study ran: what the first measurement was, in per cent of change."""
-    measured: dict[str, list[Evaluation]] = {}
+    measured: dict[str, list[Trial]] = {}
     for e in data.evaluations:
         if e.phase in ("baseline", "control") and e.metric:
             measured.setdefault(e.host, []).append(e)
@@ -171,7 +171,7 @@ def drift(data: StudyData) -> Chart:
         own = evenly(own, max(2000 // len(measured), 2))
         changes = [(e.metric / own[0].metric - 1) * 100 for e in own if e.metric and own[0].metric]
         last[host] = changes[-1]
-        way = zip((e.number for e in own), changes, strict=True)
+        way = zip((e.id for e in own), changes, strict=True)
         trace = line(plain(host, 30), way, colour, dash=dash, width=1 if many else 2)
         trace |= {
             "mode": "lines+markers",
@@ -196,17 +196,17 @@ def drift(data: StudyData) -> Chart:
     return chart(traces, layout, words, total)
 
 
-def _change_by_number(evaluations: Sequence[Evaluation]) -> dict[int, tuple[float, float]]:
-    return {e.id: (e.number, change) for e in evaluations if (change := e.change_percent) is not None}
+def _change_by_number(evaluations: Sequence[Trial]) -> dict[int, tuple[float, float]]:
+    return {e.id: (e.id, change) for e in evaluations if (change := e.change_percent) is not None}
 
 
-def _by_phase(evaluations: Sequence[Evaluation], places: dict[int, tuple[float, float]]) -> list[Trace]:
+def _by_phase(evaluations: Sequence[Trial], places: dict[int, tuple[float, float]]) -> list[Trace]:
     """A trace a phase; where candidates meet the hosts' own values, these have one of their own."""
     traces = []
     for phase, (colour, symbol) in PHASES.items():
         there = [e for e in evaluations if e.phase == phase and e.id in places]
-        own = [e for e in there if e.own_values] if phase in _PAIRED else []
-        others = [e for e in there if not e.own_values] if own else there
+        own = [e for e in there if e.original] if phase in _PAIRED else []
+        others = [e for e in there if not e.original] if own else there
         for name, shape, kind in ((f"{phase}, own values", f"{symbol}-open", own), (phase, symbol, others)):
             points: list[Point] = [(*places[e.id], _about(e)) for e in kind]
             if points:
@@ -215,7 +215,7 @@ def _by_phase(evaluations: Sequence[Evaluation], places: dict[int, tuple[float, 
     return traces
 
 
-def _failures(data: StudyData) -> list[Evaluation]:
+def _failures(data: StudyData) -> list[Trial]:
     return [e for e in data.evaluations if e.error is not None]
 
 
@@ -223,15 +223,15 @@ def _measured(data: StudyData) -> int:
     return sum(e.performance is not None or e.error is not None for e in data.evaluations)
 
 
-def _about(e: Evaluation) -> str:
+def _about(e: Trial) -> str:
     what = (
         f"failed: {plain(e.error)}"
         if e.error is not None
         else f"metric {number(e.metric)}"
-        if e.is_own
+        if e.original
         else f"{per_cent(e.gain_percent)}, metric {number(e.metric)}"
     )
-    return f"evaluation {e.number}, {e.phase}{f', {e.whose}' if e.whose else ''}, {plain(e.host, 40)}<br>{what}"
+    return f"evaluation {e.id}, {e.phase}{f', {e.label}' if e.label else ''}, {plain(e.host, 40)}<br>{what}"
 
 
 def _best_so_far(trained: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -15,11 +15,11 @@ from .queries import StudyData
 from .updates import as_json
 
 _PLAIN = (
-    *("number", "phase", "pair", "own_values", "host", "metric", "performance", "stability", "reward", "error"),
+    *("id", "phase", "pair", "original", "host", "metric", "performance", "stability", "reward", "state", "error"),
     "finished",
 )
-_BY_PARAMETER = ("asked", "actual")
-_AS_JSON = ("streamed", "metrics", "observations", "strain", "stability_parts", "seconds")
+_BY_PARAMETER = ("requested", "applied")
+_AS_JSON = ("streamed", "metrics", "observations", "health", "stability_parts", "seconds")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
 
 
@@ -29,7 +29,7 @@ def file_name(study: Mapping[str, Any], kind: str) -> str:
 
 
 def as_csv(data: StudyData, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """A column a parameter for what was asked and for what the kernel kept; what has no fixed shape is JSON."""
+    """A column a parameter for the requested and for the applied value; what has no fixed shape is JSON."""
     parameters: Sequence[str] = data.parameters
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -46,7 +46,7 @@ def as_csv(data: StudyData, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def as_json_list(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    hidden = ("id", "study_id", "host_id")
+    hidden = ("study_id", "host_id")
     separator = "[\n"
     for row in rows:
         yield separator + as_json({name: value for name, value in row.items() if name not in hidden})

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..plugins.plugin_utils._store.store import RESUMED
 from . import queries
 from .configuration import best_of
-from .queries import Evaluation, Event, Host, StudyData
+from .queries import Event, Host, StudyData, Trial
 from .readonly_store import ReadOnlyStore
 
 # Studies that nobody has looked at for long are read again when somebody does.
@@ -81,11 +81,11 @@ class Feed:
         self.watchers = 0
         self.looked_after = False
         self.told: tuple[int, dict[Any, Any]] = (0, {})
-        self.evaluations: list[Evaluation] = []
+        self.evaluations: list[Trial] = []
         self.events: list[Event] = []
         self.hosts: list[Host] = []
         self.request: dict[str, Any] | None = None
-        self.best: Evaluation | None = None
+        self.best: Trial | None = None
         self.best_reward: float | None = None
         self.reward: float | None = None
         self.failed = self.trained = 0
@@ -193,8 +193,8 @@ class Feed:
     def _add(self, row: Row[Any], names: dict[int, str]) -> None:
         values = dict(row._mapping)
         host_id = values.pop("host_id")
-        asked = values["asked"] if isinstance(values["asked"], dict) else {}
-        evaluation = Evaluation(**{**values, "asked": asked, "host": names.get(host_id, "?")})
+        requested = values["requested"] if isinstance(values["requested"], dict) else {}
+        evaluation = Trial(**{**values, "requested": requested, "host": names.get(host_id, "?")})
         self.evaluations.append(evaluation)
         count = self._counts.setdefault(host_id, _Count())
         count.evaluations += 1
@@ -206,7 +206,7 @@ class Feed:
         if evaluation.phase == "train":
             self._learn(evaluation)
 
-    def _learn(self, evaluation: Evaluation) -> None:
+    def _learn(self, evaluation: Trial) -> None:
         self.trained += 1
         self.reward = evaluation.reward
         self.best = best_of([self.best, evaluation] if self.best else [evaluation])
@@ -214,7 +214,7 @@ class Feed:
             known = evaluation.reward if self.best_reward is None else self.best_reward
             self.best_reward = max(known, evaluation.reward)
 
-    def evaluations_since(self, cursor: Cursor) -> list[Evaluation]:
+    def evaluations_since(self, cursor: Cursor) -> list[Trial]:
         return self.evaluations[bisect_right(self.evaluations, cursor.evaluation, key=_id) :]
 
     def events_since(self, cursor: Cursor) -> list[Event]:
@@ -225,11 +225,11 @@ class Feed:
         return _has(self.evaluations, cursor.evaluation) and _has(self.events, cursor.event)
 
 
-def _id(row: Evaluation | Event) -> int:
+def _id(row: Trial | Event) -> int:
     return row.id
 
 
-def _has(rows: list[Evaluation] | list[Event], wanted: int) -> bool:
+def _has(rows: list[Trial] | list[Event], wanted: int) -> bool:
     at = bisect_right(rows, wanted, key=_id)
     return wanted == 0 or (at > 0 and rows[at - 1].id == wanted)
 

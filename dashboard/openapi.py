@@ -46,12 +46,12 @@ _DIRECTION: Schema = {"enum": ["maximise", "minimise"]}
 _PAGE_OF = "total:whole page:whole pages:whole"
 _SCHEMAS: dict[str, Schema] = {
     "Error": _object("error:text"),
-    "Evaluation": _object(
-        """id:whole number:whole phase:text whose:text? host:text metric:number? change_percent:number? reward:number?
+    "Trial": _object(
+        """id:whole phase:text label:text host:text metric:number? change_percent:number? reward:number?
         stability:number? error:text? finished:moment?"""
     ),
-    "WholeEvaluation": {
-        **_object("number:whole phase:text host:text metric:number? asked:any? actual:any? error:text?"),
+    "WholeTrial": {
+        **_object("id:whole phase:text host:text metric:number? requested:any? applied:any? state:text error:text?"),
         "additionalProperties": True,
     },
     "Event": _object("id:whole at:moment? host:text? text:text"),
@@ -64,10 +64,10 @@ _SCHEMAS: dict[str, Schema] = {
         not_needed:whole failed:whole best_percent:number? best_number:whole? reward:number? best_reward:number?
         episode:whole elapsed_seconds:number? left_seconds:number? updated:moment? asked:any?"""
     ),
-    "Message": _object("cursor:cursor status:Status hosts:[Host] evaluations:[Evaluation] events:[Event]"),
+    "Message": _object("cursor:cursor status:Status hosts:[Host] evaluations:[Trial] events:[Event]"),
     "Study": _object(
         f"""{_OUTLINE} study:any? result:any? status:Status hosts:[any?] baseline_values:any? parameters:[text]
-        best:any? failures:[Evaluation]""",
+        best:any? failures:[Trial]""",
         direction=_DIRECTION,
     ),
     "Summary": _object(
@@ -76,7 +76,7 @@ _SCHEMAS: dict[str, Schema] = {
         direction=_DIRECTION,
     ),
     "Studies": _object(f"studies:[Summary] {_PAGE_OF} q:text verdict:text"),
-    "Table": _object(f"evaluations:[Evaluation] {_PAGE_OF} sort:text order:text phase:text host:text failed:text"),
+    "Table": _object(f"evaluations:[Trial] {_PAGE_OF} sort:text order:text phase:text host:text failed:text"),
     "Chart": _object("name:text summary:text shown:whole total:whole", figure=_object("data:list? layout:any?")),
 }
 
@@ -113,7 +113,7 @@ def document(prefix: str) -> Schema:
     sort = _asked(
         "sort",
         "the column",
-        enum=["number", "phase", "host", "metric", "change_percent", "reward", "stability", "error", "finished"],
+        enum=["id", "phase", "host", "metric", "change_percent", "reward", "stability", "error", "finished"],
     )
     chosen = [
         sort,
@@ -153,11 +153,11 @@ def document(prefix: str) -> Schema:
         ),
         "/studies/{id}/evaluations": _get("a page of the evaluations", _json("Table"), _STUDY, *chosen, senseless=True),
         "/studies/{id}/evaluations/{number}": _get(
-            "everything known of one evaluation", _json("WholeEvaluation"), _STUDY, _NUMBERED
+            "everything known of one evaluation", _json("WholeTrial"), _STUDY, _NUMBERED
         ),
         "/studies/{id}/evaluations.csv": _get("all evaluations", {"text/csv": {"schema": _TEXT}}, _STUDY),
         "/studies/{id}/evaluations.json": _get(
-            "all evaluations", {"application/json": {"schema": _schema("[WholeEvaluation]")}}, _STUDY
+            "all evaluations", {"application/json": {"schema": _schema("[WholeTrial]")}}, _STUDY
         ),
     }
     return {

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from plotly.offline import get_plotlyjs
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..plugins.plugin_utils._store.requests import Kind
+from ..plugins.plugin_utils._store.page_requests import Kind
 from .api import json_of
 from .security import csrf_token, forged, may_act
 from .settings import Settings

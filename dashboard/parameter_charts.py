@@ -30,7 +30,7 @@ from .plotting import (
     nothing,
     plain,
 )
-from .queries import Evaluation, StudyData
+from .queries import StudyData, Trial
 
 _ENOUGH = 20  # evaluations, below which importance is a guess
 _GROUPS = 4  # of equal count, in which a parameter's values are put together
@@ -106,8 +106,8 @@ def parallel(data: StudyData) -> Chart:
         way: list[tuple[int | None, float | None]] = []
         text: list[str] = []
         for e in drawn:
-            way += [*((place, a.place(e.asked)) for place, a in enumerate(found)), (None, None)]
-            about = f"evaluation {e.number}, {'failed' if e.failed else per_cent(e.change_percent)}"
+            way += [*((place, a.place(e.requested)) for place, a in enumerate(found)), (None, None)]
+            about = f"evaluation {e.id}, {'failed' if e.failed else per_cent(e.change_percent)}"
             text += [*(f"{about}<br>{plain(a.label)} {_value(a, e)}" for a in found), ""]
         trace = line(name, way, colour, dash=dash, width=width, opacity=opacity, text=text)
         trace["hovertemplate"] = "%{text}<extra></extra>"
@@ -176,32 +176,33 @@ def importance(data: StudyData) -> Chart:
     return chart([shares], layout, words, len(ranked))
 
 
-def _points(a: Axis, evaluations: Sequence[Evaluation]) -> list[Point]:
+def _points(a: Axis, evaluations: Sequence[Trial]) -> list[Point]:
     return [
         (
             plain(x, 24) if isinstance(x, str) else x,
             e.change_percent or 0.0,
-            f"evaluation {e.number}, {per_cent(e.change_percent)}",
+            f"evaluation {e.id}, {per_cent(e.change_percent)}",
         )
         for e in evaluations
-        if (x := a.value(e.asked)) is not None
+        if (x := a.value(e.requested)) is not None
     ]
 
 
-def _trained(data: StudyData) -> tuple[list[Evaluation], list[Axis]]:
+def _trained(data: StudyData) -> tuple[list[Trial], list[Axis]]:
     trained = [e for e in data.evaluations if e.phase == "train" and e.performance is not None]
-    return trained, axes(data.study["study"], [e.asked for e in evenly(trained, 200)])
+    return trained, axes(data.study["study"], [e.requested for e in evenly(trained, 200)])
 
 
-def _importance(found: Sequence[Axis], trained: Sequence[Evaluation]) -> list[tuple[str, float, str]]:
+def _importance(found: Sequence[Axis], trained: Sequence[Trial]) -> list[tuple[str, float, str]]:
     """(axis, share in [0, 1], arrow towards the better end), the most important first."""
     ranks = _ranks([e.performance or 0.0 for e in trained])
     shares = [(a.label, *_explained(a, trained, ranks)) for a in found]
     return sorted(shares, key=lambda entry: -entry[1])
 
 
-def _explained(a: Axis, trained: Sequence[Evaluation], ranks: Sequence[float]) -> tuple[float, str]:
-    pairs = [(value, rank) for e, rank in zip(trained, ranks, strict=True) if (value := a.value(e.asked)) is not None]
+def _explained(a: Axis, trained: Sequence[Trial], ranks: Sequence[float]) -> tuple[float, str]:
+    asked_for = [a.value(e.requested) for e in trained]
+    pairs = [(value, rank) for value, rank in zip(asked_for, ranks, strict=True) if value is not None]
     groups: dict[Any, list[float]] = defaultdict(list)
     if a.choices:
         for value, rank in pairs:
@@ -238,6 +239,6 @@ def _short(label: str) -> str:
     return label.rpartition(".")[2] if label.count(".") else label
 
 
-def _value(a: Axis, e: Evaluation) -> str:
-    value = a.value(e.asked)
+def _value(a: Axis, e: Trial) -> str:
+    value = a.value(e.requested)
     return plain(value, 30) if isinstance(value, str) else number(value)

@@ -13,56 +13,46 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, String, and_, cast, func, or_, select
 
-from ..plugins.plugin_utils._evaluation.whose import whose
 from ..plugins.plugin_utils._outcome.verdict import is_proved
 from ..plugins.plugin_utils._store.claim import claimed
-from ..plugins.plugin_utils._store.tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
+from ..plugins.plugin_utils._store.tables import Base, EventRow, HostRow, RequestRow, StudyRow, TrialRow
+from ..plugins.plugin_utils._trial.trial import State, values_label
 from .readonly_store import ReadOnlyStore
 
 
-class Evaluation(NamedTuple):
-    """One evaluation, as far as charts, tables and messages need it; `asked` are the candidate's values.
-
-    performance: the log ratio to the host's own baseline, above 0 is better; None where it failed. own_values: it ran
-    with the host's own values; None in a store that does not say.
-    """
+class Trial(NamedTuple):
+    """The fields of a trial that charts, tables and messages need (see plugin_utils/_trial/trial.py)."""
 
     id: int
-    number: int
     phase: str
     pair: int | None
     host: str
     metric: float | None
     performance: float | None
     stability: float | None
-    reward: float | None
+    reward: float
+    state: str
     error: str | None
     finished: datetime
-    asked: Mapping[str, Any]
-    own_values: bool | None = None
+    requested: Mapping[str, Any]
+    original: bool
 
     @property
     def failed(self) -> bool:
-        return self.error is not None
+        return self.state == State.FAILED
 
     @property
-    def is_own(self) -> bool:
-        """Whether it measured the host's own values."""
-        return bool(self.own_values) or self.phase in ("baseline", "control")
-
-    @property
-    def whose(self) -> str | None:
-        """Whose values it measured, in two words; None where an older store does not say."""
-        return None if self.own_values is None and not self.is_own else whose(self.phase, own=self.is_own)
+    def label(self) -> str:
+        return values_label(self.phase, original=self.original)
 
     @property
     def gain_percent(self) -> float | None:
-        """The candidate's change against the host's own baseline; None of own values, which are that baseline."""
-        return None if self.is_own else self.change_percent
+        """The candidate's change against the host's own baseline; None of original values, which are that baseline."""
+        return None if self.original else self.change_percent
 
     @property
     def change_percent(self) -> float | None:
-        """Against the host's own baseline, in per cent; positive is better. Of own values that is their noise."""
+        """Against the host's own baseline, in per cent; positive is better. Of original values that is their noise."""
         return None if self.performance is None else math.expm1(min(self.performance, 700.0)) * 100
 
 
@@ -99,7 +89,7 @@ class StudyData:
 
     study: Mapping[str, Any]
     hosts: Sequence[Host]
-    evaluations: Sequence[Evaluation]
+    evaluations: Sequence[Trial]
     events: Sequence[Event]
     result: Mapping[str, Any] | None
 
@@ -109,15 +99,19 @@ class StudyData:
 
 
 _STUDY = ("id", "workload_name", "seed", "started", "finished", "phase", "evaluations_planned", "verdict", "reason")
-_EVALUATION = (
-    *("id", "number", "phase", "pair", "host_id", "metric", "performance", "stability", "reward", "error", "finished"),
-    *("asked", "own_values"),
+_TRIAL = (
+    *("id", "phase", "pair", "host_id", "metric", "performance", "stability", "reward", "state", "error", "finished"),
+    *("requested", "original"),
 )
+
+
+def _columns(table: type[Base], names: Sequence[str]) -> list[Any]:
+    return [getattr(table, name) for name in names]
 
 
 def study_row(connection: Connection, store: ReadOnlyStore, study_id: int) -> dict[str, Any] | None:
     """The row with all that does not change while the study runs, and the result; None where there is none."""
-    query = select(*store.columns(StudyRow, (*_STUDY, "study", "result"))).where(StudyRow.id == study_id)
+    query = select(*_columns(StudyRow, (*_STUDY, "study", "result"))).where(StudyRow.id == study_id)
     row = connection.execute(query).one_or_none()
     return described(row) if row else None
 
@@ -148,7 +142,7 @@ def _in_shape(own: dict[str, Any]) -> dict[str, Any]:
 def progress_row(connection: Connection, store: ReadOnlyStore, study_id: int) -> Row[Any] | None:
     """What changes in a study's row while it runs."""
     wanted = ("phase", "evaluations_planned", "verdict", "reason", "finished")
-    return connection.execute(select(*store.columns(StudyRow, wanted)).where(StudyRow.id == study_id)).one_or_none()
+    return connection.execute(select(*_columns(StudyRow, wanted)).where(StudyRow.id == study_id)).one_or_none()
 
 
 def abandoned(connection: Connection, study_ids: Sequence[int]) -> set[int]:
@@ -158,20 +152,20 @@ def abandoned(connection: Connection, study_ids: Sequence[int]) -> set[int]:
 
 
 def host_rows(connection: Connection, store: ReadOnlyStore, study_id: int) -> Sequence[Row[Any]]:
-    wanted = store.columns(HostRow, ("id", "name", "doing", "since", "lost", "restored"))
+    wanted = _columns(HostRow, ("id", "name", "doing", "since", "lost", "restored"))
     return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
 
 
 def host_facts(connection: Connection, store: ReadOnlyStore, study_id: int) -> Sequence[Row[Any]]:
     """What was found on each host before anything was written there."""
-    wanted = store.columns(HostRow, ("name", "facts", "baseline_values", "lost", "doing", "since"))
+    wanted = _columns(HostRow, ("name", "facts", "baseline_values", "lost", "doing", "since"))
     return connection.execute(select(*wanted).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
 
 
 def evaluations_after(connection: Connection, store: ReadOnlyStore, study_id: int, after: int) -> Sequence[Row[Any]]:
-    query = select(*store.columns(EvaluationRow, _EVALUATION))
-    query = query.where(EvaluationRow.study_id == study_id, EvaluationRow.id > after)
-    return connection.execute(query.order_by(EvaluationRow.id)).all()
+    query = select(*_columns(TrialRow, _TRIAL))
+    query = query.where(TrialRow.study_id == study_id, TrialRow.id > after)
+    return connection.execute(query.order_by(TrialRow.id)).all()
 
 
 def events_after(connection: Connection, study_id: int, after: int) -> list[Event]:
@@ -182,8 +176,6 @@ def events_after(connection: Connection, study_id: int, after: int) -> list[Even
 
 def last_request(connection: Connection, store: ReadOnlyStore, study_id: int) -> dict[str, Any] | None:
     """The last thing that somebody asked of the study on its page."""
-    if not store.has(RequestRow):
-        return None
     query = select(RequestRow.kind, RequestRow.at, RequestRow.by, RequestRow.taken_at)
     row = connection.execute(
         query.where(RequestRow.study_id == study_id).order_by(RequestRow.id.desc()).limit(1)
@@ -193,10 +185,10 @@ def last_request(connection: Connection, store: ReadOnlyStore, study_id: int) ->
 
 def evaluation(connection: Connection, store: ReadOnlyStore, study_id: int, number: int) -> dict[str, Any] | None:
     """Everything known of one evaluation."""
-    query = select(*store.columns(EvaluationRow), HostRow.name.label("host"))
-    query = query.join(HostRow, HostRow.id == EvaluationRow.host_id)
-    query = query.where(EvaluationRow.study_id == study_id, EvaluationRow.number == number)
-    row = connection.execute(query.order_by(EvaluationRow.id.desc()).limit(1)).one_or_none()
+    query = select(*TrialRow.__table__.columns, HostRow.name.label("host"))
+    query = query.join(HostRow, HostRow.id == TrialRow.host_id)
+    query = query.where(TrialRow.study_id == study_id, TrialRow.id == number)
+    row = connection.execute(query).one_or_none()
     return dict(row._mapping) if row else None
 
 
@@ -204,11 +196,11 @@ def whole_evaluations(store: ReadOnlyStore, study_id: int, chunk: int = 500) -> 
     """Every evaluation with everything known of it. No transaction stays open while somebody reads slowly."""
     after = 0
     while True:
-        query = select(*store.columns(EvaluationRow), HostRow.name.label("host"))
-        query = query.join(HostRow, HostRow.id == EvaluationRow.host_id)
-        query = query.where(EvaluationRow.study_id == study_id, EvaluationRow.id > after)
+        query = select(*TrialRow.__table__.columns, HostRow.name.label("host"))
+        query = query.join(HostRow, HostRow.id == TrialRow.host_id)
+        query = query.where(TrialRow.study_id == study_id, TrialRow.id > after)
         with store.reading() as connection:
-            rows = connection.execute(query.order_by(EvaluationRow.id).limit(chunk)).all()
+            rows = connection.execute(query.order_by(TrialRow.id).limit(chunk)).all()
         if not rows:
             return
         after = rows[-1].id
@@ -235,14 +227,14 @@ def listed_studies(
     elif verdict:
         wanted.append(StudyRow.verdict == verdict)
     total = connection.execute(select(func.count()).select_from(StudyRow).where(and_(True, *wanted))).scalar_one()
-    query = select(*store.columns(StudyRow, (*_STUDY, "study", "result"))).where(and_(True, *wanted))
+    query = select(*_columns(StudyRow, (*_STUDY, "study", "result"))).where(and_(True, *wanted))
     rows = connection.execute(query.order_by(StudyRow.id.desc()).limit(size).offset((page - 1) * size)).all()
     ids = [row.id for row in rows]
-    counts = _counts(connection, EvaluationRow.study_id, ids)
+    counts = _counts(connection, TrialRow.study_id, ids)
     hosts = _counts(connection, HostRow.study_id, ids)
     # Which ones failed stands in the rows themselves, and is counted for the studies alone that have no result yet.
     running = [row.id for row in rows if row.finished is None]
-    failed = _counts(connection, EvaluationRow.study_id, running, EvaluationRow.error.is_not(None))
+    failed = _counts(connection, TrialRow.study_id, running, TrialRow.state == State.FAILED.value)
     return [_summary(described(row), counts, failed, hosts, interrupted) for row in rows], total
 
 

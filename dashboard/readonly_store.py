@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, null
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from ..plugins.plugin_utils._store.database import options_of, with_driver
-from ..plugins.plugin_utils._store.requests import Kind, ask
+from ..plugins.plugin_utils._store.database import check_tables, options_of, with_driver
+from ..plugins.plugin_utils._store.page_requests import Kind, ask
 from ..plugins.plugin_utils._store.store import StoreError, open_store, shown
-from ..plugins.plugin_utils._store.tables import Base, StudyRow
+from ..plugins.plugin_utils._store.tables import StudyRow
 
 
 class ReadOnlyStore:
@@ -29,26 +29,14 @@ class ReadOnlyStore:
         self.shown = shown(url)
         self._engine = _engine(url)
         try:
-            found = inspect(self._engine)
-            tables = set(found.get_table_names())
-            self._columns = {
-                name: {column["name"] for column in found.get_columns(name)}
-                for name in tables & set(Base.metadata.tables)
-            }
+            with self._engine.connect() as connection:
+                check_tables(connection, self.shown)
+                found = inspect(connection).has_table(StudyRow.__tablename__)
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StoreError(f"the store {self.shown} cannot be read: {cause}; see --store") from None
-        if not self.has(StudyRow):
+        if not found:
             raise StoreError(f"{self.shown} is no store of autotune.kernel: it has no table of studies; see --store")
-
-    def has(self, table: type[Base]) -> bool:
-        return table.__tablename__ in self._columns
-
-    def columns(self, table: type[Base], names: Sequence[str] = ()) -> list[Any]:
-        """The columns to select, all of them if none are named; empty ones for those an older store has not got."""
-        there = self._columns.get(table.__tablename__, set())
-        wanted = names or [column.name for column in table.__table__.columns]
-        return [getattr(table, name) if name in there else null().label(name) for name in wanted]
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

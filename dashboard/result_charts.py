@@ -33,8 +33,8 @@ def best(data: StudyData) -> Chart:
     """Each parameter's way from the first host's own value to the best one, within what could be tried."""
     result = data.result or {}
     leader = best_of(data.evaluations)
-    values = result.get("best_config") or (leader.asked if leader else None)
-    own = next((e.asked for e in data.evaluations if e.phase == "baseline" and e.asked), None)
+    values = result.get("best_config") or (leader.requested if leader else None)
+    own = next((e.requested for e in data.evaluations if e.phase == "baseline" and e.requested), None)
     if not values or own is None:
         return not_yet("No candidate has been measured", data)
     rows = [

@@ -43,7 +43,7 @@ def study_of(feed: Feed) -> Message:
     status = status_of(feed)
     with feed.changed:
         data = feed.data()
-        best = {**of_evaluation(feed.best), "values": dict(feed.best.asked)} if feed.best else None
+        best = {**of_evaluation(feed.best), "values": dict(feed.best.requested)} if feed.best else None
         failures = [of_evaluation(evaluation) for evaluation in data.evaluations if evaluation.failed][-_FAILURES:]
     return {
         **feed.study,
@@ -80,13 +80,13 @@ def evaluation_of(feed: Feed, number: int) -> Message:
         found = queries.evaluation(connection, feed.store, feed.study_id, number)
     if found is None:
         raise UnknownEvaluation(f"study {feed.study_id} has no evaluation {number}")
-    own = next((e for e in reversed(feed.evaluations) if e.number == number), None)
+    own = next((e for e in reversed(feed.evaluations) if e.id == number), None)
     change = own.gain_percent if own else None
-    numbers = sorted({e.number for e in feed.evaluations})
+    numbers = sorted({e.id for e in feed.evaluations})
     at = bisect_left(numbers, number)
     return {
         **found,
-        "whose": own.whose if own else None,
+        "label": own.label if own else None,
         "change_percent": change,
         "previous": numbers[at - 1] if at else None,
         "next": numbers[at + 1] if at + 1 < len(numbers) else None,

@@ -15,7 +15,7 @@ from ..plugins.plugin_utils._outcome.verdict import is_proved, metrics
 from .configuration import as_sysctl, as_yaml, changes
 from .feed import Feed
 from .formatting import per_cent, probability
-from .queries import Evaluation
+from .queries import Trial
 from .updates import of_evaluation
 
 _FAILURES = 100  # shown; the table of evaluations has all
@@ -26,7 +26,7 @@ def report(feed: Feed) -> dict[str, Any]:
     with feed.changed:
         failures = [e for e in feed.evaluations if e.failed]
         leader, result = feed.best, feed.study["result"] or {}
-        own = {e.host: e.asked for e in feed.evaluations if e.phase == "baseline"}
+        own = {e.host: e.requested for e in feed.evaluations if e.phase == "baseline"}
     reasons = Counter((e.error or "").splitlines()[0] if e.error else "" for e in failures)
     return {
         "best": _best(feed.study, own, leader, result),
@@ -37,10 +37,10 @@ def report(feed: Feed) -> dict[str, Any]:
 
 
 def _best(
-    study: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]], leader: Evaluation | None, result: Mapping[str, Any]
+    study: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]], leader: Trial | None, result: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     proved = is_proved(result)
-    values = result.get("best_config") or (leader.asked if leader else None)
+    values = result.get("best_config") or (leader.requested if leader else None)
     if not values:
         return None
     what = f"proved, {per_cent(result.get('improvement'))}" if proved else "not proved: do not roll this out"
@@ -52,7 +52,7 @@ def _best(
         "changes": changes(study["study"], own, values),
         "evaluation": of_evaluation(leader) if leader else None,
         "reward": result.get("best_reward") if result.get("best_config") else (leader.reward if leader else None),
-        "is_leader": leader is not None and dict(leader.asked) == dict(values),
+        "is_leader": leader is not None and dict(leader.requested) == dict(values),
         "yaml": head + as_yaml(values),
         "sysctl": head + as_sysctl(values),
     }
@@ -114,10 +114,10 @@ def _words(result: Mapping[str, Any]) -> str:
     return f"The change in {metric} lies between {low} and {high}, which is not what the study asks of an improvement."
 
 
-def side_by_side(studies: Sequence[Mapping[str, Any]], leaders: Sequence[Evaluation | None]) -> list[dict[str, Any]]:
+def side_by_side(studies: Sequence[Mapping[str, Any]], leaders: Sequence[Trial | None]) -> list[dict[str, Any]]:
     """Each parameter with its value in the best configuration of every study, None where a study has none."""
     best = [
-        dict((study["result"] or {}).get("best_config") or (leader.asked if leader else {}))
+        dict((study["result"] or {}).get("best_config") or (leader.requested if leader else {}))
         for study, leader in zip(studies, leaders, strict=True)
     ]
     rows = []

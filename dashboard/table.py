@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .queries import Evaluation, StudyData
+from .queries import StudyData, Trial
 from .updates import Message, of_evaluation
 
 PAGE_SIZE = 100
-_KEYS: dict[str, Callable[[Evaluation], Any]] = {
-    "number": lambda evaluation: evaluation.number,
+_KEYS: dict[str, Callable[[Trial], Any]] = {
+    "id": lambda evaluation: evaluation.id,
     "phase": lambda evaluation: evaluation.phase,
     "host": lambda evaluation: evaluation.host,
     "metric": lambda evaluation: evaluation.metric,
@@ -48,7 +48,7 @@ def whole(arguments: Mapping[str, str], name: str, default: int, *, most: int, l
 
 def table(data: StudyData, arguments: Mapping[str, str]) -> Message:
     """The page that is asked for: rows as in messages, and what they were chosen by. Raises BadQuery."""
-    sort = one_of(arguments, "sort", SORTS, "number")
+    sort = one_of(arguments, "sort", SORTS, "id")
     order = one_of(arguments, "order", ORDERS, "descending")
     failed = one_of(arguments, "failed", ("", "true", "false"), "")
     phase, host = arguments.get("phase") or "", arguments.get("host") or ""
@@ -74,7 +74,7 @@ def table(data: StudyData, arguments: Mapping[str, str]) -> Message:
     }
 
 
-def _sorted(rows: list[Evaluation], key: Callable[[Evaluation], Any], *, descending: bool) -> list[Evaluation]:
+def _sorted(rows: list[Trial], key: Callable[[Trial], Any], *, descending: bool) -> list[Trial]:
     """What has no value comes last, whichever way."""
     known = [row for row in rows if key(row) is not None]
     return sorted(known, key=key, reverse=descending) + [row for row in rows if key(row) is None]

@@ -6,7 +6,7 @@
 cursor       how far it goes: what is new after it is asked for with ?after=CURSOR
 status       the study now, see status_of()
 hosts        every host now: name, doing, since, lost, evaluations, failures, baseline_metric, restored
-evaluations  those that ended since: id, number, phase, whose (whose values), host, metric, change_percent (None of own
+evaluations  those that ended since: id, phase, label (of its values), host, metric, change_percent (None of original
              values), reward, stability, error, finished
 events       those that happened since: id, at, host, text
 reset        only where the message is not what came after the cursor that was asked for, but a new beginning:
@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .feed import Cursor, Feed
-from .queries import Evaluation, Event, Host
+from .queries import Event, Host, Trial
 
 Message = dict[str, Any]
 
@@ -47,7 +47,7 @@ def message_after(feed: Feed, cursor: Cursor | None) -> Message:
         return first_message(feed) | {"reset": True}
 
 
-def _message(feed: Feed, evaluations: list[Evaluation], events: list[Event]) -> Message:
+def _message(feed: Feed, evaluations: list[Trial], events: list[Event]) -> Message:
     return {
         "cursor": str(feed.cursor),
         "status": status_of(feed),
@@ -86,7 +86,7 @@ def status_of(feed: Feed) -> Message:
         "not_needed": _not_needed(study["result"]),
         "failed": feed.failed,
         "best_percent": feed.best.change_percent if feed.best else None,
-        "best_number": feed.best.number if feed.best else None,
+        "best_number": feed.best.id if feed.best else None,
         "reward": feed.reward,
         "best_reward": feed.best_reward,
         "episode": episode(study, feed.trained),
@@ -115,14 +115,13 @@ def _of_host(host: Host) -> Message:
     return host._asdict()
 
 
-def of_evaluation(evaluation: Evaluation) -> Message:
+def of_evaluation(evaluation: Trial) -> Message:
     return {
         "id": evaluation.id,
-        "number": evaluation.number,
         "phase": evaluation.phase,
         "host": evaluation.host,
         "metric": evaluation.metric,
-        "whose": evaluation.whose,
+        "label": evaluation.label,
         "change_percent": evaluation.gain_percent,
         "reward": evaluation.reward,
         "stability": evaluation.stability,

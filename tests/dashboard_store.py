@@ -12,10 +12,10 @@ from typing import Any
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import (
-    EvaluationRow,
     EventRow,
     HostRow,
     StudyRow,
+    TrialRow,
 )
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -142,33 +142,35 @@ def phase_of(number: int, of: int) -> str:
 
 def evaluation_row(
     study_id: int, hosts: list[HostRow], number: int, of: int, generator: random.Random, started: datetime = START
-) -> EvaluationRow:
+) -> TrialRow:
     """One evaluation as a learner that gets better would have it; one in twenty fails."""
     phase, host = phase_of(number, of), hosts[number % len(hosts)]
     own = phase in ("baseline", "control") or (phase == "verify" and number % 2 == 0)
-    asked: dict[str, Any] = dict(OWN) if own else _candidate(generator, number / of)
+    requested: dict[str, Any] = dict(OWN) if own else _candidate(generator, number / of)
     error = generator.choice(ERRORS) if not own and generator.random() < 0.05 else None
-    performance = None if error else generator.gauss(0.0, 0.03) + (0.0 if own else _gain(asked))
+    performance = None if error else generator.gauss(0.0, 0.03) + (0.0 if own else _gain(requested))
     stability = None if error else min(1.0, max(0.0, generator.gauss(0.9, 0.06)))
     metric = None if performance is None else 100.0 * math.exp(performance)
-    return EvaluationRow(
+    return TrialRow(
         study_id=study_id,
         host_id=host.id,
-        number=number,
+        id=number,
         phase=phase,
         pair=number // 2 if phase == "verify" else None,
-        own_values=own,
-        asked=asked,
-        actual={} if error else {name: str(value) for name, value in asked.items()},
+        original=own,
+        requested=requested,
+        applied={} if error else {name: str(value) for name, value in requested.items()},
+        state="failed" if error else "complete",
         metric=metric,
         streamed=[] if metric is None else [metric * 0.97, metric * 1.02],
         metrics={} if metric is None else {METRIC: metric, "latency_ms": 80.0},
         performance=performance,
         stability=stability,
-        stability_parts=None if stability is None else {"variation": stability},
+        stability_parts={} if stability is None else {"variation": stability},
         reward=-2.0 if performance is None else 0.9 * performance + 0.1 * (stability or 0.0),
+        uncertainty=0.0,
         observations={"cpu_usage": round(generator.uniform(20, 60), 2)},
-        strain={} if error else {"retransmits": 0.01},
+        health={} if error else {"retransmits": 0.01},
         seconds={"apply": 0.35, "benchmark": 5.0, "sample": 0.02, "wait": 0.01},
         error=error,
         finished=started + timedelta(seconds=6.0 * number / len(hosts)),
@@ -190,10 +192,10 @@ def _candidate(generator: random.Random, progress: float) -> dict[str, Any]:
     }
 
 
-def _gain(asked: dict[str, Any]) -> float:
-    rmem = int(str(asked["net.ipv4.tcp_rmem"]).split()[2]) / 33554432
-    bbr = 0.35 if asked["net.ipv4.tcp_congestion_control"] == "bbr" else 0.0
-    return float(bbr + 0.3 * rmem - 0.1 - 0.15 * abs(float(asked["vm.swappiness"]) - 12) / 100)
+def _gain(requested: dict[str, Any]) -> float:
+    rmem = int(str(requested["net.ipv4.tcp_rmem"]).split()[2]) / 33554432
+    bbr = 0.35 if requested["net.ipv4.tcp_congestion_control"] == "bbr" else 0.0
+    return float(bbr + 0.3 * rmem - 0.1 - 0.15 * abs(float(requested["vm.swappiness"]) - 12) / 100)
 
 
 def _events(study_id: int, hosts: list[HostRow], evaluations: int, started: datetime) -> list[EventRow]:
@@ -205,7 +207,7 @@ def _events(study_id: int, hosts: list[HostRow], evaluations: int, started: date
     ]
 
 
-def _finish(study: StudyRow, hosts: list[HostRow], rows: list[EvaluationRow], verdict: str) -> None:
+def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict: str) -> None:
     study.phase, study.verdict, study.reason = "ended", verdict, REASONS[verdict]
     study.finished = rows[-1].finished + timedelta(seconds=3) if rows else study.started
     for host in hosts:
@@ -285,7 +287,7 @@ class Running:
         self._generator = random.Random(study_id)
         with Session(engine, expire_on_commit=False) as session:
             self._hosts = list(session.query(HostRow).filter_by(study_id=study_id).order_by(HostRow.id))
-            self.number = session.query(EvaluationRow).filter_by(study_id=study_id).count()
+            self.number = session.query(TrialRow).filter_by(study_id=study_id).count()
 
     def evaluate(self) -> int:
         """One more evaluation has ended, now; returns its number."""
@@ -308,7 +310,7 @@ class Running:
         with Session(self._engine) as session:
             study = session.get_one(StudyRow, self.study_id)
             hosts = session.query(HostRow).filter_by(study_id=self.study_id).order_by(HostRow.id).all()
-            rows = session.query(EvaluationRow).filter_by(study_id=self.study_id).order_by(EvaluationRow.id).all()
+            rows = session.query(TrialRow).filter_by(study_id=self.study_id).order_by(TrialRow.id).all()
             _finish(study, hosts, rows, verdict)
             study.finished = datetime.now(UTC)
             for host in hosts:

@@ -145,14 +145,14 @@ export function showEvaluations(evaluations, isReset) {
 function evaluationRow(evaluation, isOld) {
   const row = document.createElement("tr");
   row.dataset.evaluation = evaluation.id;
-  const link = element("a", evaluation.number, { href: `${prefix}/studies/${study}/evaluations/${evaluation.number}` });
+  const link = element("a", evaluation.id, { href: `${prefix}/studies/${study}/evaluations/${evaluation.id}` });
   const change = evaluation.change_percent;
   const outcome = element("td", evaluation.error ? "" : "measured", { class: "text" });
   if (evaluation.error) outcome.append(element("span", "failed:", { class: "worse" }), ` ${evaluation.error.slice(0, 160)}`);
   row.append(
     element("td", "", { class: "figure" }),
     element("td", evaluation.phase),
-    element("td", (evaluation.whose ?? "–").replace(" values", "")),
+    element("td", (evaluation.label ?? "–").replace(" values", "")),
     element("td", evaluation.host, { class: "name" }),
     element("td", number(evaluation.metric), { class: "figure" }),
     element("td", perCent(change), { class: `figure ${change > 0 ? "better" : change < 0 ? "worse" : ""}` }),

@@ -40,7 +40,7 @@ def test_markup_is_text(serve: Any, open_page: Callable[..., Page]) -> None:
         for table in (
             dashboard_store.StudyRow,
             dashboard_store.HostRow,
-            dashboard_store.EvaluationRow,
+            dashboard_store.TrialRow,
             dashboard_store.EventRow,
         ):
             for row in session.query(table):

@@ -164,7 +164,7 @@ def test_evaluations_are_sorted_filtered_and_opened(site: Any, open_page: OpenPa
     ]
     assert changes == sorted(changes, reverse=True)
     page.locator("tbody a").first.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Evaluation \d+"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Trial \d+"))
     expect(page.get_by_role("heading", name="Observations")).to_be_visible()
 
 

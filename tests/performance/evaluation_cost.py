@@ -67,7 +67,7 @@ def main() -> None:
         variables = json.dumps({"study": str(file), "output": folder})
         subprocess.run([*play, ROOT / "inventories/lab", ROOT / "playbooks/tune.yml", "-e", variables], check=True)
         engine = store.open_store(f"sqlite:///{folder}/autotune.sqlite")
-        rows = store.evaluations(engine, store.studies(engine)[0].id)
+        rows = store.trials(engine, store.studies(engine)[0].id)
         result = json.loads((Path(folder) / "nothing/result.json").read_text())
     report([row.seconds for row in rows], result, len(result["per_host"]))
 

@@ -8,22 +8,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.conversation import converse
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Fleet
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.jobs import Ticket
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.listener import Listener
-from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.replay_log import ReplayLog
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 
 PATIENCE = 180.0  # seconds until a test that waits for ever is one that fails
@@ -49,14 +46,17 @@ def new_study() -> Callable[..., Study]:
 
 
 @pytest.fixture
-def evaluated() -> Callable[..., Evaluation]:
+def evaluated() -> Callable[..., Trial]:
     """An evaluation of one value of vm.swappiness, with a metric (or None, when it failed)."""
 
-    def make(value: int, performance: float | None = 0.0, *, phase: Any = "train", number: int = 1) -> Evaluation:
-        failed = performance is None
-        measurement = Measurement(metric=None, error="it broke") if failed else Measurement(metric=100.0)
+    def make(value: int, performance: float | None = 0.0, *, phase: str = "train", number: int = 1) -> Trial:
         score = Score(performance, None, -2.0 if performance is None else performance)
-        return Evaluation(number, Job(phase, {"vm.swappiness": value}), "h1", measurement, score)
+        trial = Trial(
+            Phase(phase), {"vm.swappiness": value}, host="h1", id=number, score=score, finished=datetime.now(UTC)
+        )
+        if performance is None:
+            return trial.fail("it broke")
+        return replace(trial, state=State.COMPLETE, metric=100.0)
 
     return make
 
@@ -73,6 +73,7 @@ class Worker:
     def __init__(self, name: str, connection: socket.socket) -> None:
         connection.settimeout(PATIENCE)
         self.name, self.line = name, Line(connection)
+        self._trial: dict[str, Any] = {}
 
     def hello(self) -> Worker:
         self.line.send("hello", host=self.name)
@@ -89,24 +90,34 @@ class Worker:
         return message
 
     def answer(self, metric: float = 100.0, **fields: Any) -> dict[str, Any]:
-        """Answer a job; returns the progress that comes back."""
-        self.line.send("measurement", measurement={"metric": metric, **fields})
+        """Answer the last trial; returns the progress that comes back."""
+        self.send_answer(metric=metric, **fields)
         return self.receive("progress")
+
+    def trial(self) -> dict[str, Any]:
+        """The next message, which must be a trial, as JSON."""
+        self._trial = self.receive("trial")["trial"]
+        return self._trial
+
+    def send_answer(self, **fields: Any) -> None:
+        state = "failed" if fields.get("error") else "complete"
+        self.line.send("trial", trial={**self._trial, "state": state, **fields})
 
     def baseline(self, metric: float = 100.0, count: int = 2, **fields: Any) -> Worker:
         """From hello to the last measurement of the baseline."""
         self.hello().ready(**fields)
         for dummy in range(count):
-            assert self.receive("job")["phase"] == "baseline"
+            assert self.trial()["phase"] == "baseline"
             self.answer(metric)
         return self
 
     def work(self, measure: Measure) -> dict[str, Any]:
-        """Answer every job with `measure` of it until the study ends; returns the last message."""
+        """Answer every trial with `measure` of it until the study ends; returns the last message."""
         while True:
             message = self.line.receive()
-            if message["kind"] == "job":
-                self.line.send("measurement", measurement=measure(message))
+            if message["kind"] == "trial":
+                self._trial = message["trial"]
+                self.send_answer(**measure(self._trial))
             elif message["kind"] in ("end", "refused"):
                 self.leave("the study is over", ending="its own values are back, verified")
                 return message
@@ -130,12 +141,12 @@ class Room:
         study: Study,
         expected: list[str],
         pool: ThreadPoolExecutor,
-        past: Past | None = None,
+        past: ReplayLog | None = None,
         here: tuple[str, int] | None = None,
     ) -> None:
         self.arrived: list[str] = []
         self.lost: list[tuple[str, str]] = []
-        self.evaluations: list[Evaluation] = []
+        self.evaluations: list[Trial] = []
         self.news: list[tuple[str, str]] = []
         self.doing: list[tuple[str, str | None]] = []
         self.endings: list[tuple[str, str, bool]] = []
@@ -169,7 +180,7 @@ class Room:
         """A worker that does all it is asked."""
         return self._pool.submit(self.worker(name).hello().ready(**fields).work, measure)
 
-    def measure(self, *jobs: Job) -> Future[list[Evaluation]]:
+    def measure(self, *jobs: Trial) -> Future[list[Trial]]:
         return self._pool.submit(self.fleet.measure, jobs)
 
     def wait_for_baselines(self) -> Future[Mapping[str, Host]]:
@@ -196,10 +207,10 @@ class Room:
         self._fail("on_lost")
         self.lost.append((name, reason))
 
-    def _on_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
+    def _on_evaluation(self, evaluation: Trial) -> dict[str, Any]:
         self._fail("on_evaluation")
         self.evaluations.append(evaluation)
-        return {"number": evaluation.number}
+        return {"number": evaluation.id}
 
     def _fail(self, where: str) -> None:
         if where in self.fails:
@@ -212,7 +223,7 @@ def new_room(new_study: Callable[..., Study]) -> Iterator[Callable[..., Room]]:
     rooms: list[Room] = []
     pool = ThreadPoolExecutor(16)
 
-    def make(*expected: str, past: Past | None = None, here: tuple[str, int] | None = None, **fields: Any) -> Room:
+    def make(*expected: str, past: ReplayLog | None = None, here: tuple[str, int] | None = None, **fields: Any) -> Room:
         rooms.append(Room(new_study(**fields), list(expected), pool, past, here))
         return rooms[-1]
 

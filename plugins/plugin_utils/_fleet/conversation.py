@@ -8,8 +8,8 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 
-from .._evaluation.evaluation import Measurement
 from .._logs import HOST
+from .._trial.trial import Phase, State, from_json
 from .._wire import Disconnected, Line, Message
 from .fleet import Fleet
 
@@ -53,12 +53,12 @@ def _heed(fleet: Fleet, line: Line, name: str, message: Message) -> str | None:
         refusal = fleet.admit(name, message["facts"])
     elif message["kind"] == "restored":
         fleet.ended_on(name, message["ending"], restored=True)
-    elif message["kind"] != "measurement":
+    elif message["kind"] != "trial":
         raise ValueError(f"a message of kind {message['kind']}")
     elif not fleet.is_over:  # or it comes too late to count
-        evaluation = fleet.settle(line, name, Measurement.from_message(message["measurement"]))
-        if evaluation.job.phase == "baseline" and evaluation.failed and not fleet.may_try_again(name):
-            refusal = f"the benchmark does not work with the host's own values: {evaluation.measurement.error}"
+        trial = fleet.settle(line, name, from_json(message["trial"]))
+        if trial.phase == Phase.BASELINE and trial.state == State.FAILED and not fleet.may_try_again(name):
+            refusal = f"the benchmark does not work with the host's own values: {trial.error}"
     if refusal:
         line.send("refused", reason=refusal)
     else:

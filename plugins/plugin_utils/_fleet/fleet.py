@@ -10,17 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from .._evaluation.evaluation import Evaluation, Job, Measurement
 from .._store.store import StoreError
 from .._study.study import Study
+from .._trial.trial import Phase, State, Trial, to_json
 from .._wire import Disconnected, Line
-from .futility import Futility
 from .host import Host, host_of, why_not_beside
 from .jobs import Jobs, Ticket
 from .listener import Listener
-from .past import Past
+from .replay_log import ReplayLog
 from .turns import Found, Turns
 
 _LOG = logging.getLogger(__name__)
@@ -50,10 +51,10 @@ class Fleet:
         expected: Sequence[str],
         listener: Listener,
         *,
-        past: Past | None = None,
+        past: ReplayLog | None = None,
         here: tuple[str, int] | None = None,
     ) -> None:
-        self._study, self._listener, self._past, self._here = study, listener, past or Past(), here
+        self._study, self._listener, self._past, self._here = study, listener, past or ReplayLog(), here
         self._awaited = set(expected)
         self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
@@ -64,27 +65,26 @@ class Fleet:
         self._ended: Ended | None = None
         self._notices: list[str] = []
         self._result: dict[str, Any] | None = None
-        self._number = self._past.number
-        self._futility = Futility(study, self._past.evaluations)
+        self._last_id = self._past.last_id
         self._last_lost = ""
         self.hosts: Mapping[str, Host] = {}
 
     # For the phases, in the main thread
 
-    def measure(self, jobs: Sequence[Job]) -> list[Evaluation]:
+    def measure(self, jobs: Sequence[Trial]) -> list[Trial]:
         """Evaluate the jobs, as many at once as there are idle hosts; the answers are in the order of the jobs.
 
         A job that only one host could do, and which that host took with it, comes back as a failed evaluation.
         """
         tickets = self.hand_out(jobs)
-        self._wait_until(lambda: all(ticket.evaluation for ticket in tickets))
-        evaluations = [ticket.evaluation for ticket in tickets if ticket.evaluation]
-        if not all(evaluation.took_place for evaluation in evaluations):
+        self._wait_until(lambda: all(ticket.has_ended for ticket in tickets))
+        trials = [ticket.trial for ticket in tickets]
+        if any(trial.state == State.LOST for trial in trials):
             with self._changed:
-                self._raise_if_ended()  # a last host that goes takes its jobs with it, and there is nothing to judge by
-        return evaluations
+                self._raise_if_ended()  # with the last host all its trials are lost, and nothing is left to decide on
+        return trials
 
-    def hand_out(self, jobs: Sequence[Job]) -> list[Ticket]:
+    def hand_out(self, jobs: Sequence[Trial]) -> list[Ticket]:
         """The same without waiting: the tickets will have their evaluations."""
         with self._changed:
             tickets = [self._jobs.add(job) for job in jobs]
@@ -93,7 +93,7 @@ class Fleet:
 
     def wait_for_any(self, tickets: Sequence[Ticket]) -> None:
         """Until at least one of these has its evaluation."""
-        self._wait_until(lambda: any(ticket.evaluation for ticket in tickets))
+        self._wait_until(lambda: any(ticket.has_ended for ticket in tickets))
 
     def _wait_until(self, condition: Callable[[], Found]) -> Found:
         """What the condition has found, once that is true and no host on this machine is at work."""
@@ -189,7 +189,7 @@ class Fleet:
                 host = known
             self._jobs.join(name)
             for dummy in range(self._study.baseline_evaluations - len(host.baseline_metrics)):
-                self._jobs.add(Job("baseline", None, name))
+                self._jobs.add(Trial.pending(Phase.BASELINE, None, name))
             with self._recorded():
                 self._listener.on_host(host)
                 if known and host is not known:
@@ -206,21 +206,18 @@ class Fleet:
             host.baseline_failures += 1
             if host.baseline_failures > 1:
                 return False
-            self._jobs.add(Job("baseline", None, name))
+            self._jobs.add(Trial.pending(Phase.BASELINE, None, name))
             return True
 
     def give_next(self, line: Line, name: str) -> None:
         """Send the host its next job, or the result if there will be none; nothing to a worker that speaks first."""
-        job = self._next(line, name)
-        if job:
-            with self._changed:
-                host = self.hosts[name]
-                bound = self._futility.bound(host, job)
-            line.send("job", phase=job.phase, values=dict(job.values or host.baseline_values), bound=bound)
+        trial = self._next(line, name)
+        if trial:
+            line.send("trial", trial=to_json(trial))
         elif self.is_over:
             line.send("end", result=self._result)
 
-    def _next(self, line: Line, name: str) -> Job | None:
+    def _next(self, line: Line, name: str) -> Trial | None:
         """The host's next job; None once the study has ended, or when the worker has something to say first."""
         with self._changed:
             host = self.hosts[name]
@@ -231,29 +228,34 @@ class Fleet:
                     return None
                 rests = host.here and self._turns.is_main_threads()
                 if not self._ended and not rests and (job := self._jobs.begin(host)):
-                    self._tell(name, f"{job.phase} {self._number + self._jobs.under_way}")
+                    self._tell(name, f"{job.phase} {self._last_id + self._jobs.under_way}")
                     return job
                 if not self._changed.wait(1.0):
                     self._tell(name, "waits")
 
-    def settle(self, line: Line, name: str, measurement: Measurement) -> Evaluation:
-        """What the job has come to that the host was given; its worker is sent how that looks from the whole study."""
+    def settle(self, line: Line, name: str, answer: Trial) -> Trial:
+        """The trial that the host has run, scored and recorded; sends its worker the progress of the study.
+
+        Raises KeyError or ValueError if the host was not running this trial.
+        """
         progress: dict[str, Any] = {}
         with self._changed:
-            host, job = self.hosts[name], self._jobs.of(name)
-            evaluation = host.judge(self._study, self._number + 1, job, measurement)
-            self._number += 1
-            evaluation = self._futility.see(evaluation)
+            host, running = self.hosts[name], self._jobs.of(name)
+            if (answer.phase, answer.pair, answer.requested) != (running.phase, running.pair, running.requested):
+                raise ValueError("an answer to another trial")
+            trial = replace(answer, host=name, id=self._last_id + 1, finished=datetime.now(UTC))
+            trial = host.judge(self._study, trial)
+            self._last_id += 1
             with self._recorded():
-                progress = self._listener.on_evaluation(evaluation)
+                progress = self._listener.on_evaluation(trial)
                 while host.news:
                     self._listener.on_news(name, host.news.pop(0))
-            # Only now: until here, a job whose worker says nonsense is given to another.
-            self._jobs.done(evaluation)
+            # Only now: a trial whose worker sends nonsense goes to another host.
+            self._jobs.done(trial)
             self._changed.notify_all()
         if progress:
             line.send("progress", **progress)
-        return evaluation
+        return trial
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
-from .._evaluation.reward import figure, percent, reward, with_all_objectives
-from .._evaluation.stability import stability_parts, usual_parts
 from .._study.parameters import kernel_text
 from .._study.study import Study
+from .._trial.reward import checked, objective, percent, score
+from .._trial.stability import stability_parts, usual_parts
+from .._trial.trial import Phase, Score, Trial
 from .drift import TYPICAL_SPEED, Drift, Estimate
 
 _LARGE_DRIFT = 0.05
@@ -44,39 +44,45 @@ class Host:
     _first: tuple[float, float] = (1.0, 0.0)
     _steadiness: list[dict[str, float]] = field(default_factory=list)
     _told_of_drift: bool = False
+    _places: dict[int | None, int] = field(default_factory=dict)
 
-    def take(self, study: Study, phase: str, measurement: Measurement) -> None:
-        """Of a measurement with the host's own values: where the baseline is now. `news` gets what is remarkable."""
-        metric, found = measurement.metric, figure(study, measurement)
-        if metric is None or found is None:
+    def judge(self, study: Study, trial: Trial) -> Trial:
+        """The trial with its score. One of the original values updates the baseline; `news` gets what is remarkable."""
+        trial = checked(study, trial)
+        self._take(study, trial)
+        return replace(trial, score=self.score(study, trial))
+
+    def recall(self, study: Study, trial: Trial) -> None:
+        """The same for a trial of an interrupted run, which has its score and has been reported."""
+        if trial.phase == Phase.CONTROL:
+            self.since_control = 0
+        elif trial.phase == Phase.TRAIN:
+            self.since_control += 1
+        self._take(study, trial)
+        self.news.clear()
+
+    def _take(self, study: Study, trial: Trial) -> None:
+        self.done += 1
+        self._places[trial.id] = self.done
+        value = objective(study, trial)
+        if not trial.original or trial.metric is None or value is None:
             return
         if not self.drift.known:
-            self._first = metric, found
-        self.baseline_metrics.append(metric)
-        self._steadiness.append(stability_parts(measurement.streamed, measurement.strain))
-        jump = self.drift.add(self.done, found)
+            self._first = trial.metric, value
+        self.baseline_metrics.append(trial.metric)
+        self._steadiness.append(stability_parts(trial.streamed, trial.health))
+        jump = self.drift.add(self.done, value)
         if jump:
             self.news.append(
                 f"its baseline is suddenly {_in_words(jump.change)}: something on the host has changed between its "
                 f"evaluations {jump.after} and {jump.until}; from here on candidates are compared to the new baseline"
             )
-        elif not self._told_of_drift and phase != "baseline" and self._drifts():
+        elif not self._told_of_drift and trial.phase != Phase.BASELINE and self._drifts():
             self._told_of_drift = True
             self.news.append(
                 f"its baseline drifts and is {_in_words(self.drift.change)} than at the start: every candidate is "
                 f"compared to the baseline of its own time, and there are more controls"
             )
-
-    def recall(self, study: Study, evaluation: Evaluation) -> None:
-        """The same for an evaluation of an earlier run of the trainer, which has been told."""
-        self.done += 1
-        if evaluation.job.phase == "control":
-            self.since_control = 0
-        elif evaluation.job.host is None:
-            self.since_control += 1
-        if evaluation.job.values is None:
-            self.take(study, evaluation.job.phase, evaluation.measurement)
-            self.news.clear()
 
     def is_still(self, facts: Mapping[str, Any]) -> bool:
         """Whether it is as it was: not booted since, on the same hardware, with the same values of its own."""
@@ -86,39 +92,26 @@ class Host:
         sure = 3 * self.drift.now(self.done).uncertainty
         return abs(self.drift.change) > max(_LARGE_DRIFT, sure) and self.drift.speed > TYPICAL_SPEED
 
-    def judge(self, study: Study, number: int, job: Job, measurement: Measurement) -> Evaluation:
-        """What the job has come to here: one more that is done, and told of the baseline if its values were the own."""
-        measurement = with_all_objectives(study, measurement)
-        self.done += 1
-        if job.values is None:
-            self.take(study, job.phase, measurement)
-        return Evaluation(number, job, self.name, measurement, self.compare(study, measurement), self.done)
+    def score(self, study: Study, trial: Trial) -> Score:
+        """The score of a trial against the baseline as it is known now."""
+        return self._scored(study, trial, self.drift.now(self.done) if self.drift.known else None)
 
-    def compare(self, study: Study, measurement: Measurement) -> Score:
-        """How good a measurement is, beside the baseline as far as it is known now."""
-        baseline = self.drift.now(self.done) if self.drift.known else None
-        return self._doubted(study, self._compared(study, measurement, baseline))
+    def in_hindsight(self, study: Study, trial: Trial) -> Trial:
+        """The trial, scored against the baseline at its time, as known from the controls before and after it."""
+        place = self._places.get(trial.id)
+        if not self.drift.known or place is None:
+            return trial
+        return replace(trial, score=self._scored(study, trial, self.drift.then(place)))
 
-    def in_hindsight(self, study: Study, evaluation: Evaluation) -> Evaluation:
-        """The evaluation compared to what the baseline was then, as is known now from the controls before and after."""
-        if not self.drift.known or not evaluation.place:
-            return evaluation
-        score = self._compared(study, evaluation.measurement, self.drift.then(evaluation.place))
-        if evaluation.measurement.ended_early:  # what is uncertain of it does not go away
-            score = replace(score, noise=max(score.noise or 0.0, evaluation.score.noise or 0.0))
-        return replace(evaluation, score=self._doubted(study, score))
-
-    def _compared(self, study: Study, measurement: Measurement, baseline: Estimate | None) -> Score:
-        found = figure(study, measurement)
-        if found is None or baseline is None:
-            return reward(measurement, None, study.reward)
-        scored = reward(measurement, found - baseline.level, study.reward, usual_parts(self._steadiness))
+    def _scored(self, study: Study, trial: Trial, baseline: Estimate | None) -> Score:
+        value = objective(study, trial)
+        if value is None or baseline is None:
+            return score(trial, None, study.reward)
+        found = score(trial, value - baseline.level, study.reward, usual_parts(self._steadiness))
         noise = math.hypot(self.drift.noise, baseline.uncertainty)
-        return replace(scored, noise=noise, level=self.metric_at(study, baseline.level))
-
-    def _doubted(self, study: Study, score: Score) -> Score:
-        # Not in the noise: whether the host is off is told by that, and would be told by itself.
-        return replace(score, uncertainty=study.reward.performance_share * math.hypot(score.noise or 0.0, self.doubt))
+        # The extra variance is no part of the noise, from which it is estimated.
+        uncertainty = study.reward.performance_share * math.hypot(noise, self.doubt)
+        return replace(found, noise=noise, level=self.metric_at(study, baseline.level), uncertainty=uncertainty)
 
     def metric_at(self, study: Study, level: float) -> float:
         """A level of the baseline in the unit of the reward_metric."""

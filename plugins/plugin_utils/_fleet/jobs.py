@@ -1,94 +1,98 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The jobs of a fleet: those that wait, those under way, and what becomes of them when a host goes away."""
+"""The trials of a fleet that are pending or running, and what becomes of them when a host leaves."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .._evaluation.evaluation import Evaluation, Job, Measurement, Score
+from .._trial.trial import ANY_HOST, Phase, State, Trial
 from .host import Host
-from .past import Past
+from .replay_log import ReplayLog
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass
 class Ticket:
-    """A job on its way: `evaluation` once it is done."""
+    """A requested trial: `trial` is pending, then running, and finally complete, failed or lost."""
 
-    job: Job
-    evaluation: Evaluation | None = None
+    trial: Trial
 
-    def fail(self, host: str, reason: str) -> None:
-        """It did not take place, and will not."""
-        self.evaluation = Evaluation(0, self.job, host, Measurement(error=reason), Score(None, None, 0.0))
+    @property
+    def has_ended(self) -> bool:
+        return self.trial.state not in (State.PENDING, State.RUNNING)
 
 
 class Jobs:
-    """For one thread at a time. past: what was done already, when the run goes on."""
+    """Not thread-safe. past: trials of an interrupted run, which answer the same requests again."""
 
-    def __init__(self, past: Past, control_interval: int) -> None:
+    def __init__(self, past: ReplayLog, control_interval: int) -> None:
         self._past, self._control_interval = past, control_interval
-        self._anybodys: deque[Ticket] = deque()
-        self._own: dict[str, deque[Ticket]] = {}
-        self._under_way: dict[str, Ticket] = {}
+        self._for_any: deque[Ticket] = deque()
+        self._for_host: dict[str, deque[Ticket]] = {}
+        self._running: dict[str, Ticket] = {}
 
     @property
     def under_way(self) -> int:
-        return len(self._under_way)
+        return len(self._running)
 
     def join(self, name: str) -> None:
-        """A host is there that can be given jobs of its own."""
-        self._own[name] = deque()
+        """The host may be given trials from now on."""
+        self._for_host[name] = deque()
 
     def leave(self, name: str, reason: str) -> None:
-        """The host goes away: another one gets its job, unless that was the host's own; those fail."""
-        own = self._own.pop(name, deque())
-        if ticket := self._under_way.pop(name, None):
-            (self._anybodys if ticket.job.host is None else own).appendleft(ticket)
-        for ticket in own:
-            ticket.fail(name, reason)
+        """The host takes no more trials: those that only it can run are lost, any other is pending again."""
+        lost = self._for_host.pop(name, deque())
+        if ticket := self._running.pop(name, None):
+            if ticket.trial.phase == Phase.TRAIN:
+                ticket.trial = replace(ticket.trial, host=ANY_HOST, state=State.PENDING)
+                self._for_any.appendleft(ticket)
+            else:
+                lost.append(ticket)
+        for ticket in lost:
+            ticket.trial = ticket.trial.lose(name, reason)
 
-    def add(self, job: Job) -> Ticket:
-        """A job for its host, or for any; the past may have its evaluation."""
-        ticket = Ticket(job, self._past.answer(job))
-        if ticket.evaluation:
-            return ticket
-        if job.host is None:
-            self._anybodys.append(ticket)
-        elif job.host in self._own:
-            self._own[job.host].append(ticket)
+    def add(self, trial: Trial) -> Ticket:
+        """Queue a pending trial, unless the interrupted run has done it already."""
+        if done := self._past.answer(trial):
+            return Ticket(done)
+        ticket = Ticket(trial)
+        if trial.host == ANY_HOST:
+            self._for_any.append(ticket)
+        elif trial.host in self._for_host:
+            self._for_host[trial.host].append(ticket)
         else:
-            ticket.fail(job.host, "the host is gone")
+            ticket.trial = trial.lose(trial.host, "the host is gone")
         return ticket
 
-    def begin(self, host: Host) -> Job | None:
-        """The host's next job, which is under way from now on: its own come first, and controls when they are due."""
-        if self._own[host.name]:
-            ticket = self._own[host.name].popleft()
-        elif not self._anybodys:
+    def begin(self, host: Host) -> Trial | None:
+        """The host's next trial, which is running now: the host's own come first, then a control trial if it is due."""
+        if self._for_host[host.name]:
+            ticket = self._for_host[host.name].popleft()
+        elif not self._for_any:
             return None
         elif host.control_is_due(self._control_interval):
             _LOG.debug("%s measures a control after %d candidates", host.name, host.since_control)
             host.since_control = 0
-            ticket = Ticket(Job("control", None, host.name))
+            ticket = Ticket(Trial.pending(Phase.CONTROL, None, host.name))
         else:
             host.since_control += 1
-            ticket = self._anybodys.popleft()
-        self._under_way[host.name] = ticket
-        return ticket.job
+            ticket = self._for_any.popleft()
+        requested = host.baseline_values if ticket.trial.original else ticket.trial.requested
+        ticket.trial = replace(ticket.trial, host=host.name, requested=requested, state=State.RUNNING)
+        self._running[host.name] = ticket
+        return ticket.trial
 
     def is_busy(self, name: str) -> bool:
-        return name in self._under_way
+        return name in self._running
 
-    def of(self, name: str) -> Job:
-        """What the host is doing; raises KeyError if that is nothing."""
-        return self._under_way[name].job
+    def of(self, name: str) -> Trial:
+        """The trial that the host is running; raises KeyError if there is none."""
+        return self._running[name].trial
 
-    def done(self, evaluation: Evaluation) -> None:
-        """The host's job has come to this."""
-        self._under_way.pop(evaluation.host).evaluation = evaluation
+    def done(self, trial: Trial) -> None:
+        self._running.pop(trial.host).trial = trial

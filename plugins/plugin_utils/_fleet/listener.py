@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .._evaluation.evaluation import Evaluation
+from .._trial.trial import Trial
 from .host import Host
 
 
@@ -24,7 +24,7 @@ class Listener:
 
     on_host: Callable[[Host], None]
     on_lost: Callable[[str, str], None]
-    on_evaluation: Callable[[Evaluation], dict[str, Any]]
+    on_evaluation: Callable[[Trial], dict[str, Any]]
     on_news: Callable[[str, str], None]
     on_doing: Callable[[str, str | None], None]
     on_ending: Callable[[str, str, bool], None]

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from .._evaluation.evaluation import Evaluation, Score
-from .._evaluation.reward import percent
 from .._study.parameters import kernel_text
+from .._trial.reward import percent
+from .._trial.trial import Score, Trial
 from .drift import Drift
 
 _CHANCE = 0.002  # that a host is called off, or a candidate unstable, and is not
@@ -37,7 +37,7 @@ class Offset:
     sure: bool
 
 
-def offsets(trained: Sequence[Evaluation]) -> dict[str, Offset]:
+def offsets(trained: Sequence[Trial]) -> dict[str, Offset]:
     """How far each host is off the others, by name; those are left out of which too little is known.
 
     performance = host + candidate + noise, the candidates being drawn from one population (a mixed model, solved by
@@ -95,7 +95,7 @@ class Watcher:
         self._told: set[tuple[str, str]] = set()
         self.odd: dict[str, str] = {}
 
-    def look(self, trained: Sequence[Evaluation], drifts: Mapping[str, Drift]) -> tuple[News, dict[str, float]]:
+    def look(self, trained: Sequence[Trial], drifts: Mapping[str, Drift]) -> tuple[News, dict[str, float]]:
         """What is new, as (host, text), and by how much each host's results are to be doubted.
 
         trained: in hindsight, with nothing in it that was told by an earlier look.
@@ -127,9 +127,9 @@ def _how_far(mean: float) -> str:
     return f"candidates do {abs(percent(mean)):.0f} % {'better' if mean > 0 else 'worse'} on it than on the other hosts"
 
 
-def penalised(trained: Sequence[Evaluation], doubts: Mapping[str, float]) -> list[Evaluation]:
+def penalised(trained: Sequence[Trial], doubts: Mapping[str, float]) -> list[Trial]:
     """The evaluations, where those of an unstable candidate all count as the worst of them. doubts: as of look()."""
-    groups: dict[tuple[str, ...], list[Evaluation]] = {}
+    groups: dict[tuple[str, ...], list[Trial]] = {}
     for evaluation in trained:
         groups.setdefault(candidate_of(evaluation), []).append(evaluation)
     worst = {candidate: _worst(group) for candidate, group in groups.items() if unstable(group, doubts)}
@@ -139,7 +139,7 @@ def penalised(trained: Sequence[Evaluation], doubts: Mapping[str, float]) -> lis
     ]
 
 
-def unstable(repeated: Sequence[Evaluation], doubts: Mapping[str, float]) -> bool:
+def unstable(repeated: Sequence[Trial], doubts: Mapping[str, float]) -> bool:
     """Whether measurements of one candidate differ by more than their hosts explain (chi squared)."""
     known = [e for e in repeated if e.score.performance is not None and e.score.noise]
     if len(known) < 2:
@@ -151,12 +151,12 @@ def unstable(repeated: Sequence[Evaluation], doubts: Mapping[str, float]) -> boo
     return bool(np.ptp(values) > _SMALLEST_SPREAD and stats.chi2.sf(spread, len(known) - 1) < _CHANCE)
 
 
-def candidate_of(evaluation: Evaluation) -> tuple[str, ...]:
+def candidate_of(evaluation: Trial) -> tuple[str, ...]:
     """What two evaluations of one candidate have in common."""
-    return tuple(kernel_text(value) for value in (evaluation.job.values or {}).values())
+    return tuple(kernel_text(value) for value in evaluation.requested.values())
 
 
-def _worst(group: Sequence[Evaluation]) -> Score:
+def _worst(group: Sequence[Trial]) -> Score:
     return min((e.score for e in group if e.score.performance is not None), key=lambda score: score.performance or 0.0)
 
 

@@ -10,9 +10,9 @@ from typing import get_args
 
 import numpy as np
 
-from .._evaluation.evaluation import Evaluation
 from .._study.sections import AlgorithmName, TrainingConfig, missing_packages
 from .._study.space import Candidate, SearchSpace, Value
+from .._trial.trial import Trial
 from .asking import Algorithm, DrawIn, remove_like
 from .design import first_batch
 from .ideas import Ideas
@@ -29,8 +29,8 @@ def new_algorithm(
     starts: Sequence[Candidate],
     metrics: Sequence[str],
     contexts: Mapping[str, Sequence[float]],
-    known: Sequence[Evaluation],
-    earlier: Sequence[Evaluation],
+    known: Sequence[Trial],
+    earlier: Sequence[Trial],
     ideas: Ideas,
 ) -> Algorithm:
     """Raises ValueError with what to do, if there is no such algorithm or it lacks a package."""
@@ -79,8 +79,8 @@ class RandomSearch:
         self.pending.append(candidate)
         return candidate
 
-    def tell(self, evaluation: Evaluation) -> None:
+    def tell(self, evaluation: Trial) -> None:
         remove_like(evaluation, self.pending)
 
-    def hear(self, evaluation: Evaluation) -> None:
+    def hear(self, evaluation: Trial) -> None:
         """Nothing is learned."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from .._evaluation.evaluation import Evaluation
 from .._study.parameters import kernel_text
 from .._study.space import Candidate
+from .._trial.trial import Trial
 
 # From what an algorithm would like to the candidate that is evaluated instead.
 DrawIn = Callable[[Candidate], Candidate]
@@ -21,7 +21,7 @@ class Region(Protocol):
 
     def draw_in(self, candidate: Candidate) -> Candidate: ...
 
-    def learn(self, evaluation: Evaluation) -> None: ...
+    def learn(self, evaluation: Trial) -> None: ...
 
 
 class Anywhere:
@@ -30,7 +30,7 @@ class Anywhere:
     def draw_in(self, candidate: Candidate) -> Candidate:
         return candidate
 
-    def learn(self, evaluation: Evaluation) -> None:
+    def learn(self, evaluation: Trial) -> None:
         """There is nothing to learn."""
 
 
@@ -47,9 +47,9 @@ class Algorithm(Protocol):
 
     def ask(self, draw_in: DrawIn) -> Candidate: ...
 
-    def tell(self, evaluation: Evaluation) -> None: ...
+    def tell(self, evaluation: Trial) -> None: ...
 
-    def hear(self, evaluation: Evaluation) -> None:
+    def hear(self, evaluation: Trial) -> None:
         """Of an evaluation that it did not ask for."""
 
 
@@ -66,7 +66,7 @@ class Evaluator(Protocol):
 
     def submit(self, candidates: Sequence[Candidate]) -> None: ...
 
-    def collect(self) -> list[Evaluation]: ...
+    def collect(self) -> list[Trial]: ...
 
 
 def slots_for(hosts: int) -> int:
@@ -74,11 +74,11 @@ def slots_for(hosts: int) -> int:
     return max(hosts, 1) + max(hosts // 4, 1)
 
 
-def remove_like(evaluation: Evaluation, candidates: list[Candidate]) -> Candidate | None:
+def remove_like(evaluation: Trial, candidates: list[Candidate]) -> Candidate | None:
     """Take out and return the candidate that this was an evaluation of; the oldest if none has its values."""
     if not candidates:
         return None
-    wanted = _key(evaluation.job.values or {})
+    wanted = _key(evaluation.requested)
     at = next((at for at, candidate in enumerate(candidates) if _key(candidate) == wanted), 0)
     return candidates.pop(at)
 

@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .._evaluation.evaluation import Evaluation
 from .._study.sections import Caution
 from .._study.space import Candidate, Point, SearchSpace, Value
+from .._trial.trial import State, Trial
 
 _ROUNDING = 1e-9
 _HALVINGS = 20
@@ -66,16 +66,16 @@ class TrustRegion:
     def _nearer_to_harm(self, point: Point) -> bool:
         return bool(self._harmful) and _nearest(point, self._harmful) <= _nearest(point, self._safe)
 
-    def harmful(self, evaluation: Evaluation) -> bool:
+    def harmful(self, evaluation: Trial) -> bool:
         """Whether it failed, or was worse than the host's baseline by more than the study's `caution.harm`."""
         performance = evaluation.score.performance
-        return evaluation.took_place and (performance is None or performance < self._worst)
+        return evaluation.state != State.LOST and (performance is None or performance < self._worst)
 
-    def learn(self, evaluation: Evaluation) -> None:
+    def learn(self, evaluation: Trial) -> None:
         """Widen, move or shrink the region by what an evaluation did."""
-        if not evaluation.took_place:
+        if evaluation.state == State.LOST:
             return
-        point = self._space.encode(evaluation.job.values or {})
+        point = self._space.encode(evaluation.requested)
         reach = float(np.abs(point - self._centre).max())
         if self.harmful(evaluation):
             if reach > _ROUNDING:  # at the centre it is noise, or every place is as bad

@@ -12,12 +12,12 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from .._evaluation.evaluation import Evaluation
-from .._evaluation.reward import LARGEST_LOG_RATIO
 from .._study.space import Candidate, Point, SearchSpace, Value
 from .._study.system_metrics import SYSTEM_METRICS
+from .._trial.reward import LARGEST_LOG_RATIO
+from .._trial.trial import Trial
 
-Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
+Evaluate = Callable[[Sequence[Candidate]], list[Trial]]
 Observation = NDArray[np.float32]
 
 
@@ -74,12 +74,11 @@ class Observer:
         """The observation of a host that stands on its own values."""
         return self._observation(values, 0.0, observations, host)
 
-    def after(self, evaluation: Evaluation) -> Observation:
+    def after(self, evaluation: Trial) -> Observation:
         performance = evaluation.score.performance
-        measurement = evaluation.measurement
-        values = {**(evaluation.job.values or {}), **measurement.actual}
+        values = {**evaluation.requested, **evaluation.applied}
         known = -LARGEST_LOG_RATIO if performance is None else performance
-        return self._observation(values, known, measurement.observations, evaluation.host)
+        return self._observation(values, known, evaluation.observations, evaluation.host)
 
     def imagined(self, before: Observation, points: NDArray[np.float64], performances: NDArray[Any]) -> Observation:
         """After evaluations that did not take place, shape (n, ...): the metrics and the host are as before."""

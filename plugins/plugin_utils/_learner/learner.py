@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .._evaluation.evaluation import Evaluation
 from .._study.sections import AlgorithmName, TrainingConfig
 from .._study.space import Candidate, SearchSpace, Value
+from .._trial.trial import Trial
 from .algorithms import new_algorithm
 from .asking import Algorithm, Anywhere, Evaluator, Region, remove_like
 from .ideas import Ideas
 
-Evaluate = Callable[[Sequence[Candidate]], list[Evaluation]]
+Evaluate = Callable[[Sequence[Candidate]], list[Trial]]
 IsEnough = Callable[[int, int, float | None], bool]
 
 
@@ -34,10 +34,10 @@ def search(
     starts: Sequence[Candidate] = (),
     metrics: Sequence[str] = (),
     contexts: Mapping[str, Sequence[float]] | None = None,
-    known: Sequence[Evaluation] = (),
-    earlier: Sequence[Evaluation] = (),
-    news: Callable[[], Sequence[Evaluation]] = list,
-    history: Sequence[Evaluation] = (),
+    known: Sequence[Trial] = (),
+    earlier: Sequence[Trial] = (),
+    news: Callable[[], Sequence[Trial]] = list,
+    history: Sequence[Trial] = (),
     is_enough: IsEnough = lambda told, under_way, promise: False,
     region: Region | None = None,
     ideas: Ideas | None = None,
@@ -63,12 +63,12 @@ def search(
     Searching a function, without hosts and without Ansible:
 
     >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace
-    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
+    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
     >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
     >>> space = SearchSpace([Axis("x", 0, 0, 1000)], [Layout("x", {}, 1, False)], [])
     >>> seen = []
     >>> def evaluate(candidates):  # higher is better; None would be a failure
-    ...     found = [Evaluation.of(candidate, -((candidate["x"] - 700) / 1000) ** 2) for candidate in candidates]
+    ...     found = [Trial.of_function(candidate, -((candidate["x"] - 700) / 1000) ** 2) for candidate in candidates]
     ...     seen.extend(found)
     ...     return found
     >>> search(space, evaluate, budget=16, seed=1)
@@ -102,7 +102,7 @@ class _Run:
         hosts: Evaluator,
         region: Region,
         budget: int,
-        news: Callable[[], Sequence[Evaluation]],
+        news: Callable[[], Sequence[Trial]],
         is_enough: IsEnough,
     ) -> None:
         self._learner, self._hosts, self._region, self._budget = learner, hosts, region, budget
@@ -110,7 +110,7 @@ class _Run:
         self._told = 0
         self._waiting: list[Candidate] = []  # asked, and not yet submitted
 
-    def go(self, history: Sequence[Evaluation]) -> None:
+    def go(self, history: Sequence[Trial]) -> None:
         self._fill()
         for evaluation in history:
             remove_like(evaluation, self._waiting)
@@ -124,7 +124,7 @@ class _Run:
                 self._tell(evaluation)
                 self._submit()
 
-    def _tell(self, evaluation: Evaluation) -> None:
+    def _tell(self, evaluation: Trial) -> None:
         self._region.learn(evaluation)
         self._learner.tell(evaluation)
         self._told += 1
@@ -155,6 +155,6 @@ class OneByOne:
     def submit(self, candidates: Sequence[Candidate]) -> None:
         self._submitted += candidates
 
-    def collect(self) -> list[Evaluation]:
+    def collect(self) -> list[Trial]:
         submitted, self._submitted = self._submitted, []
         return self._evaluate(submitted)

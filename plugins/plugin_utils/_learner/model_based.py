@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._evaluation.evaluation import Evaluation
 from .._study.sections import TrainingConfig
 from .._study.space import Candidate, SearchSpace, Value
+from .._trial.trial import State, Trial
 from .asking import DrawIn, remove_like
 from .environment import Contexts, Observation, Observer
 from .ideas import Ideas
@@ -66,8 +66,8 @@ class ModelBased:
         own: Mapping[str, Value] | None,
         metrics: Sequence[str],
         contexts: Mapping[str, Sequence[float]],
-        known: Sequence[Evaluation],
-        earlier: Sequence[Evaluation],
+        known: Sequence[Trial],
+        earlier: Sequence[Trial],
         ideas: Ideas,
     ) -> None:
         torch.set_num_threads(1)  # the models are small, and the benchmark may run on this very machine
@@ -75,7 +75,7 @@ class ModelBased:
         self._hosts = Contexts(contexts)
         self._observer = Observer(space, metrics, self._hosts)
         self._features = Features(space)
-        self._earlier = sum(evaluation.took_place for evaluation in earlier)
+        self._earlier = sum(evaluation.state != State.LOST for evaluation in earlier)
         size = self._features.size + self._observer.context_size
         self._surrogate = Surrogate(size, seed, ideas, related=self._earlier > 0)
         slots = config.n_steps or _ROLLOUT
@@ -83,7 +83,7 @@ class ModelBased:
         self._policy = Policy(self._environment, config, seed)
         self._design = list(design)
         self._start = dict(own or {})
-        self._evaluations: list[Evaluation] = []
+        self._evaluations: list[Trial] = []
         self._before: list[Observation] = []
         self._after: list[Observation] = []
         self._points = np.zeros((0, space.size))
@@ -116,21 +116,21 @@ class ModelBased:
         self.pending.append(candidate)
         return candidate
 
-    def tell(self, evaluation: Evaluation) -> None:
+    def tell(self, evaluation: Trial) -> None:
         remove_like(evaluation, self.pending)
         self.hear(evaluation)
 
-    def hear(self, evaluation: Evaluation) -> None:
-        if not evaluation.took_place:
+    def hear(self, evaluation: Trial) -> None:
+        if evaluation.state == State.LOST:
             return
-        reward = np.nan if evaluation.failed else evaluation.score.reward
+        reward = np.nan if evaluation.state == State.FAILED else evaluation.score.reward
         self._evaluations.append(evaluation)
         self._points = np.vstack([self._points, place_of(self._space, evaluation)])
         self._rewards = np.append(self._rewards, reward)
         self._errors = np.append(self._errors, evaluation.score.uncertainty)
         after = self._observer.after(evaluation)
         # What was seen before it: its own metrics may be the candidate's doing. The first one is mostly the baseline.
-        start = self._observer.at_baseline(self._start, evaluation.measurement.observations, evaluation.host)
+        start = self._observer.at_baseline(self._start, evaluation.observations, evaluation.host)
         self._before.append(self._last.get(evaluation.host, start))
         self._after.append(after)
         self._last[evaluation.host] = after

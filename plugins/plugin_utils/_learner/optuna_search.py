@@ -13,8 +13,8 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from .._evaluation.evaluation import Evaluation
 from .._study.space import Axis, Candidate, Point, SearchSpace
+from .._trial.trial import State, Trial
 from .asking import DrawIn, remove_like
 
 SamplerName = Literal["tpe", "gp", "cmaes"]
@@ -55,7 +55,7 @@ class OptunaSearch:
         self._trials.append((candidate, trial))
         return candidate
 
-    def tell(self, evaluation: Evaluation) -> None:
+    def tell(self, evaluation: Trial) -> None:
         candidate = remove_like(evaluation, self.pending)
         at = next(at for at, (asked, dummy) in enumerate(self._trials) if asked is candidate)
         trial = self._trials.pop(at)[1]
@@ -71,10 +71,10 @@ class OptunaSearch:
         self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         self._add(point, evaluation, attributes)
 
-    def hear(self, evaluation: Evaluation) -> None:
+    def hear(self, evaluation: Trial) -> None:
         self._add(self._point(evaluation), evaluation, {})
 
-    def _add(self, point: Point, evaluation: Evaluation, attributes: dict[str, Any]) -> None:
+    def _add(self, point: Point, evaluation: Trial, attributes: dict[str, Any]) -> None:
         trial = optuna.trial.create_trial(
             params={_label(axis): self._param(axis, axis.decode(unit)) for axis, unit in self._zipped(point)},
             distributions=self._kinds,
@@ -84,13 +84,13 @@ class OptunaSearch:
         self._constrain(trial, evaluation)
         self._study.add_trial(trial)
 
-    def _constrain(self, trial: optuna.Trial | optuna.trial.FrozenTrial, evaluation: Evaluation) -> None:
+    def _constrain(self, trial: optuna.Trial | optuna.trial.FrozenTrial, evaluation: Trial) -> None:
         if self._name == "gp":
-            trial.set_constraint("works", 1.0 if evaluation.failed else -1.0)
+            trial.set_constraint("works", 1.0 if evaluation.state == State.FAILED else -1.0)
 
-    def _point(self, evaluation: Evaluation) -> Point:
+    def _point(self, evaluation: Trial) -> Point:
         """Where the values lie that were evaluated, as the kernel kept them."""
-        return self._space.encode({**(evaluation.job.values or {}), **evaluation.measurement.actual})
+        return self._space.encode({**evaluation.requested, **evaluation.applied})
 
     def _zipped(self, point: Point) -> Iterable[tuple[Axis, float]]:
         return zip(self._space.axes, point, strict=True)
@@ -106,10 +106,10 @@ class OptunaSearch:
             for axis, unit in self._zipped(point)
         }
 
-    def _value(self, evaluation: Evaluation) -> float:
-        if not evaluation.failed:
+    def _value(self, evaluation: Trial) -> float:
+        if evaluation.state == State.COMPLETE:
             self._worst = min(self._worst, evaluation.score.reward)
-        return self._worst if evaluation.failed else evaluation.score.reward
+        return self._worst if evaluation.state == State.FAILED else evaluation.score.reward
 
     # CMA-ES knows numbers alone: to it a choice is its position.
 

@@ -10,9 +10,9 @@ from statistics import fmean
 
 import numpy as np
 
-from .._evaluation.evaluation import Evaluation
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, SearchSpace
+from .._trial.trial import State, Trial
 
 # With fewer measurements there is nothing that one could tell of another.
 _FEWEST = 6
@@ -20,7 +20,7 @@ _FEWEST = 6
 
 def recommend(
     space: SearchSpace,
-    evaluations: Sequence[Evaluation],
+    evaluations: Sequence[Trial],
     count: int,
     contexts: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Candidate]:
@@ -31,13 +31,13 @@ def recommend(
     works, is not the best for that. contexts: by host, numbers that tell it from others, as for `search`. Depends on
     nothing but the evaluations, whichever algorithm proposed.
     """
-    groups: dict[tuple[str, ...], list[Evaluation]] = {}
+    groups: dict[tuple[str, ...], list[Trial]] = {}
     for evaluation in evaluations:
-        values = evaluation.job.values or {}
+        values = evaluation.requested
         key = tuple(kernel_text(values[parameter]) for parameter in space.parameters)
         groups.setdefault(key, []).append(evaluation)
-    sound = [group for group in groups.values() if not any(evaluation.failed for evaluation in group)]
-    worked = [evaluation for evaluation in evaluations if not evaluation.failed]
+    sound = [group for group in groups.values() if not any(evaluation.state == State.FAILED for evaluation in group)]
+    worked = [evaluation for evaluation in evaluations if evaluation.state == State.COMPLETE]
     means = [fmean(evaluation.score.reward for evaluation in group) for group in sound]
     if len(worked) >= _FEWEST and np.ptp(means or [0.0]) > 0:
         from .environment import Contexts
@@ -45,4 +45,4 @@ def recommend(
 
         means = expected_rewards(space, evaluations, [group[0] for group in sound], Contexts(contexts or {}))
     best = sorted(range(len(sound)), key=lambda at: means[at], reverse=True)
-    return [dict(sound[at][0].job.values or {}) for at in best[:count]]
+    return [dict(sound[at][0].requested) for at in best[:count]]

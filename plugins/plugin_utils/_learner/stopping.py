@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from .._evaluation.reward import percent
+from .._trial.reward import percent
 
 _LEAST = 16
 _LEAST_SHARE = 1 / 3  # of the budget

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import special
 from sklearn.ensemble import ExtraTreesClassifier
 
-from .._evaluation.evaluation import Evaluation
 from .._study.space import SearchSpace
+from .._trial.trial import State, Trial
 from .environment import Contexts
 from .gaussian_process import GaussianProcess, Numbers
 from .ideas import Ideas
@@ -133,13 +133,13 @@ def _kept(rewards: Numbers) -> NDArray[np.int_]:
     return np.unique(np.concatenate([best, worked[-MOST // 2 :]]))
 
 
-def place_of(space: SearchSpace, evaluation: Evaluation) -> Numbers:
+def place_of(space: SearchSpace, evaluation: Trial) -> Numbers:
     """Where the values lie that the kernel kept; what it says nothing of is as it was asked for. Shape (size,)."""
-    return space.encode({**(evaluation.job.values or {}), **evaluation.measurement.actual})
+    return space.encode({**evaluation.requested, **evaluation.applied})
 
 
 def expected_rewards(
-    space: SearchSpace, evaluations: Sequence[Evaluation], wanted: Sequence[Evaluation], hosts: Contexts
+    space: SearchSpace, evaluations: Sequence[Trial], wanted: Sequence[Trial], hosts: Contexts
 ) -> list[float]:
     """What a surrogate of the evaluations expects where the wanted ones were, on average over the hosts.
 
@@ -147,11 +147,11 @@ def expected_rewards(
     """
     features = Features(space)
 
-    def seen(some: Sequence[Evaluation], rows: Numbers) -> Numbers:
+    def seen(some: Sequence[Trial], rows: Numbers) -> Numbers:
         return np.hstack([features(np.array([place_of(space, one) for one in some])), rows])
 
     surrogate = Surrogate(features.size + hosts.size, 0, Ideas())
-    rewards = np.array([np.nan if one.failed else one.score.reward for one in evaluations])
+    rewards = np.array([np.nan if one.state == State.FAILED else one.score.reward for one in evaluations])
     errors = np.array([one.score.uncertainty for one in evaluations])
     surrogate.fit(seen(evaluations, hosts.rows[[hosts.number(one.host) for one in evaluations]]), rewards, errors)
     each = [surrogate.expect(seen(wanted, np.tile(row, (len(wanted), 1)))) for row in hosts.rows[: hosts.known]]

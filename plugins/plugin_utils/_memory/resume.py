@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from .._fleet.past import Past
+from .._fleet.replay_log import ReplayLog
 from .._store import store as in_store
 from .._store.claim import Claim, claim
 from .._store.store import StudyRecord
@@ -36,7 +36,7 @@ class StartedStudy:
 
     store: StudyRecord
     claim: Claim
-    past: Past = field(default_factory=Past)
+    past: ReplayLog = field(default_factory=ReplayLog)
     seconds: float = 0.0
     notices: list[str] = field(default_factory=list)
 
@@ -65,9 +65,9 @@ def resume_study(
     except CannotStart:
         claimed.release()
         raise
-    evaluations, events = in_store.evaluations(engine, row.id), in_store.events(engine, row.id)
+    evaluations, events = in_store.trials(engine, row.id), in_store.events(engine, row.id)
     more_training = study.training_config.total_timesteps > stored.training_config.total_timesteps
-    past = Past.of(study, in_store.hosts(engine, row.id), evaluations, more_training=more_training)
+    past = ReplayLog.of(study, in_store.hosts(engine, row.id), evaluations, more_training=more_training)
     starts = [row.started, *(event.at for event in events if event.text == in_store.RESUMED)]
     moments = [*(evaluation.finished for evaluation in evaluations), *(event.at for event in events)]
     notices = [f"resuming study {row.id} with {len(past.evaluations)} finished evaluations and seed {row.seed}"]

@@ -19,21 +19,21 @@ from datetime import datetime
 import numpy as np
 from pydantic import ValidationError
 
-from .._evaluation.evaluation import Evaluation, Job
-from .._evaluation.reward import reward
-from .._evaluation.stability import usual_parts
-from .._fleet.past import evaluation_of
-from .._store.tables import EvaluationRow, HostRow, StudyRow
+from .._store.store import trial_of
+from .._store.tables import HostRow, StudyRow, TrialRow
 from .._study.compatibility import is_same_search
 from .._study.space import Axis, Candidate, SearchSpace, Value, exact_number
 from .._study.study import Study
+from .._trial.reward import score
+from .._trial.stability import usual_parts
+from .._trial.trial import Phase, Trial
 
 Tell = Callable[[str], None]
 # A share of an axis: farther from where it was, a candidate is another one.
 _NEAR = 0.02
 # Of one study: the latest, which are nearer to the best. More would make the learner slow, and not wiser.
 _MOST = 300
-_PHASES = ("train", "race", "verify", "ablate")
+_PHASES = (Phase.TRAIN, Phase.RACE, Phase.VERIFY, Phase.ABLATE)
 
 
 def earlier_studies(rows: Sequence[StudyRow], study: Study, study_id: int, tell: Tell) -> list[StudyRow]:
@@ -81,20 +81,20 @@ def translated(
     study: Study,
     row: StudyRow,
     hosts: Sequence[HostRow],
-    evaluations: Sequence[EvaluationRow],
+    evaluations: Sequence[TrialRow],
     own: Mapping[str, Value],
     tell: Tell,
-) -> list[Evaluation]:
+) -> list[Trial]:
     """The evaluations of candidates in study `row`, as candidates of this one; `tell` hears how many, and of others."""
     names = {host.id: f"{host.name} of study {row.id}" for host in hosts}
-    known = [evaluation_of(one, names[one.host_id]) for one in evaluations]
+    known = [trial_of(one, names[one.host_id]) for one in evaluations]
     usual = _usual_by_host(known)
-    found: list[Evaluation] = []
+    found: list[Trial] = []
     beyond: Counter[str] = Counter()
     for evaluation in known:
-        if evaluation.job.values is None or evaluation.job.phase not in _PHASES:
+        if evaluation.original or evaluation.phase not in _PHASES:
             continue
-        values = {**evaluation.job.values, **evaluation.measurement.actual}
+        values = {**evaluation.requested, **evaluation.applied}
         candidate, lacking = in_space(study.space, values, own)
         beyond.update(lacking)
         if candidate is not None:
@@ -106,21 +106,23 @@ def translated(
     return found[-_MOST:]
 
 
-def _usual_by_host(evaluations: Sequence[Evaluation]) -> dict[str, dict[str, float]]:
+def _usual_by_host(evaluations: Sequence[Trial]) -> dict[str, dict[str, float]]:
     """How steady each host was with its own values (see stability.py)."""
     seen: dict[str, list[Mapping[str, float]]] = {}
     for evaluation in evaluations:
-        if evaluation.job.values is None:
+        if evaluation.original:
             seen.setdefault(evaluation.host, []).append(evaluation.score.stability_parts)
     return {host: usual_parts(parts) for host, parts in seen.items()}
 
 
-def _carried_over(study: Study, evaluation: Evaluation, candidate: Candidate, usual: Mapping[str, float]) -> Evaluation:
-    measurement = replace(evaluation.measurement, actual={})
-    scored = reward(measurement, evaluation.score.performance, study.reward, usual)
-    noise = evaluation.score.noise
-    score = replace(scored, noise=noise, uncertainty=study.reward.performance_share * (noise or 0.0))
-    return Evaluation(evaluation.number, Job("train", candidate), evaluation.host, measurement, score)
+def _carried_over(study: Study, trial: Trial, candidate: Candidate, usual: Mapping[str, float]) -> Trial:
+    noise = trial.score.noise
+    scored = replace(
+        score(trial, trial.score.performance, study.reward, usual),
+        noise=noise,
+        uncertainty=study.reward.performance_share * (noise or 0.0),
+    )
+    return replace(trial, phase=Phase.TRAIN, requested=candidate, applied={}, pair=None, score=scored)
 
 
 def in_space(

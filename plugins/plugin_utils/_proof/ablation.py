@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import norm
 
-from .._evaluation.reward import figure, percent
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
+from .._trial.reward import objective, percent
+from .._trial.trial import Phase
 from .coupled import Unit, units
 from .estimate import by_host, over_hosts, percents, pooled_variance
 from .evidence import Ablation, Contribution, Proof
@@ -70,7 +71,7 @@ def ablate(
     matters = math.log1p(rules.min_improvement / 100)
     screening = Screening(
         lambda host, kept: {**originals[host], **{param: winner[param] for param in kept}},
-        lambda evaluation: figure(study, evaluation.measurement),
+        lambda evaluation: objective(study, evaluation),
         noise=pooled_variance(log_ratios.values()),
         worth=max(matters, _SMALL * gain),
         seed=seed,
@@ -121,7 +122,7 @@ def ablate(
         measure,
         study,
         seed=seed + 1,
-        phase="ablate",
+        phase=Phase.ABLATE,
         rounds=rules.ablation_rounds(len(hosts)),
         originals=originals,
         pairs_before=screening.pairs,

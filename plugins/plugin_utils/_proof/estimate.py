@@ -18,7 +18,7 @@ from statistics import fmean, variance
 import numpy as np
 from scipy import stats
 
-from .._evaluation.reward import percent
+from .._trial.reward import percent
 from .evidence import Interval, Pair
 
 # Intervals end at a factor of 150; beyond that they carry no information.

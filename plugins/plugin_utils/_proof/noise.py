@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from scipy.stats import norm, t
 
-from .._evaluation.reward import percent
 from .._fleet.drift import Drift
 from .._study.sections import Verification
 from .._study.study import Study
+from .._trial.reward import percent
 from .bounds import detectable_drift, planned_analyses
 
 # Kernel parameters seldom improve on sane defaults by more than this, in per cent.

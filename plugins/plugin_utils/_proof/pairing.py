@@ -10,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from .._evaluation.evaluation import Evaluation, Job, Measurement
-from .._evaluation.reward import LARGEST_LOG_RATIO, figure, log_ratio
 from .._study.sections import GuardMetric
 from .._study.space import Value
 from .._study.study import Study
+from .._trial.reward import LARGEST_LOG_RATIO, log_ratio, objective
+from .._trial.trial import Trial
 from .evidence import Pair
 
-Measure = Callable[[Sequence[Job]], list[Evaluation]]
+Measure = Callable[[Sequence[Trial]], list[Trial]]
 
 
 def orders(hosts: Sequence[str], most: int, seed: int) -> dict[str, list[bool]]:
@@ -37,19 +37,19 @@ def in_order(baseline_first: bool, values: Mapping[str, Value]) -> tuple[Mapping
     return (None, values) if baseline_first else (values, None)
 
 
-def pairs_of(study: Study, evaluations: Sequence[Evaluation]) -> list[Pair]:
+def pairs_of(study: Study, evaluations: Sequence[Trial]) -> list[Pair]:
     """The pairs in which both runs succeeded."""
     pairs = []
     for one, other in zip(evaluations[::2], evaluations[1::2], strict=True):
-        first: Literal["baseline", "candidate"] = "baseline" if one.job.values is None else "candidate"
-        original, tuned = (e.measurement for e in ((one, other) if first == "baseline" else (other, one)))
-        before, after = figure(study, original), figure(study, tuned)
+        first: Literal["baseline", "candidate"] = "baseline" if one.original else "candidate"
+        original, tuned = (one, other) if first == "baseline" else (other, one)
+        before, after = objective(study, original), objective(study, tuned)
         if before is None or after is None or original.metric is None or tuned.metric is None:
             continue
         pairs.append(
             Pair(
                 host=one.host,
-                pair=one.job.pair or 0,
+                pair=one.pair or 0,
                 first=first,
                 baseline=original.metric,
                 candidate=tuned.metric,
@@ -64,7 +64,7 @@ def pairs_of(study: Study, evaluations: Sequence[Evaluation]) -> list[Pair]:
     return pairs
 
 
-def _guard_ratio(guard: GuardMetric, original: Measurement, tuned: Measurement) -> float | None:
+def _guard_ratio(guard: GuardMetric, original: Trial, tuned: Trial) -> float | None:
     """The log ratio; bounded, because a guard metric may be 0, such as a count of errors."""
     before, after = original.metrics.get(guard.metric), tuned.metrics.get(guard.metric)
     if before is None or after is None or before < 0 or after < 0:

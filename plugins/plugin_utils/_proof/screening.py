@@ -19,8 +19,8 @@ import numpy as np
 from scipy.linalg import hadamard
 from scipy.stats import norm
 
-from .._evaluation.evaluation import Evaluation, Job
 from .._study.space import Value
+from .._trial.trial import Phase, State, Trial
 from .coupled import Unit
 from .estimate import Estimate
 from .evidence import Contrast
@@ -44,7 +44,7 @@ class Screening:
     def __init__(
         self,
         values_on: Callable[[str, Sequence[str]], Mapping[str, Value]],
-        objective: Callable[[Evaluation], float | None],
+        objective: Callable[[Trial], float | None],
         *,
         noise: tuple[float, int],
         worth: float,
@@ -123,7 +123,7 @@ class Screening:
         columns = 1 + self._generator.permutation(size - 1)[: len(groups)] if len(groups) < size else np.arange(size)
         signs = hadamard(size)[:, columns] * self._generator.choice([-1, 1], len(groups))
         always = [parameter for unit in kept for parameter in unit]
-        jobs: list[Job] = []
+        jobs: list[Trial] = []
         sides: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         for row in signs:
             self.pairs += 1
@@ -135,17 +135,18 @@ class Screening:
             if self._generator.random() < 0.5:
                 first, second = second, first
             jobs += [
-                Job("ablate", self._values_on(host, [*always, *each]), host, self.pairs) for each in (first, second)
+                Trial.pending(Phase.ABLATE, self._values_on(host, [*always, *each]), host, self.pairs)
+                for each in (first, second)
             ]
             sides.append((first, second))
         evaluations = measure(jobs)
         for (first, second), one, other in zip(sides, evaluations[::2], evaluations[1::2], strict=True):
             better, worse = self._objective(one), self._objective(other)
             if better is not None and worse is not None:
-                pair = one.job.pair or 0
+                pair = one.pair or 0
                 contrast = Contrast(host=one.host, pair=pair, first=first, second=second, log_ratio=better - worse)
                 self.contrasts.append(contrast)
-        lost = {evaluation.host for evaluation in evaluations if not evaluation.took_place}
+        lost = {evaluation.host for evaluation in evaluations if evaluation.state == State.LOST}
         self._present = [host for host in self._present if host not in lost]
 
 

@@ -26,11 +26,11 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import norm
 
-from .._evaluation.evaluation import Evaluation, Job, Phase
-from .._evaluation.reward import percent
 from .._study.sections import GuardMetric
 from .._study.space import Value
 from .._study.study import Study
+from .._trial.reward import percent
+from .._trial.trial import Phase, State, Trial
 from .bounds import Bounds, information_fractions, p_value, planned_analyses, stopping_bounds
 from .estimate import Ratios, bootstrap_interval, by_host, of_host, over_hosts, percents
 from .evidence import GuardOutcome, HostChange, InterimAnalysis, Interval, Pair, Proof
@@ -50,7 +50,7 @@ def prove(
     study: Study,
     *,
     seed: int,
-    phase: Phase = "verify",
+    phase: Phase = Phase.VERIFY,
     rounds: int | None = None,
     originals: Mapping[str, Mapping[str, Value]] | None = None,
     pairs_before: int = 0,
@@ -73,7 +73,7 @@ def prove(
     for at in analyses:
         while present and (more := pairs_per_host(at * len(hosts), present, begun, pairs)):
             jobs = [
-                Job(phase, values, host, pairs_before + begun[host] + number + 1)
+                Trial.pending(phase, values, host, pairs_before + begun[host] + number + 1)
                 for number in range(more)
                 for host in present
                 for values in in_order(baseline_first[host][begun[host] + number], values_on[host])
@@ -81,17 +81,17 @@ def prove(
             evaluations = measure(jobs)
             begun |= {host: begun[host] + more for host in present}
             pairs += pairs_of(study, evaluations)
-            failures += [e.measurement.error or "" for e in evaluations if _has_failed(e)]
-            present = [host for host in present if all(e.took_place for e in evaluations if e.host == host)]
+            failures += [e.error or "" for e in evaluations if _has_failed(e)]
+            present = [host for host in present if all(e.state != State.LOST for e in evaluations if e.host == host)]
         proof = test.analyse(pairs, failures, last=at == rounds or not present)
         if proof:
             return proof
     raise AssertionError("the last analysis decides")
 
 
-def _has_failed(evaluation: Evaluation) -> bool:
+def _has_failed(evaluation: Trial) -> bool:
     """Whether the candidate failed; a lost host is not its fault."""
-    return evaluation.job.values is not None and evaluation.failed and evaluation.took_place
+    return not evaluation.original and evaluation.state == State.FAILED
 
 
 class _Difference:

@@ -54,8 +54,8 @@ def open_store(url: str) -> Engine:
     try:
         with engine.begin() as connection:
             _alone(connection)
+            check_tables(connection, shown(url))
             Base.metadata.create_all(connection)
-            _add_what_is_missing(connection)
             # Tables that exist already prove nothing about writing; find out before any host is touched.
             connection.execute(EventRow.__table__.delete().where(EventRow.id < 0))  # type: ignore[attr-defined]
     except SQLAlchemyError as error:
@@ -86,16 +86,23 @@ def _alone(connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_PREPARING})"))
 
 
-def _add_what_is_missing(connection: Connection) -> None:
-    """For a store that an earlier version made: what it did not keep is empty there."""
-    for table in Base.metadata.sorted_tables:
-        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in known:
-                kind = column.type.compile(connection.dialect)
-                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
+def check_tables(connection: Connection, name: str) -> None:
+    """Raise StoreError if the store was written by a version with other tables. name: of the store, for the message."""
+    inspector = inspect(connection)
+    tables = Base.metadata.tables.values()
+    there = set(inspector.get_table_names())
+    missing = [table.name for table in tables if table.name not in there]
+    if len(missing) == len(tables):
+        return
+    for table in tables:
+        if table.name in there:
+            known = {column["name"] for column in inspector.get_columns(table.name)}
+            missing += [f"{table.name}.{column.name}" for column in table.columns if column.name not in known]
+    if missing:
+        raise StoreError(
+            f"the store {name} was written by another version of autotune.kernel (it lacks {', '.join(missing)}); "
+            f"set `store` to a new one"
+        )
 
 
 def _prepare_sqlite(connection: Any, dummy: Any) -> None:

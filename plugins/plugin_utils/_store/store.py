@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -14,8 +15,9 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from .._trial.trial import Phase, Score, State, Trial
 from .database import StoreError, cause, is_passing, name_of, open_store
-from .tables import EvaluationRow, EventRow, HostRow, RequestRow, StudyRow
+from .tables import EventRow, HostRow, RequestRow, StudyRow, TrialRow
 from .url import shown
 
 T = TypeVar("T")
@@ -118,12 +120,12 @@ class StudyRecord:
 
         _write(self._engine, change)
 
-    def add_evaluation(self, host: str, **columns: Any) -> None:
-        finished = datetime.now(UTC)
+    def add_trial(self, trial: Trial) -> None:
+        columns = {name: value for name, value in vars(trial).items() if name not in ("host", "score")}
+        columns |= vars(trial.score)
 
         def add(session: Session) -> None:
-            row = EvaluationRow(study_id=self.study_id, host_id=self._hosts[host], finished=finished, **columns)
-            session.add(row)
+            session.add(TrialRow(study_id=self.study_id, host_id=self._hosts[trial.host], **columns))
 
         try:
             _write(self._engine, add)
@@ -193,11 +195,21 @@ def hosts(engine: Engine, study_id: int) -> Sequence[HostRow]:
         return session.scalars(select(HostRow).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
 
 
-def evaluations(engine: Engine, study_id: int, after: int = 0) -> Sequence[EvaluationRow]:
-    """The evaluations of a study with an id above `after`, in the order in which they ended."""
+def trials(engine: Engine, study_id: int, after: int = 0) -> Sequence[TrialRow]:
+    """The trials of a study with an id above `after`, in the order in which they ended."""
     with Session(engine) as session:
-        query = select(EvaluationRow).where(EvaluationRow.study_id == study_id, EvaluationRow.id > after)
-        return session.scalars(query.order_by(EvaluationRow.id)).all()
+        query = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.id > after)
+        return session.scalars(query.order_by(TrialRow.id)).all()
+
+
+def trial_of(row: TrialRow, host: str) -> Trial:
+    """The trial that is stored in a row. host: the name of the host with the row's host_id."""
+
+    def columns_for(record: type, *others: str) -> dict[str, Any]:
+        return {f.name: getattr(row, f.name) for f in fields(record) if f.name not in others}
+
+    columns = columns_for(Trial, "host", "score") | {"phase": Phase(row.phase), "state": State(row.state)}
+    return Trial(**columns, host=host, score=Score(**columns_for(Score)))
 
 
 def events(engine: Engine, study_id: int, after: int = 0) -> Sequence[EventRow]:

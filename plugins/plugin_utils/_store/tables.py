@@ -83,47 +83,34 @@ class HostRow(Base):
     restored: Mapped[bool | None]
 
 
-class EvaluationRow(Base):
-    """One evaluation.
+class TrialRow(Base):
+    """A trial, with the fields of Trial and of its Score (see _trial/trial.py)."""
 
-    `asked` are the values of the candidate, or the host's own (`own_values`), `actual` what the kernel kept of them.
-    `performance` is the log ratio to the host's baseline (above 0 is better), `strain` what went wrong on the host,
-    `stability_parts` the factors of the stability that follow from it, `seconds` the duration of each stage. A failed
-    one has an `error` and no metric. `noise` is the standard deviation of `performance`, `uncertainty` that of `reward`
-    as the learner is told, `level` the host's baseline at that time in the metric's unit, `ended_early` whether the
-    benchmark was ended because the candidate would not matter, its metric an estimate.
-    """
+    __tablename__ = "trials"
 
-    __tablename__ = "evaluations"
-    __table_args__ = (
-        Index("evaluations_in_order", "study_id", "id"),
-        Index("evaluations_once", "study_id", "number", unique=True),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
-    number: Mapped[int]
     phase: Mapped[str] = mapped_column(String(16))
     pair: Mapped[int | None]
-    own_values: Mapped[bool | None]
-    asked: Mapped[dict[str, Any]]
-    actual: Mapped[dict[str, Any]]
+    original: Mapped[bool]
+    requested: Mapped[dict[str, Any]]
+    applied: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16))
+    error: Mapped[str | None]
     metric: Mapped[float | None]
     streamed: Mapped[list[float]]
     metrics: Mapped[dict[str, Any]]
+    observations: Mapped[dict[str, Any]]
+    health: Mapped[dict[str, Any]]
+    seconds: Mapped[dict[str, Any]]
     performance: Mapped[float | None]
     stability: Mapped[float | None]
-    stability_parts: Mapped[dict[str, Any] | None]
-    reward: Mapped[float | None]
+    stability_parts: Mapped[dict[str, Any]]
+    reward: Mapped[float]
     noise: Mapped[float | None]
     level: Mapped[float | None]
-    uncertainty: Mapped[float | None]
-    ended_early: Mapped[bool | None]
-    observations: Mapped[dict[str, Any]]
-    strain: Mapped[dict[str, Any] | None]
-    seconds: Mapped[dict[str, Any]]
-    error: Mapped[str | None]
+    uncertainty: Mapped[float]
     finished: Mapped[datetime]
 
 

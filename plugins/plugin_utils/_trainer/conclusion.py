@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import fmean, geometric_mean, median, stdev
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from .._evaluation.evaluation import Evaluation, Phase
 from .._outcome import result as outcome
 from .._proof.evidence import Ablation, Pair, Proof, Standing
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
+from .._trial.trial import Phase, State, Trial
 from .history import RunHistory
 from .result_sections import early_stopping_of, noise_of, objectives_of
 
 Verdict = Literal["improved", "no_improvement", "failed", "stopped"]
-_Runs = dict[tuple[str, int], Evaluation]
+_Runs = dict[tuple[str, int], Trial]
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Conclusion:
         """The pairs that the proof's estimates are based on; without estimates, all pairs."""
         return [pair for pair in self.pairs if self.proof and pair.host in self.proof.by_host] or self.pairs
 
-    def runs(self, evaluations: Iterable[Evaluation]) -> tuple[_Runs, _Runs]:
+    def runs(self, evaluations: Iterable[Trial]) -> tuple[_Runs, _Runs]:
         """The proof's runs with the original values, and those with the winner's, by host and number of the pair."""
         reduced = self.ablation is not None and self.proof == self.ablation.fewer_values
         pairs = {(pair.host, pair.pair) for pair in self.pairs}
-        runs = [e for e in evaluations if e.job.phase == ("ablate" if reduced else "verify")]
-        found = {(e.host, e.job.pair or 0, e.job.values is None): e for e in runs if (e.host, e.job.pair) in pairs}
+        runs = [e for e in evaluations if e.phase == ("ablate" if reduced else "verify")]
+        found = {(e.host, e.pair or 0, e.original): e for e in runs if (e.host, e.pair) in pairs}
         original, tuned = ({key[:2]: e for key, e in found.items() if key[2] is side} for side in (True, False))
         return original, tuned
 
@@ -119,7 +119,7 @@ def result_of(
         ablation=conclusion.ablation,
         noise=noise_of(record),
         early_stopping=early_stopping_of(study, record),
-        objectives=objectives_of(study, [(one.measurement, other.measurement) for one, other in both]),
+        objectives=objectives_of(study, both),
         evaluations=_counts(record.evaluations),
         not_needed=record.at_most - len(record.evaluations) if conclusion.is_complete else 0,
         seconds=_seconds(record, clock),
@@ -154,7 +154,7 @@ def _changes(
 
 def _as_kept(winner: Candidate, tuned: _Runs) -> dict[str, Value]:
     """The winner with the values that the kernel kept, where it rounded or clamped the requested ones."""
-    kept = next((run.measurement.actual for run in tuned.values() if run.measurement.actual), {})
+    kept = next((run.applied for run in tuned.values() if run.applied), {})
     return {
         parameter: value if kernel_text(value) == kept.get(parameter, kernel_text(value)) else kept[parameter]
         for parameter, value in winner.items()
@@ -166,7 +166,7 @@ def _baseline(
 ) -> outcome.Baseline:
     """As the proof measured it, to be comparable to the best values; without a proof, from all of the baseline runs."""
     pairs = conclusion.counted
-    runs = original.values() or [evaluation for evaluation in record.evaluations if evaluation.job.values is None]
+    runs = original.values() or [evaluation for evaluation in record.evaluations if evaluation.original]
     measured = [[pair.baseline for pair in pairs if pair.host == host] for host in {pair.host for pair in pairs}]
     spreads = [stdev(metrics) / fmean(metrics) * 100 for metrics in measured or baselines.values() if len(metrics) > 1]
     return outcome.Baseline(
@@ -177,7 +177,7 @@ def _baseline(
     )
 
 
-def _stability(evaluations: Iterable[Evaluation]) -> outcome.Stability | None:
+def _stability(evaluations: Iterable[Trial]) -> outcome.Stability | None:
     """The mean over the evaluations, of the score and of each part."""
     scores = [evaluation.score for evaluation in evaluations if evaluation.score.stability is not None]
     if not scores:
@@ -211,22 +211,25 @@ def _host_result(name: str, record: RunHistory, conclusion: Conclusion) -> outco
         interval=change.interval if change else None,
         pairs=len(pairs),
         evaluations=len(evaluations),
-        failures=sum(evaluation.failed for evaluation in evaluations),
+        failures=sum(evaluation.state == State.FAILED for evaluation in evaluations),
         kernel=str(host.facts["kernel"]),
     )
 
 
-def _counts(evaluations: Sequence[Evaluation]) -> dict[str, int]:
-    phases = Counter(evaluation.job.phase for evaluation in evaluations)
-    named: dict[str, int] = {phase: phases[phase] for phase in get_args(Phase)}
-    return named | {"failed": sum(evaluation.failed for evaluation in evaluations), "total": len(evaluations)}
+def _counts(evaluations: Sequence[Trial]) -> dict[str, int]:
+    phases = Counter(evaluation.phase for evaluation in evaluations)
+    named: dict[str, int] = {phase: phases[phase] for phase in Phase}
+    return named | {
+        "failed": sum(evaluation.state == State.FAILED for evaluation in evaluations),
+        "total": len(evaluations),
+    }
 
 
 def _seconds(record: RunHistory, clock: Clock) -> dict[str, float]:
     """By stage, summed over all hosts; `total` and `learn` are the trainer's own."""
     stages: Counter[str] = Counter()
     for evaluation in record.evaluations:
-        stages.update(evaluation.measurement.seconds)
+        stages.update(evaluation.seconds)
     total = time.monotonic() - clock.started
     own = {"total": total, "learn": total - clock.waited - record.store_seconds, "store": record.store_seconds}
     return {name: round(seconds, 3) for name, seconds in {**own, **stages}.items()}

@@ -10,17 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any, get_args
+from typing import Any
 
-from .._evaluation.evaluation import Evaluation, Phase
-from .._evaluation.reward import figure, percent
-from .._evaluation.whose import whose
 from .._fleet.host import Host
 from .._fleet.outliers import Watcher, penalised
-from .._fleet.past import Past
+from .._fleet.replay_log import ReplayLog
 from .._proof.noise import Forecast, power_forecast
 from .._store.store import StudyRecord
 from .._study.study import Study
+from .._trial.reward import objective, percent
+from .._trial.trial import Phase, State, Trial
 
 _LOG = logging.getLogger(__name__)
 _LOOK_INTERVAL = 5  # training evaluations; looking takes milliseconds, while a host waits
@@ -33,10 +32,10 @@ class RunHistory:
     part. Any thread may go through them: with every host that comes they are another mapping.
     """
 
-    def __init__(self, study: Study, store: StudyRecord, past: Past | None = None) -> None:
-        past = past or Past()
+    def __init__(self, study: Study, store: StudyRecord, past: ReplayLog | None = None) -> None:
+        past = past or ReplayLog()
         self._study, self._store = study, store
-        self.evaluations: list[Evaluation] = list(past.evaluations)
+        self.evaluations: list[Trial] = list(past.evaluations)
         self.hosts: Mapping[str, Host] = dict(past.hosts)
         self._before = len(self.evaluations)
         self._present: frozenset[str] = frozenset()
@@ -45,7 +44,7 @@ class RunHistory:
         self.forecast: Forecast | None = None
         self.training_ended: str | None = None
         self._began = 0.0
-        self._over: set[str] = set()
+        self._over: set[Phase] = set()
 
     @property
     def planned(self) -> int:
@@ -56,35 +55,35 @@ class RunHistory:
         """How many it would have had if every phase had taken all that it may take."""
         return self._planned(set())
 
-    def _planned(self, over: set[str]) -> int:
-        done: Counter[str] = Counter(evaluation.job.phase for evaluation in self.evaluations)
+    def _planned(self, over: set[Phase]) -> int:
+        done: Counter[str] = Counter(evaluation.phase for evaluation in self.evaluations)
         total = 0
         for phase, most in self._study.evaluations_by_phase(max(len(self._present), 1)).items():
             # Training is shared by the hosts that are left; all else is each host's own.
-            gone = [] if phase == "train" else [e for e in self.evaluations if e.job.phase == phase]
+            gone = [] if phase == Phase.TRAIN else [e for e in self.evaluations if e.phase == phase]
             lost = sum(evaluation.host not in self._present for evaluation in gone)
             total += done[phase] if phase in over else max(done[phase], most + lost)
         return total
 
-    def trained(self) -> list[Evaluation]:
-        return [evaluation for evaluation in self.evaluations if evaluation.job.phase == "train"]
+    def trained(self) -> list[Trial]:
+        return [evaluation for evaluation in self.evaluations if evaluation.phase == Phase.TRAIN]
 
-    def in_hindsight(self) -> list[Evaluation]:
+    def in_hindsight(self) -> list[Trial]:
         """The same with all that is known now: of the hosts' drift, and of candidates that are unstable."""
         return penalised(self._compared(), {name: host.doubt for name, host in self.hosts.items()})
 
-    def _compared(self) -> list[Evaluation]:
+    def _compared(self) -> list[Trial]:
         """To what each host's baseline was, as is known now."""
         return [self.hosts[e.host].in_hindsight(self._study, e) for e in self.trained()]
 
     def foretell(self) -> Sequence[str]:
         """Once the baselines are there: how noisy they are and what can be found in such noise, a line each."""
-        measured = [e for e in self.evaluations if e.job.phase == "baseline" and not e.failed]
+        measured = [e for e in self.evaluations if e.phase == Phase.BASELINE and e.state == State.COMPLETE]
         figures = {
-            host: [figure(self._study, e.measurement) or 0.0 for e in measured if e.host == host]
+            host: [objective(self._study, e) or 0.0 for e in measured if e.host == host]
             for host in sorted(self._present)
         }
-        seconds = [e.measurement.seconds.get("benchmark", 0.0) for e in measured]
+        seconds = [e.seconds.get("benchmark", 0.0) for e in measured]
         self.forecast = power_forecast(self._study, figures, max(len(figures), 1), fmean(seconds)) if seconds else None
         return self.forecast.lines if self.forecast else ()
 
@@ -97,22 +96,22 @@ class RunHistory:
 
     def enter(self, phase: Phase) -> None:
         """Whatever came before it takes no more evaluations, however many it might have taken."""
-        phases = get_args(Phase)
-        self._over = set(phases[: phases.index(phase)]) - ({"control"} if phase == "train" else set())
+        phases = tuple(Phase)
+        self._over = set(phases[: phases.index(phase)]) - ({Phase.CONTROL} if phase == Phase.TRAIN else set())
         _LOG.info("phase %s, %d of %d evaluations done", phase, len(self.evaluations), self.planned)
         self._store.enter(phase, self.planned)
 
     def complete(self) -> None:
         """No phase takes any more."""
-        self._over = set(get_args(Phase))
+        self._over = set(Phase)
 
     def on_host(self, host: Host) -> None:
         _LOG.info("%s joins the study with %s", host.name, host.baseline_values)
         self.hosts = {**self.hosts, host.name: host}
         self._present |= {host.name}
         self._began = self._began or time.monotonic()
-        number = self.evaluations[-1].number if self.evaluations else 0
-        self._store.add_host(host.name, host.facts, host.baseline_values, after=number)
+        last_id = self.evaluations[-1].id if self.evaluations else 0
+        self._store.add_host(host.name, host.facts, host.baseline_values, after=last_id or 0)
 
     def on_lost(self, name: str, reason: str) -> None:
         _LOG.info("%s leaves the study: %s", name, reason)
@@ -128,48 +127,23 @@ class RunHistory:
     def note(self, text: str, host: str | None = None) -> None:
         self._store.add_event(text, host)
 
-    def on_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
+    def on_evaluation(self, evaluation: Trial) -> dict[str, Any]:
         """Keep and store it; returns what a worker needs for its progress line."""
         self.evaluations.append(evaluation)
-        measurement, score, job = evaluation.measurement, evaluation.score, evaluation.job
-        _LOG.debug("evaluation %d: %s %s", evaluation.number, measurement.error or measurement.metric, score)
+        _LOG.debug("trial %s: %s %s", evaluation.id, evaluation.error or evaluation.metric, evaluation.score)
         started = time.monotonic()
-        self._store.add_evaluation(
-            evaluation.host,
-            number=evaluation.number,
-            phase=job.phase,
-            pair=job.pair,
-            own_values=job.values is None,
-            asked=dict(job.values or self.hosts[evaluation.host].baseline_values),
-            actual=measurement.actual,
-            metric=measurement.metric,
-            streamed=measurement.streamed,
-            metrics=measurement.metrics,
-            performance=score.performance,
-            stability=score.stability,
-            stability_parts=score.stability_parts,
-            reward=score.reward,
-            noise=score.noise,
-            level=score.level,
-            uncertainty=score.uncertainty,
-            ended_early=measurement.ended_early,
-            observations=measurement.observations,
-            strain=measurement.strain,
-            seconds=measurement.seconds,
-            error=measurement.error,
-        )
+        self._store.add_trial(evaluation)
         self.store_seconds += time.monotonic() - started
-        if job.phase == "train" and evaluation.number % _LOOK_INTERVAL == 0:
+        if evaluation.phase == Phase.TRAIN and len(self.evaluations) % _LOOK_INTERVAL == 0:
             self._look_at_hosts()
         return self._progress(evaluation)
 
-    def _progress(self, evaluation: Evaluation) -> dict[str, Any]:
+    def _progress(self, evaluation: Trial) -> dict[str, Any]:
         """change and best are in per cent against the baseline, left in seconds.
 
         best: of training, as long as that goes on. What comes later is measured anew, and not to be compared to it.
         """
-        job, own = evaluation.job, evaluation.job.values is None
-        trained = self.trained() if job.phase in ("train", "control") else []
+        trained = self.trained() if evaluation.phase in (Phase.TRAIN, Phase.CONTROL) else []
         performances = [e.score.performance for e in trained if e.score.performance is not None]
         done = len(self.evaluations)
         # The other hosts are, on average, in the middle of an evaluation: at the beginning that makes a difference.
@@ -178,12 +152,11 @@ class RunHistory:
         return {
             "number": done,
             "of": self.planned,
-            "phase": job.phase,
-            "whose": whose(job.phase, own=own),
-            "metric": evaluation.measurement.metric,
-            "change": None if change is None or own else percent(change),
+            "phase": evaluation.phase,
+            "label": evaluation.label,
+            "metric": evaluation.metric,
+            "change": None if change is None or evaluation.original else percent(change),
             "best": percent(max(performances)) if performances else None,
             "left": max(self.planned - done, 0) * pace,
-            "error": evaluation.measurement.error,
-            "ended_early": evaluation.measurement.ended_early,
+            "error": evaluation.error,
         }

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .._fleet.fleet import Fleet
-from .._store.requests import Request, take
+from .._store.page_requests import Request, take
 from .._store.store import StoreError
 
 _LOG = logging.getLogger(__name__)

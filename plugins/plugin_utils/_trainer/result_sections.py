@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from .._evaluation.evaluation import Measurement
-from .._evaluation.reward import log_ratio, percent
-from .._fleet.futility import saved_seconds
 from .._outcome import result as outcome
 from .._study.study import Study
+from .._trial.reward import log_ratio, percent
+from .._trial.trial import Trial
 from .history import RunHistory
 
 
@@ -41,15 +40,10 @@ def noise_of(record: RunHistory) -> outcome.Noise | None:
 def early_stopping_of(study: Study, record: RunHistory) -> outcome.EarlyStopping:
     trained = record.trained()
     saved = max(study.training_config.total_timesteps - len(trained), 0) if record.training_ended else 0
-    return outcome.EarlyStopping(
-        training=record.training_ended if saved else None,
-        evaluations_saved=saved,
-        ended_early=sum(evaluation.measurement.ended_early for evaluation in trained),
-        seconds_saved=round(saved_seconds(record.evaluations), 1),
-    )
+    return outcome.EarlyStopping(training=record.training_ended if saved else None, evaluations_saved=saved)
 
 
-def objectives_of(study: Study, pairs: Sequence[tuple[Measurement, Measurement]]) -> tuple[outcome.Objective, ...]:
+def objectives_of(study: Study, pairs: Sequence[tuple[Trial, Trial]]) -> tuple[outcome.Objective, ...]:
     """The change of each metric over the proof's pairs (original, tuned); nothing for a study with one metric."""
     if not study.objectives:
         return ()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._evaluation.evaluation import Evaluation, Job, Phase
 from .._fleet.fleet import Ended, Fleet
 from .._learner.caution import TrustRegion
 from .._learner.recommendation import recommend
@@ -17,6 +16,7 @@ from .._proof.race import race
 from .._proof.sequential_test import prove
 from .._store.store import StoreError
 from .._study.study import Study
+from .._trial.trial import Phase, Trial
 from .conclusion import Clock, Conclusion
 from .history import RunHistory
 from .training import train
@@ -38,7 +38,7 @@ def _phases(study: Study, fleet: Fleet, record: RunHistory, clock: Clock, memory
             record.note(text)
         fleet.notify(*texts)  # together, or several workers show them in any order
 
-    def measure(jobs: Sequence[Job]) -> list[Evaluation]:
+    def measure(jobs: Sequence[Trial]) -> list[Trial]:
         with clock.waiting():
             return fleet.measure(jobs)
 
@@ -48,32 +48,32 @@ def _phases(study: Study, fleet: Fleet, record: RunHistory, clock: Clock, memory
         with clock.waiting():
             return sorted({*fleet.wait_for_hosts(), *memory.past.hosts_in(phase)})
 
-    record.enter("baseline")
+    record.enter(Phase.BASELINE)
     with clock.waiting():
         hosts = fleet.wait_for_baselines()
     tell(*record.foretell())
 
-    record.enter("train")
+    record.enter(Phase.TRAIN)
     region = TrustRegion(study.space, next(iter(hosts.values())).baseline_values, study.caution)
     contexts = train(study, fleet, hosts, record, clock, memory, region, tell, seed)
 
-    record.enter("race")
+    record.enter(Phase.RACE)
     with fleet.still():
         trained = record.in_hindsight()
     if study.exploration == "cautious":
         trained = [evaluation for evaluation in trained if not region.harmful(evaluation)]
     candidates = recommend(study.space, trained, study.verification.candidates, contexts)
-    winner, standings = race(candidates, hosts_for("race"), measure, seed=seed) if candidates else (None, [])
+    winner, standings = race(candidates, hosts_for(Phase.RACE), measure, seed=seed) if candidates else (None, [])
     if winner is None:
         return Conclusion("no_improvement", "no candidate ran without failing", standings=standings)
 
-    record.enter("verify")
-    proof = prove(winner, hosts_for("verify"), measure, study, seed=seed)
+    record.enter(Phase.VERIFY)
+    proof = prove(winner, hosts_for(Phase.VERIFY), measure, study, seed=seed)
     if not proof.improved:
         return Conclusion("no_improvement", proof.reason, winner, standings, proof)
 
-    record.enter("ablate")
-    left = hosts_for("ablate")
+    record.enter(Phase.ABLATE)
+    left = hosts_for(Phase.ABLATE)
     own = {host: record.hosts[host].baseline_values for host in left}
     try:
         ablation = ablate(winner, proof, left, own, measure, study, seed=seed)

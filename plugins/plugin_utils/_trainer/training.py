@@ -9,10 +9,8 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from statistics import median
 
-from .._evaluation.evaluation import Evaluation, Job
 from .._fleet.fleet import Fleet
 from .._fleet.host import Host
 from .._fleet.jobs import Ticket
@@ -24,6 +22,7 @@ from .._learner.stopping import Stopping
 from .._memory.memory import Memory
 from .._study.space import Candidate, Value
 from .._study.study import Study
+from .._trial.trial import Phase, State, Trial
 from .conclusion import Clock
 from .history import RunHistory
 from .priority import at_idle_priority
@@ -47,14 +46,14 @@ class FleetEvaluator:
     def submit(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             _LOG.debug("the learner asks for %s", dict(candidate))
-        self._open += self._fleet.hand_out([Job("train", candidate) for candidate in candidates])
+        self._open += self._fleet.hand_out([Trial.pending(Phase.TRAIN, candidate) for candidate in candidates])
 
-    def collect(self) -> list[Evaluation]:
+    def collect(self) -> list[Trial]:
         with self._clock.waiting():
             self._fleet.wait_for_any(self._open)
-        found = [ticket.evaluation for ticket in self._open if ticket.evaluation]
-        self._open = [ticket for ticket in self._open if not ticket.evaluation]
-        return sorted(found, key=lambda evaluation: evaluation.number)
+        found = [ticket.trial for ticket in self._open if ticket.has_ended]
+        self._open = [ticket for ticket in self._open if not ticket.has_ended]
+        return sorted(found, key=lambda trial: trial.id or 0)
 
 
 def train(
@@ -120,32 +119,31 @@ def _rule(study: Study, record: RunHistory, tell: Tell) -> IsEnough:
     return is_enough
 
 
-def _baselines_before_training(record: RunHistory) -> dict[str, list[Evaluation]]:
+def _baselines_before_training(record: RunHistory) -> dict[str, list[Trial]]:
     """The successful baseline evaluations that ended before the first training evaluation, by host.
 
     A resumed study replays its training, so the learner must start from what it knew at first: not from the baselines
     of hosts that joined later or were rebooted, and also from those of hosts that are absent now.
     """
-    found: dict[str, list[Evaluation]] = {}
+    found: dict[str, list[Trial]] = {}
     for evaluation in record.evaluations:
-        if evaluation.job.phase == "train":
+        if evaluation.phase == Phase.TRAIN:
             break
-        if evaluation.job.phase == "baseline" and not evaluation.failed:
+        if evaluation.phase == Phase.BASELINE and evaluation.state == State.COMPLETE:
             found.setdefault(evaluation.host, []).append(evaluation)
     return found
 
 
-def _as_candidates(study: Study, record: RunHistory, baselines: Mapping[str, Sequence[Evaluation]]) -> list[Evaluation]:
+def _as_candidates(study: Study, record: RunHistory, baselines: Mapping[str, Sequence[Trial]]) -> list[Trial]:
     """The baselines as evaluations of candidates, where the search space contains the host's original values."""
-    found = []
+    found: list[Trial] = []
     for host, evaluations in baselines.items():
-        own = record.hosts[host].baseline_values
-        if not study.space.unreachable(own):
-            found += [replace(evaluation, job=replace(evaluation.job, values=own)) for evaluation in evaluations]
-    return sorted(found, key=lambda evaluation: evaluation.number)
+        if not study.space.unreachable(record.hosts[host].baseline_values):
+            found += evaluations
+    return sorted(found, key=lambda trial: trial.id or 0)
 
 
-def _features(host: Host, baselines: Sequence[Evaluation]) -> list[float]:
+def _features(host: Host, baselines: Sequence[Trial]) -> list[float]:
     """What distinguishes hosts, on a log scale, as `Contexts` expects it."""
-    metric = median(evaluation.measurement.metric or 1.0 for evaluation in baselines)
+    metric = median(evaluation.metric or 1.0 for evaluation in baselines)
     return [math.log(host.facts["cpus"]), math.log(host.facts["memory_bytes"]), math.log(metric)]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._plain import plain_line
-from .bound import Bound
 from .output import PROCESS_GROUP, Output, lacking
 from .transport import CUT_SHORT, Completed, Lost, Process, TimedOut, Transport, follow, output_of
 
@@ -79,16 +78,12 @@ class BenchmarkFailed(Exception):
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """metric: the result. streamed: what was printed of it before. seconds: how long the benchmark itself ran.
-
-    ended_early: it was ended beyond its bound, and the metric is an estimate.
-    """
+    """metric: the result. streamed: what was printed of it before. seconds: how long the benchmark itself ran."""
 
     metric: float
     streamed: list[float]
     metrics: dict[str, float]
     seconds: float
-    ended_early: bool = False
 
 
 class Benchmark:
@@ -137,19 +132,10 @@ class Benchmark:
             self._keeper.close()
             self._keeper = None
 
-    def run(
-        self, command: str, metric: str, stop: Callable[[], bool] = lambda: False, bound: Bound | None = None
-    ) -> BenchmarkResult:
-        """Run the benchmark once; as soon as `stop()` is true, or the bound out of reach, kill it.
-
-        Raises BenchmarkFailed or Lost.
-        """
+    def run(self, command: str, metric: str, stop: Callable[[], bool] = lambda: False) -> BenchmarkResult:
+        """Run the benchmark once; kill it as soon as `stop()` is true. Raises BenchmarkFailed or Lost."""
         output = Output(metric)
-        completed = self._follow(command, output, stop, bound)
-        if completed.code == CUT_SHORT and bound and bound.estimate is not None:
-            return BenchmarkResult(
-                bound.estimate, _finite(output.streamed), output.metrics, completed.seconds, ended_early=True
-            )
+        completed = self._follow(command, output, stop)
         if output.unreadable or not output.streamed:
             raise BenchmarkFailed(lacking(output, completed.errors))
         *streamed, result = output.streamed
@@ -185,22 +171,17 @@ class Benchmark:
         command: str,
         output: Output,
         stop: Callable[[], bool] = lambda: False,
-        bound: Bound | None = None,
         mark: str = _MARK,
     ) -> Completed:
         script = self._script(shlex.split(command), mark)
         process = self._transport.start(["sh", "-c", script], stdin=self._environment)
         finished = False
-
-        def over() -> bool:
-            return stop() or (bound is not None and bound.is_out_of_reach(output.streamed))
-
         try:
             completed = follow(
                 process,
                 output.take,
                 limit=self._timeout + _GRACE,
-                until=lambda: output.group is not None and over(),
+                until=lambda: output.group is not None and stop(),
                 patience=0.1,
             )
             finished = not stop() and completed.code != CUT_SHORT
@@ -212,8 +193,6 @@ class Benchmark:
             process.close()
         if stop():
             raise BenchmarkFailed("was ended")
-        if not finished:
-            return completed
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
             raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s")
         if completed.code != 0:

@@ -43,9 +43,9 @@ def dry_run(
 
 def _try_benchmark(context: HostContext, hosts: int, show: Callable[[str], None]) -> None:
     # Only here, for it takes a second; nothing of the trainer's that needs torch, which cannot be had in Ansible.
-    from .._evaluation.evaluation import Measurement
-    from .._evaluation.reward import figure, with_all_objectives
     from .._proof.noise import power_forecast
+    from .._trial.reward import checked, objective
+    from .._trial.trial import Phase, State, Trial
 
     study, found, seconds = context.study, [], []
     for dummy in range(study.baseline_evaluations):
@@ -53,8 +53,9 @@ def _try_benchmark(context: HostContext, hosts: int, show: Callable[[str], None]
             outcome = context.benchmark.run(study.benchmark_command, study.reward_metric)
         except BenchmarkFailed as error:
             raise BenchmarkFailed(f"the benchmark {error}") from None
-        measured = Measurement.from_message({"metric": outcome.metric, "metrics": outcome.metrics})
-        measured = with_all_objectives(study, measured)
+        measured = checked(
+            study, Trial(Phase.BASELINE, state=State.COMPLETE, metric=outcome.metric, metrics=outcome.metrics)
+        )
         if measured.error:
             raise BenchmarkFailed(measured.error)
         found.append(measured)
@@ -69,7 +70,7 @@ def _try_benchmark(context: HostContext, hosts: int, show: Callable[[str], None]
         f"  the benchmark works: {metrics} {study.reward_metric} in {each:.1f} s each; "
         f"on this host alone {count} evaluations would take about {duration(count * (each + 0.5))}"
     )
-    figures = [figure(study, measured) or 0.0 for measured in found]
+    figures = [objective(study, measured) or 0.0 for measured in found]
     forecast = power_forecast(study, {context.host: figures}, hosts, each)
     for line in forecast.lines if forecast else ():
         show(f"  {line}")

@@ -10,13 +10,12 @@ from typing import Any
 
 def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
     """One evaluation: `12/87 lab1 train: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left`."""
-    place = f"{progress['number']}/{progress['of']} {host} {progress['phase']}: {progress['whose']}"
+    place = f"{progress['number']}/{progress['of']} {host} {progress['phase']}: {progress['label']}"
     if progress["error"]:
         outcome = f"failed: {progress['error']}"
     else:
         change = "" if progress["change"] is None else f" ({progress['change']:+.1f} %)"
-        early = ", ended early" if progress.get("ended_early") else ""
-        outcome = f"{progress['metric']:.6g} {metric}{change}{early}"
+        outcome = f"{progress['metric']:.6g} {metric}{change}"
     best = "" if progress["best"] is None else f", best {progress['best']:+.1f} %"
     return f"{place} {outcome}{best}, {duration(progress['left'])} left"
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._study.study import Study
-from .._wire import Line, Message
+from .._trial.trial import State, Trial, from_json, to_json
+from .._wire import Line
 from .benchmark import Benchmark, BenchmarkFailed
-from .bound import Bound
 from .health_guard import HealthMonitor
 from .interrupt import Interrupts
 from .progress import progress_line
@@ -82,25 +82,25 @@ def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: C
             case "end":
                 result: dict[str, Any] = message["result"]
                 return result
-            case "job":
+            case "trial":
                 extra["wait"] = time.monotonic() - waiting_since
-                measurement = run_trial(context, message, interrupts, tell_once, line.has_news)
+                trial = run_trial(context, from_json(message["trial"]), interrupts, tell_once, line.has_news)
                 if line.has_news():
-                    continue  # the job is off, and what the trainer says or that it is gone comes first
-                measurement["seconds"] |= {name: round(seconds, 4) for name, seconds in extra.items()}
+                    continue  # the trial is off, and what the trainer says or that it is gone comes first
+                trial.seconds.update({name: round(seconds, 4) for name, seconds in extra.items()})
                 extra = {}
-                line.send("measurement", measurement=measurement)
+                line.send("trial", trial=to_json(trial))
                 waiting_since = time.monotonic()
 
 
 def run_trial(
     context: HostContext,
-    job: Message,
+    trial: Trial,
     interrupts: Interrupts,
     show: Callable[[str], None] = lambda text: None,
     called_off: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """One evaluation, as the content of a Measurement. A candidate that fails is a measurement, a lost host is not.
+) -> Trial:
+    """Run the trial; it comes back complete or failed. A host that is lost raises.
 
     show: is told what cannot be watched. called_off: as soon as it is true, the benchmark is ended.
     """
@@ -109,30 +109,29 @@ def run_trial(
     monitor = _health_monitor(context)
     try:
         try:
-            actual = context.apply(job["values"])
+            trial = replace(trial, applied=context.apply(trial.requested))
         except ApplyFailed as error:
-            return {"error": f"the values were not taken: {error}", "seconds": {"apply": time.monotonic() - began}}
+            failed = trial.fail(f"the values were not taken: {error}")
+            return replace(failed, seconds={"apply": time.monotonic() - began})
         applied = time.monotonic()
         seconds["apply"] = round(applied - began, 4)
         with interrupts.allowed():
             monitor.begin()
-            bound = Bound(job["bound"]) if job.get("bound") else None
-            outcome = _run(context, lambda: bool(monitor.violation) or called_off(), bound, actual, seconds)
+            trial = _run(context, trial, lambda: bool(monitor.violation) or called_off(), seconds)
             monitor.end()
     finally:
         monitor.end()
     for spot in monitor.blind_spots():
         show(spot)
-    measurement: dict[str, Any] = {"actual": actual, "seconds": seconds, **outcome, "strain": monitor.signals()}
     wanted = {state.metric for state in context.study.state_space}
-    seen = monitor.observations()
-    measurement["observations"] = {name: round(value, 4) for name, value in seen.items() if name in wanted}
+    seen = {name: round(value, 4) for name, value in monitor.observations().items() if name in wanted}
+    trial = replace(trial, observations=seen, health=monitor.signals(), seconds=seconds)
     if monitor.violation:
         context.restore()
-        measurement = {**measurement, "metric": None, "error": f"ended by the guard: {monitor.violation}"}
+        trial = trial.fail(f"ended by the guard: {monitor.violation}")
     # What the channels, the sampling and the reading cost beyond the benchmark's own time.
     seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
-    return measurement
+    return trial
 
 
 def _health_monitor(context: HostContext) -> HealthMonitor:
@@ -142,25 +141,20 @@ def _health_monitor(context: HostContext) -> HealthMonitor:
     return HealthMonitor(guard, context.transport, health)
 
 
-def _run(
-    context: HostContext,
-    must_end: Callable[[], bool],
-    bound: Bound | None,
-    actual: Mapping[str, str],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """What came of the benchmark: a metric or an error."""
+def _run(context: HostContext, trial: Trial, must_end: Callable[[], bool], seconds: dict[str, float]) -> Trial:
+    """The trial with what came of the benchmark: a metric or an error."""
     study = context.study
     try:
-        outcome = context.benchmark.run(study.benchmark_command, study.reward_metric, must_end, bound)
+        outcome = context.benchmark.run(study.benchmark_command, study.reward_metric, must_end)
     except BenchmarkFailed as error:
-        return {"error": f"the benchmark {error}"}
+        return trial.fail(f"the benchmark {error}")
     seconds["benchmark"] = round(outcome.seconds, 4)
-    if interference := context.interference(actual):
-        return {"error": interference}
-    return {
-        "metric": outcome.metric,
-        "streamed": outcome.streamed,
-        "metrics": outcome.metrics,
-        "ended_early": outcome.ended_early,
-    }
+    if interference := context.interference(trial.applied):
+        return trial.fail(interference)
+    return replace(
+        trial,
+        state=State.COMPLETE,
+        metric=outcome.metric,
+        streamed=outcome.streamed,
+        metrics=outcome.metrics,
+    )

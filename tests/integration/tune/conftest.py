@@ -70,7 +70,7 @@ class Run:
     @property
     def evaluations(self) -> Any:
         engine = store.open_store(f"sqlite:///{self.output}/autotune.sqlite")
-        return store.evaluations(engine, store.studies(engine)[0].id)
+        return store.trials(engine, store.studies(engine)[0].id)
 
     @property
     def hosts(self) -> Any:

@@ -65,7 +65,7 @@ def test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes
     assert all("net.ipv4.tcp_congestion_control" in row.error and row.metric is None for row in failed)
     assert all(row.reward < min(r.reward for r in run.evaluations if not r.error) for row in failed)
     proof = [row for row in run.evaluations if row.phase == "verify"]
-    assert {row.actual["net.ipv4.tcp_congestion_control"] for row in proof} == {"reno"}
+    assert {row.applied["net.ipv4.tcp_congestion_control"] for row in proof} == {"reno"}
 
 
 # Each host fails twice and is given up then: what the benchmark does there the first and the second time.

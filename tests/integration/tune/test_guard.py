@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
@@ -36,13 +37,13 @@ class Never:
 
 
 @pytest.fixture
-def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., dict[str, Any]]]:
+def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., Trial]]:
     """One evaluation on lab1 over its own sshd; keywords are the study's `guard`."""
     transport = SSHTransport(SSHAddress.of_connection(ssh_option.get))
     benchmark = Benchmark(transport, {}, timeout=600)
     benchmark.ship([])
 
-    def run(command: str = BENCHMARK, **guard: Any) -> dict[str, Any]:
+    def run(command: str = BENCHMARK, **guard: Any) -> Trial:
         study = Study.model_validate(
             {
                 "workload_name": "guarded",
@@ -116,7 +117,7 @@ def run_out_of_memory() -> float:
 @pytest.mark.alone
 @pytest.mark.parametrize("kept", ["oom_kills", "its log alone"])
 def test_memory_that_runs_out_ends_the_evaluation(
-    lab: Any, measure: Callable[..., dict[str, Any]], kept: str, monkeypatch: pytest.MonkeyPatch
+    lab: Any, measure: Callable[..., Trial], kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kept == "its log alone":  # as on a kernel before 4.13, which counts no OOM kills
         monkeypatch.setattr(sampling, "_SCRIPT", sampling._SCRIPT.replace("|oom_kill ", ""))
@@ -133,14 +134,14 @@ def test_memory_that_runs_out_ends_the_evaluation(
     measurement = measure()
     thread.join()
 
-    assert "1 OOM kill on the host, of python" in measurement["error"]
-    assert measurement["metric"] is None
+    assert "1 OOM kill on the host, of python" in measurement.error
+    assert measurement.metric is None
     assert lab.sysctl("lab1", "net.ipv4.tcp_fin_timeout") == "60"
     print(f"from the OOM kill to the end of the benchmark: {times['ended'] - times['killed']:.2f} s")
 
 
 @pytest.mark.alone
-def test_a_kill_in_the_last_moment_counts(lab: Any, measure: Callable[..., dict[str, Any]]) -> None:
+def test_a_kill_in_the_last_moment_counts(lab: Any, measure: Callable[..., Trial]) -> None:
     """The benchmark itself is the victim, and is gone before anybody looks."""
     mount = "mkdir -p /tmp/groups; mount -t cgroup -o memory none /tmp/groups 2>/dev/null"
     mount += " || mount -t cgroup2 none /tmp/groups; mkdir -p /tmp/groups/autotune-last"
@@ -153,7 +154,7 @@ def test_a_kill_in_the_last_moment_counts(lab: Any, measure: Callable[..., dict[
         measurement = measure(f"python3 -c '{eat}'")
     finally:
         lab.run("lab1", "sh", "-c", "sleep 0.1; rmdir /tmp/groups/autotune-last; umount /tmp/groups; rmdir /tmp/groups")
-    assert "1 OOM kill on the host, of python3" in measurement["error"]
+    assert "1 OOM kill on the host, of python3" in measurement.error
 
 
 @contextmanager
@@ -179,7 +180,7 @@ def pressure_of_a_cgroup(lab: Any) -> Iterator[Path]:
 
 
 @pytest.mark.alone  # a reader may be killed for want of memory, which others would take for their own trouble
-def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[..., dict[str, Any]]) -> None:
+def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[..., Trial]) -> None:
     """Two processes read a file again and again and may cache next to nothing of it: they wait for their memory."""
     reader = (
         "import os\nfor group in {groups}: open(group + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
@@ -210,12 +211,12 @@ def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[...,
 
 @pytest.mark.alone
 def test_what_a_program_writes_into_the_kernel_log_is_not_the_kernels_word(
-    measure: Callable[..., dict[str, Any]],
+    measure: Callable[..., Trial],
 ) -> None:
     write = 'echo "BUG: task dd:1 blocked for more than 120 seconds" > /dev/kmsg'
     measurement = measure(f"sh -c 'sleep 0.3; {write}; sleep 0.8; echo throughput: 1'")
-    assert measurement["metric"] == 1.0
-    assert measurement["strain"]["kernel_messages"] == 0.0
+    assert measurement.metric == 1.0
+    assert measurement.health["kernel_messages"] == 0.0
 
 
 def test_a_service_that_falls_ill_costs_the_candidate_and_not_the_run(
@@ -248,10 +249,10 @@ print("throughput:", 100 + value)
     assert ended
     for row in ended:
         assert row.error == "ended by the guard: the health command ended with exit code 1: no answer"
-        assert int(row.actual["net.ipv4.tcp_fin_timeout"]) > 90
+        assert int(row.applied["net.ipv4.tcp_fin_timeout"]) > 90
         assert row.metric is None
     fine = [row for row in run.evaluations if not row.error]
-    assert all(int(row.actual["net.ipv4.tcp_fin_timeout"]) <= 90 for row in fine)
+    assert all(int(row.applied["net.ipv4.tcp_fin_timeout"]) <= 90 for row in fine)
     assert all({"retransmits", "errors"} <= set(row.stability_parts) for row in fine)
     assert int(run.result["best_config"]["net.ipv4.tcp_fin_timeout"]) <= 90
     for side in ("baseline", "best"):

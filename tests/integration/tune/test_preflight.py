@@ -226,7 +226,7 @@ def test_cautious_exploration_stays_near_the_hosts_own_values(tune: Runner, writ
     run = tune(study, "--limit", "lab1")
 
     assert run.process.returncode == 0, run.text
-    tried = [int(row.actual["net.ipv4.tcp_fin_timeout"]) for row in run.evaluations if row.phase == "train"]
+    tried = [int(row.applied["net.ipv4.tcp_fin_timeout"]) for row in run.evaluations if row.phase == "train"]
     assert len(tried) == 4
     assert all(abs(value - 60) <= 5 * (at + 1) for at, value in enumerate(tried))
     assert max(abs(value - 60) for value in tried) > 0

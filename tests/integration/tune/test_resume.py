@@ -44,8 +44,8 @@ def rows(run: Any) -> list[tuple[Any, ...]]:
     """What of a study must stay as it is."""
     engine = store.open_store(f"sqlite:///{run.output}/autotune.sqlite")
     found = [
-        (row.number, row.phase, row.pair, row.host_id, str(row.asked), row.metric, row.finished)
-        for row in store.evaluations(engine, 1)
+        (row.id, row.phase, row.pair, row.host_id, str(row.requested), row.metric, row.finished)
+        for row in store.trials(engine, 1)
     ]
     engine.dispose()
     return found
@@ -158,8 +158,8 @@ def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_it
         other = next(one.id for one in own if one.id != row.id)
         told = [event.text for event in store.events(engine, row.id)]
         assert f"learns from study {other} too, which is the same on another controller" in told
-        evaluations = store.evaluations(engine, row.id)
-        assert [one.number for one in evaluations] == list(range(1, len(evaluations) + 1))
+        evaluations = store.trials(engine, row.id)
+        assert [one.id for one in evaluations] == list(range(1, len(evaluations) + 1))
     engine.dispose()
 
 

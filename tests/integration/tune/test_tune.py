@@ -51,7 +51,9 @@ def test_learns_proves_applies_and_rolls_back(
     assert f"{result['evaluations']['total']}/" in run.text
     trained = [row for row in run.evaluations if row.phase == "train"]
     assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)
-    assert all(row.actual["net.ipv4.tcp_fin_timeout"] == str(row.asked["net.ipv4.tcp_fin_timeout"]) for row in trained)
+    assert all(
+        row.applied["net.ipv4.tcp_fin_timeout"] == str(row.requested["net.ipv4.tcp_fin_timeout"]) for row in trained
+    )
 
     learned = run.output / "sensor"
     applied = lab.play(str(learned / "apply.yml"))

@@ -32,8 +32,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Candidate, SearchSpace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 
 from .measuring import Bench
 
@@ -173,7 +173,7 @@ def _smac(bench: Bench, budget: int, seed: int, facade: Any, cost: Callable[[flo
         for axis in space.axes
     ]
 
-    def measured(config: Any) -> Evaluation:
+    def measured(config: Any) -> Trial:
         chosen = dict(config)
         for axis in space.axes:
             if not axis.choices and not axis.log:

@@ -11,16 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Phase,
-)
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import score
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import RewardWeights
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.reward import log_ratio, score
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
 
 from .shapes import Numbers, Random
 from .surfaces import Surface, climb, draw, settle
@@ -127,18 +122,21 @@ def fleet(seed: int, parameters: int, *, hosts: int = 4, loads: Sequence[float] 
 
 
 def evaluated(
-    number: int, job: Job, asked: Candidate, metric: float | None, observations: Mapping[str, float]
-) -> Evaluation:
+    number: int, job: Trial, asked: Candidate, metric: float | None, observations: Mapping[str, float]
+) -> Trial:
     """As the trainer records it; without a metric it failed."""
-    measurement = Measurement(
-        actual={name: kernel_text(value) for name, value in asked.items()},
+    trial = replace(
+        job,
+        id=number,
+        requested=asked,
+        applied={name: kernel_text(value) for name, value in asked.items()},
+        state=State.FAILED if metric is None else State.COMPLETE,
         metric=metric,
         observations=dict(observations),
         error="the benchmark failed" if metric is None else None,
     )
-    return Evaluation(
-        number, job, job.host or "", measurement, score(measurement, BASELINE, "maximise", RewardWeights())
-    )
+    performance = None if metric is None else log_ratio(metric, BASELINE, "maximise")
+    return replace(trial, score=score(trial, performance, RewardWeights()))
 
 
 @dataclass
@@ -153,8 +151,8 @@ class Bench:
     noise: Noise
     seed: int
     load_lasts: int = 10
-    history: Sequence[Evaluation] = ()  # of an earlier study, which those who can may learn from
-    evaluations: list[Evaluation] = field(default_factory=list)
+    history: Sequence[Trial] = ()  # of an earlier study, which those who can may learn from
+    evaluations: list[Trial] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)  # noise-free, of each evaluation, for the host and load it met
 
     def __post_init__(self) -> None:
@@ -178,10 +176,10 @@ class Bench:
         random = np.random.default_rng([self.seed, 80])
         return [host.observations(self._load, random) for host in self.hosts]
 
-    def __call__(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Trial]:
         return [self.measure(candidate) for candidate in candidates]
 
-    def measure(self, values: Candidate | None, phase: Phase = "train", host: str | None = None) -> Evaluation:
+    def measure(self, values: Candidate | None, phase: Phase = Phase.TRAIN, host: str | None = None) -> Trial:
         """One evaluation, on the next host unless one is named; `values` None are the default."""
         number = len(self.evaluations)
         if number and number % self.load_lasts == 0:
@@ -193,7 +191,7 @@ class Bench:
         observations = there.observations(self._load, self._random)
         ratio = self._noise(surface, asked, there.name)
         metric = None if performance is None else BASELINE * math.exp(performance + ratio)
-        evaluation = evaluated(number + 1, Job(phase, values, there.name), asked, metric, observations)
+        evaluation = evaluated(number + 1, Trial.pending(phase, values, there.name), asked, metric, observations)
         self.evaluations.append(evaluation)
         self.shares.append(surface.share(asked))
         return evaluation

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 
 from .measuring import BASELINE, Bench, contexts_of, evaluated
 
@@ -24,7 +24,7 @@ def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
     differing = len(bench.hosts) > 1
     default = bench.surface.default
     baselines = [
-        evaluated(1, Job("baseline", None, host.name), default, BASELINE, seen)
+        evaluated(1, Trial.pending(Phase.BASELINE, None, host.name), default, BASELINE, seen)
         for host, seen in zip(bench.hosts, bench.observed(), strict=True)
     ]
     learner.search(
@@ -56,10 +56,10 @@ class Fleet:
         while self._waiting and self._idle:
             self._busy.append((self._idle.popleft(), self._waiting.popleft()))
 
-    def collect(self) -> list[Evaluation]:
+    def collect(self) -> list[Trial]:
         host, candidate = self._busy.popleft()
         self._idle.append(host)
-        return [self._bench.measure(candidate, "train", host)]
+        return [self._bench.measure(candidate, Phase.TRAIN, host)]
 
 
 OURS: dict[str, Callable[[Bench, int, int], None]] = {

@@ -17,11 +17,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.sequential_test import prove
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 from scipy import stats
 
 from . import tables
@@ -108,8 +108,10 @@ def _bench(surface: Surface, hosts: int, noise: Noise, seed: int) -> tuple[list[
     return [host.name for host in fleet], Bench(fleet, noise, seed)
 
 
-def _measure(bench: Bench) -> Callable[[Sequence[Job]], list[Evaluation]]:
-    return lambda jobs: [bench.measure(job.values, job.phase, job.host) for job in jobs]
+def _measure(bench: Bench) -> Callable[[Sequence[Trial]], list[Trial]]:
+    return lambda jobs: [
+        bench.measure(None if job.original else job.requested, job.phase, job.host or None) for job in jobs
+    ]
 
 
 def table(rows: Sequence[Row]) -> str:

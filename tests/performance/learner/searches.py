@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 from ansible_collections.autotune.kernel.plugins import plugin_utils
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
 
 from . import competitors, ours
 from .measuring import Bench, Host, Noise, alike, contexts_of, evaluated, fleet, together
@@ -129,7 +129,7 @@ def digest(cell: Cell, number: int) -> str:
     """Of what the surface is and how it is measured: rows of another one are not ours."""
     bench = Bench(hosts_of(cell, number), Noise(cell.sigma), seed=number)
     points = np.random.default_rng(0).random((8, cell.parameters))
-    measured = [e.measurement.metric for e in bench([bench.space.decode(point) for point in points])]
+    measured = [e.metric for e in bench([bench.space.decode(point) for point in points])]
     surface = bench.surface
     return hashlib.sha256(repr((surface.default, surface.best, surface.optimum, measured)).encode()).hexdigest()[:8]
 
@@ -158,13 +158,10 @@ def search(algorithm: str, cell: Cell, number: int) -> Row:
         "digest": digest(cell, number),
         "seconds": round(seconds, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
-        "failed": sum(evaluation.failed for evaluation in bench.evaluations),
+        "failed": sum(evaluation.state == State.FAILED for evaluation in bench.evaluations),
         "late": fmean(bench.shares[-cell.evaluations // 4 :]),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "tried": [
-            [e.host, list((e.job.values or {}).values()), e.measurement.metric and round(e.measurement.metric, 6)]
-            for e in bench.evaluations
-        ],
+        "tried": [[e.host, list(e.requested.values()), e.metric and round(e.metric, 6)] for e in bench.evaluations],
     }
 
 
@@ -173,7 +170,7 @@ class Timed(Bench):
 
     seconds = 0.0
 
-    def measure(self, *arguments: Any, **named: Any) -> Evaluation:
+    def measure(self, *arguments: Any, **named: Any) -> Trial:
         began = time.perf_counter()
         try:
             return super().measure(*arguments, **named)
@@ -201,13 +198,16 @@ def _raced(candidates: Sequence[Candidate], bench: Bench) -> Candidate | None:
     """By the trainer's own race, whose measurements are fresh and not part of the budget."""
     if not candidates:
         return None
-    measure = lambda jobs: [bench.measure(job.values, job.phase, job.host) for job in jobs]  # noqa: E731
+
+    def measure(jobs: Sequence[Trial]) -> list[Trial]:
+        return [bench.measure(None if job.original else job.requested, job.phase, job.host or None) for job in jobs]
+
     return race(candidates, [host.name for host in bench.hosts], measure, seed=bench.seed)[0]
 
 
-def _evaluations(row: Row, first: Host) -> Iterator[Evaluation]:
+def _evaluations(row: Row, first: Host) -> Iterator[Trial]:
     """As they were, from the row."""
     parameters = next(iter(first.surfaces.values())).space.parameters
     for number, (host, values, metric) in enumerate(row["tried"], start=1):
         asked = dict(zip(parameters, values, strict=True))
-        yield evaluated(number, Job("train", asked, host), asked, metric, {})
+        yield evaluated(number, Trial.pending(Phase.TRAIN, asked, host), asked, metric, {})

@@ -14,10 +14,10 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.asking import slots_for
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 
 from . import searches, tables
 from .measuring import Bench, Noise, alike
@@ -44,7 +44,7 @@ class Hosts:
         self._bench, self._case = bench, case
         self._measuring = threading.Lock()
         self._candidates: queue.Queue[Candidate] = queue.Queue()
-        self._ended: queue.Queue[Evaluation] = queue.Queue()
+        self._ended: queue.Queue[Trial] = queue.Queue()
         self.idle = 0.0  # seconds of all hosts, between the end of an evaluation and the next one's beginning
         for dummy in range(case.hosts):
             threading.Thread(target=self._work, daemon=True).start()
@@ -69,7 +69,7 @@ class Hosts:
         for candidate in candidates:
             self._candidates.put(candidate)
 
-    def collect(self) -> list[Evaluation]:
+    def collect(self) -> list[Trial]:
         found = [self._ended.get()]
         while not self._ended.empty():
             found.append(self._ended.get())

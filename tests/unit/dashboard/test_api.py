@@ -12,10 +12,10 @@ from ansible_collections.autotune.kernel.dashboard.app import create_app
 from ansible_collections.autotune.kernel.dashboard.settings import Settings
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import (
-    EvaluationRow,
     EventRow,
     HostRow,
     StudyRow,
+    TrialRow,
 )
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import text
@@ -116,7 +116,7 @@ def test_an_argument_that_makes_no_sense_is_named(app, path, named):
 
 
 @pytest.mark.parametrize(
-    "sort", ["number", "phase", "host", "metric", "change_percent", "reward", "stability", "error", "finished"]
+    "sort", ["id", "phase", "host", "metric", "change_percent", "reward", "stability", "error", "finished"]
 )
 def test_the_table_is_sorted_and_what_has_no_value_comes_last(app, sort):
     client = app.test_client()
@@ -154,7 +154,7 @@ def test_exports_have_every_evaluation_with_everything(app):
     assert len(whole) == len(rows) == 30
     one = client.get("/api/studies/1/evaluations/7").json
     assert whole[6] == {name: value for name, value in one.items() if name in whole[6]}
-    assert rows[6]["asked vm.swappiness"] == str(one["asked"]["vm.swappiness"])
+    assert rows[6]["requested vm.swappiness"] == str(one["requested"]["vm.swappiness"])
     assert float(rows[6]["reward"]) == one["reward"]
     assert json.loads(rows[6]["seconds"]) == one["seconds"]
 
@@ -180,13 +180,18 @@ def hostile_store(url: str) -> int:
         session.flush()
         for number in range(1, 4):
             session.add(
-                EvaluationRow(
+                TrialRow(
                     study_id=study.id,
                     host_id=host.id,
-                    number=number,
+                    id=number,
                     phase="train",
-                    asked={HOSTILE: HOSTILE},
-                    actual=mess,
+                    original=False,
+                    requested={HOSTILE: HOSTILE},
+                    applied=mess,
+                    state="complete" if number == 1 else "failed",
+                    health=mess,
+                    stability_parts=mess,
+                    uncertainty=0.0,
                     metric=1e308 if number == 1 else None,
                     streamed=[],
                     metrics=mess,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.dashboard.charts import CHARTS
 from ansible_collections.autotune.kernel.dashboard.plotting import LIMIT, Chart, plain, rolling_mean, thin
-from ansible_collections.autotune.kernel.dashboard.queries import Evaluation, Host, StudyData
+from ansible_collections.autotune.kernel.dashboard.queries import Host, StudyData, Trial
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,30 +27,34 @@ OWN = {"vm.swappiness": "60", "net.core.somaxconn": "4096", "net.ipv4.tcp_conges
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
-def evaluation(number: int, phase: str = "train", host: str = "a", **changes: Any) -> Evaluation:
+def evaluation(number: int, phase: str = "train", host: str = "a", **changes: Any) -> Trial:
     known: dict[str, Any] = {
         "pair": None,
         "metric": 100.0,
         "performance": 0.0,
         "stability": 0.9,
         "reward": 0.5,
+        "state": "complete",
         "error": None,
         "finished": AT,
-        "asked": OWN,
+        "requested": OWN,
+        "original": phase in ("baseline", "control"),
     }
-    return Evaluation(id=number, number=number, phase=phase, host=host, **{**known, **changes})
+    return Trial(id=number, phase=phase, host=host, **{**known, **changes})
 
 
-def failed(number: int) -> Evaluation:
-    return evaluation(number, metric=None, performance=None, stability=None, reward=-2.0, error="out of memory")
+def failed(number: int) -> Trial:
+    return evaluation(
+        number, metric=None, performance=None, stability=None, reward=-2.0, state="failed", error="out of memory"
+    )
 
 
-def candidate(number: int, swappiness: int, control: str = "reno", performance: float = 0.0) -> Evaluation:
+def candidate(number: int, swappiness: int, control: str = "reno", performance: float = 0.0) -> Trial:
     asked = {**OWN, "vm.swappiness": swappiness, "net.ipv4.tcp_congestion_control": control}
-    return evaluation(number, asked=asked, performance=performance)
+    return evaluation(number, requested=asked, performance=performance)
 
 
-def data(*evaluations: Evaluation, result: dict[str, Any] | None = None) -> StudyData:
+def data(*evaluations: Trial, result: dict[str, Any] | None = None) -> StudyData:
     own = {"action_space": SPACE, "training_config": {"max_steps_per_episode": 4}}
     study = {"study": own, "metric": "speed", "finished": result and datetime(2026, 11, 22, tzinfo=UTC)}
     hosts = [Host(name, None, None, None, 0, 0, None) for name in dict.fromkeys(e.host for e in evaluations)]
@@ -154,13 +158,10 @@ def test_the_front_holds_what_nothing_beats_in_both() -> None:
 
 
 def test_pairs_tell_the_hosts_own_values_from_the_candidates() -> None:
-    pairs = [evaluation(n, phase="verify", performance=n % 2 * 0.5, own_values=n % 2 == 0) for n in range(1, 9)]
+    pairs = [evaluation(n, phase="verify", performance=n % 2 * 0.5, original=n % 2 == 0) for n in range(1, 9)]
     curve = CHARTS["learning_curve"](data(*pairs))
     assert trace(curve, "verify")["x"] == [1, 3, 5, 7]
     assert trace(curve, "verify, own values")["x"] == [2, 4, 6, 8]
-    # An older store does not say which is which.
-    untold = CHARTS["learning_curve"](data(*(one._replace(own_values=None) for one in pairs)))
-    assert trace(untold, "verify")["x"] == list(range(1, 9))
 
 
 def test_an_episode_is_told_by_its_mean() -> None:
@@ -235,7 +236,7 @@ def test_foreign_text_is_never_markup(name: str) -> None:
     ]
 
 
-def replace_host(row: Evaluation, host: str) -> Evaluation:
+def replace_host(row: Trial, host: str) -> Trial:
     return row._replace(host=host)
 
 

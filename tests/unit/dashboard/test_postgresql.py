@@ -15,7 +15,7 @@ from ansible_collections.autotune.kernel.dashboard.app import create_app
 from ansible_collections.autotune.kernel.dashboard.feed import Feed
 from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import Request, take
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.page_requests import Request, take
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
@@ -59,7 +59,7 @@ def test_an_evaluation_reaches_those_who_watch(serve: Any, running_study: Any) -
     assert one.next("message")["status"]["evaluations"] == 20
     number = running_study.evaluate()
     message = one.next("message")
-    assert [evaluation["number"] for evaluation in message["evaluations"]] == [number]
+    assert [evaluation["id"] for evaluation in message["evaluations"]] == [number]
     assert message["status"]["elapsed_seconds"] < 3600  # whatever the server's time zone
     running_study.finish()
     assert one.next("end")["status"]["verdict"] == "improved"
@@ -86,7 +86,7 @@ def test_markup_in_every_field_is_text(
         study.study = {**study.study, "reward_metric": MARKUP, "benchmark_command": MARKUP}
         for host in session.query(dashboard_store.HostRow):
             host.name, host.doing, host.lost = f"{host.name}{MARKUP}", MARKUP, MARKUP
-        for row in session.query(dashboard_store.EvaluationRow).filter(dashboard_store.EvaluationRow.error.isnot(None)):
+        for row in session.query(dashboard_store.TrialRow).filter(dashboard_store.TrialRow.error.isnot(None)):
             row.error = MARKUP
         for event in session.query(dashboard_store.EventRow):
             event.text, event.host = MARKUP, MARKUP

@@ -144,7 +144,7 @@ def test_updates_come_through_unbuffered(proxy: Proxy, running_study: Any) -> No
 
     def numbers() -> list[int]:
         line = next(line for line in stream if line.startswith(b'data: {"cursor"'))
-        return [evaluation["number"] for evaluation in json.loads(line[6:])["evaluations"]]
+        return [evaluation["id"] for evaluation in json.loads(line[6:])["evaluations"]]
 
     assert len(numbers()) == 20
     for dummy in range(3):

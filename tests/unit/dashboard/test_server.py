@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import take
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.page_requests import take
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
 
 ROOT = Path(__file__).resolve().parents[3]

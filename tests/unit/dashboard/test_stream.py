@@ -76,7 +76,7 @@ def test_tells_of_an_evaluation(stream, url, running_study):
     one = stream(running_study.study_id, after=cursor_of(url, running_study.study_id))
     assert one.next("message")["evaluations"] == []  # where the study is
     number = running_study.evaluate()
-    assert [evaluation["number"] for evaluation in one.next("message")["evaluations"]] == [number]
+    assert [evaluation["id"] for evaluation in one.next("message")["evaluations"]] == [number]
 
 
 def test_headers_by_which_nothing_on_the_way_holds_it_back(stream, running_study):
@@ -100,7 +100,7 @@ def test_a_page_that_slept_catches_up_and_hears_nothing_twice(stream, url, runni
     heard, told = [], []
     while not told:
         caught_up = again.next("message")
-        heard += [evaluation["number"] for evaluation in caught_up["evaluations"]]
+        heard += [evaluation["id"] for evaluation in caught_up["evaluations"]]
         told += [event["text"] for event in caught_up["events"]]
     assert (heard, told) == (missed, ["meanwhile"])
 

@@ -14,14 +14,14 @@ from ansible_collections.autotune.kernel.dashboard.updates import (
     of_evaluation,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EvaluationRow
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import TrialRow
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 
 def numbers(message):
-    return [evaluation["number"] for evaluation in message["evaluations"]]
+    return [evaluation["id"] for evaluation in message["evaluations"]]
 
 
 def test_the_first_message_has_the_study_now_and_the_last_of_what_happened(url, study_id):
@@ -33,7 +33,7 @@ def test_the_first_message_has_the_study_now_and_the_last_of_what_happened(url, 
     assert (status["evaluations"], status["verdict"], status["left_seconds"]) == (120, "improved", 0.0)
     assert status["failed"] == sum(evaluation.failed for evaluation in feed.evaluations) > 0
     best = max((e for e in feed.evaluations if e.phase == "train" and not e.failed), key=lambda e: e.performance)
-    assert (status["best_number"], status["best_percent"]) == (best.number, best.change_percent)
+    assert (status["best_number"], status["best_percent"]) == (best.id, best.change_percent)
     assert status["episode"] == sum(e.phase == "train" for e in feed.evaluations) // 10
     assert [host["evaluations"] for host in message["hosts"]] == [40, 40, 40]
     assert all(80 < host["baseline_metric"] < 120 for host in message["hosts"])
@@ -122,7 +122,7 @@ def test_whatever_a_store_holds_is_sent_as_json_that_browsers_read(content):
 def test_rewards_are_those_of_training_and_nought_is_one(url, study_id):
     """What the proof measures anew is not to be compared to the best of many; and 0 is better than -1."""
     with Session(open_store(url)) as session:
-        rows = session.query(EvaluationRow).order_by(EvaluationRow.number).all()
+        rows = session.query(TrialRow).order_by(TrialRow.id).all()
         first = next(row for row in rows if row.phase == "train")
         for row in rows:
             row.error, row.reward = None, 0.0 if row is first else -1.0 if row.phase == "train" else 5.0
@@ -134,10 +134,10 @@ def test_rewards_are_those_of_training_and_nought_is_one(url, study_id):
 def test_own_values_are_named_and_compared_to_nothing(url, study_id):
     feed = Feed(ReadOnlyStore(url), study_id)
     told = [of_evaluation(evaluation) for evaluation in feed.evaluations]
-    assert {e["whose"] for e in told} == {"own values", "candidate"}
-    assert {e["phase"] for e in told if e["whose"] == "own values"} == {"baseline", "control", "verify"}
-    assert all(e["change_percent"] is None for e in told if e["whose"] == "own values")
-    assert all(e["change_percent"] is not None for e in told if e["whose"] == "candidate" and not e["error"])
+    assert {e["label"] for e in told} == {"original values", "candidate"}
+    assert {e["phase"] for e in told if e["label"] == "original values"} == {"baseline", "control", "verify"}
+    assert all(e["change_percent"] is None for e in told if e["label"] == "original values")
+    assert all(e["change_percent"] is not None for e in told if e["label"] == "candidate" and not e["error"])
 
 
 def test_a_study_that_is_complete_has_done_all_and_says_what_it_did_without(url, study_id):

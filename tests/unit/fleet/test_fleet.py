@@ -1,23 +1,25 @@
 from __future__ import annotations
 
+import json
 import math
 import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Job
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Ended
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial, to_json
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected
 
 NewRoom = Callable[..., Any]
 PATIENCE = 180.0
 
 
-def candidate(value: int) -> Job:
-    return Job("train", {"vm.swappiness": value})
+def candidate(value: int) -> Trial:
+    return Trial.pending(Phase.TRAIN, {"vm.swappiness": value})
 
 
 def test_measures_the_baseline_with_the_hosts_own_values(new_room: NewRoom) -> None:
@@ -26,8 +28,8 @@ def test_measures_the_baseline_with_the_hosts_own_values(new_room: NewRoom) -> N
     waiting = room.wait_for_baselines()
     for metric in (90.0, 110.0):
         assert not waiting.done()
-        job = worker.receive("job")
-        assert (job["phase"], job["values"]) == ("baseline", {"vm.swappiness": "60"})
+        job = worker.trial()
+        assert (job["phase"], job["requested"]) == ("baseline", {"vm.swappiness": "60"})
         worker.answer(metric)
     waiting.result(PATIENCE)
     host = room.fleet.hosts["h1"]
@@ -42,7 +44,7 @@ def test_waits_for_the_baselines_of_all_who_are_connected(new_room: NewRoom) -> 
     waiting = room.wait_for_baselines()
     slow.ready()
     for dummy in range(2):
-        slow.receive("job")
+        slow.trial()
         assert not waiting.done()
         slow.answer()
     waiting.result(PATIENCE)
@@ -53,53 +55,58 @@ def test_gives_jobs_to_whoever_is_idle_and_answers_in_their_order(new_room: NewR
     room = new_room("fast", "slow")
     slow, fast = room.worker("slow").baseline(), room.worker("fast").baseline()
     measuring = room.measure(*map(candidate, range(5)))
-    held = slow.receive("job")
+    held = slow.trial()
     for dummy in range(4):
-        value = fast.receive("job")["values"]["vm.swappiness"]
+        value = fast.trial()["requested"]["vm.swappiness"]
         fast.answer(100.0 + value)
     assert not measuring.done()
-    slow.answer(100.0 + held["values"]["vm.swappiness"])
+    slow.answer(100.0 + held["requested"]["vm.swappiness"])
     evaluations = measuring.result(PATIENCE)
-    assert [evaluation.measurement.metric for evaluation in evaluations] == [100.0, 101.0, 102.0, 103.0, 104.0]
+    assert [evaluation.metric for evaluation in evaluations] == [100.0, 101.0, 102.0, 103.0, 104.0]
     assert sorted(evaluation.host for evaluation in evaluations) == ["fast"] * 4 + ["slow"]
-    assert sorted(evaluation.number for evaluation in evaluations) == [5, 6, 7, 8, 9]
+    assert sorted(evaluation.id for evaluation in evaluations) == [5, 6, 7, 8, 9]
 
 
 def test_gives_the_job_of_a_lost_host_to_another(new_room: NewRoom) -> None:
     room = new_room("h1", "h2")
     first = room.worker("h1").baseline()
     measuring = room.measure(candidate(7))
-    assert first.receive("job")["values"] == {"vm.swappiness": 7}
+    assert first.trial()["requested"] == {"vm.swappiness": 7}
     first.line.close()
     second = room.worker("h2").baseline()
-    assert second.receive("job")["values"] == {"vm.swappiness": 7}
+    assert second.trial()["requested"] == {"vm.swappiness": 7}
     second.answer(130.0)
     (evaluation,) = measuring.result(PATIENCE)
-    assert (evaluation.host, evaluation.measurement.metric) == ("h2", 130.0)
+    assert (evaluation.host, evaluation.metric) == ("h2", 130.0)
     assert room.lost == [("h1", "its connection to the trainer broke")]
+
+
+ANSWER = to_json(replace(candidate(1), host="odd", state=State.COMPLETE, metric=1.0))
 
 
 @pytest.mark.parametrize(
     "nonsense",
     [
-        b'{"kind": "measurement", "measurement": {"metric": 1.0, "colour": "green"}}\n',
-        b'{"kind": "measurement", "measurement": {"metric": "many"}}\n',
-        b'{"kind": "measurement", "measurement": {"metric": 1.0, "streamed": [1, 2, "3"]}}\n',
-        b'{"kind": "measurement"}\n',
+        {"kind": "trial", "trial": {**ANSWER, "colour": "green"}},
+        {"kind": "trial", "trial": {**ANSWER, "metric": "many"}},
+        {"kind": "trial", "trial": {**ANSWER, "streamed": [1, 2, "3"]}},
+        {"kind": "trial", "trial": {**ANSWER, "requested": {"vm.swappiness": 3}}},
+        {"kind": "trial", "trial": {**ANSWER, "phase": "sleep"}},
+        {"kind": "trial"},
         b'{"kind": "dance"}\n',
         b"[]\n",
         b"hello?\n",
         b"\xff\xfe\n",
     ],
 )
-def test_a_host_that_talks_nonsense_is_lost_and_its_job_is_not(nonsense: bytes, new_room: NewRoom) -> None:
+def test_a_host_that_talks_nonsense_is_lost_and_its_job_is_not(nonsense: Any, new_room: NewRoom) -> None:
     room = new_room("odd", "h2")
     odd, other = room.worker("odd").baseline(), room.worker("h2").baseline()
     measuring = room.measure(candidate(1), candidate(2))
-    odd.receive("job")
-    odd.line._connection.sendall(nonsense)
+    odd.trial()
+    odd.line._connection.sendall(nonsense if isinstance(nonsense, bytes) else json.dumps(nonsense).encode() + b"\n")
     for dummy in range(2):
-        other.receive("job")
+        other.trial()
         other.answer()
     assert [evaluation.host for evaluation in measuring.result(PATIENCE)] == ["h2", "h2"]
     ((name, reason),) = room.lost
@@ -120,15 +127,19 @@ def test_nonsense_instead_of_a_name_loses_nobody(new_room: NewRoom) -> None:
 def test_verify_jobs_fail_with_their_host(new_room: NewRoom) -> None:
     room = new_room("h1", "h2")
     worker, other = room.worker("h1").baseline(), room.worker("h2").baseline()
-    jobs = [Job("verify", values, host, 1) for host in ("h1", "h2", "gone") for values in (None, {"vm.swappiness": 1})]
+    jobs = [
+        Trial.pending(Phase.VERIFY, values, host, 1)
+        for host in ("h1", "h2", "gone")
+        for values in (None, {"vm.swappiness": 1})
+    ]
     measuring = room.measure(*jobs)
-    worker.receive("job")
+    worker.trial()
     worker.leave("lost: the SSH connection broke")
     for dummy in range(2):
-        other.receive("job")
+        other.trial()
         other.answer()
     evaluations = measuring.result(PATIENCE)
-    assert [evaluation.measurement.error for evaluation in evaluations] == [
+    assert [evaluation.error for evaluation in evaluations] == [
         "lost: the SSH connection broke",
         "lost: the SSH connection broke",
         None,
@@ -136,7 +147,7 @@ def test_verify_jobs_fail_with_their_host(new_room: NewRoom) -> None:
         "the host is gone",
         "the host is gone",
     ]
-    assert [evaluation.took_place for evaluation in evaluations] == [False, False, True, True, False, False]
+    assert [evaluation.state != State.LOST for evaluation in evaluations] == [False, False, True, True, False, False]
 
 
 def test_controls_come_after_every_interval(new_room: NewRoom) -> None:
@@ -145,7 +156,7 @@ def test_controls_come_after_every_interval(new_room: NewRoom) -> None:
     measuring = room.measure(*map(candidate, range(7)))
     phases = []
     for dummy in range(8):
-        phases.append(worker.receive("job")["phase"])
+        phases.append(worker.trial()["phase"])
         worker.answer(100.0)
     measuring.result(PATIENCE)
     # Nothing has drifted, so that the second one comes later than the first.
@@ -158,7 +169,7 @@ def test_a_control_that_looks_odd_is_repeated_at_once_and_a_jump_is_told(new_roo
     measuring = room.measure(*map(candidate, range(4)))
     phases = []
     for dummy in range(6):
-        job = worker.receive("job")
+        job = worker.trial()
         phases.append(job["phase"])
         worker.answer(50.0 if job["phase"] == "control" else 100.0)
     measuring.result(PATIENCE)
@@ -178,7 +189,7 @@ def test_refuses_a_host_on_which_the_benchmark_does_not_work(new_room: NewRoom) 
     room = new_room("h1")
     worker = room.worker("h1").hello().ready()
     for dummy in range(2):
-        worker.receive("job")
+        worker.trial()
         worker.answer(None, error="the benchmark ended with exit code 3: no disk")
     reason = worker.receive("refused")["reason"]
     assert reason == (
@@ -192,10 +203,10 @@ def test_refuses_a_host_on_which_the_benchmark_does_not_work(new_room: NewRoom) 
 def test_one_failure_in_the_baseline_is_an_accident(new_room: NewRoom) -> None:
     room = new_room("h1")
     worker = room.worker("h1").hello().ready()
-    worker.receive("job")
+    worker.trial()
     worker.answer(None, error="the benchmark ended with exit code 1: the server is busy")
     for dummy in range(2):
-        assert worker.receive("job")["phase"] == "baseline"
+        assert worker.trial()["phase"] == "baseline"
         worker.answer()
     room.wait_for_baselines().result(PATIENCE)
     assert room.fleet.hosts["h1"].baseline_metrics == [100.0, 100.0]
@@ -206,11 +217,11 @@ def test_a_metric_that_forms_no_ratio_is_a_failure(metric: float | None, new_roo
     room = new_room("h1")
     worker = room.worker("h1").baseline()
     measuring = room.measure(candidate(1))
-    worker.receive("job")
+    worker.trial()
     worker.answer(metric)
     (evaluation,) = measuring.result(PATIENCE)
-    assert evaluation.failed
-    assert evaluation.measurement.error == f"the metric is {metric}; it must be above 0"
+    assert evaluation.state == State.FAILED
+    assert evaluation.error == f"the metric is {metric}; it must be above 0"
     assert evaluation.score.reward == -2.0
 
 
@@ -238,7 +249,7 @@ def test_refuses_two_names_for_one_kernel(
         assert reason == f"h2 and h1 are the same kernel and share {parameter}; tune one of them"
         assert list(room.fleet.hosts) == ["h1"]
     else:
-        assert second.receive("job")["phase"] == "baseline"
+        assert second.trial()["phase"] == "baseline"
 
 
 @pytest.mark.parametrize("exploration", ["cautious", "free"])
@@ -247,7 +258,7 @@ def test_cautious_exploration_has_one_place_to_start_from(new_room: NewRoom, exp
     room.worker("h1").baseline()
     second = room.worker("h2").hello().ready(values={"vm.swappiness": "10"})
     if exploration == "free":
-        assert second.receive("job")["phase"] == "baseline"
+        assert second.trial()["phase"] == "baseline"
     else:
         reason = second.receive("refused")["reason"]
         assert "vm.swappiness is 10 on h2 and 60 on h1; tune h2 in a run of its own" in reason
@@ -258,9 +269,9 @@ def test_a_late_host_takes_its_share(new_room: NewRoom) -> None:
     first = room.worker("h1").baseline()
     room.wait_for_baselines().result(PATIENCE)
     measuring = room.measure(candidate(1), candidate(2))
-    held = first.receive("job")
+    held = first.trial()
     late = room.worker("late").baseline()
-    assert late.receive("job")["values"] != held["values"]
+    assert late.trial()["requested"] != held["requested"]
     late.answer()
     first.answer()
     assert {evaluation.host for evaluation in measuring.result(PATIENCE)} == {"h1", "late"}
@@ -285,9 +296,9 @@ def test_while_all_is_looked_at_nothing_comes_in(new_room: NewRoom) -> None:
     room = new_room("h1", "late")
     worker = room.worker("h1").baseline()
     measuring = room.measure(candidate(1))
-    worker.receive("job")
+    worker.trial()
     with room.fleet.still():
-        worker.line.send("measurement", measurement={"metric": 100.0})
+        worker.send_answer(metric=100.0)
         room.worker("late").hello().ready()
         time.sleep(0.2)
         assert (len(room.evaluations), list(room.fleet.hosts), measuring.done()) == (2, ["h1"], False)
@@ -317,11 +328,11 @@ def test_on_the_learners_own_machine_nothing_is_measured_while_it_thinks(new_roo
     time.sleep(0.2)
     assert not worker.line.has_news()
     for ticket in tickets:
-        waiting = room.wait_for_any([each for each in tickets if each.evaluation is None])
-        worker.receive("job")
+        waiting = room.wait_for_any([each for each in tickets if not each.has_ended])
+        worker.trial()
         worker.answer()
         waiting.result(PATIENCE)
-        assert ticket.evaluation
+        assert ticket.has_ended
         time.sleep(0.2)
         assert not worker.line.has_news(), "it is the learner's turn now"
 
@@ -332,14 +343,14 @@ def test_the_learner_waits_for_the_host_on_its_own_machine_while_others_go_on(ne
     own, other = room.worker("own").baseline(**HERE), room.worker("other").baseline()
     baselines.result(PATIENCE)
     waiting = room.wait_for_any(room.fleet.hand_out([candidate(at) for at in range(4)]))
-    own.receive("job")
+    own.trial()
     for dummy in range(2):
-        other.receive("job")
+        other.trial()
         other.answer()
     assert not waiting.done()
     own.answer()
     waiting.result(PATIENCE)
-    other.receive("job")
+    other.trial()
     time.sleep(0.2)
     assert not own.line.has_news()
 
@@ -367,11 +378,11 @@ def test_many_hosts_do_every_job_once(new_room: NewRoom) -> None:
     room = new_room(*names, control_interval=4)
     done: list[int] = []
     for name in names:
-        room.working(name, lambda job: done.append(job["values"]["vm.swappiness"]) or {"metric": 100.0})
+        room.working(name, lambda job: done.append(job["requested"]["vm.swappiness"]) or {"metric": 100.0})
     room.wait_for_baselines().result(PATIENCE)
     done.clear()
     evaluations = room.measure(*map(candidate, range(200))).result(PATIENCE)
-    assert [evaluation.job.values["vm.swappiness"] for evaluation in evaluations] == list(range(200))
+    assert [evaluation.requested["vm.swappiness"] for evaluation in evaluations] == list(range(200))
     assert sorted(value for value in done if isinstance(value, int)) == list(range(200))
 
 
@@ -381,7 +392,7 @@ def test_a_worker_that_vanishes_while_it_is_spoken_to_disturbs_nobody(new_room: 
     stay = room.worker("h1").baseline()
     gone.line._connection.shutdown(socket.SHUT_RDWR)
     measuring = room.measure(*map(candidate, range(4)))
-    answering = threading.Thread(target=lambda: [(stay.receive("job"), stay.answer()) for dummy in range(4)])
+    answering = threading.Thread(target=lambda: [(stay.trial(), stay.answer()) for dummy in range(4)])
     answering.start()
     assert [evaluation.host for evaluation in measuring.result(PATIENCE)] == ["h1"] * 4
     answering.join()

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Job
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Ended
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 
 NewRoom = Callable[..., Any]
 PATIENCE = 180.0
 
 
-def candidate(value: int) -> Job:
-    return Job("train", {"vm.swappiness": value})
+def candidate(value: int) -> Trial:
+    return Trial.pending(Phase.TRAIN, {"vm.swappiness": value})
 
 
 def test_a_stop_ends_what_is_being_measured(new_room: NewRoom) -> None:
     room = new_room("h1", "h2")
     first, second = room.worker("h1").baseline(), room.worker("h2").baseline()
     measuring = room.measure(candidate(1), candidate(2))
-    first.receive("job")
-    second.receive("job")
+    first.trial()
+    second.trial()
     first.leave("stopped by SIGINT", stopped=True)
     with pytest.raises(Ended, match="stopped by SIGINT") as caught:
         measuring.result(PATIENCE)
@@ -37,8 +37,8 @@ def test_a_stop_ends_what_is_being_measured(new_room: NewRoom) -> None:
 def test_hears_an_idle_worker_say_farewell(new_room: NewRoom) -> None:
     room = new_room("h1", "h2")
     idle, busy = room.worker("h1").baseline(), room.worker("h2").baseline()
-    measuring = room.measure(Job("verify", None, "h2", 1))
-    busy.receive("job")
+    measuring = room.measure(Trial.pending(Phase.VERIFY, None, "h2", 1))
+    busy.trial()
     idle.leave("stopped by SIGTERM", stopped=True)
     with pytest.raises(Ended, match="stopped by SIGTERM") as caught:
         measuring.result(PATIENCE)
@@ -51,7 +51,7 @@ def test_without_hosts_the_study_ends_with_the_last_reason(new_room: NewRoom) ->
     first, second = room.worker("h1").baseline(), room.worker("h2").hello()
     second.leave("vm.swappiness is read-only here")
     measuring = room.measure(candidate(1))
-    first.receive("job")
+    first.trial()
     first.leave("lost: no route to host")
     with pytest.raises(Ended, match="h1: lost: no route to host") as caught:
         measuring.result(PATIENCE)
@@ -80,9 +80,9 @@ def test_a_store_that_fails_ends_the_study_and_not_a_host(callback: str, new_roo
     room.fails[callback] = StoreError("the store takes no more: disk full")
     first.hello().ready()
     if callback != "on_host":
-        first.receive("job")
+        first.trial()
     if callback == "on_evaluation":
-        first.line.send("measurement", measurement={"metric": 100.0})
+        first.send_answer(metric=100.0)
     if callback == "on_lost":
         first.leave()
     with pytest.raises(Ended, match="the store takes no more: disk full") as caught:
@@ -108,11 +108,11 @@ def test_hears_what_a_host_has_that_left_before_the_end_and_gives_its_job_away_a
     room = new_room("h1", "h2")
     first, second = room.worker("h1").baseline(), room.worker("h2").baseline()
     measuring = room.measure(candidate(1), candidate(2), candidate(3))
-    first.receive("job")
+    first.trial()
     first.line.send("farewell", reason="stopped by SIGINT", stopped=False)
     # While it cleans up, its host's job is another one's, and the run does not wait for it.
     for dummy in range(3):
-        second.receive("job")
+        second.trial()
         second.answer()
     measuring.result(PATIENCE)
     assert room.doing[-1] != ("h1", None)
@@ -150,10 +150,10 @@ def test_a_worker_that_leaves_while_it_is_spoken_to_is_heard_all_the_same(new_ro
 def test_restore_reaches_a_worker_in_the_middle_of_its_benchmark_and_one_that_waits(new_room: NewRoom) -> None:
     room = new_room("h1", "h2")
     busy, idle = room.worker("h1").baseline(), room.worker("h2").baseline()
-    measuring = room.measure(Job("verify", None, "h1", 1))
-    busy.receive("job")
-    room.fleet.restore("stopped on the dashboard by 127.0.0.1")
-    with pytest.raises(Ended, match="stopped on the dashboard by 127.0.0.1") as caught:
+    measuring = room.measure(Trial.pending(Phase.VERIFY, None, "h1", 1))
+    busy.trial()
+    room.fleet.restore("stopped on its page, from 127.0.0.1")
+    with pytest.raises(Ended, match="stopped on its page, from 127.0.0.1") as caught:
         measuring.result(PATIENCE)
     assert caught.value.stopped
     for worker in (busy, idle):
@@ -168,10 +168,10 @@ def test_what_comes_after_the_end_does_not_count(new_room: NewRoom) -> None:
     room = new_room("h1")
     worker = room.worker("h1").baseline()
     room.measure(candidate(1))
-    worker.receive("job")
-    room.fleet.stop("stopped on the dashboard by 127.0.0.1")
+    worker.trial()
+    room.fleet.stop("stopped on its page, from 127.0.0.1")
     room.fleet.end({"verdict": "stopped"}, patience=0)
-    worker.line.send("measurement", measurement={"metric": 100.0})
+    worker.send_answer(metric=100.0)
     assert worker.receive("end")["result"] == {"verdict": "stopped"}
     assert len(room.evaluations) == 2  # the baseline
 
@@ -180,7 +180,7 @@ def test_says_what_a_host_is_doing(new_room: NewRoom) -> None:
     room = new_room("h1")
     worker = room.worker("h1").baseline()
     room.measure(candidate(1))
-    worker.receive("job")
+    worker.trial()
     room.until(lambda: room.doing[-1] == ("h1", "train 3"))
     worker.answer()
     room.until(lambda: room.doing[-1] == ("h1", "waits"))
@@ -192,8 +192,10 @@ def test_says_what_a_host_is_doing(new_room: NewRoom) -> None:
 def test_a_last_host_that_goes_leaves_nothing_to_judge_by(new_room: NewRoom, stopped: bool) -> None:
     room = new_room("h1")
     worker = room.worker("h1").baseline()
-    measuring = room.measure(Job("verify", None, "h1", 1), Job("verify", {"vm.swappiness": 1}, "h1", 1))
-    worker.receive("job")
+    measuring = room.measure(
+        Trial.pending(Phase.VERIFY, None, "h1", 1), Trial.pending(Phase.VERIFY, {"vm.swappiness": 1}, "h1", 1)
+    )
+    worker.trial()
     worker.leave("stopped by SIGINT", stopped=stopped)
     with pytest.raises(Ended, match="stopped by SIGINT") as caught:
         measuring.result(PATIENCE)

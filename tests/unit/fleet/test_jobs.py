@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.jobs import Jobs
-from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.past import Past
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.replay_log import ReplayLog
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
 
-ANYBODYS = [Job("train", {"vm.swappiness": value}) for value in range(5)]
-OWN = [Job("verify", {"vm.swappiness": 7}, "h1", pair) for pair in range(2)]
+ANYBODYS = [Trial.pending(Phase.TRAIN, {"vm.swappiness": value}) for value in range(5)]
+OWN = [Trial.pending(Phase.VERIFY, {"vm.swappiness": 7}, "h1", pair) for pair in range(2)]
 
 
-def jobs_of(*names: str, past: Past | None = None) -> tuple[Jobs, list[Host]]:
-    jobs = Jobs(past or Past(), control_interval=1000)
+def jobs_of(*names: str, past: ReplayLog | None = None) -> tuple[Jobs, list[Host]]:
+    jobs = Jobs(past or ReplayLog(), control_interval=1000)
     hosts = [Host(name, {}, {}) for name in names]
     for host in hosts:
         jobs.join(host.name)
@@ -27,25 +24,46 @@ def jobs_of(*names: str, past: Past | None = None) -> tuple[Jobs, list[Host]]:
     return jobs, hosts
 
 
+def requested_by(jobs: Jobs, host: Host) -> tuple[object, ...] | None:
+    trial = jobs.begin(host)
+    if trial is None:
+        return None
+    assert (trial.state, trial.host) == (State.RUNNING, host.name)
+    return key(trial)
+
+
+def key(trial: Trial) -> tuple[object, ...]:
+    return trial.phase, trial.requested, trial.pair
+
+
 def test_a_hosts_own_jobs_come_first() -> None:
     jobs, (h1, h2) = jobs_of("h1", "h2")
     for job in (ANYBODYS[0], *OWN, ANYBODYS[1]):
         jobs.add(job)
-    assert [jobs.begin(host) for host in (h2, h1, h1, h1, h1)] == [ANYBODYS[0], *OWN, ANYBODYS[1], None]
+    begun = [requested_by(jobs, host) for host in (h2, h1, h1, h1, h1)]
+    assert begun == [*map(key, (ANYBODYS[0], *OWN, ANYBODYS[1])), None]
 
 
 def test_a_job_under_way_is_the_next_one_of_another_when_its_host_goes() -> None:
     jobs, (h1, h2) = jobs_of("h1", "h2")
     tickets = [jobs.add(job) for job in ANYBODYS]
-    assert jobs.begin(h1) == jobs.of("h1") == ANYBODYS[0]
+    assert jobs.begin(h1) == jobs.of("h1") == replace(ANYBODYS[0], host="h1", state=State.RUNNING)
     assert jobs.under_way == 1
     jobs.leave("h1", "it had to go")
     assert jobs.under_way == 0
-    assert [jobs.begin(h2) for dummy in ANYBODYS] == ANYBODYS
-    assert not any(ticket.evaluation for ticket in tickets)
+    assert tickets[0].trial == ANYBODYS[0]
+    assert [requested_by(jobs, h2) for dummy in ANYBODYS] == [*map(key, ANYBODYS)]
+    assert not any(ticket.has_ended for ticket in tickets)
 
 
-def test_a_hosts_own_jobs_fail_with_it_and_are_not_there_when_it_comes_again() -> None:
+def test_a_trial_of_original_values_is_given_them() -> None:
+    jobs, (h1,) = jobs_of("h1")
+    h1.baseline_values["vm.swappiness"] = "60"
+    jobs.add(Trial.pending(Phase.VERIFY, None, "h1", 1))
+    assert requested_by(jobs, h1) == (Phase.VERIFY, {"vm.swappiness": "60"}, 1)
+
+
+def test_a_hosts_own_jobs_are_lost_with_it_and_are_not_there_when_it_comes_again() -> None:
     jobs, (h1,) = jobs_of("h1")
     tickets = [jobs.add(job) for job in OWN]
     jobs.begin(h1)
@@ -53,11 +71,10 @@ def test_a_hosts_own_jobs_fail_with_it_and_are_not_there_when_it_comes_again() -
     late = jobs.add(OWN[0])
     jobs.join("h1")
     assert jobs.begin(h1) is None
-    failed = [ticket.evaluation for ticket in (*tickets, late)]
-    assert [(one and one.host, one and one.measurement.error, one and one.took_place) for one in failed] == [
-        ("h1", "it had to go", False),
-        ("h1", "it had to go", False),
-        ("h1", "the host is gone", False),
+    assert [(ticket.trial.state, ticket.trial.host, ticket.trial.error) for ticket in (*tickets, late)] == [
+        (State.LOST, "h1", "it had to go"),
+        (State.LOST, "h1", "it had to go"),
+        (State.LOST, "h1", "the host is gone"),
     ]
 
 
@@ -65,15 +82,15 @@ def test_what_came_of_a_job_is_on_its_ticket() -> None:
     jobs, (h1,) = jobs_of("h1")
     ticket = jobs.add(ANYBODYS[0])
     jobs.begin(h1)
-    evaluation = Evaluation(1, ANYBODYS[0], "h1", Measurement(metric=1.0), Score(0.0, None, 0.0))
-    jobs.done(evaluation)
-    assert ticket.evaluation is evaluation
+    trial = replace(ANYBODYS[0], host="h1", state=State.COMPLETE)
+    jobs.done(trial)
+    assert ticket.trial is trial
     with pytest.raises(KeyError):
         jobs.of("h1")
 
 
 def test_the_past_answers_once() -> None:
-    done = Evaluation(9, OWN[0], "h1", Measurement(metric=1.0), Score(0.0, None, 0.0))
-    jobs, (h1,) = jobs_of("h1", past=Past(answerable=[(done, None)]))
-    assert [jobs.add(OWN[0]).evaluation for dummy in range(2)] == [done, None]
-    assert [jobs.begin(h1), jobs.begin(h1)] == [OWN[0], None]
+    done = replace(OWN[0], id=9, state=State.COMPLETE)
+    jobs, (h1,) = jobs_of("h1", past=ReplayLog(answerable=[(done, None)]))
+    assert [jobs.add(OWN[0]).trial for dummy in range(2)] == [done, OWN[0]]
+    assert [requested_by(jobs, h1), requested_by(jobs, h1)] == [key(OWN[0]), None]

@@ -5,12 +5,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.drift import Drift
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.outliers import (
     Watcher,
@@ -19,19 +13,20 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.outliers im
     penalised,
     unstable,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 from hypothesis import given
 from hypothesis import strategies as st
 
 NOISE = 0.03
 
 
-def measured(value: int, performance: float | None, host: str = "h1", noise: float = NOISE) -> Evaluation:
-    measurement = Measurement(metric=1.0) if performance is not None else Measurement(error="it broke")
+def measured(value: int, performance: float | None, host: str = "h1", noise: float = NOISE) -> Trial:
     score = Score(performance, None, -2.0 if performance is None else performance, noise=noise)
-    return Evaluation(1, Job("train", {"vm.swappiness": value}), host, measurement, score)
+    state = State.FAILED if performance is None else State.COMPLETE
+    return Trial(Phase.TRAIN, {"vm.swappiness": value}, host=host, state=state, score=score)
 
 
-def training(hosts: Mapping[str, float], count: int, seed: int, *, repeated: bool = False) -> list[Evaluation]:
+def training(hosts: Mapping[str, float], count: int, seed: int, *, repeated: bool = False) -> list[Trial]:
     """Candidates of all kinds, each host being so far off; repeated: every host measures every candidate."""
     generator = np.random.default_rng(seed)
     found = []
@@ -50,7 +45,7 @@ def baseline(noise: float, count: int, seed: int) -> Drift:
     return drift
 
 
-def off(evaluations: list[Evaluation]) -> list[str]:
+def off(evaluations: list[Trial]) -> list[str]:
     return [host for host, offset in offsets(evaluations).items() if offset.sure]
 
 

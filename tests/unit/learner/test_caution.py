@@ -11,12 +11,6 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.algorithms import new_algorithm
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.caution import TrustRegion
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
@@ -27,6 +21,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections im
     TrainingConfig,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,10 +42,10 @@ def study(new_study: Callable[..., Study]) -> Study:
     return new_study(action_space=SPACE, constraints=["vm.dirty_background_ratio < vm.dirty_ratio"])
 
 
-def evaluation(candidate: dict[str, Any], performance: float | None, number: int = 1) -> Evaluation:
-    measurement = Measurement(metric=1.0) if performance is not None else Measurement(error="it broke")
-    reward = -2.0 if performance is None else performance
-    return Evaluation(number, Job("train", candidate), "h1", measurement, Score(performance, None, reward))
+def evaluation(candidate: dict[str, Any], performance: float | None, number: int = 1) -> Trial:
+    state = State.FAILED if performance is None else State.COMPLETE
+    score = Score(performance, None, -2.0 if performance is None else performance)
+    return Trial(Phase.TRAIN, candidate, host="h1", id=number, state=state, score=score)
 
 
 def slope_with_a_cliff(point: np.ndarray) -> float | None:
@@ -80,7 +75,7 @@ class Explored:
             self._working.append(candidate)
         assert len(self._working) <= self.slots
 
-    def collect(self) -> list[Evaluation]:
+    def collect(self) -> list[Trial]:
         candidate = self._working.pop(0)
         self.performances.append(self._surface(self.space.encode(candidate)))
         return [evaluation(candidate, self.performances[-1])]
@@ -117,7 +112,7 @@ def test_on_a_narrow_ridge_it_rarely_falls_where_a_free_search_does_all_the_time
 
     explored, fallen = Explored(study, ridge, budget=60), 0
 
-    def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:
+    def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Trial]:
         nonlocal fallen
         found = [evaluation(candidate, ridge(study.space.encode(candidate))) for candidate in candidates]
         fallen += sum(each.score.performance is None for each in found)
@@ -134,7 +129,7 @@ class Shift:
     def draw_in(self, candidate: dict[str, Any]) -> dict[str, Any]:
         return {**candidate, "vm.swappiness": int(candidate["vm.swappiness"]) // 4, "vm.page-cluster": 3}
 
-    def learn(self, evaluation: Evaluation) -> None:
+    def learn(self, evaluation: Trial) -> None:
         pass
 
 
@@ -172,12 +167,12 @@ def test_optunas_algorithms_learn_of_the_point_that_was_evaluated(name: Any, stu
         candidate = algorithm.ask(Shift().draw_in if at % 2 else dict)
         evaluated.append(evaluation(candidate, 0.01 * at))
         algorithm.tell(evaluated[-1])
-    kept = replace(evaluation(algorithm.ask(dict), 0.5), measurement=Measurement(metric=1.0, actual=OWN))
+    kept = replace(evaluation(algorithm.ask(dict), 0.5), applied=OWN)
     algorithm.tell(kept)  # the kernel had its own idea
     trials = sorted((trial for trial in algorithm._study.trials if trial.value is not None), key=lambda t: t.value)
     assert [trial.value for trial in trials] == [each.score.reward for each in (*evaluated, kept)]
     for trial, each in zip(trials, (*evaluated, kept), strict=True):
-        wanted = study.space.encode({**(each.job.values or {}), **each.measurement.actual})
+        wanted = study.space.encode({**each.requested, **each.applied})
         for axis, unit in zip(study.space.axes, wanted, strict=True):
             number = algorithm._number(axis, trial.params[f"{axis.parameter}[0]"])
             assert axis.decode(axis.encode(number)) == axis.decode(unit)
@@ -205,17 +200,17 @@ def test_an_interrupted_search_goes_on_with_the_region_that_it_had(name: Any, st
     def region() -> TrustRegion:
         return TrustRegion(study.space, OWN, Caution())
 
-    def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:
+    def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Trial]:
         seen.extend(evaluation(each, slope_with_a_cliff(study.space.encode(each))) for each in candidates)
         return seen[-len(candidates) :]
 
     search_on = partial(search, study.space, evaluate, budget=24, seed=1, algorithm=name, own=OWN, config=FAST)
-    seen: list[Evaluation] = []
+    seen: list[Trial] = []
     search_on(region=region())
     whole = list(seen)
     seen[:] = []
     search_on(region=region(), history=whole[:12])
-    assert [each.job.values for each in seen] == [each.job.values for each in whole[12:]]
+    assert [each.requested for each in seen] == [each.requested for each in whole[12:]]
 
 
 def test_widens_with_harmless_evaluations_alone(study: Study) -> None:

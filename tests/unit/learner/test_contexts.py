@@ -7,12 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_based import ModelBased
@@ -22,6 +16,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import SearchSpace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 
 KINDS = {"small": [0.0], "large": [1.0]}
 
@@ -31,11 +26,12 @@ def space(new_study: Callable[..., Study]) -> SearchSpace:
     return new_study().space
 
 
-def evaluation(value: int, reward: float | None, host: str, seen: Mapping[str, float] | None = None) -> Evaluation:
+def evaluation(value: int, reward: float | None, host: str, seen: Mapping[str, float] | None = None) -> Trial:
     """Of vm.swappiness on a host, with the metrics seen meanwhile."""
-    error = "it broke" if reward is None else None
-    measurement = Measurement(metric=reward, error=error, observations=dict(seen or {}))
-    return Evaluation(1, Job("train", {"vm.swappiness": value}), host, measurement, Score(reward, None, reward or 0.0))
+    state = State.FAILED if reward is None else State.COMPLETE
+    score = Score(reward, None, reward or 0.0)
+    values = {"vm.swappiness": value}
+    return Trial(Phase.TRAIN, values, host=host, state=state, observations=dict(seen or {}), score=score)
 
 
 def learner(space: SearchSpace, contexts: Mapping[str, Any], *, policy: bool = False) -> ModelBased:
@@ -126,5 +122,8 @@ def test_a_policy_is_not_asked_where_the_surrogate_that_it_learned_from_is_usele
     monkeypatch.setattr(Policy, "propose", lambda *dummy: pytest.fail("the policy was asked"))
     seen = iter(range(100))
     search(
-        space, lambda candidates: [Evaluation.of(each, next(seen) * 0.6 % 1) for each in candidates], budget=20, seed=1
+        space,
+        lambda candidates: [Trial.of_function(each, next(seen) * 0.6 % 1) for each in candidates],
+        budget=20,
+        seed=1,
     )

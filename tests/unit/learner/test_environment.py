@@ -9,12 +9,6 @@ import gymnasium.utils.env_checker
 import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
     Contexts,
     Observer,
@@ -22,24 +16,27 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environme
     to_point,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 
 METRICS = ["cpu_usage", "load_1m"]
 
 
-def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Evaluation]:
+def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Trial]:
     """Better with more swappiness; 13 fails."""
     found = []
     for candidate in candidates:
         value = float(candidate["vm.swappiness"])
         failed = value == 13
-        measurement = Measurement(
-            actual={name: str(value) for name, value in candidate.items()},
-            metric=None if failed else 100 + value,
+        trial = Trial(
+            Phase.TRAIN,
+            candidate,
+            host="h1",
+            state=State.FAILED if failed else State.COMPLETE,
+            applied={name: str(value) for name, value in candidate.items()},
             observations={"cpu_usage": 50.0},
-            error="it broke" if failed else None,
+            score=Score(None if failed else math.log1p(value / 100), None, value / 100),
         )
-        performance = None if failed else math.log1p(value / 100)
-        found.append(Evaluation(1, Job("train", candidate), "h1", measurement, Score(performance, None, value / 100)))
+        found.append(trial)
     return found
 
 
@@ -67,7 +64,7 @@ def test_an_episode_is_truncated_and_never_terminates(study: Study, start: np.nd
         (False, True),
     ]
     assert [reward for dummy, reward, *dummy2 in steps] == [1.0, 1.0, 1.0]
-    candidate = steps[0][4]["evaluation"].job.values
+    candidate = steps[0][4]["evaluation"].requested
     assert candidate == {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "reno"}
 
 
@@ -86,9 +83,8 @@ def test_a_failure_is_observed_as_the_worst_performance(study: Study) -> None:
 
 
 def test_observes_what_the_kernel_kept(study: Study) -> None:
-    job = Job("train", {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "bbr"})
-    measurement = Measurement(actual={"vm.swappiness": "50"}, metric=100.0)
-    evaluation = Evaluation(1, job, "h1", measurement, Score(0.0, None, 0.0))
+    requested = {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "bbr"}
+    evaluation = Trial(Phase.TRAIN, requested, host="h1", applied={"vm.swappiness": "50"}, score=Score(0.0))
     assert Observer(study.space, []).after(evaluation) == pytest.approx([0.5, 0.75, 0.0])
 
 

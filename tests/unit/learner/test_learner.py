@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import learner
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study import sections
@@ -18,6 +17,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters 
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate, SearchSpace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import State, Trial
 
 Surface = Callable[[Candidate], float | None]
 # The policy practises less than it would: what is tested here does not hang on it.
@@ -53,22 +53,22 @@ class Seen:
 
     def __init__(self, surface: Surface) -> None:
         self.surface = surface
-        self.seen: list[Evaluation] = []
+        self.seen: list[Trial] = []
 
-    def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
-        found = [Evaluation.of(candidate, self.surface(candidate)) for candidate in candidates]
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Trial]:
+        found = [Trial.of_function(candidate, self.surface(candidate)) for candidate in candidates]
         self.seen += found
         return found
 
     @property
     def tried(self) -> list[Candidate]:
-        return [dict(evaluation.job.values or {}) for evaluation in self.seen]
+        return [dict(evaluation.requested) for evaluation in self.seen]
 
 
 class Function(Seen):
     """A plain function as evaluator."""
 
-    def __call__(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Trial]:
         return self.evaluate(candidates)
 
 
@@ -85,7 +85,7 @@ class Hosts(Seen):
         self.working += candidates
         self.most = max(self.most, len(self.working))
 
-    def collect(self) -> list[Evaluation]:
+    def collect(self) -> list[Trial]:
         return self.evaluate([self.working.pop()])
 
 
@@ -123,7 +123,7 @@ def test_ranges_of_billions_are_searched_in_their_whole_numbers(
     stepped = {"param": "vm.min_free_kbytes", "min": 1000, "max": 10**9, "step": 1000}
     space = new_study(action_space=[{**wide, "log": True}, stepped]).space
     function = Function(lambda candidate: float(candidate["net.ipv4.tcp_notsent_lowat"]) / 2**32)
-    known = [Evaluation.of({"net.ipv4.tcp_notsent_lowat": 2**32 - 1, "vm.min_free_kbytes": 67000}, 0.5)]
+    known = [Trial.of_function({"net.ipv4.tcp_notsent_lowat": 2**32 - 1, "vm.min_free_kbytes": 67000}, 0.5)]
     search(space, function, budget=14, seed=1, algorithm=algorithm, known=known)
     for candidate in function.tried:
         assert 16384 <= int(candidate["net.ipv4.tcp_notsent_lowat"]) <= 2**32 - 1
@@ -153,7 +153,7 @@ def test_a_cliff_beside_the_best_is_learned(space: SearchSpace) -> None:
     """A fifth of the space fails; a search that did not learn it would fall from its best place half of the time."""
     function = Function(cliff)
     search(space, function, budget=40, seed=1)
-    failed = [evaluation.failed for evaluation in function.seen]
+    failed = [evaluation.state == State.FAILED for evaluation in function.seen]
     assert sum(failed[20:]) <= 4
     assert hill(recommend(space, function.seen, 1)[0]) > 0.28
 
@@ -178,7 +178,7 @@ def test_what_was_known_before_is_learned_from_and_does_not_count(space: SearchS
     assert max(hill(candidate) for candidate in function.tried) > 0.29
 
 
-def earlier_of(surface: Surface, space: SearchSpace) -> list[Evaluation]:
+def earlier_of(surface: Surface, space: SearchSpace) -> list[Trial]:
     before = Function(surface)
     search(space, before, budget=24, seed=1)
     return before.seen
@@ -204,7 +204,7 @@ def test_an_earlier_study_that_misleads_is_outvoted(space: SearchSpace) -> None:
 
 @pytest.mark.slow
 def test_an_earlier_study_of_a_few_evaluations_does_not_replace_the_first_batch(space: SearchSpace) -> None:
-    def first(earlier: Sequence[Evaluation]) -> list[Candidate]:
+    def first(earlier: Sequence[Trial]) -> list[Candidate]:
         function = Function(hill)
         search(space, function, budget=24, seed=2, earlier=earlier)
         return function.tried[:6]
@@ -261,7 +261,7 @@ def test_an_interrupted_search_continues_with_the_same_candidates(
 
 
 def test_an_exception_from_an_evaluation_passes_through(space: SearchSpace) -> None:
-    def evaluate(candidates: Sequence[Candidate]) -> list[Evaluation]:
+    def evaluate(candidates: Sequence[Candidate]) -> list[Trial]:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
@@ -272,9 +272,9 @@ def test_only_ppo_needs_torch() -> None:
     program = (
         "import sys; from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search\n"
         "from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace\n"
-        "from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation\n"
+        "from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Evaluation\n"
         "space = SearchSpace([Axis('x', 0, 0, 9)], [Layout('x', {}, 1, False)], [])\n"
-        "search(space, lambda cs: [Evaluation.of(c, 1.0) for c in cs], budget=4, seed=1, algorithm='random')\n"
+        "search(space, lambda cs: [Trial.of_function(c, 1.0) for c in cs], budget=4, seed=1, algorithm='random')\n"
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0

@@ -46,7 +46,7 @@ class Host:
         self.result: dict[str, Any] = {}
 
     def measure(self, job: dict[str, Any], seen: Counter[str]) -> dict[str, Any]:
-        values = job["values"]
+        values = job["requested"]
         key = json.dumps([job["phase"], sorted((name, str(value)) for name, value in values.items())])
         seen[key] += 1
         dice = random.Random(hashlib.sha256(f"{key} {seen[key]}".encode()).digest())
@@ -54,7 +54,7 @@ class Host:
         worth *= 1.1 if values["net.ipv4.tcp_congestion_control"] == "bbr" else 1.0
         return {
             "metric": worth * (1 + dice.gauss(0, 0.01)),
-            "actual": {name: str(value) for name, value in values.items()},
+            "applied": {name: str(value) for name, value in values.items()},
             "observations": {"cpu_usage": 40.0},
             "seconds": {"benchmark": 1.0},
         }
@@ -67,13 +67,14 @@ class Host:
         for message in line:
             if message["kind"] == "notice":
                 self.notices.append(message["text"])
-            if message["kind"] == "job":
+            if message["kind"] == "trial":
                 if len(self.jobs) == self.gone_after:
                     line.send("farewell", reason="stopped by SIGINT", stopped=True)
                     line.close()
                     return
-                self.jobs.append(message)
-                line.send("measurement", measurement=self.measure(message, seen))
+                self.jobs.append(message["trial"])
+                trial = message["trial"]
+                line.send("trial", trial={**trial, "state": "complete", **self.measure(trial, seen)})
             elif message["kind"] in ("end", "refused"):
                 self.result = message.get("result", message)
                 line.close()
@@ -139,9 +140,9 @@ def measured_on(url: str, name: str) -> Counter[str]:
     seen: Counter[str] = Counter()
     for study in store.studies(engine)[:1]:
         names = {host.id: host.name for host in store.hosts(engine, study.id)}
-        for row in store.evaluations(engine, study.id):
+        for row in store.trials(engine, study.id):
             if names[row.host_id] == name:
-                seen[json.dumps([row.phase, sorted((key, str(value)) for key, value in row.asked.items())])] += 1
+                seen[json.dumps([row.phase, sorted((key, str(value)) for key, value in row.requested.items())])] += 1
     engine.dispose()
     return seen
 
@@ -150,8 +151,8 @@ def rows(url: str, study_id: int = 1) -> list[tuple[Any, ...]]:
     """What must be the same, whether or not a run was interrupted."""
     engine = store.open_store(url)
     found = [
-        (row.number, row.phase, row.pair, row.asked, row.metric, row.performance, row.reward)
-        for row in store.evaluations(engine, study_id)
+        (row.id, row.phase, row.pair, row.requested, row.metric, row.performance, row.reward)
+        for row in store.trials(engine, study_id)
     ]
     engine.dispose()
     return found
@@ -294,7 +295,7 @@ def test_a_study_that_ended_or_runs_does_not_go_on(run: Run, config: dict[str, A
 def test_a_study_learns_from_earlier_ones_without_paying_for_it(run: Run, config: dict[str, Any]) -> None:
     run(Host())
     engine = store.open_store(config["store"])
-    candidates = sum(not row.own_values for row in store.evaluations(engine, 1))
+    candidates = sum(not row.original for row in store.trials(engine, 1))
     engine.dispose()
     host = Host()
     later = {**config["study"], "workload_name": "later", "warm_start": ["small"]}

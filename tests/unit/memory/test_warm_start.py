@@ -16,8 +16,9 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._memory.warm_start
     is_shared,
     translated,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import EvaluationRow, HostRow, StudyRow
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import HostRow, StudyRow, TrialRow
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import State
 
 SWAPPINESS = {"param": "vm.swappiness", "min": 0, "max": 100}
 DIRTY = {"param": "vm.dirty_ratio", "min": 5, "max": 60}
@@ -34,26 +35,28 @@ def row_of(of: Study, number: int = 1, **fields: Any) -> StudyRow:
     return StudyRow(**{**own, **fields})
 
 
-def evaluation_row(asked: dict[str, Any], performance: float | None = 0.1, **fields: Any) -> EvaluationRow:
+def evaluation_row(requested: dict[str, Any], performance: float | None = 0.1, **fields: Any) -> TrialRow:
     failed = performance is None
     content = {
         "host_id": 5,
-        "number": 1,
+        "id": 1,
         "phase": "train",
-        "own_values": False,
-        "asked": asked,
-        "actual": {name: str(value) for name, value in asked.items()},
+        "original": False,
+        "requested": requested,
+        "applied": {name: str(value) for name, value in requested.items()},
+        "state": "failed" if failed else "complete",
         "metric": None if failed else 50.0,
         "streamed": [],
         "metrics": {},
         "performance": performance,
+        "stability_parts": {},
         "reward": -2.0 if failed else performance,
         "observations": {},
-        "strain": {},
+        "health": {},
         "seconds": {},
         "error": "out of memory" if failed else None,
     }
-    return EvaluationRow(**{**content, **fields})
+    return TrialRow(**{**content, **fields})
 
 
 HOSTS = [HostRow(id=5, name="h1", facts={}, baseline_values={})]
@@ -64,28 +67,32 @@ def test_values_are_taken_over_by_name_and_performance_as_it_is(new_study: NewSt
     rows = [evaluation_row({"vm.swappiness": 10, "vm.dirty_ratio": 30}, 0.25, noise=0.02)]
     told: list[str] = []
     (found,) = translated(new, row_of(old, 3), HOSTS, rows, {"net.ipv4.tcp_congestion_control": "reno"}, told.append)
-    assert found.job.values == {
+    assert found.requested == {
         "vm.dirty_ratio": 30,
         "net.ipv4.tcp_congestion_control": "reno",
         "vm.swappiness": 10,
     }
     assert (found.score.performance, found.score.noise) == (0.25, 0.02)
     assert found.score.reward == pytest.approx(0.9 * 0.25 + 0.1)
-    assert (found.host, found.took_place) == ("h1 of study 3", True)
+    assert (found.host, found.state != State.LOST) == ("h1 of study 3", True)
     assert told == ["learns from 1 evaluations of study 3 (small)"]
 
 
 def test_what_the_kernel_kept_counts_and_the_host_s_own_values_are_no_candidate(new_study: NewStudy) -> None:
     study = new_study()
     rows = [
-        evaluation_row({"vm.swappiness": 11}, actual={"vm.swappiness": "12"}),
-        evaluation_row({"vm.swappiness": "60"}, own_values=True, phase="verify"),
-        evaluation_row({"vm.swappiness": "60"}, own_values=None, phase="baseline"),
-        evaluation_row({"vm.swappiness": 90}, None, actual={}),
+        evaluation_row({"vm.swappiness": 11}, applied={"vm.swappiness": "12"}),
+        evaluation_row({"vm.swappiness": "60"}, original=True, phase="verify"),
+        evaluation_row({"vm.swappiness": "60"}, original=True, phase="baseline"),
+        evaluation_row({"vm.swappiness": 90}, None, applied={}),
     ]
     kept, failed = translated(study, row_of(study), HOSTS, rows, {}, lambda text: None)
-    assert kept.job.values == {"vm.swappiness": 12}
-    assert (failed.job.values, failed.failed, failed.score.performance) == ({"vm.swappiness": 90}, True, None)
+    assert kept.requested == {"vm.swappiness": 12}
+    assert (failed.requested, failed.state == State.FAILED, failed.score.performance) == (
+        {"vm.swappiness": 90},
+        True,
+        None,
+    )
 
 
 def test_what_the_new_space_does_not_have_is_left_out_and_named(new_study: NewStudy) -> None:
@@ -97,7 +104,7 @@ def test_what_the_new_space_does_not_have_is_left_out_and_named(new_study: NewSt
     ]
     told: list[str] = []
     found = translated(new, row_of(old, 3), HOSTS, rows, {}, told.append)
-    assert [one.job.values for one in found] == [{"vm.swappiness": 50, "net.ipv4.tcp_congestion_control": "bbr"}]
+    assert [one.requested for one in found] == [{"vm.swappiness": 50, "net.ipv4.tcp_congestion_control": "bbr"}]
     assert told[0] == (
         "of study 3, evaluations are left out whose values this search space does not have: "
         "vm.swappiness (2 times), net.ipv4.tcp_congestion_control (1 times)"
@@ -106,15 +113,15 @@ def test_what_the_new_space_does_not_have_is_left_out_and_named(new_study: NewSt
 
 def test_the_reward_is_by_the_new_study_s_weights(new_study: NewStudy) -> None:
     new = new_study(reward={"performance": 1.0, "stability": 3.0})
-    rows = [evaluation_row({"vm.swappiness": 10}, 0.2, strain={"retransmits": 0.05}, reward=9.0)]
+    rows = [evaluation_row({"vm.swappiness": 10}, 0.2, health={"retransmits": 0.05}, reward=9.0)]
     (found,) = translated(new, row_of(new), HOSTS, rows, {}, lambda text: None)
     assert found.score.reward == pytest.approx((0.2 + 3 * 0.5) / 4)
 
 
 def test_what_was_not_seen_then_counts_as_it_was_with_that_host_s_own_values(new_study: NewStudy) -> None:
     new = new_study()
-    own = evaluation_row({"vm.swappiness": 60}, 0.0, own_values=True, stability_parts={"retransmits": 0.5})
-    seen = evaluation_row({"vm.swappiness": 10}, 0.0, strain={"retransmits": 0.05})
+    own = evaluation_row({"vm.swappiness": 60}, 0.0, original=True, stability_parts={"retransmits": 0.5})
+    seen = evaluation_row({"vm.swappiness": 10}, 0.0, health={"retransmits": 0.05})
     unseen = evaluation_row({"vm.swappiness": 10}, 0.0)
     found = translated(new, row_of(new), HOSTS, [own, seen, unseen], {}, lambda text: None)
     assert [evaluation.score.reward for evaluation in found] == pytest.approx([0.05, 0.05])

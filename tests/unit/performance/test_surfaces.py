@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import State
 from ansible_collections.autotune.kernel.tests.performance.learner.measuring import (
     BASELINE,
     Bench,
@@ -108,7 +109,7 @@ def test_uneven_noise_differs_between_points_and_drift_grows():
 
     def measured(noise, values, count):
         bench = Bench(alike(surface), noise, seed=2)
-        return np.log([bench.measure(values).measurement.metric / BASELINE for dummy in range(count)])
+        return np.log([bench.measure(values).metric / BASELINE for dummy in range(count)])
 
     points = [surface.space.decode(point) for point in np.random.default_rng(3).random((12, 8))]
     working = [point for point in points if surface.performance(point) is not None]
@@ -122,9 +123,9 @@ def test_a_failing_candidate_is_a_failed_evaluation():
     surface = next(s for s in map(draw, range(50), [8] * 50) if len(s.cliffs) > 1)
     bench = Bench(alike(surface), Noise(0.03), seed=1)
     evaluations = bench([surface.space.decode(point) for point in np.random.default_rng(1).random((200, 8))])
-    assert 0 < sum(e.failed for e in evaluations) < 200
-    assert all((e.measurement.metric is None) == e.failed for e in evaluations)
-    assert all(share == -1 for e, share in zip(evaluations, bench.shares, strict=True) if e.failed)
+    assert 0 < sum(e.state == State.FAILED for e in evaluations) < 200
+    assert all((e.metric is None) == (e.state == State.FAILED) for e in evaluations)
+    assert all(share == -1 for e, share in zip(evaluations, bench.shares, strict=True) if e.state == State.FAILED)
 
 
 def test_hosts_that_differ_want_different_values_and_show_what_they_are():
@@ -141,7 +142,7 @@ def test_what_hosts_are_and_carry_can_be_seen():
     hosts = fleet(5, 4, loads=(-0.5, 0.5))
     bench = Bench(hosts, Noise(0.03), seed=1)
     evaluations = [bench.measure(None) for dummy in range(40)]
-    shown = {e.host: e.measurement.observations["memory_used_percent"] for e in evaluations}
+    shown = {e.host: e.observations["memory_used_percent"] for e in evaluations}
     assert sorted(shown.values()) == [shown[host.name] for host in hosts]
-    loads = [e.measurement.observations["cpu_usage"] for e in evaluations]
+    loads = [e.observations["cpu_usage"] for e in evaluations]
     assert min(loads) < 30 < 70 < max(loads)

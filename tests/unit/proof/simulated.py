@@ -5,14 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Score, State, Trial
 
 Effect = Callable[[Mapping[str, object], str], float | None]
 
@@ -34,7 +30,7 @@ class Hosts:
         lost: Mapping[str, int] | None = None,
         guard: Effect | None = None,
     ) -> None:
-        self.jobs: list[Job] = []
+        self.jobs: list[Trial] = []
         self._effect, self._guard, self._noise, self._drift = effect, guard, noise, drift
         self._generator = np.random.default_rng([seed, 99])  # not what the proof draws
         self._lost = dict(lost or {})
@@ -42,26 +38,27 @@ class Hosts:
         self._walks: dict[str, float] = {}
         self._habits: dict[str, tuple[float, float, float]] = {}
 
-    def measure(self, jobs: Sequence[Job]) -> list[Evaluation]:
+    def measure(self, jobs: Sequence[Trial]) -> list[Trial]:
         self.jobs += jobs
         return [self._evaluation(job) for job in jobs]
 
-    def _evaluation(self, job: Job) -> Evaluation:
+    def _evaluation(self, job: Trial) -> Trial:
         host = job.host or "h1"
         if self._times[host] >= self._lost.get(host, 10**9):
-            return Evaluation(0, job, host, Measurement(error="the host is gone"), Score(None, None, 0.0))
-        effect = self._effect(job.values or {}, host)
+            return job.lose(host, "the host is gone")
+        trial = replace(job, host=host, id=len(self.jobs))
+        effect = self._effect(job.requested, host)
         level, error = self._level(host), self._error(host)
         self._times[host] += 1
         if effect is None:
-            return Evaluation(len(self.jobs), job, host, Measurement(error="it broke"), Score(None, None, 0.0))
+            return trial.fail("it broke")
         metrics = {}
         if self._guard:
-            guarded = self._guard(job.values or {}, host)
+            guarded = self._guard(job.requested, host)
             metrics["p99_ms"] = 10 * math.exp(-(guarded or 0.0) + self._noise * self._generator.standard_normal())
         performance = effect + level + error
-        measurement = Measurement(metric=100 * math.exp(performance), metrics=metrics)
-        return Evaluation(len(self.jobs), job, host, measurement, Score(performance, None, performance))
+        score = Score(performance, None, performance)
+        return replace(trial, state=State.COMPLETE, metric=100 * math.exp(performance), metrics=metrics, score=score)
 
     def _level(self, host: str) -> float:
         if not self._drift:

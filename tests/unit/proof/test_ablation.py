@@ -83,7 +83,7 @@ def test_intervals_of_contributions_cover_the_truth() -> None:
 
 def test_screening_takes_two_evaluations_per_parameter() -> None:
     dummy, hosts = ablated(additive({2: 0.3, 5: 0.2}), noise=0.005)
-    screened = [job for job in hosts.jobs if job.values is not None and job.pair is not None and job.pair <= 8]
+    screened = [job for job in hosts.jobs if job.requested is not None and job.pair is not None and job.pair <= 8]
     assert len(screened) == 16, "two for each of eight parameters"
     assert len(hosts.jobs) < 64, "four pairs of each against all the others would take as many before the proof"
 
@@ -94,7 +94,7 @@ def test_unchanged_values_are_removed_without_an_evaluation() -> None:
     assert [(each.decision, each.contribution) for each in found.contributions if each.param == "net.core.p2"] == [
         ("unchanged", None)
     ]
-    assert all(job.values is None or job.values["net.core.p2"] in (9, "9") for job in hosts.jobs)
+    assert all(job.original or job.requested["net.core.p2"] in (9, "9") for job in hosts.jobs)
 
 
 def test_a_single_change_is_not_ablated() -> None:
@@ -174,7 +174,7 @@ def test_stays_within_the_budget() -> None:
 
 def test_dropped_parameters_have_the_original_values_of_each_host() -> None:
     found, hosts = ablated(additive({0: 0.3}), 4, own={"net.core.p1": 7})
-    assert all(job.values is None or set(job.values) == set(names(4)) for job in hosts.jobs)
+    assert all(job.original or set(job.values) == set(names(4)) for job in hosts.jobs)
     assert {job.values["net.core.p1"] for job in hosts.jobs if job.values} == {9, "7"}
     assert kept_by(found) == {"net.core.p0"}
 

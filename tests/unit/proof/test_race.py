@@ -41,7 +41,7 @@ def test_measures_every_candidate_again_on_every_host() -> None:
     assert winner == 30
     assert swappiness(standings[0]) == 30
     assert {job.phase for job in hosts.jobs} == {"race"}
-    first = [(job.host, (job.values or {})["vm.swappiness"]) for job in hosts.jobs[:6]]
+    first = [(job.host, job.requested["vm.swappiness"]) for job in hosts.jobs[:6]]
     assert Counter(first) == Counter((host, value) for host in ("h1", "h2") for value in (10, 20, 30))
 
 

@@ -72,14 +72,12 @@ def test_the_order_of_pairs_is_random_and_then_reversed(new_study: NewStudy) -> 
     proof = proved(new_study(verification={"pairs": 40}), hosts)
     for host in ("h1", "h2"):
         own = [job for job in hosts.jobs if job.host == host]
-        firsts = [one.values is None for one in own[::2]]
-        assert all(
-            (one.values is None) != (other.values is None) for one, other in zip(own[::2], own[1::2], strict=True)
-        )
+        firsts = [one.original for one in own[::2]]
+        assert all(one.original != other.original for one, other in zip(own[::2], own[1::2], strict=True))
         assert [job.pair for job in own] == [number for number in range(1, len(firsts) + 1) for dummy in range(2)]
         assert all(one != other for one, other in list(pairwise(firsts))[::2])
         assert len(set(firsts[::2])) == 2
-    assert [pair.first == "baseline" for pair in proof.evidence] == [job.values is None for job in hosts.jobs[::2]]
+    assert [pair.first == "baseline" for pair in proof.evidence] == [job.original for job in hosts.jobs[::2]]
     assert {job.phase for job in hosts.jobs} == {"verify"}
 
 
@@ -195,7 +193,7 @@ def test_a_guard_metric_may_be_zero(before: float, after: float, holds: bool, ne
     class Counting(Hosts):
         def _evaluation(self, job: Any) -> Any:
             evaluation = super()._evaluation(job)
-            evaluation.measurement.metrics["p99_ms"] = after if job.values else before
+            evaluation.metrics["p99_ms"] = after if job.requested else before
             return evaluation
 
     proof = proved(new_study(guard_metrics=[GUARD]), Counting(effect(1.0), noise=0.01))

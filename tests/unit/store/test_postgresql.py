@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,27 +18,24 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, StudyRecord, open_store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-EVALUATION: dict[str, Any] = {
-    "phase": "train",
-    "pair": None,
-    "asked": {"net.ipv4.tcp_rmem": "4096 131072 6291456", "vm.swappiness": 10},
-    "actual": {"net.ipv4.tcp_rmem": "4096 131072 6291456", "vm.swappiness": "10"},
-    "metric": 94.2500000000001,
-    "streamed": [0.1, 93.0],
-    "metrics": {"throughput": 94.2500000000001, "latency": 1e-300},
-    "performance": -0.1 + 0.3,
-    "stability": 0.9,
-    "stability_parts": {"variation": 0.9},
-    "reward": 0.125,
-    "observations": {"cpu_usage": 12.5},
-    "strain": {},
-    "seconds": {"apply": 0.3},
-    "error": None,
-}
+TRIAL = Trial(
+    Phase.TRAIN,
+    {"net.ipv4.tcp_rmem": "4096 131072 6291456", "vm.swappiness": 10},
+    host="h1",
+    id=1,
+    state=State.COMPLETE,
+    applied={"net.ipv4.tcp_rmem": "4096 131072 6291456", "vm.swappiness": "10"},
+    metric=94.2500000000001,
+    streamed=[0.1, 93.0],
+    metrics={"throughput": 94.2500000000001, "latency": 1e-300},
+    score=Score(-0.1 + 0.3, 0.9, 0.125, {"variation": 0.9}),
+    finished=datetime(2026, 11, 29, 12, 0, tzinfo=UTC),
+)
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ def engine(postgresql: Any) -> Iterator[Engine]:
     """An empty database."""
     engine = open_store(postgresql.url)
     with engine.begin() as connection:
-        connection.execute(text("TRUNCATE studies, hosts, evaluations, events, requests RESTART IDENTITY"))
+        connection.execute(text("TRUNCATE studies, hosts, trials, events, requests RESTART IDENTITY"))
     yield engine
     engine.dispose()
 
@@ -58,8 +56,8 @@ def record(engine: Engine) -> StudyRecord:
 
 
 def test_everything_that_is_written_is_read_back(engine: Engine, record: StudyRecord) -> None:
-    record.add_evaluation("h1", number=1, **EVALUATION)
-    record.add_evaluation("h1", number=2, **{**EVALUATION, "metric": None, "error": "it said a\0b\udc80 and é"})
+    record.add_trial(TRIAL)
+    record.add_trial(replace(TRIAL.fail("it said a\0b\udc80 and é"), id=2))
     record.finish({"verdict": "improved", "reason": "", "interval": [3.5, 0.1 + 0.2]}, 8)
 
     (study,) = store.studies(engine)
@@ -67,17 +65,17 @@ def test_everything_that_is_written_is_read_back(engine: Engine, record: StudyRe
         2**32 - 1,
         {"verdict": "improved", "reason": "", "interval": [3.5, 0.1 + 0.2]},
     )
-    first, second = store.evaluations(engine, study.id)
-    assert {name: getattr(first, name) for name in EVALUATION} == EVALUATION
+    first, second = store.trials(engine, study.id)
+    assert store.trial_of(first, "h1") == TRIAL
     assert second.error == "it said a\ufffdb? and é"
     # The server's own time zone is another one.
     assert study.started.tzinfo is UTC
-    assert abs((datetime.now(UTC) - first.finished).total_seconds()) < 60
+    assert first.finished.tzinfo is UTC
 
 
 def test_a_large_study_is_read_by_its_index(engine: Engine, record: StudyRecord) -> None:
-    names = {index["name"] for table in ("evaluations", "events") for index in inspect(engine).get_indexes(table)}
-    assert {"evaluations_in_order", "evaluations_once", "events_in_order"} <= names
+    assert inspect(engine).get_pk_constraint("trials")["constrained_columns"] == ["study_id", "id"]
+    assert "events_in_order" in {index["name"] for index in inspect(engine).get_indexes("events")}
 
 
 PREPARER = """
@@ -92,7 +90,7 @@ open_store(sys.argv[1])
 
 def test_controllers_that_come_at_once_make_the_tables_once(postgresql: Any, engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE studies, hosts, evaluations, events, requests"))
+        connection.execute(text("DROP TABLE studies, hosts, trials, events, requests"))
     path = os.pathsep.join(entry for entry in sys.path if entry)
     controllers = [
         subprocess.Popen(
@@ -122,7 +120,7 @@ def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
 
     def write() -> None:
         while not enough.is_set():
-            record.add_evaluation("h1", number=len(written) + 1, **EVALUATION)
+            record.add_trial(replace(TRIAL, id=len(written) + 1))
             written.append(len(written) + 1)
 
     writer = threading.Thread(target=write)
@@ -141,7 +139,7 @@ def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
     wait_for_more()
     enough.set()
     writer.join(180)
-    assert [row.number for row in store.evaluations(engine, record.study_id)] == written
+    assert [row.id for row in store.trials(engine, record.study_id)] == written
 
 
 def test_what_was_committed_when_the_server_went_is_not_written_again(
@@ -155,15 +153,15 @@ def test_what_was_committed_when_the_server_went_is_not_written_again(
             raise failures.pop()
 
     monkeypatch.setattr(Session, "commit", committed_but_not_heard_of)
-    record.add_evaluation("h1", number=1, **EVALUATION)
+    record.add_trial(TRIAL)
     assert not failures
-    assert [row.number for row in store.evaluations(engine, record.study_id)] == [1]
+    assert [row.id for row in store.trials(engine, record.study_id)] == [1]
 
 
 def test_a_number_that_is_there_already_is_a_mistake(record: StudyRecord) -> None:
-    record.add_evaluation("h1", number=1, **EVALUATION)
+    record.add_trial(TRIAL)
     with pytest.raises(StoreError, match="takes no more: duplicate key"):
-        record.add_evaluation("h1", number=1, **EVALUATION)
+        record.add_trial(TRIAL)
 
 
 def test_a_server_that_stays_away_is_given_up_in_one_line_without_the_password(

@@ -6,43 +6,49 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import ask, take
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.page_requests import ask, take
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
     StoreError,
     StudyRecord,
-    evaluations,
     events,
     hosts,
     open_store,
     shown,
     studies,
+    trial_of,
+    trials,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import (
+    Phase,
+    Score,
+    State,
+    Trial,
+    to_json,
 )
 from sqlalchemy import Engine, event, text
 
-EVALUATION: dict[str, Any] = {
-    "number": 1,
-    "phase": "train",
-    "pair": None,
-    "asked": {"net.ipv4.tcp_rmem": "4096 131072 6291456"},
-    "actual": {"net.ipv4.tcp_rmem": "4096 131072 6291456"},
-    "metric": 94.25,
-    "streamed": [90.5, 93.0],
-    "metrics": {"throughput": 94.25, "latency": 3.0},
-    "performance": 0.25,
-    "stability": 0.9,
-    "stability_parts": {"variation": 0.9},
-    "reward": 0.125,
-    "observations": {"cpu_usage": 12.5},
-    "strain": {"retransmits": 0.01},
-    "seconds": {"apply": 0.3, "benchmark": 5.0},
-    "error": None,
-}
+TRIAL = Trial(
+    Phase.TRAIN,
+    {"net.ipv4.tcp_rmem": "4096 131072 6291456"},
+    host="h1",
+    id=1,
+    state=State.COMPLETE,
+    applied={"net.ipv4.tcp_rmem": "4096 131072 6291456"},
+    metric=94.25,
+    streamed=[90.5, 93.0],
+    metrics={"throughput": 94.25, "latency": 3.0},
+    observations={"cpu_usage": 12.5},
+    health={"retransmits": 0.01},
+    seconds={"apply": 0.3, "benchmark": 5.0},
+    score=Score(0.25, 0.9, 0.125, {"variation": 0.9}, 0.02, 100.0, 0.018),
+    finished=datetime(2026, 11, 29, 12, 0, tzinfo=UTC),
+)
 
 
 @pytest.fixture
@@ -65,8 +71,8 @@ def record(engine: Engine) -> StudyRecord:
 def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) -> None:
     record.add_host("h1", {"kernel": "6.1.0", "cpus": 2}, {"vm.swappiness": "60"})
     record.enter("train", 87)
-    record.add_evaluation("h1", **EVALUATION)
-    record.add_evaluation("h1", **{**EVALUATION, "number": 2, "metric": None, "error": "ran into its time limit"})
+    record.add_trial(TRIAL)
+    record.add_trial(replace(TRIAL.fail("ran into its time limit"), id=2))
     record.add_event("total_timesteps is less than one rollout")
     result = {"verdict": "improved", "reason": "better in 8 of 8 pairs", "interval": [3.5, 9.0]}
     record.finish(result, 60)
@@ -88,10 +94,10 @@ def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) 
         {"vm.swappiness": "60"},
         None,
     )
-    first, second = evaluations(reader, study.id)
-    assert {name: getattr(first, name) for name in EVALUATION} == EVALUATION
-    assert (second.number, second.metric, second.error) == (2, None, "ran into its time limit")
-    assert [row.number for row in evaluations(reader, study.id, after=first.id)] == [2]
+    first, second = trials(reader, study.id)
+    assert trial_of(first, "h1") == TRIAL
+    assert (second.id, second.state, second.metric, second.error) == (2, "failed", None, "ran into its time limit")
+    assert [row.id for row in trials(reader, study.id, after=first.id)] == [2]
     assert [(row.host, row.text) for row in events(reader, study.id)] == [
         (None, "total_timesteps is less than one rollout")
     ]
@@ -124,9 +130,9 @@ def test_studies_are_kept_apart_the_latest_first(engine: Engine) -> None:
     first, second = (StudyRecord.begin(engine, workload_name=name, study={}, seed=1) for name in ("one", "two"))
     for record in (first, second):
         record.add_host("h1", {}, {})
-        record.add_evaluation("h1", **{**EVALUATION, "number": record.study_id})
+        record.add_trial(replace(TRIAL, id=record.study_id))
     assert [study.workload_name for study in studies(engine)] == ["two", "one"]
-    assert [row.number for row in evaluations(engine, first.study_id)] == [first.study_id]
+    assert [row.id for row in trials(engine, first.study_id)] == [first.study_id]
 
 
 def test_sqlite_keeps_what_it_acknowledged_and_lets_others_read(engine: Engine) -> None:
@@ -191,7 +197,7 @@ def test_a_store_that_may_only_be_read_is_found_out_at_once(url: str, tmp_path: 
 
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(url: str, engine: Engine, record: StudyRecord) -> None:
     record.add_host("h1", {}, {})
-    record.add_evaluation("h1", **EVALUATION)
+    record.add_trial(TRIAL)
     with engine.connect() as connection:
         pages = connection.execute(text("PRAGMA page_count")).scalar()
     # What SQLite says then is what it says when the disk is full.
@@ -201,32 +207,35 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(url: str, engine: Engin
         record.add_event("x" * 100_000)
     assert str(caught.value) == f"the store {url} takes no more: database or disk is full; what it has is safe"
     reader = open_store(url)
-    assert [row.metric for row in evaluations(reader, record.study_id)] == [94.25]
+    assert [row.metric for row in trials(reader, record.study_id)] == [94.25]
     assert list(events(reader, record.study_id)) == []
 
 
 def test_a_store_that_vanishes_is_a_store_error(engine: Engine, record: StudyRecord) -> None:
     record.add_host("h1", {}, {})
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE evaluations"))
-    with pytest.raises(StoreError, match="takes no more: no such table: evaluations"):
-        record.add_evaluation("h1", **EVALUATION)
+        connection.execute(text("DROP TABLE trials"))
+    with pytest.raises(StoreError, match="takes no more: no such table: trials"):
+        record.add_trial(TRIAL)
 
 
 WRITER = """
 import json, sys
+from dataclasses import replace
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import from_json
+from dataclasses import replace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, open_store
 
 record = StudyRecord.begin(open_store(sys.argv[1]), workload_name="w", study={}, seed=1)
 record.add_host("h1", {}, {})
-evaluation = json.loads(sys.argv[2])
+trial = from_json(json.loads(sys.argv[2]))
 for number in range(40):
-    record.add_evaluation("h1", number=number, **evaluation)
+    record.add_trial(replace(trial, id=number))
 """
 
 
 def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
-    content = json.dumps({name: value for name, value in EVALUATION.items() if name != "number"})
+    content = json.dumps(to_json(TRIAL))
     path = os.pathsep.join(entry for entry in sys.path if entry)
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, url, content], env={**os.environ, "PYTHONPATH": path})
@@ -235,26 +244,27 @@ def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
     assert [writer.wait(180) for writer in writers] == [0, 0]
     engine = open_store(url)
     for study in studies(engine):
-        assert [row.number for row in evaluations(engine, study.id)] == list(range(40))
+        assert [row.id for row in trials(engine, study.id)] == list(range(40))
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_a_store_of_an_earlier_version_gets_what_it_lacks(url: str, engine: Engine, record: StudyRecord) -> None:
-    record.add_host("h1", {}, {"vm.swappiness": "60"})
-    record.add_evaluation("h1", **EVALUATION)
+@pytest.mark.parametrize(
+    ("change", "lacks"),
+    [
+        ("DROP TABLE trials", "trials"),
+        ("ALTER TABLE trials DROP COLUMN health", "trials.health"),
+    ],
+)
+def test_a_store_of_another_version_is_refused(url: str, engine: Engine, change: str, lacks: str) -> None:
     with engine.begin() as connection:
-        for column in ("strain", "stability_parts"):
-            connection.execute(text(f"ALTER TABLE evaluations DROP COLUMN {column}"))
-    again = open_store(url)
-    (old,) = evaluations(again, record.study_id)
-    assert (old.metric, old.strain, old.stability_parts) == (94.25, None, None)
-    later = StudyRecord.begin(again, workload_name="small", study={}, seed=7)
-    later.add_host("h1", {}, {})
-    later.add_evaluation("h1", **EVALUATION)
-    (new,) = evaluations(again, later.study_id)
-    assert (new.strain, new.stability_parts) == ({"retransmits": 0.01}, {"variation": 0.9})
-    again.dispose()
+        connection.execute(text(change))
+    with pytest.raises(StoreError) as caught:
+        open_store(url)
+    assert str(caught.value) == (
+        f"the store {url} was written by another version of autotune.kernel (it lacks {lacks}); "
+        f"set `store` to a new one"
+    )
 
 
 def test_a_study_is_run_by_one_trainer_at_a_time(engine: Engine) -> None:
@@ -268,20 +278,20 @@ def test_a_study_is_run_by_one_trainer_at_a_time(engine: Engine) -> None:
 
 def test_a_study_that_goes_on_is_open_again_and_hears_no_old_requests(engine: Engine, record: StudyRecord) -> None:
     record.add_host("h1", {"boot_id": "a"}, {"vm.swappiness": "60"})
-    record.add_evaluation("h1", **EVALUATION)
+    record.add_trial(TRIAL)
     record.lose_host("h1", "lost: no route")
     ask(engine, record.study_id, "stop", "127.0.0.1")
     record.finish({"verdict": "stopped", "reason": "Ctrl-C"}, 87)
 
     again = StudyRecord.resume(engine, record.study_id, {"workload_name": "small", "training_config": {}})
     again.add_host("h1", {"boot_id": "b"}, {"vm.swappiness": "10"})
-    again.add_evaluation("h1", **{**EVALUATION, "number": 2})
+    again.add_trial(replace(TRIAL, id=2))
 
     (study,) = studies(engine)
     assert (study.verdict, study.reason, study.result, study.finished) == (None, None, None, None)
     assert (again.started, again.seed, "training_config" in study.study) == (record.started, 7, True)
     (host,) = hosts(engine, study.id)
     assert (host.facts, host.baseline_values, host.lost) == ({"boot_id": "b"}, {"vm.swappiness": "10"}, None)
-    assert [row.number for row in evaluations(engine, study.id)] == [1, 2]
+    assert [row.id for row in trials(engine, study.id)] == [1, 2]
     assert [row.text for row in events(engine, study.id)] == ["lost: no route", "resumed"]
     assert take(engine, study.id) == []

@@ -6,21 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Evaluation, Job, Phase
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
     StudyRecord,
-    evaluations,
     events,
     hosts,
     open_store,
     studies,
+    trials,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.history import RunHistory
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 from sqlalchemy import Engine
 
-NewEvaluation = Callable[..., Evaluation]
+NewEvaluation = Callable[..., Trial]
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def test_everything_is_in_the_store_as_it_happens(
     planned = record.planned
     assert [row.baseline_values for row in hosts(engine, 1)] == [{"vm.swappiness": "60"}]
     record.on_evaluation(evaluated(10, 0.5))
-    record.on_evaluation(replace(evaluated(0, None, number=2), job=Job("verify", None, "h1", 3)))
-    first, second = evaluations(engine, 1)
-    assert (first.number, first.phase, first.asked, first.performance, first.reward, first.error) == (
+    record.on_evaluation(replace(evaluated(0, None, phase="verify", number=2), pair=3))
+    first, second = trials(engine, 1)
+    assert (first.id, first.phase, first.requested, first.performance, first.reward, first.error) == (
         1,
         "train",
         {"vm.swappiness": 10},
@@ -60,8 +60,7 @@ def test_everything_is_in_the_store_as_it_happens(
         0.5,
         None,
     )
-    # Whoever asks for the host's own values asks for these.
-    assert (second.pair, second.asked, second.error) == (3, {"vm.swappiness": "60"}, "it broke")
+    assert (second.pair, second.state, second.error) == (3, "failed", "it broke")
     record.note("the policy is never updated")
     record.on_lost("h1", "lost: no route")
     assert [row.text for row in events(engine, 1)] == ["the policy is never updated", "lost: no route"]
@@ -74,14 +73,14 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
 ) -> None:
     record = new_record()
     record.on_host(host("h1"))
-    first = record.on_evaluation(replace(evaluated(60, 0.0), job=Job("baseline", None, "h1")))
+    first = record.on_evaluation(replace(evaluated(60, 0.0, phase="baseline"), original=True))
     assert (first["number"], first["phase"], first["change"], first["best"]) == (1, "baseline", None, None)
     assert first["of"] == record.planned
     better = record.on_evaluation(evaluated(10, 0.0953, number=2))
     assert (better["change"], better["best"]) == (pytest.approx(10, abs=0.01), pytest.approx(10, abs=0.01))
     worse = record.on_evaluation(evaluated(90, -0.0953, number=3))
     assert (worse["change"], worse["best"]) == (pytest.approx(-9.09, abs=0.01), pytest.approx(10, abs=0.01))
-    assert {first["whose"], better["whose"]} == {"own values", "candidate"}
+    assert {first["label"], better["label"]} == {"original values", "candidate"}
     failed = record.on_evaluation(evaluated(5, None, number=4))
     assert (failed["number"], failed["error"], failed["metric"], failed["change"]) == (4, "it broke", None, None)
     assert failed["left"] >= 0
@@ -90,20 +89,20 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
 
 
 @pytest.mark.parametrize(
-    ("phase", "own", "whose", "best"),
+    ("phase", "own", "label", "best"),
     [
-        ("control", True, "own values", 10.0),
+        ("control", True, "original values", 10.0),
         ("train", False, "candidate", 22.1),
-        ("verify", True, "own values", None),
+        ("verify", True, "original values", None),
         ("verify", False, "candidate", None),
-        ("ablate", True, "own values", None),
+        ("ablate", True, "original values", None),
         ("ablate", False, "variant", None),
     ],
 )
 def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_nothing(
-    phase: Phase,
+    phase: str,
     own: bool,
-    whose: str,
+    label: str,
     best: float | None,
     new_record: Callable[..., RunHistory],
     evaluated: NewEvaluation,
@@ -112,9 +111,8 @@ def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_not
     record = new_record()
     record.on_host(host("h1"))
     record.on_evaluation(evaluated(10, 0.0953))
-    job = Job(phase, None if own else {"vm.swappiness": 10}, "h1", 1)
-    told = record.on_evaluation(replace(evaluated(10, 0.2, number=2), job=job))
-    assert told["whose"] == whose
+    told = record.on_evaluation(replace(evaluated(10, 0.2, phase=phase, number=2), original=own))
+    assert told["label"] == label
     assert told["change"] == (None if own else pytest.approx(22.1, abs=0.1))
     assert told["best"] == (None if best is None else pytest.approx(best, abs=0.1))
 

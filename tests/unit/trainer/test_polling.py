@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store import requests
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.requests import Request, ask
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import page_requests
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.page_requests import Request, ask
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, events, open_store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import polling
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.polling import poll_requests
@@ -38,7 +38,7 @@ def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(
 
     def take(engine: Engine, study_id: int) -> list[Request]:
         looks.append(study_id)
-        return requests.take(engine, study_id)
+        return page_requests.take(engine, study_id)
 
     def wait_for(condition: Callable[[], bool]) -> None:
         limit = time.monotonic() + 180

@@ -8,13 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import (
-    Evaluation,
-    Job,
-    Measurement,
-    Score,
-)
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import percent
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.estimate import by_host, over_hosts
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, HostChange, Pair, Proof
@@ -27,6 +20,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.result_se
     noise_of,
     objectives_of,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.reward import percent
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 
 NewStudy = Callable[..., Study]
 TWO = {"objectives": [{"metric": "p99", "direction": "minimise", "weight": 3.0}]}
@@ -45,16 +40,18 @@ def new_record() -> Callable[[Study], RunHistory]:
     return lambda study: RunHistory(study, pen)
 
 
-def measured(throughput: float, p99: float | None = None, **fields: Any) -> Measurement:
+def measured(throughput: float, p99: float | None = None, **fields: Any) -> Trial:
     metrics = {"throughput": throughput} | ({} if p99 is None else {"p99": p99})
-    return Measurement(metric=throughput, metrics=metrics, seconds={"benchmark": 10.0}, **fields)
+    return Trial(
+        Phase.TRAIN, state=State.COMPLETE, metric=throughput, metrics=metrics, seconds={"benchmark": 10.0}, **fields
+    )
 
 
 def host_of(study: Study, *throughputs: float, name: str = "h1") -> Host:
     host = Host(name, {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
     for throughput in throughputs:
-        host.done += 1
-        host.take(study, "baseline" if host.done < 4 else "control", measured(throughput, 5.0))
+        phase = Phase.BASELINE if host.done < 3 else Phase.CONTROL
+        host.judge(study, replace(measured(throughput, 5.0), phase=phase, original=True))
     return host
 
 
@@ -62,20 +59,20 @@ def test_the_performance_of_several_metrics_is_their_weighted_mean(new_study: Ne
     study = new_study(**TWO)
     host = host_of(study, 100.0, 100.0, 100.0)
     # Throughput twice as good, p99 half as good; the latter weighs three times as much.
-    score = host.compare(study, measured(200.0, 10.0))
+    score = host.score(study, measured(200.0, 10.0))
     assert score.performance == pytest.approx((math.log(2) - 3 * math.log(2)) / 4)
     assert score.level == pytest.approx(100.0)
-    assert host.compare(study, measured(100.0, 5.0)).performance == pytest.approx(0.0)
+    assert host.score(study, measured(100.0, 5.0)).performance == pytest.approx(0.0)
 
 
-def pair_of(host: str, number: int, throughput: float, p99: float) -> tuple[Pair, Evaluation, Evaluation]:
+def pair_of(host: str, number: int, throughput: float, p99: float) -> tuple[Pair, Trial, Trial]:
     """Own values of 100 and 5 against these, which count as TWO says."""
     own, tuned = measured(100.0, 5.0), measured(throughput, p99)
     ratio = (math.log(throughput / 100) + 3 * math.log(5 / p99)) / 4
-    jobs = [Job("ablate", values, host, number) for values in (None, {"vm.swappiness": 1})]
-    sides = [Evaluation(1, job, host, m, Score(0.0, None, 0.0)) for job, m in zip(jobs, (own, tuned), strict=True)]
+    own = replace(own, phase=Phase.ABLATE, original=True, host=host, pair=number, score=Score(0.0))
+    tuned = replace(tuned, phase=Phase.ABLATE, host=host, pair=number, score=Score(0.0))
     metrics = {"baseline": 100.0, "candidate": throughput, "log_ratio": ratio}
-    return Pair(host=host, pair=number, first="baseline", **metrics), sides[0], sides[1]
+    return Pair(host=host, pair=number, first="baseline", **metrics), own, tuned
 
 
 def proof_of(*pairs: Pair) -> Proof:
@@ -105,9 +102,9 @@ def test_all_figures_of_a_conclusion_come_from_its_proof(
     record = new_record(study)
     record.on_host(host_of(study, 100.0, 100.0))
     record.on_host(host_of(study, 100.0, name="h2"))
-    before = Job("verify", {"vm.swappiness": 1}, "h1", 1)
-    for number, job in enumerate((before, replace(before, values=None)), 1):
-        record.on_evaluation(Evaluation(number, job, "h1", measured(900.0, 1.0), Score(0.0, 0.1, 0.0)))
+    before = replace(measured(900.0, 1.0), phase=Phase.VERIFY, host="h1", pair=1, score=Score(0.0, 0.1))
+    for number in (1, 2):
+        record.on_evaluation(replace(before, id=number, original=number == 2))
     sides = [pair_of("h1", 1, 130.0, 4.0), pair_of("h1", 2, 120.0, 4.4), pair_of("h2", 1, 50.0, 9.0)]
     for dummy, original, tuned in sides:
         record.on_evaluation(replace(original, score=replace(original.score, stability=0.8)))
@@ -165,21 +162,14 @@ def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study],
     study = new_study(training_config={"total_timesteps": 10})
     record = new_record(study)
     record.on_host(host_of(study, 100.0, 100.0))
-    job = Job("train", {"vm.swappiness": 1})
-    quick = replace(measured(50.0, ended_early=True), seconds={"benchmark": 4.0})
-    for found in (measured(100.0), quick):
-        record.on_evaluation(Evaluation(1, job, "h1", found, Score(0.0, None, 0.0)))
-    assert early_stopping_of(study, record).model_dump() == {
-        "training": None,
-        "evaluations_saved": 0,
-        "ended_early": 1,
-        "seconds_saved": 6.0,
-    }
+    for dummy in range(2):
+        record.on_evaluation(replace(measured(100.0), host="h1"))
+    assert early_stopping_of(study, record).evaluations_saved == 0
     record.training_ended = "nothing more to gain"
     found = early_stopping_of(study, record)
     assert (found.training, found.evaluations_saved) == ("nothing more to gain", 8)
     for dummy in range(8):
-        record.on_evaluation(Evaluation(1, job, "h1", measured(100.0), Score(0.0, None, 0.0)))
+        record.on_evaluation(replace(measured(100.0), host="h1"))
     found = early_stopping_of(study, record)
     assert (found.training, found.evaluations_saved) == (None, 0)
 
@@ -187,14 +177,14 @@ def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study],
 def test_a_host_that_is_doubted_is_no_noisier_for_it_but_the_learner_is_less_sure(new_study: NewStudy) -> None:
     study = new_study()
     host = host_of(study, 100.0, 100.0, 100.0)
-    usual = host.compare(study, measured(120.0))
+    usual = host.score(study, measured(120.0))
     assert usual.noise is not None
     assert usual.uncertainty == pytest.approx(0.9 * usual.noise)
     host.doubt = 0.2
-    doubted = host.compare(study, measured(120.0))
+    doubted = host.score(study, measured(120.0))
     assert doubted.noise == usual.noise
     assert doubted.uncertainty == pytest.approx(0.9 * math.hypot(usual.noise, 0.2))
-    then = host.in_hindsight(study, Evaluation(3, Job("train", {}), "h1", measured(120.0), usual, 3)).score
+    then = host.in_hindsight(study, host.judge(study, replace(measured(120.0), id=3))).score
     assert then.uncertainty == pytest.approx(0.9 * math.hypot(then.noise or 0.0, 0.2))
 
 
@@ -212,10 +202,8 @@ def test_a_host_that_is_off_stays_doubted_at_every_look_and_no_other_is_blamed(
         worth = math.sin(value) / 4 if repeated else 0.05 * random.normal()
         host = record.hosts[("h1", "h2", "off")[number % 3]]
         figure = worth - 0.4 * (host.name == "off") + 0.008 * random.normal()
-        host.done += 1
-        found = measured(100.0 * math.exp(figure))
-        job = Job("train", {"vm.swappiness": value})
-        record.on_evaluation(Evaluation(number, job, host.name, found, host.compare(study, found), host.done))
+        found = replace(measured(100.0 * math.exp(figure)), requested={"vm.swappiness": value})
+        record.on_evaluation(host.judge(study, replace(found, host=host.name, id=number)))
         if number > 60 and number % 5 == 0:
             looks.append({name for name, host in record.hosts.items() if host.doubt})
             assert host.doubt == pytest.approx(0.4 if host.name == "off" else 0.0, abs=0.1)
@@ -226,12 +214,11 @@ def test_a_host_that_is_off_stays_doubted_at_every_look_and_no_other_is_blamed(
 
 
 def test_an_overloaded_host_that_cannot_be_watched_any_more_is_worth_what_it_mostly_is(new_study: NewStudy) -> None:
-    study, strain = new_study(), {"memory_pressure": 0.5}
+    study, health = new_study(), {"memory_pressure": 0.5}
     host = Host("h1", {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
     for dummy in range(3):
-        host.done += 1
-        host.take(study, "baseline", measured(100.0, strain=strain))
-    seen, unseen = (host.compare(study, measured(100.0, **fields)) for fields in ({"strain": strain}, {}))
+        host.judge(study, replace(measured(100.0, health=health), phase=Phase.BASELINE, original=True))
+    seen, unseen = (host.score(study, measured(100.0, **fields)) for fields in ({"health": health}, {}))
     assert (seen.stability, unseen.stability) == (0.5, None)
     assert seen.reward == unseen.reward == pytest.approx(0.05)
 
@@ -239,25 +226,25 @@ def test_an_overloaded_host_that_cannot_be_watched_any_more_is_worth_what_it_mos
 def test_hindsight_compares_to_the_baseline_between_two_controls(new_study: NewStudy) -> None:
     study = new_study()
     host = host_of(study, *[100.0, 101.0, 99.0] * 3)
-    host.done = 20
-    before = Evaluation(20, Job("train", {"vm.swappiness": 1}), "h1", measured(90.0), Score(None, None, 0.0), 20)
-    online = host.compare(study, before.measurement)
-    for at in range(30, 120, 10):
+    host.done = 19
+    before = host.judge(study, replace(measured(90.0), id=20))
+    online = before.score
+    for at in range(29, 119, 10):
         host.done = at
-        host.take(study, "control", measured(90.0))
+        host.judge(study, replace(measured(90.0), phase=Phase.CONTROL, original=True))
     after = host.in_hindsight(study, before).score
     assert online.performance is not None
     assert after.performance is not None
     assert online.performance < -0.08
     assert online.performance < after.performance < 0
-    assert host.in_hindsight(study, replace(before, place=0)).score == before.score
+    assert host.in_hindsight(study, replace(before, id=21)).score == before.score
 
 
 def test_stops_training_only_where_the_study_lets_it(new_study: NewStudy) -> None:
     from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.training import _rule
 
     told: list[str] = []
-    worse = Evaluation(1, Job("train", {}), "h1", measured(90.0), Score(-0.1, None, -0.1))
+    worse = replace(measured(90.0), score=Score(-0.1, None, -0.1))
     for allowed in (False, True):
         study = new_study(training_config={"total_timesteps": 60}, early_stopping={"run": allowed})
         record: Any = SimpleNamespace(training_ended=None, trained=lambda: [worse] * 40)

@@ -63,10 +63,10 @@ def better_with_less(noise: float = 0.02, gain: float = 0.5) -> Measure:
     generator = random.Random(5)
 
     def measure(job: dict[str, Any]) -> dict[str, Any]:
-        share = int(job["values"]["vm.swappiness"]) / 100
+        share = int(job["requested"]["vm.swappiness"]) / 100
         return {
             "metric": 100 * (1 + gain * (0.6 - share)) * (1 + generator.gauss(0, noise)),
-            "actual": {"vm.swappiness": str(job["values"]["vm.swappiness"])},
+            "applied": {"vm.swappiness": str(job["requested"]["vm.swappiness"])},
             "observations": {"cpu_usage": 40.0},
             "seconds": {"apply": 0.25, "benchmark": 1.0},
         }
@@ -84,8 +84,8 @@ def work(line: Line, name: str, measure: Measure) -> dict[str, Any]:
     line.send("hello", host=name)
     line.send("ready", host=name, facts=facts(boot_id=name))
     for message in line:
-        if message["kind"] == "job":
-            line.send("measurement", measurement=measure(message))
+        if message["kind"] == "trial":
+            line.send("trial", trial={**message["trial"], "state": "complete", **measure(message["trial"])})
         elif message["kind"] in ("end", "refused"):
             line.close()
             return message
@@ -177,7 +177,7 @@ def test_of_several_objectives_the_weighted_mean_is_proved(
     generator = random.Random(5)
 
     def measure(job: dict[str, Any]) -> dict[str, Any]:
-        distance = int(job["values"]["vm.swappiness"]) / 100 - 0.6
+        distance = int(job["requested"]["vm.swappiness"]) / 100 - 0.6
         throughput, latency = 100 * math.exp(-0.5 * distance), 20 * math.exp(-0.5 * distance)
         metrics = {"throughput": throughput, "latency": latency * (1 + generator.gauss(0, 0.01))}
         return {"metric": throughput, "metrics": metrics}
@@ -250,9 +250,9 @@ def test_a_last_host_that_goes_with_the_end_of_training_has_not_judged_any_candi
     line.send("ready", host="h1", facts=facts())
     while left:
         message = line.receive()
-        if message["kind"] == "job":
+        if message["kind"] == "trial":
             left -= message["phase"] == "train"
-            line.send("measurement", measurement=better_with_less()(message))
+            line.send("trial", trial={**message["trial"], "state": "complete", **better_with_less()(message["trial"])})
     line.receive()  # the last evaluation counts
     line.close()
     running.result(PATIENCE)
@@ -350,11 +350,11 @@ def test_ctrl_c_stops_it_in_any_phase_and_what_was_measured_is_kept(
     line.send("hello", host="h1")
     line.send("ready", host="h1", facts=facts())
     for message in line:
-        if message["kind"] == "job" and message["phase"] == phase and measured:
+        if message["kind"] == "trial" and message["trial"]["phase"] == phase and measured:
             line.send("farewell", reason="stopped by SIGINT", stopped=True)
             break
-        if message["kind"] == "job":
-            line.send("measurement", measurement=measure(message))
+        if message["kind"] == "trial":
+            line.send("trial", trial={**message["trial"], "state": "complete", **measure(message["trial"])})
             measured += 1
     line.close()
     running.result(PATIENCE)
@@ -363,7 +363,7 @@ def test_ctrl_c_stops_it_in_any_phase_and_what_was_measured_is_kept(
     assert found.evaluations["total"] == measured
     engine = store.open_store(config["store"])
     (study,) = store.studies(engine)
-    assert (study.verdict, len(store.evaluations(engine, study.id))) == ("stopped", measured)
+    assert (study.verdict, len(store.trials(engine, study.id))) == ("stopped", measured)
 
 
 @pytest.mark.slow

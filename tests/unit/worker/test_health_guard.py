@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import Guard
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.health_guard import (
     HealthMonitor,
@@ -20,7 +21,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.sampling i
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext, run_trial
 
 NewContext = Callable[..., HostContext]
-JOB = {"kind": "job", "phase": "train", "values": {"vm.swappiness": 80}}
+TRIAL = Trial.pending(Phase.TRAIN, {"vm.swappiness": 80})
 HUNG = "INFO: task dd:4711 blocked for more than 120 seconds."
 
 
@@ -134,14 +135,14 @@ def test_strain_leaves_out_what_cannot_be_seen() -> None:
 
 
 def measured(context: HostContext) -> dict[str, Any]:
-    return run_trial(context, JOB, NEVER)
+    return run_trial(context, TRIAL, NEVER)
 
 
 def test_a_calm_run_tells_how_calm_it_was(host: Any, new_context: NewContext) -> None:
     measurement = measured(new_context("sh -c 'sleep 0.3; echo throughput: 1'"))
-    assert measurement["metric"] == 1.0
-    assert {"retransmits", "errors"} <= set(measurement["strain"])
-    assert all(value >= 0 for value in measurement["strain"].values())
+    assert measurement.metric == 1.0
+    assert {"retransmits", "errors"} <= set(measurement.health)
+    assert all(value >= 0 for value in measurement.health.values())
     assert host.restored == 0
 
 
@@ -150,9 +151,9 @@ def test_an_exceeded_limit_ends_the_benchmark_and_restores_the_original_values(
 ) -> None:
     """The limit is more memory than there is."""
     measurement = measured(new_context("sh -c 'echo throughput: 1; exec sleep 600.25'", guard={"free_memory": 99.9}))
-    assert "limit 99.9 % (guard.free_memory)" in measurement["error"]
-    assert measurement["error"].startswith("ended by the guard: ")
-    assert measurement["metric"] is None
+    assert "limit 99.9 % (guard.free_memory)" in measurement.error
+    assert measurement.error.startswith("ended by the guard: ")
+    assert measurement.metric is None
     assert host.restored == 1
     while subprocess.run(["pgrep", "-xf", "sleep 600.25"], capture_output=True, check=False).stdout:
         time.sleep(0.01)
@@ -161,7 +162,7 @@ def test_an_exceeded_limit_ends_the_benchmark_and_restores_the_original_values(
 def test_a_limit_that_was_passed_too_late_to_end_anything_counts(host: Any, new_context: NewContext) -> None:
     """The benchmark is over before the first look; the last one finds it."""
     measurement = measured(new_context("echo throughput: 1", guard={"free_memory": 99.9}))
-    assert (measurement["metric"], host.restored) == (None, 1)
+    assert (measurement.metric, host.restored) == (None, 1)
 
 
 def test_a_health_command_that_turns_bad_in_the_middle_ends_the_evaluation(
@@ -171,7 +172,7 @@ def test_a_health_command_that_turns_bad_in_the_middle_ends_the_evaluation(
     command = f"sh -c 'echo throughput: 1; sleep 1.5; touch {sick}; sleep 600'"
     health = f"sh -c '! test -e {sick} || {{ echo queue is full >&2; exit 3; }}'"
     measurement = measured(new_context(command, guard={"health_command": health}))
-    assert measurement["error"] == ("ended by the guard: the health command ended with exit code 3: queue is full")
+    assert measurement.error == ("ended by the guard: the health command ended with exit code 3: queue is full")
     assert host.restored == 1
 
 
@@ -180,18 +181,18 @@ def test_health_that_is_bad_at_the_end_counts(new_context: NewContext, tmp_path:
     context = new_context(
         f"sh -c 'sleep 0.5; touch {sick}; echo throughput: 1'", guard={"health_command": f"sh -c '! test -e {sick}'"}
     )
-    assert "the health command ended with exit code 1" in measured(context)["error"]
+    assert "the health command ended with exit code 1" in measured(context).error
 
 
 def test_a_health_command_that_hangs_is_bad(new_context: NewContext) -> None:
     guard = {"health_command": "sleep 60", "health_timeout": 0.5}
     measurement = measured(new_context("sh -c 'echo throughput: 1; sleep 600'", guard=guard))
-    assert "the health command did not end within 0.5 s" in measurement["error"]
+    assert "the health command did not end within 0.5 s" in measurement.error
 
 
 def test_health_that_stays_good_disturbs_nothing(new_context: NewContext) -> None:
     context = new_context("sh -c 'sleep 1.5; echo throughput: 1'", guard={"health_command": "true"})
-    assert measured(context)["metric"] == 1.0
+    assert measured(context).metric == 1.0
 
 
 def test_says_what_this_user_cannot_see(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ PROGRESS: dict[str, Any] = {
     "number": 12,
     "of": 87,
     "phase": "train",
-    "whose": "candidate",
+    "label": "candidate",
     "metric": 94.3,
     "change": 213.44,
     "best": 250.1,
@@ -27,12 +27,8 @@ PROGRESS: dict[str, Any] = {
             "12/87 lab1 train: candidate 94.3 throughput (-3.0 %), best -1.0 %, 3 min left",
         ),
         (
-            {"phase": "baseline", "whose": "own values", "change": None, "best": None, "metric": 123456789.0},
-            "12/87 lab1 baseline: own values 1.23457e+08 throughput, 3 min left",
-        ),
-        (
-            {"ended_early": True, "change": -60.0},
-            "12/87 lab1 train: candidate 94.3 throughput (-60.0 %), ended early, best +250.1 %, 3 min left",
+            {"phase": "baseline", "label": "original values", "change": None, "best": None, "metric": 123456789.0},
+            "12/87 lab1 baseline: original values 1.23457e+08 throughput, 3 min left",
         ),
         (
             {"error": "the benchmark exited with code 1", "metric": None, "change": None},

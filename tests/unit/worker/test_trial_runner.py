@@ -9,7 +9,12 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Measurement
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import (
+    Phase,
+    State,
+    Trial,
+    to_json,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.dry_run import dry_run
@@ -33,7 +38,8 @@ class Never:
 
 
 NEVER: Any = Never()
-JOB = {"kind": "job", "phase": "train", "values": {"vm.swappiness": 80}}
+TRIAL = Trial.pending(Phase.TRAIN, {"vm.swappiness": 80})
+JOB = {"kind": "trial", "trial": to_json(TRIAL)}
 
 
 @pytest.fixture
@@ -69,17 +75,17 @@ def test_answers_jobs_until_the_study_ends(
 ) -> None:
     running = serving()
     trainer[0].send(**JOB)
-    first = trainer[0].receive()["measurement"]
-    assert (first["metric"], first["actual"], first["streamed"]) == (94.5, {"vm.swappiness": "50"}, [])
+    first = trainer[0].receive()["trial"]
+    assert (first["metric"], first["applied"], first["streamed"]) == (94.5, {"vm.swappiness": "50"}, [])
     assert set(first["seconds"]) == {"connect", "wait", "apply", "benchmark", "sample"}
     assert first["seconds"]["connect"] == 0.25
-    assert Measurement.from_message(first).metric == 94.5
-    progress = {"number": 1, "of": 9, "phase": "train", "whose": "candidate", "metric": 94.5, "change": 2.0}
+    assert (first["state"], first["metric"]) == ("complete", 94.5)
+    progress = {"number": 1, "of": 9, "phase": "train", "label": "candidate", "metric": 94.5, "change": 2.0}
     trainer[0].send("progress", **progress, best=None, left=5.0, error=None)
     trainer[0].send("notice", text="raise total_timesteps")
     trainer[0].send(**JOB)
     # Connecting was paid once.
-    assert set(trainer[0].receive()["measurement"]["seconds"]) == {"wait", "apply", "benchmark", "sample"}
+    assert set(trainer[0].receive()["trial"]["seconds"]) == {"wait", "apply", "benchmark", "sample"}
     trainer[0].send("end", result={"verdict": "improved"})
     assert running.result(PATIENCE) == {"verdict": "improved"}
     assert shown == ["1/9 h1 train: candidate 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
@@ -161,29 +167,29 @@ def test_a_benchmark_does_not_outlast_the_trainer(
 
 def test_values_that_are_not_taken_are_a_measurement(host: Any, new_context: NewContext) -> None:
     host.refused = [80]
-    measurement = run_trial(new_context("touch never"), JOB, NEVER)
-    assert measurement["error"] == ("the values were not taken: vm.swappiness: 13 was not taken: Invalid argument")
-    assert set(measurement["seconds"]) == {"apply"}
-    assert Measurement.from_message(measurement).error == measurement["error"]
+    measurement = run_trial(new_context("touch never"), TRIAL, NEVER)
+    assert measurement.error == ("the values were not taken: vm.swappiness: 13 was not taken: Invalid argument")
+    assert set(measurement.seconds) == {"apply"}
+    assert measurement.state == State.FAILED
 
 
 def test_a_benchmark_that_fails_is_a_measurement_of_what_the_kernel_kept(new_context: NewContext) -> None:
-    measurement = run_trial(new_context("false"), JOB, NEVER)
-    assert measurement["error"] == "the benchmark ended with exit code 1: no message"
-    assert (measurement["actual"], "metric" in measurement) == ({"vm.swappiness": "50"}, False)
+    measurement = run_trial(new_context("false"), TRIAL, NEVER)
+    assert measurement.error == "the benchmark ended with exit code 1: no message"
+    assert (measurement.applied, measurement.metric) == ({"vm.swappiness": "50"}, None)
 
 
 def test_an_evaluation_that_was_disturbed_has_no_metric(host: Any, new_context: NewContext) -> None:
     host.interference = "vm.swappiness was changed meanwhile: 50 became 10"
-    measurement = run_trial(new_context(), JOB, NEVER)
-    assert measurement["error"] == "vm.swappiness was changed meanwhile: 50 became 10"
-    assert "metric" not in measurement
+    measurement = run_trial(new_context(), TRIAL, NEVER)
+    assert measurement.error == "vm.swappiness was changed meanwhile: 50 became 10"
+    assert measurement.metric is None
 
 
 def test_samples_what_the_study_wants_to_see_and_nothing_else(new_context: NewContext) -> None:
     context = new_context("sh -c 'sleep 0.5; echo throughput: 1'", state_space=[{"metric": "load_1m"}])
-    assert set(run_trial(context, JOB, NEVER)["observations"]) == {"load_1m"}
-    assert run_trial(new_context(), JOB, NEVER)["observations"] == {}
+    assert set(run_trial(context, TRIAL, NEVER).observations) == {"load_1m"}
+    assert run_trial(new_context(), TRIAL, NEVER).observations == {}
 
 
 FACTS = {"values": {"vm.swappiness": "60"}}
@@ -214,7 +220,7 @@ def test_a_dry_run_says_what_the_noise_lets_through(new_context: NewContext, sho
 
 def test_a_dry_run_misses_an_objective(new_context: NewContext, shown: list[str]) -> None:
     context = new_context(objectives=[{"metric": "p99", "direction": "minimise"}])
-    with pytest.raises(BenchmarkFailed, match="printed no line `p99: NUMBER`, which the study's objectives name"):
+    with pytest.raises(BenchmarkFailed, match="printed no line `p99: NUMBER`, required by objectives"):
         dry_run(context, FACTS, run_benchmark=True, show=shown.append)
 
 
@@ -231,22 +237,6 @@ def test_a_dry_run_says_that_it_was_the_benchmark_that_failed(
     with pytest.raises(BenchmarkFailed) as failure:
         dry_run(new_context(command), FACTS, run_benchmark=True, show=lambda line: None)
     assert str(failure.value) == message
-
-
-def test_a_run_that_will_not_matter_is_ended_early(new_context: NewContext) -> None:
-    streaming = "sh -c 'for at in 1 2 3; do echo throughput: 50; done; sleep 600; echo throughput: 500'"
-    bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
-    measurement = run_trial(new_context(streaming), {**JOB, "bound": bound}, NEVER)
-    assert (measurement["metric"], measurement["ended_early"]) == (pytest.approx(55.0), True)
-    assert measurement["streamed"] == [50.0, 50.0, 50.0]
-    assert Measurement.from_message(measurement).ended_early
-
-
-def test_a_run_within_its_bound_is_measured_to_its_end(new_context: NewContext) -> None:
-    streaming = "sh -c 'for at in 1 2 3; do echo throughput: 85; done; echo throughput: 90'"
-    bound = {"worse": "below", "needed": 100.0, "looks": [[3, 80.0, 1.1]]}
-    measurement = run_trial(new_context(streaming), {**JOB, "bound": bound}, NEVER)
-    assert (measurement["metric"], measurement["ended_early"]) == (90.0, False)
 
 
 def test_check_mode_leaves_the_benchmark_alone(new_context: NewContext, shown: list[str]) -> None:

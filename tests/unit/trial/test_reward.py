@@ -5,14 +5,19 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.evaluation import Measurement
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.reward import log_ratio, reward, score
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.stability import stability_parts, usual_parts
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import RewardWeights
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import RewardWeights
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.reward import log_ratio, score
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.stability import stability_parts, usual_parts
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 from hypothesis import given
 from hypothesis import strategies as st
 
 metrics = st.floats(1e-6, 1e6)
+
+
+def scored(trial: Trial, baseline: float, weights: RewardWeights) -> Score:
+    performance = None if trial.metric is None else log_ratio(trial.metric, baseline, "maximise")
+    return score(trial, performance, weights)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +41,8 @@ def test_nothing_is_worse_than_a_failure(
     metric: float, baseline: float, streamed: list[float], performance: float, stability: float
 ) -> None:
     weights = RewardWeights(performance=performance, stability=stability)
-    measured = score(Measurement(metric=metric, streamed=streamed), baseline, "maximise", weights)
-    failed = score(Measurement(error="it broke"), baseline, "maximise", weights)
+    measured = scored(Trial(Phase.TRAIN, state=State.COMPLETE, metric=metric, streamed=streamed), baseline, weights)
+    failed = scored(Trial(Phase.TRAIN, state=State.FAILED, error="it broke"), baseline, weights)
     assert failed.reward <= measured.reward
     assert failed.performance is None
     assert math.isfinite(measured.reward)
@@ -48,7 +53,7 @@ def test_a_better_metric_is_a_better_reward(found: list[float], streamed: bool) 
     """Within the bounds, all else equal."""
     steady = [1.0, 1.0, 1.0] if streamed else []
     rewards = [
-        score(Measurement(metric=metric, streamed=steady), 100.0, "maximise", RewardWeights()).reward
+        scored(Trial(Phase.TRAIN, state=State.COMPLETE, metric=metric, streamed=steady), 100.0, RewardWeights()).reward
         for metric in sorted(found)
     ]
     assert all(worse < better or found_equal(worse, better) for worse, better in pairwise(rewards))
@@ -71,19 +76,27 @@ def found_equal(one: float, other: float) -> bool:
 def test_the_reward_weighs_performance_and_stability(
     streamed: list[float], weights: dict[str, Any], expected: float
 ) -> None:
-    found = score(Measurement(metric=200.0, streamed=streamed), 100.0, "maximise", RewardWeights(**weights))
+    found = scored(
+        Trial(Phase.TRAIN, state=State.COMPLETE, metric=200.0, streamed=streamed),
+        100.0,
+        RewardWeights(**weights),
+    )
     assert found.reward == pytest.approx(expected)
     assert found.performance == pytest.approx(math.log(2))
 
 
 def test_an_absurd_gain_counts_no_more_than_a_large_one() -> None:
-    found = score(Measurement(metric=1e9), 1.0, "maximise", RewardWeights())
+    found = scored(Trial(Phase.TRAIN, state=State.COMPLETE, metric=1e9), 1.0, RewardWeights())
     assert (found.reward, found.performance) == (0.9 * 2.0 + 0.1, pytest.approx(math.log(1e9)))
 
 
 def test_what_the_host_suffered_lowers_the_reward() -> None:
     calm, strained = (
-        score(Measurement(metric=200.0, strain={"retransmits": share}), 100.0, "maximise", RewardWeights())
+        scored(
+            Trial(Phase.TRAIN, state=State.COMPLETE, metric=200.0, health={"retransmits": share}),
+            100.0,
+            RewardWeights(),
+        )
         for share in (0.0, 0.05)
     )
     assert (calm.stability, strained.stability) == (1.0, 0.5)
@@ -98,7 +111,7 @@ USUAL = stability_parts([], STRAIN)
 @pytest.mark.parametrize("unseen", [[], ["retransmits"], ["memory_pressure"], ["memory_pressure", "retransmits"]])
 def test_what_was_not_seen_of_the_stability_is_as_it_usually_is(unseen: list[str]) -> None:
     seen = {name: share for name, share in STRAIN.items() if name not in unseen}
-    found = reward(Measurement(metric=1.0, strain=seen), 0.0, RewardWeights(), USUAL)
+    found = score(Trial(Phase.TRAIN, state=State.COMPLETE, metric=1.0, health=seen), 0.0, RewardWeights(), USUAL)
     assert found.reward == pytest.approx(0.1 * 0.8 * 0.5)
     assert found.stability_parts == {name: part for name, part in USUAL.items() if name not in unseen}
     assert (found.stability is None) is (not seen), "what is told is what was seen"
@@ -106,10 +119,14 @@ def test_what_was_not_seen_of_the_stability_is_as_it_usually_is(unseen: list[str
 
 @given(st.dictionaries(st.sampled_from(sorted(STRAIN)), st.floats(0, 1)), st.floats(-2, 2))
 def test_a_sound_host_gains_nothing_by_being_looked_at(seen: dict[str, float], performance: float) -> None:
-    blind = reward(Measurement(metric=1.0), performance, RewardWeights())
-    calm = reward(Measurement(metric=1.0, strain=dict.fromkeys(seen, 0.0)), performance, RewardWeights())
+    blind = score(Trial(Phase.TRAIN, state=State.COMPLETE, metric=1.0), performance, RewardWeights())
+    calm = score(
+        Trial(Phase.TRAIN, state=State.COMPLETE, metric=1.0, health=dict.fromkeys(seen, 0.0)),
+        performance,
+        RewardWeights(),
+    )
     assert blind.reward == pytest.approx(calm.reward)
-    strained = reward(Measurement(metric=1.0, strain=seen), performance, RewardWeights())
+    strained = score(Trial(Phase.TRAIN, state=State.COMPLETE, metric=1.0, health=seen), performance, RewardWeights())
     assert strained.reward <= blind.reward + 1e-12
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._evaluation.stability import stability, stability_parts
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.stability import stability, stability_parts
 from hypothesis import given
 from hypothesis import strategies as st
 
