@@ -173,7 +173,7 @@ def test_an_episode_is_told_by_its_mean() -> None:
 
 def test_what_failed_counts_in_an_episodes_mean_and_does_not_stretch_its_lines() -> None:
     own = [
-        evaluation(1, reward=-2.0, error="no"),
+        evaluation(1, reward=-2.0, state="failed", error="no"),
         *(evaluation(n, reward=r) for n, r in ((2, 0.4), (3, 0.5), (4, 0.7))),
     ]
     drawn = trace(CHARTS["episodes"](data(*own)), "mean reward")

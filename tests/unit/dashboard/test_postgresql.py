@@ -28,7 +28,7 @@ def engine(postgresql: Any) -> Iterator[Engine]:
     """An empty database."""
     engine = dashboard_store.open_store(postgresql.url)
     with engine.begin() as connection:
-        connection.execute(text("TRUNCATE studies, hosts, evaluations, events, requests RESTART IDENTITY"))
+        connection.execute(text("TRUNCATE studies, hosts, trials, events, requests RESTART IDENTITY"))
     yield engine
     engine.dispose()
 

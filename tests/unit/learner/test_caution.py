@@ -241,7 +241,7 @@ def test_harm_is_a_failure_or_too_much_worse(
 
 def test_a_host_that_went_away_is_not_the_candidates_fault(study: Study) -> None:
     region = TrustRegion(study.space, OWN, Caution())
-    gone = evaluation({**OWN, "vm.swappiness": 65}, None, number=0)
+    gone = evaluation({**OWN, "vm.swappiness": 65}, None).lose("h1", "it had to go")
     assert not region.harmful(gone)
     region.learn(gone)
     assert region.radius == 0.05

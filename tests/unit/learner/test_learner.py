@@ -272,7 +272,7 @@ def test_only_ppo_needs_torch() -> None:
     program = (
         "import sys; from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search\n"
         "from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace\n"
-        "from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Evaluation\n"
+        "from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial\n"
         "space = SearchSpace([Axis('x', 0, 0, 9)], [Layout('x', {}, 1, False)], [])\n"
         "search(space, lambda cs: [Trial.of_function(c, 1.0) for c in cs], budget=4, seed=1, algorithm='random')\n"
         "sys.exit('torch' in sys.modules)\n"

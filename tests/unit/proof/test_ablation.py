@@ -174,8 +174,8 @@ def test_stays_within_the_budget() -> None:
 
 def test_dropped_parameters_have_the_original_values_of_each_host() -> None:
     found, hosts = ablated(additive({0: 0.3}), 4, own={"net.core.p1": 7})
-    assert all(job.original or set(job.values) == set(names(4)) for job in hosts.jobs)
-    assert {job.values["net.core.p1"] for job in hosts.jobs if job.values} == {9, "7"}
+    assert all(job.original or set(job.requested) == set(names(4)) for job in hosts.jobs)
+    assert {job.requested["net.core.p1"] for job in hosts.jobs if job.requested} == {9, "7"}
     assert kept_by(found) == {"net.core.p0"}
 
 
