@@ -7,14 +7,14 @@ Every message is one JSON object on one line with a `kind`. A worker sends
 
     hello        host                                it is there, and getting ready
     ready        host, facts                         it can evaluate; `facts` is what `sysctl_info` said
-    measurement  job, measurement                    the answer to a job
+    trial        trial                               the same trial, complete or failed
     restored     ending                              its host has its own values back: the answer to `restore`
     farewell     reason, stopped                     it leaves: another host may have its job
     left         ending, restored                    its last word: what its host has now; `restored`: its own values
 
 and the trainer answers
 
-    job          phase, values, bound                evaluate these values; `bound`: see _fleet/futility.py
+    trial        trial                               run this trial (see _trial/trial.py)
     progress     (see _trainer/history.py)           how the last evaluation looks from the whole study
     notice       text                                one line for the user
     refused      reason                              this host may not take part

@@ -230,7 +230,7 @@ record = StudyRecord.begin(open_store(sys.argv[1]), workload_name="w", study={},
 record.add_host("h1", {}, {})
 trial = from_json(json.loads(sys.argv[2]))
 for number in range(40):
-    record.add_trial(replace(trial, id=number))
+    record.add_trial(replace(trial, id=number + 1))
 """
 
 
@@ -244,7 +244,7 @@ def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
     assert [writer.wait(180) for writer in writers] == [0, 0]
     engine = open_store(url)
     for study in studies(engine):
-        assert [row.id for row in trials(engine, study.id)] == list(range(40))
+        assert [row.id for row in trials(engine, study.id)] == list(range(1, 41))
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
