@@ -99,6 +99,11 @@ class Fleet:
         """What the condition has found, once that is true and no host on this machine is at work."""
         return self._turns.wait(condition, self._is_busy_here, self._raise_if_ended)
 
+    @property
+    def seconds_waited(self) -> float:
+        """How long the main thread has waited for the fleet."""
+        return self._turns.seconds_waited
+
     def _is_busy_here(self) -> bool:
         return any(host.here and self._jobs.is_busy(name) for name, host in self.hosts.items())
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,9 +19,11 @@ class Turns:
     def __init__(self, changed: threading.Condition) -> None:
         self._changed = changed
         self._wanted: Callable[[], object] | None = None  # by the main thread, while it waits
+        self.seconds_waited = 0.0
 
     def wait(self, condition: Callable[[], Found], is_busy: Callable[[], bool], check: Callable[[], None]) -> Found:
         """What the condition has found, once that is true and nobody is busy any more. check: may raise, to end it."""
+        began = time.monotonic()
         with self._changed:
             self._wanted = condition
             self._changed.notify_all()
@@ -30,6 +33,7 @@ class Turns:
                     self._changed.wait(1.0)
             finally:
                 self._wanted = None
+                self.seconds_waited += time.monotonic() - began
             return found
 
     def is_main_threads(self) -> bool:

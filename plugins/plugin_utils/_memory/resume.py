@@ -36,7 +36,7 @@ class StartedStudy:
 
     store: StudyRecord
     claim: Claim
-    past: ReplayLog = field(default_factory=ReplayLog)
+    replay: ReplayLog = field(default_factory=ReplayLog)
     seconds: float = 0.0
     notices: list[str] = field(default_factory=list)
 
@@ -65,16 +65,16 @@ def resume_study(
     except CannotStart:
         claimed.release()
         raise
-    evaluations, events = in_store.trials(engine, row.id), in_store.events(engine, row.id)
+    trials, events = in_store.trials(engine, row.id), in_store.events(engine, row.id)
     more_training = study.training_config.total_timesteps > stored.training_config.total_timesteps
-    past = ReplayLog.of(study, in_store.hosts(engine, row.id), evaluations, more_training=more_training)
+    replay = ReplayLog.of(study, in_store.hosts(engine, row.id), trials, more_training=more_training)
     starts = [row.started, *(event.at for event in events if event.text == in_store.RESUMED)]
-    moments = [*(evaluation.finished for evaluation in evaluations), *(event.at for event in events)]
-    notices = [f"resuming study {row.id} with {len(past.evaluations)} finished evaluations and seed {row.seed}"]
+    moments = [*(trial.finished for trial in trials), *(event.at for event in events)]
+    notices = [f"resuming study {row.id} with {len(replay.evaluations)} finished evaluations and seed {row.seed}"]
     if seed not in (None, row.seed):
         notices.append(f"seed {seed} is ignored: the study was started with {row.seed}")
     store = StudyRecord.resume(engine, row.id, content)
-    return StartedStudy(store, claimed, past, _seconds(starts, moments), notices)
+    return StartedStudy(store, claimed, replay, _seconds(starts, moments), notices)
 
 
 def _claim(engine: Engine, study_id: int) -> Claim:

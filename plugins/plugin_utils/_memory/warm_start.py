@@ -1,16 +1,17 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Evaluations of other studies, as a new one can learn from them.
+"""Trials of other studies, as the learner of this one can use them (`warm_start` and `share` of the study).
 
-What is carried over is a candidate's values by parameter, and its performance: the log ratio to the baseline of the
-host that measured it, so that hosts and scales may differ. A parameter that the other study did not tune was at that
-host's own value, which nobody wrote down: the new host's own value stands for it. A candidate that the new search
-space does not have (a number beyond its range, an unknown choice, against its constraints) is left out.
+A trial is translated to a candidate's values by parameter, and its performance: the log ratio to the baseline of its
+own host, so hosts and scales may differ. A parameter that the other study did not tune had the original value of that
+host, which is not stored; the original value of this study's host stands in for it. A candidate that is outside this
+study's search space (out of range, an unknown choice, violating a constraint) is skipped.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,8 +19,11 @@ from datetime import datetime
 
 import numpy as np
 from pydantic import ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from .._store.store import trial_of
+from .._store import store as in_store
+from .._store.store import StudyRecord, trial_of
 from .._store.tables import HostRow, StudyRow, TrialRow
 from .._study.compatibility import is_same_search
 from .._study.space import Axis, Candidate, SearchSpace, Value, exact_number
@@ -28,124 +32,155 @@ from .._trial.reward import score
 from .._trial.stability import usual_parts
 from .._trial.trial import Phase, Trial
 
-Tell = Callable[[str], None]
-# A share of an axis: farther from where it was, a candidate is another one.
-_NEAR = 0.02
-# Of one study: the latest, which are nearer to the best. More would make the learner slow, and not wiser.
-_MOST = 300
+Notify = Callable[[str], None]
+_TOLERANCE = 0.02  # of an axis: a candidate that constraints move farther than this is a different candidate
+_MAX_TRIALS = 300  # of one study: its latest, which are closest to the optimum. More only slow the learner down.
 _PHASES = (Phase.TRAIN, Phase.RACE, Phase.VERIFY, Phase.ABLATE)
+_POLL_INTERVAL = 1.0
 
 
-def earlier_studies(rows: Sequence[StudyRow], study: Study, study_id: int, tell: Tell) -> list[StudyRow]:
-    """Those that the study's `warm_start` names, the oldest first, without those that measured something else."""
+class OtherStudies:
+    """The other studies in the store of a running study."""
+
+    def __init__(self, engine: Engine, study: Study, store: StudyRecord) -> None:
+        self._engine, self._study, self._study_id, self._started = engine, study, store.study_id, store.started
+        self._last_read: dict[int, int] = {}
+        self._last_poll = -_POLL_INTERVAL
+
+    def warm_start(self, originals: Mapping[str, Value], notify: Notify) -> list[Trial]:
+        """The trials of all studies that `warm_start` names. originals: for parameters that they did not tune."""
+        found: list[Trial] = []
+        for row in named_studies(in_store.studies(self._engine), self._study, self._study_id, notify):
+            trials = in_store.trials(self._engine, row.id)
+            found += translate(self._study, row, in_store.hosts(self._engine, row.id), trials, originals, notify)
+        return found
+
+    def shared(self, notify: Notify) -> list[Trial]:
+        """With `share`, the trials that concurrent runs of this study have added since the last call.
+
+        Empty within a second of the last call and while the store is unreachable.
+        """
+        if not self._study.share or time.monotonic() < self._last_poll + _POLL_INTERVAL:
+            return []
+        self._last_poll = time.monotonic()
+        found: list[Trial] = []
+        try:
+            for row in in_store.studies(self._engine, self._study.workload_name):
+                if row.id == self._study_id or not is_shared(row, self._study, self._started):
+                    continue
+                if row.id not in self._last_read:
+                    notify(f"also learning from study {row.id}, the same study on another controller")
+                new = in_store.trials(self._engine, row.id, after=self._last_read.setdefault(row.id, 0))
+                hosts = in_store.hosts(self._engine, row.id)
+                found += translate(self._study, row, hosts, new, {}, lambda text: None)
+                self._last_read[row.id] = new[-1].id if new else self._last_read[row.id]
+        except SQLAlchemyError:
+            pass
+        return found
+
+
+def named_studies(rows: Sequence[StudyRow], study: Study, study_id: int, notify: Notify) -> list[StudyRow]:
+    """The compatible studies that `warm_start` names, oldest first; `notify` gets why others are not used."""
     found: dict[int, StudyRow] = {}
     for wanted in study.warm_start:
         named = [row for row in rows if row.id < study_id and str(wanted) in (str(row.id), row.workload_name)]
         if not named:
-            tell(f"warm_start: this store has no study {wanted}")
+            notify(f"warm_start: this store has no study {wanted}")
         for row in named:
-            if reason := _differs(row, study):
-                tell(f"warm_start: study {row.id} ({row.workload_name}) is not used: {reason}")
+            if reason := _why_incompatible(row, study):
+                notify(f"warm_start: study {row.id} ({row.workload_name}) is not used: {reason}")
             else:
                 found[row.id] = row
-    return [found[number] for number in sorted(found)]
+    return [found[study_id] for study_id in sorted(found)]
 
 
-def _differs(row: StudyRow, study: Study) -> str | None:
-    other = _study_of(row)
+def _why_incompatible(row: StudyRow, study: Study) -> str | None:
+    other = _stored_study(row)
     if other is None:
-        return "it is of a version that this one cannot read"
+        return "it was stored by an incompatible version"
     for name in ("reward_metric", "direction", "objectives"):
         if getattr(other, name) != getattr(study, name):
-            return f"its {name} is another"
+            return f"its {name} is different"
     if not set(other.space.parameters) & set(study.space.parameters):
         return "it tuned none of these parameters"
     return None
 
 
 def is_shared(row: StudyRow, study: Study, started: datetime) -> bool:
-    """Whether it is the same study, run elsewhere at the same time, and willing to share."""
-    other = _study_of(row) if row.workload_name == study.workload_name else None
-    at_once = row.finished is None or row.finished > started
-    return bool(other and at_once and other.share and is_same_search(other, study))
+    """Whether it is the same study, run at the same time on another controller, with `share`."""
+    other = _stored_study(row) if row.workload_name == study.workload_name else None
+    concurrent = row.finished is None or row.finished > started
+    return bool(other and concurrent and other.share and is_same_search(other, study))
 
 
-def _study_of(row: StudyRow) -> Study | None:
+def _stored_study(row: StudyRow) -> Study | None:
     try:
         return Study.model_validate(row.study)
     except ValidationError:
         return None
 
 
-def translated(
+def translate(
     study: Study,
     row: StudyRow,
     hosts: Sequence[HostRow],
-    evaluations: Sequence[TrialRow],
-    own: Mapping[str, Value],
-    tell: Tell,
+    trials: Sequence[TrialRow],
+    originals: Mapping[str, Value],
+    notify: Notify,
 ) -> list[Trial]:
-    """The evaluations of candidates in study `row`, as candidates of this one; `tell` hears how many, and of others."""
+    """The candidates' trials in study `row`, as trials of `study`; `notify` gets how many are used and skipped."""
     names = {host.id: f"{host.name} of study {row.id}" for host in hosts}
-    known = [trial_of(one, names[one.host_id]) for one in evaluations]
-    usual = _usual_by_host(known)
+    known = [trial_of(one, names[one.host_id]) for one in trials]
+    usual = {
+        host: usual_parts([trial.score.stability_parts for trial in known if trial.original and trial.host == host])
+        for host in names.values()
+    }
     found: list[Trial] = []
-    beyond: Counter[str] = Counter()
-    for evaluation in known:
-        if evaluation.original or evaluation.phase not in _PHASES:
+    skipped: Counter[str] = Counter()
+    for trial in known:
+        if trial.original or trial.phase not in _PHASES:
             continue
-        values = {**evaluation.requested, **evaluation.applied}
-        candidate, lacking = in_space(study.space, values, own)
-        beyond.update(lacking)
+        candidate, outside = in_space(study.space, {**trial.requested, **trial.applied}, originals)
+        skipped.update(outside)
         if candidate is not None:
-            found.append(_carried_over(study, evaluation, candidate, usual.get(evaluation.host, {})))
-    if beyond:
-        left_out = ", ".join(f"{name} ({count} times)" for name, count in beyond.most_common())
-        tell(f"of study {row.id}, evaluations are left out whose values this search space does not have: {left_out}")
-    tell(f"learns from {len(found[-_MOST:])} evaluations of study {row.id} ({row.workload_name})")
-    return found[-_MOST:]
-
-
-def _usual_by_host(evaluations: Sequence[Trial]) -> dict[str, dict[str, float]]:
-    """How steady each host was with its own values (see stability.py)."""
-    seen: dict[str, list[Mapping[str, float]]] = {}
-    for evaluation in evaluations:
-        if evaluation.original:
-            seen.setdefault(evaluation.host, []).append(evaluation.score.stability_parts)
-    return {host: usual_parts(parts) for host, parts in seen.items()}
-
-
-def _carried_over(study: Study, trial: Trial, candidate: Candidate, usual: Mapping[str, float]) -> Trial:
-    noise = trial.score.noise
-    scored = replace(
-        score(trial, trial.score.performance, study.reward, usual),
-        noise=noise,
-        uncertainty=study.reward.performance_share * (noise or 0.0),
-    )
-    return replace(trial, phase=Phase.TRAIN, requested=candidate, applied={}, pair=None, score=scored)
+            noise = trial.score.noise
+            scored = replace(
+                score(trial, trial.score.performance, study.reward, usual[trial.host]),
+                noise=noise,
+                uncertainty=study.reward.performance_share * (noise or 0.0),
+            )
+            found.append(replace(trial, phase=Phase.TRAIN, requested=candidate, applied={}, pair=None, score=scored))
+    if skipped:
+        counts = ", ".join(f"{name} ({count})" for name, count in skipped.most_common())
+        notify(f"skipped trials of study {row.id} that are outside this search space, by parameter: {counts}")
+    notify(f"learning from {len(found[-_MAX_TRIALS:])} trials of study {row.id} ({row.workload_name})")
+    return found[-_MAX_TRIALS:]
 
 
 def in_space(
-    space: SearchSpace, values: Mapping[str, Value], own: Mapping[str, Value]
+    space: SearchSpace, values: Mapping[str, Value], originals: Mapping[str, Value]
 ) -> tuple[Candidate | None, list[str]]:
-    """The candidate with these values, or the parameters for which there is none.
+    """The candidate with these values; or None and the parameters that are outside the search space.
 
-    A parameter that `values` does not have is at its value in `own`, or as near to that as the search space gets.
+    A parameter without a value gets the one in `originals`, or the nearest one in the search space.
     """
-    axes = [axis for axis in space.axes if axis.parameter in values]
-    beyond = [axis.parameter for axis in axes if not _has(axis, str(values[axis.parameter]))]
-    if beyond:
-        return None, list(dict.fromkeys(beyond))
-    point = space.encode({**own, **values})
+    outside = [
+        axis.parameter
+        for axis in space.axes
+        if axis.parameter in values and not _contains(axis, str(values[axis.parameter]))
+    ]
+    if outside:
+        return None, list(dict.fromkeys(outside))
+    point = space.encode({**originals, **values})
     candidate = space.decode(point)
     nearest = np.array([axis.encode(axis.decode(unit)) for axis, unit in zip(space.axes, point, strict=True)])
-    moved = np.abs(space.encode(candidate) - nearest) > _NEAR  # so that the constraints hold
+    moved = np.abs(space.encode(candidate) - nearest) > _TOLERANCE  # by the constraints
     if moved.any():
         return None, list(dict.fromkeys(axis.parameter for axis, far in zip(space.axes, moved, strict=True) if far))
     return candidate, []
 
 
-def _has(axis: Axis, text: str) -> bool:
+def _contains(axis: Axis, text: str) -> bool:
     if axis.choices:
         return " ".join(text.split()) in map(str, axis.choices)
     try:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The learner's place on a machine that also does the work which is being tuned."""
+"""The scheduling priority of a learner that shares its machine with the benchmark."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def at_idle_priority() -> Iterator[None]:
-    """The calling thread, and no other, gets what time the rest of the machine leaves (SCHED_IDLE).
-
-    An account without CAP_SYS_NICE gets there, but not back: then the thread stays at it.
-    """
+    """Run only the calling thread at SCHED_IDLE. Without CAP_SYS_NICE it stays there afterwards."""
     before = os.sched_getscheduler(0)
     with suppress(PermissionError):  # a container may forbid it
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

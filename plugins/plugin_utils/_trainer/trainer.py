@@ -20,31 +20,31 @@ from typing import Any
 from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _kernel
 
 from .._fleet.conversation import converse
-from .._fleet.fleet import Fleet
+from .._fleet.fleet import Ended, Fleet
 from .._fleet.listener import Listener
 from .._logs import DEBUG_LOG, debug_log
-from .._memory.memory import Memory
 from .._memory.resume import CannotStart, resume_study, start_study
+from .._memory.warm_start import OtherStudies
 from .._outcome import result as outcome
 from .._outcome.learned_role import withdraw
 from .._store.store import StoreError, open_store, shown
 from .._study.study import Study
-from .conclusion import Clock, result_of
+from .conclusion import Conclusion
 from .history import RunHistory
 from .polling import poll_requests
+from .result_builder import build_result
 from .run import run_study
 
 _LOG = logging.getLogger(__name__)
-_LEAVING = 60.0  # seconds in which a worker puts its host's values back and cleans up
+_LEAVE_TIME = 60.0  # seconds that a worker has to restore its host and clean up
 
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """What the worker that started the trainer knows of the run.
+    """What a worker passes to the trainer that it starts.
 
-    hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: ansible-playbook's.
-    files: the SHA-256 of those that are shipped to the hosts, by name. resume: the study that is to go on, by its ID;
-    True is the latest that can, False none.
+    hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: of ansible-playbook.
+    files: the SHA-256 of each file shipped to the hosts. resume: the ID of a study to resume, True for the latest.
     """
 
     study: dict[str, Any]
@@ -69,7 +69,7 @@ def run_trainer(folder: Path, server: socket.socket) -> None:
 
 
 def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
-    study = Study.model_validate(config.study)
+    study, output = Study.model_validate(config.study), Path(config.output)
     try:
         engine = open_store(config.store)
         if config.resume:
@@ -79,37 +79,45 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     except (CannotStart, StoreError) as error:
         _leave(folder, {"error": str(error)})
         return
-    store, past = started.store, started.past
-    record, clock = RunHistory(study, store, past), Clock()
-    clock.began_before(started.seconds)
-    memory = Memory(engine, study, store, past)
+    store, replay = started.store, started.replay
+    _LOG.info("study %d of %s with seed %d", store.study_id, study.workload_name, store.seed)
+    history = RunHistory(study, store, replay, started.seconds)
+
+    def notify(*texts: str) -> None:
+        for text in texts:
+            store.add_event(text)
+        fleet.notify(*texts)  # in one call, which keeps them in order on the terminal
 
     def on_news(host: str, text: str) -> None:
-        record.note(text, host)
+        store.add_event(text, host)
         fleet.notify(f"{host}: {text}")
 
     fleet = Fleet(
         study,
         config.hosts,
         Listener(
-            on_host=record.on_host,
-            on_lost=record.on_lost,
-            on_evaluation=record.on_evaluation,
+            on_host=history.on_host,
+            on_lost=history.on_lost,
+            on_evaluation=history.on_evaluation,
             on_news=on_news,
-            on_doing=record.on_doing,
-            on_ending=record.on_ending,
+            on_doing=store.set_doing,
+            on_ending=store.set_ending,
         ),
-        past=past,
+        past=replay,
         here=(_kernel.boot_id(), _kernel.network_namespace()),
     )
-    absent = [name for name in past.hosts if name not in config.hosts]
+    absent = [name for name in replay.hosts if name not in config.hosts]
     fleet.notify(*started.notices, *(f"{name} is not in this run; its evaluations are kept" for name in absent))
     _stop_with(config.playbook_pid, fleet)
     _accept(server, fleet)
     started.claim.keep(engine, store.study_id, fleet.notify)
-    poll_requests(engine, store.study_id, fleet, record.note)
-    _LOG.info("study %d of %s with seed %d", store.study_id, study.workload_name, store.seed)
-    conclusion = run_study(study, fleet, record, clock, memory, store.seed)
+    poll_requests(engine, store.study_id, fleet, store.add_event)
+    others = OtherStudies(engine, study, store)
+    try:
+        conclusion = run_study(study, fleet, history, replay, others, notify, store.seed)
+    except (Ended, StoreError) as error:
+        stopped = isinstance(error, Ended) and error.stopped
+        conclusion = Conclusion("stopped" if stopped else "failed", str(error))
     _LOG.info("the study ended with verdict %s: %s", conclusion.verdict, conclusion.reason)
     about = {
         "started": store.started.isoformat(timespec="seconds"),
@@ -117,24 +125,25 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         "study_id": store.study_id,
         "versions": config.versions | _versions(),
     }
+    waited = fleet.seconds_waited
     with fleet.still():
-        result = result_of(study, conclusion, record, clock, seed=store.seed, about=about)
-    written = result.model_dump(mode="json", by_alias=True)
+        result = build_result(study, conclusion, history, seconds_waited=waited, seed=store.seed, about=about)
+    content = result.model_dump(mode="json", by_alias=True)
     if conclusion.is_complete:
-        record.complete()
+        history.complete()
     try:
-        store.finish(written, record.planned)
+        store.finish(content, history.planned)
     except StoreError as error:
         fleet.notify(str(error))
     try:
-        withdraw(Path(config.output), result)
-        outcome.write(Path(config.output), result)
+        withdraw(output, result)
+        outcome.write(output, result)
     except OSError as error:
-        _leave(folder, {"error": f"{config.output} cannot be written: {error.strerror}; the store has the result"})
+        _leave(folder, {"error": f"{output} cannot be written: {error.strerror}; the store has the result"})
         return
-    _leave(folder, {"result": written})
-    # An evaluation that is under way when the study is stopped goes on to its end, unless the page says: restore now.
-    fleet.end(written, patience=study.training_config.benchmark_timeout + _LEAVING)
+    _leave(folder, {"result": content})
+    # A benchmark that is running when the study is stopped goes on to its end, unless hosts are to be restored at once.
+    fleet.end(content, patience=study.training_config.benchmark_timeout + _LEAVE_TIME)
     started.claim.release()
 
 
@@ -148,7 +157,7 @@ def _accept(server: socket.socket, fleet: Fleet) -> None:
 
 
 def _stop_with(playbook_pid: int, fleet: Fleet) -> None:
-    """The workers' parent is the run: without it nobody reads the result, and hosts may be gone unnoticed."""
+    """Stop the study when ansible-playbook ends, because its workers end with it."""
     try:
         playbook = os.pidfd_open(playbook_pid)
     except ProcessLookupError:
@@ -163,7 +172,7 @@ def _stop_with(playbook_pid: int, fleet: Fleet) -> None:
 
 
 def _leave(folder: Path, content: dict[str, Any]) -> None:
-    """For workers that come late. Ansible removes the folder at its end, so it may be gone."""
+    """For workers that connect later. The folder is gone if Ansible has ended."""
     if folder.is_dir():
         _durable.write(str(folder / "end.json"), json.dumps(content).encode())
 

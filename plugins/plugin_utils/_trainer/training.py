@@ -1,41 +1,40 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The train phase: the learner searches, and the fleet evaluates meanwhile."""
+"""The training phase: the learner searches while the fleet evaluates its candidates."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from statistics import median
 
 from .._fleet.fleet import Fleet
 from .._fleet.host import Host
 from .._fleet.jobs import Ticket
+from .._fleet.replay_log import ReplayLog
 from .._learner.asking import slots_for
 from .._learner.caution import TrustRegion
 from .._learner.design import starting_candidates
 from .._learner.learner import IsEnough, search
 from .._learner.stopping import Stopping
-from .._memory.memory import Memory
-from .._study.space import Candidate, Value
+from .._memory.warm_start import Notify, OtherStudies
+from .._study.space import Candidate
 from .._study.study import Study
 from .._trial.trial import Phase, State, Trial
-from .conclusion import Clock
 from .history import RunHistory
 from .priority import at_idle_priority
 
 _LOG = logging.getLogger(__name__)
-Tell = Callable[[str], None]
 
 
 class FleetEvaluator:
-    """The fleet, for the learner. ahead: whether candidates may wait for a host, so that none waits for the learner."""
+    """The fleet as the learner's Evaluator. ahead: let candidates queue, so that no host waits for the learner."""
 
-    def __init__(self, fleet: Fleet, clock: Clock, *, ahead: bool) -> None:
-        self._fleet, self._clock, self._ahead = fleet, clock, ahead
+    def __init__(self, fleet: Fleet, *, ahead: bool) -> None:
+        self._fleet, self._ahead = fleet, ahead
         self._open: list[Ticket] = []
 
     @property
@@ -49,8 +48,7 @@ class FleetEvaluator:
         self._open += self._fleet.hand_out([Trial.pending(Phase.TRAIN, candidate) for candidate in candidates])
 
     def collect(self) -> list[Trial]:
-        with self._clock.waiting():
-            self._fleet.wait_for_any(self._open)
+        self._fleet.wait_for_any(self._open)
         found = [ticket.trial for ticket in self._open if ticket.has_ended]
         self._open = [ticket for ticket in self._open if not ticket.has_ended]
         return sorted(found, key=lambda trial: trial.id or 0)
@@ -59,91 +57,86 @@ class FleetEvaluator:
 def train(
     study: Study,
     fleet: Fleet,
-    hosts: Mapping[str, Host],
-    record: RunHistory,
-    clock: Clock,
-    memory: Memory,
+    history: RunHistory,
+    replay: ReplayLog,
+    others: OtherStudies,
     region: TrustRegion,
-    tell: Tell,
+    notify: Notify,
     seed: int,
 ) -> dict[str, list[float]]:
-    """Spend the study's training evaluations; the record has them then. Returns what told the hosts apart.
-
-    hosts: those whose baseline is known; the fleet may have others, which came later.
-    """
-    baselines = _baselines_before_training(record)
-    own: Mapping[str, Value] = record.hosts[min(baselines)].baseline_values
-    contexts = {name: _features(record.hosts[name], measured) for name, measured in sorted(baselines.items())}
+    """Run the training, whose trials are added to `history`; returns the features by which hosts are told apart."""
+    baselines = _baselines_before_training(history)
+    originals = history.hosts[min(baselines)].baseline_values
+    contexts = {name: _features(history.hosts[name], measured) for name, measured in sorted(baselines.items())}
     cautious = study.exploration == "cautious"
-    with at_idle_priority() if any(host.here for host in hosts.values()) else nullcontext():
+    with at_idle_priority() if any(host.here for host in fleet.hosts.values()) else nullcontext():
         search(
             study.space,
-            # Where harm can be done, it is to be known before more is tried.
-            FleetEvaluator(fleet, clock, ahead=not cautious),
-            budget=len(memory.history) if memory.past.training_is_over else study.training_config.total_timesteps,
+            # A cautious study must know the harm that a candidate did before it chooses the next one.
+            FleetEvaluator(fleet, ahead=not cautious),
+            budget=len(replay.trained) if replay.training_is_over else study.training_config.total_timesteps,
             seed=seed,
             algorithm=study.algorithm,
             config=study.training_config,
-            own=own,
-            starts=[] if cautious else starting_candidates(study.space, own),
+            own=originals,
+            starts=[] if cautious else starting_candidates(study.space, originals),
             metrics=[state.metric for state in study.state_space],
             contexts=contexts,
-            known=_as_candidates(study, record, baselines),
-            earlier=memory.earlier(own, tell),
-            news=lambda: memory.news(tell),
-            history=memory.history,
-            is_enough=_rule(study, record, tell),
+            known=_as_candidates(study, history, baselines),
+            earlier=others.warm_start(originals, notify),
+            news=lambda: others.shared(notify),
+            history=replay.trained,
+            is_enough=_stopping_rule(study, history, notify),
             region=region if cautious else None,
         )
     return contexts
 
 
-def _rule(study: Study, record: RunHistory, tell: Tell) -> IsEnough:
-    """Whether training may end early; what is told then is kept in the record."""
-    wanted = study.verification
+def _stopping_rule(study: Study, history: RunHistory, notify: Notify) -> IsEnough:
+    """Whether to stop training early; the reason goes to the user and into `history`."""
     stopping = Stopping(
-        study.training_config.total_timesteps, study.space.size, math.log1p(wanted.min_improvement / 100)
+        study.training_config.total_timesteps, study.space.size, math.log1p(study.verification.min_improvement / 100)
     )
 
     def is_enough(told: int, under_way: int, promise: float | None) -> bool:
         saved = stopping.budget - told - under_way
-        if not study.early_stopping.run or record.training_ended or saved <= 0:
+        if not study.early_stopping.run or history.training_ended or saved <= 0:
             return False
-        performances = [evaluation.score.performance for evaluation in record.trained()[:told]]
+        performances = [trial.score.performance for trial in history.trained()[:told]]
         reason = stopping.reason(performances, None if promise is None else promise / study.reward.performance_share)
         if reason:
-            record.training_ended = reason
-            tell(f"training ends {saved} of {stopping.budget} evaluations early: {reason}")
+            history.training_ended = reason
+            notify(f"training stopped early, with {saved} of {stopping.budget} evaluations left: {reason}")
         return bool(reason)
 
     return is_enough
 
 
-def _baselines_before_training(record: RunHistory) -> dict[str, list[Trial]]:
-    """The successful baseline evaluations that ended before the first training evaluation, by host.
+def _baselines_before_training(history: RunHistory) -> dict[str, list[Trial]]:
+    """The successful baseline trials that ended before the first training trial, by host.
 
     A resumed study replays its training, so the learner must start from what it knew at first: not from the baselines
     of hosts that joined later or were rebooted, and also from those of hosts that are absent now.
     """
     found: dict[str, list[Trial]] = {}
-    for evaluation in record.evaluations:
-        if evaluation.phase == Phase.TRAIN:
+    for trial in history.trials:
+        if trial.phase == Phase.TRAIN:
             break
-        if evaluation.phase == Phase.BASELINE and evaluation.state == State.COMPLETE:
-            found.setdefault(evaluation.host, []).append(evaluation)
+        if trial.phase == Phase.BASELINE and trial.state == State.COMPLETE:
+            found.setdefault(trial.host, []).append(trial)
     return found
 
 
-def _as_candidates(study: Study, record: RunHistory, baselines: Mapping[str, Sequence[Trial]]) -> list[Trial]:
-    """The baselines as evaluations of candidates, where the search space contains the host's original values."""
+def _as_candidates(study: Study, history: RunHistory, baselines: Mapping[str, Sequence[Trial]]) -> list[Trial]:
+    """The baselines as trials of candidates, if the search space contains the host's original values."""
     found: list[Trial] = []
-    for host, evaluations in baselines.items():
-        if not study.space.unreachable(record.hosts[host].baseline_values):
-            found += evaluations
+    for host, trials in baselines.items():
+        if not study.space.unreachable(history.hosts[host].baseline_values):
+            found += trials
     return sorted(found, key=lambda trial: trial.id or 0)
 
 
 def _features(host: Host, baselines: Sequence[Trial]) -> list[float]:
     """What distinguishes hosts, on a log scale, as `Contexts` expects it."""
-    metric = median(evaluation.metric or 1.0 for evaluation in baselines)
+    metric = median(trial.metric or 1.0 for trial in baselines)
     return [math.log(host.facts["cpus"]), math.log(host.facts["memory_bytes"]), math.log(metric)]

@@ -157,7 +157,7 @@ def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_it
     for row in own:
         other = next(one.id for one in own if one.id != row.id)
         told = [event.text for event in store.events(engine, row.id)]
-        assert f"learns from study {other} too, which is the same on another controller" in told
+        assert f"also learning from study {other}, the same study on another controller" in told
         evaluations = store.trials(engine, row.id)
         assert [one.id for one in evaluations] == list(range(1, len(evaluations) + 1))
     engine.dispose()

@@ -162,7 +162,7 @@ def cut_off(url: str, after: int) -> None:
     """Leave a study as a trainer that was killed after that many evaluations would have."""
     engine = store.open_store(url)
     with engine.begin() as connection:
-        connection.execute(text("DELETE FROM evaluations WHERE number > :after"), {"after": after})
+        connection.execute(text("DELETE FROM trials WHERE id > :after"), {"after": after})
         connection.execute(text("UPDATE studies SET verdict = NULL, result = NULL, reason = NULL, finished = NULL"))
     engine.dispose()
 
@@ -300,7 +300,7 @@ def test_a_study_learns_from_earlier_ones_without_paying_for_it(run: Run, config
     host = Host()
     later = {**config["study"], "workload_name": "later", "warm_start": ["small"]}
     result = run(host, study=later)["result"]
-    assert f"learns from {candidates} evaluations of study 1 (small)" in host.notices
+    assert f"learning from {candidates} trials of study 1 (small)" in host.notices
     assert result["evaluations"]["train"] == 16
 
 
@@ -309,7 +309,7 @@ def test_the_seconds_of_all_its_runs_are_told(run: Run, config: dict[str, Any]) 
     engine = store.open_store(config["store"])
     with engine.begin() as connection:  # as if the first run had been an hour ago and had taken a minute
         connection.execute(text("UPDATE studies SET started = datetime(started, '-1 hour')"))
-        connection.execute(text("UPDATE evaluations SET finished = datetime(finished, '-59 minutes')"))
+        connection.execute(text("UPDATE trials SET finished = datetime(finished, '-59 minutes')"))
         connection.execute(text("UPDATE events SET at = datetime(at, '-59 minutes')"))
     result = run(Host(), resume=True)["result"]
     own = result["seconds"]["total"] - first["seconds"]["total"]

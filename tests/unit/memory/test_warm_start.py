@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._memory.warm_start import (
-    earlier_studies,
     in_space,
     is_shared,
-    translated,
+    named_studies,
+    translate,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import HostRow, StudyRow, TrialRow
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
@@ -66,7 +66,7 @@ def test_values_are_taken_over_by_name_and_performance_as_it_is(new_study: NewSt
     old, new = new_study(action_space=[SWAPPINESS, DIRTY]), new_study(action_space=[DIRTY, CONTROL, SWAPPINESS])
     rows = [evaluation_row({"vm.swappiness": 10, "vm.dirty_ratio": 30}, 0.25, noise=0.02)]
     told: list[str] = []
-    (found,) = translated(new, row_of(old, 3), HOSTS, rows, {"net.ipv4.tcp_congestion_control": "reno"}, told.append)
+    (found,) = translate(new, row_of(old, 3), HOSTS, rows, {"net.ipv4.tcp_congestion_control": "reno"}, told.append)
     assert found.requested == {
         "vm.dirty_ratio": 30,
         "net.ipv4.tcp_congestion_control": "reno",
@@ -75,7 +75,7 @@ def test_values_are_taken_over_by_name_and_performance_as_it_is(new_study: NewSt
     assert (found.score.performance, found.score.noise) == (0.25, 0.02)
     assert found.score.reward == pytest.approx(0.9 * 0.25 + 0.1)
     assert (found.host, found.state != State.LOST) == ("h1 of study 3", True)
-    assert told == ["learns from 1 evaluations of study 3 (small)"]
+    assert told == ["learning from 1 trials of study 3 (small)"]
 
 
 def test_what_the_kernel_kept_counts_and_the_host_s_own_values_are_no_candidate(new_study: NewStudy) -> None:
@@ -86,7 +86,7 @@ def test_what_the_kernel_kept_counts_and_the_host_s_own_values_are_no_candidate(
         evaluation_row({"vm.swappiness": "60"}, original=True, phase="baseline"),
         evaluation_row({"vm.swappiness": 90}, None, applied={}),
     ]
-    kept, failed = translated(study, row_of(study), HOSTS, rows, {}, lambda text: None)
+    kept, failed = translate(study, row_of(study), HOSTS, rows, {}, lambda text: None)
     assert kept.requested == {"vm.swappiness": 12}
     assert (failed.requested, failed.state == State.FAILED, failed.score.performance) == (
         {"vm.swappiness": 90},
@@ -103,18 +103,18 @@ def test_what_the_new_space_does_not_have_is_left_out_and_named(new_study: NewSt
         for swappiness, control in [(50, "bbr"), (51, "bbr"), (90, "bbr"), (10, "reno")]
     ]
     told: list[str] = []
-    found = translated(new, row_of(old, 3), HOSTS, rows, {}, told.append)
+    found = translate(new, row_of(old, 3), HOSTS, rows, {}, told.append)
     assert [one.requested for one in found] == [{"vm.swappiness": 50, "net.ipv4.tcp_congestion_control": "bbr"}]
     assert told[0] == (
-        "of study 3, evaluations are left out whose values this search space does not have: "
-        "vm.swappiness (2 times), net.ipv4.tcp_congestion_control (1 times)"
+        "skipped trials of study 3 that are outside this search space, by parameter: "
+        "vm.swappiness (2), net.ipv4.tcp_congestion_control (1)"
     )
 
 
 def test_the_reward_is_by_the_new_study_s_weights(new_study: NewStudy) -> None:
     new = new_study(reward={"performance": 1.0, "stability": 3.0})
     rows = [evaluation_row({"vm.swappiness": 10}, 0.2, health={"retransmits": 0.05}, reward=9.0)]
-    (found,) = translated(new, row_of(new), HOSTS, rows, {}, lambda text: None)
+    (found,) = translate(new, row_of(new), HOSTS, rows, {}, lambda text: None)
     assert found.score.reward == pytest.approx((0.2 + 3 * 0.5) / 4)
 
 
@@ -123,7 +123,7 @@ def test_what_was_not_seen_then_counts_as_it_was_with_that_host_s_own_values(new
     own = evaluation_row({"vm.swappiness": 60}, 0.0, original=True, stability_parts={"retransmits": 0.5})
     seen = evaluation_row({"vm.swappiness": 10}, 0.0, health={"retransmits": 0.05})
     unseen = evaluation_row({"vm.swappiness": 10}, 0.0)
-    found = translated(new, row_of(new), HOSTS, [own, seen, unseen], {}, lambda text: None)
+    found = translate(new, row_of(new), HOSTS, [own, seen, unseen], {}, lambda text: None)
     assert [evaluation.score.reward for evaluation in found] == pytest.approx([0.05, 0.05])
 
 
@@ -166,12 +166,12 @@ def test_studies_are_named_by_workload_or_id_and_measure_the_same(new_study: New
     ]
     told: list[str] = []
     study = new_study(warm_start=["web", 1, 6, "1", 77])
-    assert [row.id for row in earlier_studies(rows, study, 9, told.append)] == [1, 2]
+    assert [row.id for row in named_studies(rows, study, 9, told.append)] == [1, 2]
     assert told == [
-        "warm_start: study 3 (web) is not used: its direction is another",
+        "warm_start: study 3 (web) is not used: its direction is different",
         "warm_start: study 4 (web) is not used: it tuned none of these parameters",
-        "warm_start: study 5 (web) is not used: its reward_metric is another",
-        "warm_start: study 6 (small) is not used: it is of a version that this one cannot read",
+        "warm_start: study 5 (web) is not used: its reward_metric is different",
+        "warm_start: study 6 (small) is not used: it was stored by an incompatible version",
         "warm_start: this store has no study 77",
     ]
 
@@ -179,7 +179,7 @@ def test_studies_are_named_by_workload_or_id_and_measure_the_same(new_study: New
 def test_its_own_study_is_no_earlier_one(new_study: NewStudy) -> None:
     study = new_study(warm_start=["small"])
     rows = [row_of(study, 1), row_of(study, 2)]
-    assert [row.id for row in earlier_studies(rows, study, 2, lambda text: None)] == [1]
+    assert [row.id for row in named_studies(rows, study, 2, lambda text: None)] == [1]
 
 
 @pytest.mark.parametrize(
@@ -204,6 +204,6 @@ def test_shared_is_the_same_study_at_the_same_time(
 def test_performances_stay_finite_however_far_apart_the_scales_are(new_study: NewStudy) -> None:
     study = new_study()
     rows = [evaluation_row({"vm.swappiness": 10}, 14.0, metric=1e9)]
-    (found,) = translated(study, row_of(study), HOSTS, rows, {}, lambda text: None)
+    (found,) = translate(study, row_of(study), HOSTS, rows, {}, lambda text: None)
     assert math.isfinite(found.score.reward)
     assert found.score.reward <= 2.0

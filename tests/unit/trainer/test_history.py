@@ -29,7 +29,7 @@ def engine(tmp_path: Any) -> Engine:
 
 
 @pytest.fixture
-def new_record(engine: Engine, new_study: Callable[..., Study]) -> Callable[..., RunHistory]:
+def new_history(engine: Engine, new_study: Callable[..., Study]) -> Callable[..., RunHistory]:
     def make(**fields: Any) -> RunHistory:
         study = new_study(**fields)
         return RunHistory(study, StudyRecord.begin(engine, workload_name="small", study={}, seed=1))
@@ -42,15 +42,15 @@ def host(name: str) -> Host:
 
 
 def test_everything_is_in_the_store_as_it_happens(
-    engine: Engine, new_record: Callable[..., RunHistory], evaluated: NewEvaluation
+    engine: Engine, new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
-    record = new_record()
-    record.on_host(host("h1"))
-    record.enter("train")
-    planned = record.planned
+    history = new_history()
+    history.on_host(host("h1"))
+    history.enter("train")
+    planned = history.planned
     assert [row.baseline_values for row in hosts(engine, 1)] == [{"vm.swappiness": "60"}]
-    record.on_evaluation(evaluated(10, 0.5))
-    record.on_evaluation(replace(evaluated(0, None, phase="verify", number=2), pair=3))
+    history.on_evaluation(evaluated(10, 0.5))
+    history.on_evaluation(replace(evaluated(0, None, phase="verify", number=2), pair=3))
     first, second = trials(engine, 1)
     assert (first.id, first.phase, first.requested, first.performance, first.reward, first.error) == (
         1,
@@ -61,30 +61,29 @@ def test_everything_is_in_the_store_as_it_happens(
         None,
     )
     assert (second.pair, second.state, second.error) == (3, "failed", "it broke")
-    record.note("the policy is never updated")
-    record.on_lost("h1", "lost: no route")
-    assert [row.text for row in events(engine, 1)] == ["the policy is never updated", "lost: no route"]
+    history.on_lost("h1", "lost: no route")
+    assert [row.text for row in events(engine, 1)] == ["lost: no route"]
     assert (studies(engine)[0].phase, studies(engine)[0].evaluations_planned) == ("train", planned)
-    assert record.store_seconds > 0
+    assert history.store_seconds > 0
 
 
 def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
-    new_record: Callable[..., RunHistory], evaluated: NewEvaluation
+    new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
-    record = new_record()
-    record.on_host(host("h1"))
-    first = record.on_evaluation(replace(evaluated(60, 0.0, phase="baseline"), original=True))
+    history = new_history()
+    history.on_host(host("h1"))
+    first = history.on_evaluation(replace(evaluated(60, 0.0, phase="baseline"), original=True))
     assert (first["number"], first["phase"], first["change"], first["best"]) == (1, "baseline", None, None)
-    assert first["of"] == record.planned
-    better = record.on_evaluation(evaluated(10, 0.0953, number=2))
+    assert first["of"] == history.planned
+    better = history.on_evaluation(evaluated(10, 0.0953, number=2))
     assert (better["change"], better["best"]) == (pytest.approx(10, abs=0.01), pytest.approx(10, abs=0.01))
-    worse = record.on_evaluation(evaluated(90, -0.0953, number=3))
+    worse = history.on_evaluation(evaluated(90, -0.0953, number=3))
     assert (worse["change"], worse["best"]) == (pytest.approx(-9.09, abs=0.01), pytest.approx(10, abs=0.01))
     assert {first["label"], better["label"]} == {"original values", "candidate"}
-    failed = record.on_evaluation(evaluated(5, None, number=4))
+    failed = history.on_evaluation(evaluated(5, None, number=4))
     assert (failed["number"], failed["error"], failed["metric"], failed["change"]) == (4, "it broke", None, None)
     assert failed["left"] >= 0
-    absurd = record.on_evaluation(evaluated(7, 720.0, number=5))  # a benchmark that divides by next to nothing
+    absurd = history.on_evaluation(evaluated(7, 720.0, number=5))  # a benchmark that divides by next to nothing
     assert json.dumps(absurd, allow_nan=False)
 
 
@@ -104,14 +103,14 @@ def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_not
     own: bool,
     label: str,
     best: float | None,
-    new_record: Callable[..., RunHistory],
+    new_history: Callable[..., RunHistory],
     evaluated: NewEvaluation,
 ) -> None:
     """Nor is what is measured anew compared to the best of training, which was the luckiest of many."""
-    record = new_record()
-    record.on_host(host("h1"))
-    record.on_evaluation(evaluated(10, 0.0953))
-    told = record.on_evaluation(replace(evaluated(10, 0.2, phase=phase, number=2), original=own))
+    history = new_history()
+    history.on_host(host("h1"))
+    history.on_evaluation(evaluated(10, 0.0953))
+    told = history.on_evaluation(replace(evaluated(10, 0.2, phase=phase, number=2), original=own))
     assert told["label"] == label
     assert told["change"] == (None if own else pytest.approx(22.1, abs=0.1))
     assert told["best"] == (None if best is None else pytest.approx(best, abs=0.1))
@@ -130,59 +129,59 @@ def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_not
     ],
 )
 def test_plans_what_a_study_takes(
-    names: int, fields: dict[str, Any], planned: int, new_record: Callable[..., RunHistory]
+    names: int, fields: dict[str, Any], planned: int, new_history: Callable[..., RunHistory]
 ) -> None:
     space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
-    record = new_record(training_config={"total_timesteps": 40}, action_space=space, **fields)
+    history = new_history(training_config={"total_timesteps": 40}, action_space=space, **fields)
     for at in range(names):
-        record.on_host(host(f"h{at}"))
-    assert record.planned == planned
+        history.on_host(host(f"h{at}"))
+    assert history.planned == planned
 
 
-def test_a_lost_host_is_planned_without(new_record: Callable[..., RunHistory], evaluated: NewEvaluation) -> None:
-    record = new_record()
-    alone = record.planned
-    record.on_host(host("h1"))
-    record.on_host(host("h2"))
+def test_a_lost_host_is_planned_without(new_history: Callable[..., RunHistory], evaluated: NewEvaluation) -> None:
+    history = new_history()
+    alone = history.planned
+    history.on_host(host("h1"))
+    history.on_host(host("h2"))
     for number, phase in enumerate(("baseline", "baseline", "train"), 1):
-        record.on_evaluation(evaluated(60, phase=phase, number=number))
-    record.on_lost("h1", "lost: no route")
+        history.on_evaluation(evaluated(60, phase=phase, number=number))
+    history.on_lost("h1", "lost: no route")
     # h2 does it all, and h1's two measurements of its own baseline were made for nothing.
-    assert record.planned == alone + 2
+    assert history.planned == alone + 2
 
 
 def test_a_phase_that_took_less_is_planned_with_what_it_took(
-    new_record: Callable[..., RunHistory], evaluated: NewEvaluation
+    new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
-    record = new_record()
-    record.on_host(host("h1"))
-    record.enter("verify")
-    before = record.planned
+    history = new_history()
+    history.on_host(host("h1"))
+    history.enter("verify")
+    before = history.planned
     for number in range(1, 9):
-        record.on_evaluation(evaluated(60, phase="verify", number=number))
-    assert record.planned == before
-    record.enter("ablate")
-    assert record.planned == before - 80 + 8
+        history.on_evaluation(evaluated(60, phase="verify", number=number))
+    assert history.planned == before
+    history.enter("ablate")
+    assert history.planned == before - 80 + 8
 
 
 def test_a_run_that_is_complete_has_done_all_and_knows_what_it_did_without(
-    new_record: Callable[..., RunHistory], evaluated: NewEvaluation
+    new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
-    record = new_record()
-    record.on_host(host("h1"))
-    planned = record.planned
+    history = new_history()
+    history.on_host(host("h1"))
+    planned = history.planned
     for number in range(1, 9):
-        record.on_evaluation(evaluated(60, phase="verify", number=number))
-    record.complete()
-    assert record.planned == len(record.evaluations) == 8
-    assert record.at_most == planned
+        history.on_evaluation(evaluated(60, phase="verify", number=number))
+    history.complete()
+    assert history.planned == len(history.trials) == 8
+    assert history.at_most == planned
 
 
-def test_whoever_goes_through_the_hosts_is_not_disturbed_by_a_late_one(new_record: Callable[..., RunHistory]) -> None:
-    record = new_record()
-    record.on_host(host("h1"))
-    through, present = iter(record.hosts), iter(record._present)
-    record.on_host(host("late"))
+def test_whoever_goes_through_the_hosts_is_not_disturbed_by_a_late_one(new_history: Callable[..., RunHistory]) -> None:
+    history = new_history()
+    history.on_host(host("h1"))
+    through, present = iter(history.hosts), iter(history._present)
+    history.on_host(host("late"))
     assert (list(through), list(present)) == (["h1"], ["h1"])
-    record.on_lost("h1", "it had to go")
-    assert (list(record.hosts), list(record._present)) == (["h1", "late"], ["late"])
+    history.on_lost("h1", "it had to go")
+    assert (list(history.hosts), list(history._present)) == (["h1", "late"], ["late"])

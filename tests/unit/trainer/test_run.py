@@ -12,10 +12,10 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, Proof
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import run
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Conclusion
 
 WINNER = {"vm.swappiness": 10, "vm.page-cluster": 0}
-FORETOLD = ("the noise is 2 %", "8 pairs find a gain of 3 % or more", "smaller ones will mostly be missed")
+FORECAST = ("the noise is 2 %", "8 pairs find a gain of 3 % or more", "smaller ones will mostly be missed")
 FULL, LESS = (Proof(improved=True, reason=f"Better in {pairs} of {pairs} pairs") for pairs in (8, 4))
 
 
@@ -35,28 +35,25 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
             wait_for_baselines=lambda: {"h1": host},
             wait_for_hosts=lambda: {"h1": host},
             still=nullcontext,
-            notify=lambda *texts: told.append(texts),
             measure=lambda jobs: [],
         )
         entered: list[str] = []
         told: list[tuple[str, ...]] = []
-        record: Any = SimpleNamespace(
-            enter=entered.append,
-            foretell=lambda: FORETOLD,
-            note=lambda text: None,
-            in_hindsight=list,
-            hosts={"h1": host},
+        history: Any = SimpleNamespace(
+            enter=entered.append, forecast_power=lambda: FORECAST, in_hindsight=list, hosts={"h1": host}
         )
-        memory: Any = SimpleNamespace(past=SimpleNamespace(hosts_in=lambda phase: set()), history=[])
+        replay: Any = SimpleNamespace(hosts_in=lambda phase: set())
+        others: Any = None
         monkeypatch.setattr(run, "train", lambda *dummy: None)
         monkeypatch.setattr(run, "recommend", lambda *dummy: [WINNER])
         monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (WINNER, []))
         monkeypatch.setattr(run, "prove", lambda *dummy, **keywords: proof)
         monkeypatch.setattr(run, "ablate", ablate)
         space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
-        conclusion = run.run_study(new_study(action_space=space), fleet, record, Clock(), memory, 1)
+        study = new_study(action_space=space)
+        conclusion = run.run_study(study, fleet, history, replay, others, lambda *texts: told.append(texts), 1)
         assert entered[:4] == ["baseline", "train", "race", "verify"]
-        assert told == [FORETOLD]
+        assert told == [FORECAST]
         assert entered[4:] == (["ablate"] if ablation else [])
         return conclusion
 
@@ -87,7 +84,7 @@ def test_without_a_proof_nothing_is_ablated(conclude: Callable[..., Conclusion])
 def test_stopped_in_the_ablation_is_stopped_and_says_what_was_proved(conclude: Callable[..., Conclusion]) -> None:
     found = conclude(FULL, Ended("stopped by SIGINT", stopped=True))
     assert found.verdict == "stopped"
-    assert found.reason == "stopped by SIGINT; all values together were proved before"
+    assert found.reason == "stopped by SIGINT; the winner as a whole had been proved"
     assert found.proof is FULL
 
 

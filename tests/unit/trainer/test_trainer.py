@@ -147,7 +147,7 @@ def test_a_better_candidate_is_found_proved_and_written(
     engine = store.open_store(config["store"])
     (study,) = store.studies(engine)
     assert (study.verdict, study.phase, study.result) == ("improved", "ended", written[0])
-    assert len(store.evaluations(engine, study.id)) == found.evaluations["total"]
+    assert len(store.trials(engine, study.id)) == found.evaluations["total"]
     late = connect_or_start(folder, log, config)
     assert late == StudyFinished(written[0])
     assert all(" INFO " in line for line in log.read_text().splitlines())
@@ -210,7 +210,7 @@ def test_an_objective_that_is_not_printed_is_a_failure(
     end = pool.submit(work, connect(tmp_path / "run"), "h1", better_with_less()).result(PATIENCE)
     assert end["reason"] == (
         "the benchmark does not work with the host's own values: the benchmark printed no line `latency: NUMBER`, "
-        "which the study's objectives name"
+        "required by objectives"
     )
     running.result(PATIENCE)
 
@@ -270,7 +270,7 @@ def test_a_candidate_that_never_works_is_no_improvement(
     end = pool.submit(work, connect(tmp_path / "run"), "h1", measure).result(PATIENCE)
     assert (end["result"]["verdict"], end["result"]["reason"]) == (
         "no_improvement",
-        "no candidate ran without failing",
+        "all candidates failed",
     )
     assert end["result"]["evaluations"]["failed"] == 24
     running.result(PATIENCE)
@@ -289,7 +289,7 @@ def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
         done += 1
         if done == 6:
             with store.open_store(config["store"]).begin() as connection:
-                connection.execute(text("DROP TABLE evaluations"))
+                connection.execute(text("DROP TABLE trials"))
         return better_with_less()(job)
 
     running = trainer(hosts=["h1"])
@@ -298,7 +298,7 @@ def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
     assert done == 6
     assert end["result"]["verdict"] == "failed"
     assert end["result"]["reason"] == (
-        f"the store {config['store']} takes no more: no such table: evaluations; what it has is safe"
+        f"the store {config['store']} takes no more: no such table: trials; what it has is safe"
     )
     assert outcome.read(Path(config["output"])).verdict == "failed"
     assert not earlier.exists(), "there is something to apply beside a result that calls for nothing"

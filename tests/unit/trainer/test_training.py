@@ -16,8 +16,8 @@ def evaluation(number: int, phase: Phase, host: str, *, error: str | None = None
 
 def test_a_replayed_training_starts_from_the_baselines_that_were_known_at_first() -> None:
     """Not from those of a host that joined later, or was rebooted; and not from failures."""
-    record: Any = SimpleNamespace(
-        evaluations=[
+    history: Any = SimpleNamespace(
+        trials=[
             evaluation(1, Phase.BASELINE, "h1"),
             evaluation(2, Phase.BASELINE, "h2"),
             evaluation(3, Phase.BASELINE, "h1", error="the benchmark failed"),
@@ -26,5 +26,5 @@ def test_a_replayed_training_starts_from_the_baselines_that_were_known_at_first(
             evaluation(6, Phase.BASELINE, "h3"),
         ]
     )
-    found = _baselines_before_training(record)
+    found = _baselines_before_training(history)
     assert {host: [each.id for each in measured] for host, measured in found.items()} == {"h1": [1], "h2": [2]}

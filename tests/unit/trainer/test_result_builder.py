@@ -13,9 +13,10 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.estimate im
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, HostChange, Pair, Proof
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import power_forecast
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Clock, Conclusion, result_of
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Conclusion
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.history import RunHistory
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.result_sections import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.result_builder import (
+    build_result,
     early_stopping_of,
     noise_of,
     objectives_of,
@@ -27,7 +28,7 @@ NewStudy = Callable[..., Study]
 TWO = {"objectives": [{"metric": "p99", "direction": "minimise", "weight": 3.0}]}
 
 
-class Pen:
+class NullStore:
     """A store that keeps nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -35,9 +36,9 @@ class Pen:
 
 
 @pytest.fixture
-def new_record() -> Callable[[Study], RunHistory]:
-    pen: Any = Pen()
-    return lambda study: RunHistory(study, pen)
+def new_history() -> Callable[[Study], RunHistory]:
+    store: Any = NullStore()
+    return lambda study: RunHistory(study, store)
 
 
 def measured(throughput: float, p99: float | None = None, **fields: Any) -> Trial:
@@ -95,26 +96,26 @@ def test_each_objective_has_its_own_part_in_the_proof(new_study: NewStudy) -> No
 
 
 def test_all_figures_of_a_conclusion_come_from_its_proof(
-    new_study: NewStudy, new_record: Callable[[Study], RunHistory]
+    new_study: NewStudy, new_history: Callable[[Study], RunHistory]
 ) -> None:
     """Whatever was measured before, as by a proof of more values; and of a host whose only pair told nothing."""
     study = new_study(**TWO)
-    record = new_record(study)
-    record.on_host(host_of(study, 100.0, 100.0))
-    record.on_host(host_of(study, 100.0, name="h2"))
+    history = new_history(study)
+    history.on_host(host_of(study, 100.0, 100.0))
+    history.on_host(host_of(study, 100.0, name="h2"))
     before = replace(measured(900.0, 1.0), phase=Phase.VERIFY, host="h1", pair=1, score=Score(0.0, 0.1))
     for number in (1, 2):
-        record.on_evaluation(replace(before, id=number, original=number == 2))
+        history.on_evaluation(replace(before, id=number, original=number == 2))
     sides = [pair_of("h1", 1, 130.0, 4.0), pair_of("h1", 2, 120.0, 4.4), pair_of("h2", 1, 50.0, 9.0)]
     for dummy, original, tuned in sides:
-        record.on_evaluation(replace(original, score=replace(original.score, stability=0.8)))
-        record.on_evaluation(tuned)
+        history.on_evaluation(replace(original, score=replace(original.score, stability=0.8)))
+        history.on_evaluation(tuned)
     proof = proof_of(*(pair for pair, *dummy in sides))
     ablation = Ablation(reason="", contributions=(), all_values=proof.model_copy(), fewer_values=proof)
     stopped = Conclusion("stopped", "", {"vm.swappiness": 1}, proof=proof, ablation=ablation)
-    assert result_of(study, stopped, record, Clock(), seed=1, about={}).proved
+    assert build_result(study, stopped, history, seconds_waited=0.0, seed=1, about={}).proved
     conclusion = Conclusion("improved", "", {"vm.swappiness": 1}, proof=proof, ablation=ablation)
-    found = result_of(study, conclusion, record, Clock(), seed=1, about={})
+    found = build_result(study, conclusion, history, seconds_waited=0.0, seed=1, about={})
     parts = [(part.weight, math.log1p((part.change or 0.0) / 100)) for part in found.objectives]
     mean = sum(weight * log for weight, log in parts) / sum(weight for weight, dummy in parts)
     assert found.improvement == pytest.approx(math.expm1(mean) * 100)
@@ -126,19 +127,19 @@ def test_all_figures_of_a_conclusion_come_from_its_proof(
     assert found.baseline.cv_percent == 0.0
 
 
-def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_record: Callable[[Study], RunHistory]) -> None:
+def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_history: Callable[[Study], RunHistory]) -> None:
     study = new_study()
-    record = new_record(study)
-    assert noise_of(record) is None
-    record.on_host(host_of(study, 100.0, 102.0, 98.0, 101.0, 50.0, 51.0))
-    record.on_host(host_of(study, 100.0, 101.0, name="h2"))
-    record.forecast = power_forecast(study, {"h1": [4.60, 4.62, 4.58], "h2": [4.60, 4.61]}, 2, 10.0)
-    record.watcher.odd["h2"] = "its baseline is 3.1 times as noisy as the others'"
-    noise = noise_of(record)
+    history = new_history(study)
+    assert noise_of(history) is None
+    history.on_host(host_of(study, 100.0, 102.0, 98.0, 101.0, 50.0, 51.0))
+    history.on_host(host_of(study, 100.0, 101.0, name="h2"))
+    history.forecast = power_forecast(study, {"h1": [4.60, 4.62, 4.58], "h2": [4.60, 4.61]}, 2, 10.0)
+    history.watcher.odd["h2"] = "its baseline is 3.1 times as noisy as the others'"
+    noise = noise_of(history)
     assert noise is not None
-    assert record.forecast is not None
-    assert noise.notices == record.forecast.lines
-    assert noise.detectable_percent == record.forecast.detectable
+    assert history.forecast is not None
+    assert noise.notices == history.forecast.lines
+    assert noise.detectable_percent == history.forecast.detectable
     first, second = noise.per_host["h1"], noise.per_host["h2"]
     ((after, until, change),) = first.baseline_shifts
     assert (after, until, change) == (4, 5, pytest.approx(-50, abs=2))
@@ -158,19 +159,19 @@ def test_a_jump_and_a_large_drift_are_told_once(new_study: NewStudy) -> None:
     assert host_of(study, *([100.0, 101.0, 99.0] * 8)).news == []
 
 
-def test_tells_what_was_saved(new_study: NewStudy, new_record: Callable[[Study], RunHistory]) -> None:
+def test_tells_what_was_saved(new_study: NewStudy, new_history: Callable[[Study], RunHistory]) -> None:
     study = new_study(training_config={"total_timesteps": 10})
-    record = new_record(study)
-    record.on_host(host_of(study, 100.0, 100.0))
+    history = new_history(study)
+    history.on_host(host_of(study, 100.0, 100.0))
     for dummy in range(2):
-        record.on_evaluation(replace(measured(100.0), host="h1"))
-    assert early_stopping_of(study, record).evaluations_saved == 0
-    record.training_ended = "nothing more to gain"
-    found = early_stopping_of(study, record)
+        history.on_evaluation(replace(measured(100.0), host="h1"))
+    assert early_stopping_of(study, history).evaluations_saved == 0
+    history.training_ended = "nothing more to gain"
+    found = early_stopping_of(study, history)
     assert (found.training, found.evaluations_saved) == ("nothing more to gain", 8)
     for dummy in range(8):
-        record.on_evaluation(replace(measured(100.0), host="h1"))
-    found = early_stopping_of(study, record)
+        history.on_evaluation(replace(measured(100.0), host="h1"))
+    found = early_stopping_of(study, history)
     assert (found.training, found.evaluations_saved) == (None, 0)
 
 
@@ -190,27 +191,27 @@ def test_a_host_that_is_doubted_is_no_noisier_for_it_but_the_learner_is_less_sur
 
 @pytest.mark.parametrize("repeated", [True, False])
 def test_a_host_that_is_off_stays_doubted_at_every_look_and_no_other_is_blamed(
-    new_study: NewStudy, new_record: Callable[[Study], RunHistory], repeated: bool
+    new_study: NewStudy, new_history: Callable[[Study], RunHistory], repeated: bool
 ) -> None:
     study, random = new_study(), np.random.default_rng(3)
-    record = new_record(study)
+    history = new_history(study)
     for name in ("h1", "h2", "off"):
-        record.on_host(host_of(study, 100.0, 101.0, 99.0, 100.0, name=name))
+        history.on_host(host_of(study, 100.0, 101.0, 99.0, 100.0, name=name))
     looks = []
     for number in range(1, 121):
         value = (number - 1) // 3 if repeated else number
         worth = math.sin(value) / 4 if repeated else 0.05 * random.normal()
-        host = record.hosts[("h1", "h2", "off")[number % 3]]
+        host = history.hosts[("h1", "h2", "off")[number % 3]]
         figure = worth - 0.4 * (host.name == "off") + 0.008 * random.normal()
         found = replace(measured(100.0 * math.exp(figure)), requested={"vm.swappiness": value})
-        record.on_evaluation(host.judge(study, replace(found, host=host.name, id=number)))
+        history.on_evaluation(host.judge(study, replace(found, host=host.name, id=number)))
         if number > 60 and number % 5 == 0:
-            looks.append({name for name, host in record.hosts.items() if host.doubt})
+            looks.append({name for name, host in history.hosts.items() if host.doubt})
             assert host.doubt == pytest.approx(0.4 if host.name == "off" else 0.0, abs=0.1)
     assert looks == len(looks) * [{"off"}]
     # What differs for the host's sake is not the candidate's instability.
-    performances = [evaluation.score.performance for evaluation in record.in_hindsight()]
-    assert performances == [evaluation.score.performance for evaluation in record._compared()]
+    performances = [evaluation.score.performance for evaluation in history.in_hindsight()]
+    assert performances == [evaluation.score.performance for evaluation in history._rescored()]
 
 
 def test_an_overloaded_host_that_cannot_be_watched_any_more_is_worth_what_it_mostly_is(new_study: NewStudy) -> None:
@@ -241,16 +242,16 @@ def test_hindsight_compares_to_the_baseline_between_two_controls(new_study: NewS
 
 
 def test_stops_training_only_where_the_study_lets_it(new_study: NewStudy) -> None:
-    from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.training import _rule
+    from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.training import _stopping_rule
 
     told: list[str] = []
     worse = replace(measured(90.0), score=Score(-0.1, None, -0.1))
     for allowed in (False, True):
         study = new_study(training_config={"total_timesteps": 60}, early_stopping={"run": allowed})
-        record: Any = SimpleNamespace(training_ended=None, trained=lambda: [worse] * 40)
-        is_enough = _rule(study, record, told.append)
+        history: Any = SimpleNamespace(training_ended=None, trained=lambda: [worse] * 40)
+        is_enough = _stopping_rule(study, history, told.append)
         assert is_enough(40, 20, 0.0) is False  # what is under way comes to its end, so nothing would be saved
         assert is_enough(40, 1, 0.0) is allowed
         assert is_enough(40, 1, 0.0) is False  # once is enough
     (line,) = told
-    assert line.startswith("training ends 19 of 60 evaluations early: the last 12 evaluations brought 0 % more")
+    assert line.startswith("training stopped early, with 19 of 60 evaluations left: the last 12 evaluations brought")
