@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""autotune-dashboard: the page for a store.
+"""autotune-dashboard: the dashboard of a store.
 
 autotune-dashboard --store sqlite:///learned/autotune.sqlite
 """
@@ -26,19 +26,19 @@ if not __package__:  # run as a folder: `python dashboard` in a checkout, or by 
     __package__ = "ansible_collections.autotune.kernel.dashboard"
 
 from ansible_collections.autotune.kernel.dashboard.app import create_app
-from ansible_collections.autotune.kernel.dashboard.pid_file import PidFile, Taken
+from ansible_collections.autotune.kernel.dashboard.pid_file import AlreadyRunning, PidFile
 from ansible_collections.autotune.kernel.dashboard.server import CannotListen, keep_memory_small, listen, server_of
 from ansible_collections.autotune.kernel.dashboard.settings import PORT, Settings
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store, shown
 
 _STORE = (
-    "SQLAlchemy URL of the store, or the path of a SQLite file; with a password in it, rather set AUTOTUNE_STORE, "
-    "for others can read a command line"
+    "SQLAlchemy URL of the store, or path of a SQLite file; use AUTOTUNE_STORE for a URL with a password, since other "
+    "users can read command lines"
 )
 
 
 def main() -> None:
-    """Serve until a signal ends it. Whatever the user can cause is said in one line."""
+    """Serve until a signal. User errors are reported on one line."""
     arguments = _arguments()
     keep_memory_small()
     try:
@@ -48,18 +48,19 @@ def main() -> None:
         listening = listen(settings)
         settings = replace(settings, port=listening.getsockname()[1])
         server = server_of(create_app(arguments.store, settings), settings, listening)
-        kept = PidFile(arguments.pid_file) if arguments.pid_file else None
-        if kept:
-            kept.write(_address(settings), shown(arguments.store))
-    except (StoreError, CannotListen, Taken, OSError) as error:
+        pid_file = PidFile(arguments.pid_file) if arguments.pid_file else None
+        if pid_file:
+            pid_file.write(_address(settings), shown(arguments.store))
+    except (StoreError, CannotListen, AlreadyRunning, OSError) as error:
         _give_up(str(error))
-    print(f"autotune: the page is at {_address(settings)}{_entrance(settings)}", flush=True)
-    print("autotune: Ctrl-C ends it; a run goes on without it", flush=True)
+    token = f"?token={settings.token}" if settings.token else ""
+    print(f"autotune: dashboard at {_address(settings)}{token}", flush=True)
+    print("autotune: press Ctrl-C to stop it; studies go on without it", flush=True)
 
     def end(number: int, frame: object) -> NoReturn:
-        # At once: streams have threads of their own, which wait for news, and nothing of theirs needs an end.
-        if kept:
-            kept.remove()
+        # At once: the threads of streams wait for news and need no cleanup.
+        if pid_file:
+            pid_file.remove()
         os._exit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -68,64 +69,44 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser("autotune-dashboard", description="The page for the studies in a store.")
+    parser = argparse.ArgumentParser("autotune-dashboard", description="Dashboard of the studies in a store.")
     add = parser.add_argument
     add("--store", metavar="URL", default=os.environ.get("AUTOTUNE_STORE"), help=_STORE)
-    add("--new-store", action="store_true", help="make the store if it is not there yet")
+    add("--new-store", action="store_true", help="create the store if it does not exist")
+    add("--host", default="127.0.0.1", help="address to listen on; any but loopback requires a token (%(default)s)")
+    add("--port", type=_port, default=PORT, help="port to listen on, 0 for any free port (%(default)s)")
+    add("--token-file", type=Path, metavar="FILE", help="file with the token; created if it does not exist")
+    add("--host-name", action="append", default=[], metavar="NAME", help="host name that browsers may use; repeatable")
     add(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on; any but this machine's own needs a token (%(default)s)",
-    )
-    add("--port", type=_port, default=PORT, help="port to listen on (%(default)s); 0 for any that is free")
-    add(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="holds the token; made, and readable by you alone, if it is not there",
-    )
-    add(
-        "--host-name",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a name by which browsers reach it; may be repeated",
-    )
-    add(
-        "--behind-proxy",
-        metavar="PREFIX",
-        help="a reverse proxy puts it below this path, such as /autotune; / for the top",
+        "--behind-proxy", metavar="PREFIX", help="path under which a reverse proxy serves it: /autotune; / for the root"
     )
     add(
         "--proxy-address",
-        type=_ip_address,
+        type=ipaddress.ip_address,
         metavar="ADDRESS",
-        help="where the proxy's requests come from, for only there it says who asks; this machine if not given",
+        help="address of the proxy, whose forwarded headers are trusted; by default loopback",
     )
     add(
-        "--max-streams", type=int, default=128, metavar="N", help="pages fed live at once, the others ask (%(default)s)"
+        "--max-streams",
+        type=int,
+        default=128,
+        metavar="N",
+        help="clients with a live stream; others poll (%(default)s)",
     )
-    add("--pid-file", type=Path, metavar="FILE", help="where to leave the process id and the address")
+    add("--pid-file", type=Path, metavar="FILE", help="file for process ID, address and store")
     parsed = parser.parse_args()
     if not parsed.store:
-        parser.error("say which store to show: --store sqlite:///learned/autotune.sqlite")
+        parser.error("name a store: --store sqlite:///learned/autotune.sqlite")
     if "://" not in parsed.store:
         parsed.store = f"sqlite:///{Path(parsed.store).absolute()}"
     if not 1 <= parsed.max_streams <= 1000:
-        parser.error("--max-streams is a number from 1 to 1000")
+        parser.error("--max-streams must be from 1 to 1000")
     return parsed
-
-
-def _ip_address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from None
 
 
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError("a number from 0 to 65535")
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
     return int(text)
 
 
@@ -136,7 +117,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         port=arguments.port,
         host_names=tuple(name.lower() for name in arguments.host_name),
         prefix=None if prefix is None else "/" + prefix.strip("/") if prefix.strip("/") else "",
-        proxy_address=arguments.proxy_address,
+        proxy_address=arguments.proxy_address and str(arguments.proxy_address),
         max_streams=arguments.max_streams,
     )
     if not settings.needs_token and not arguments.token_file:
@@ -145,11 +126,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _token(file: Path | None) -> str:
-    """The file's, or a new one."""
+    """The token in the file, or a new one."""
     if file and file.exists():
         token = file.read_text().strip()
         if len(token) < 20:
-            _give_up(f"{file} holds no token of at least 20 characters; remove it, and one is made")
+            _give_up(f"{file} has no token of at least 20 characters; remove it to have one created")
         return token
     token = secrets.token_urlsafe(32)
     if file:
@@ -159,16 +140,12 @@ def _token(file: Path | None) -> str:
 
 
 def _address(settings: Settings) -> str:
-    """What a browser is to open. A proxy whose name is known is taken to speak TLS (see docs/how-to/proxy.md)."""
+    """The address for browsers. A proxy with a known host name is assumed to use TLS (see docs/how-to/proxy.md)."""
     if settings.prefix is not None and settings.host_names:
         return f"https://{settings.host_names[0]}{settings.prefix}/"
     name = socket.gethostname() if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared)
     host = f"[{name}]" if ":" in name else name
     return f"http://{host}:{settings.port}{settings.prefix or ''}/"
-
-
-def _entrance(settings: Settings) -> str:
-    return f"?token={settings.token}" if settings.token else ""
 
 
 def _give_up(text: str) -> NoReturn:

@@ -1,11 +1,12 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The Flask application: a study while it runs and for ever after. It reads the store, and knows nothing of Ansible."""
+"""The Flask application: studies while they run and afterwards. It reads the store and does not need Ansible."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
+from threading import BoundedSemaphore
 from typing import Any
 
 from flask import Flask, Response, render_template, request
@@ -15,20 +16,21 @@ from werkzeug.routing import IntegerConverter
 
 from ..plugins.plugin_utils._store.store import StoreError
 from .api import api, json_of
-from .chart_cache import ChartCache, UnknownChart
+from .charts import UnknownChart
 from .feed import Feeds, UnknownStudy
 from .formatting import FILTERS
-from .pages import pages, rights
+from .pages import common_context, pages
 from .readonly_store import ReadOnlyStore
+from .render_cache import RenderCache
 from .security import protect
 from .settings import Settings
-from .stream import Places, streams
-from .studies import UnknownEvaluation
-from .table import BadQuery
+from .stream import streams
+from .studies import UnknownTrial
+from .trial_table import BadQuery
 
 
 class _Id(IntegerConverter):
-    """What a database can have as an id; more digits are no page of ours."""
+    """An ID that a database can hold."""
 
     def __init__(self, map: Any) -> None:
         super().__init__(map, min=0, max=2**31 - 1)
@@ -38,51 +40,51 @@ class _Id(IntegerConverter):
 
 
 def create_app(store_url: str, settings: Settings | None = None) -> Flask:
-    """The page for the store at a SQLAlchemy URL. Raises StoreError where there is none."""
+    """The dashboard of the store at a SQLAlchemy URL. Raises StoreError if there is no store."""
     settings = settings or Settings()
     app = Flask(__name__)
     app.url_map.converters["id"] = _Id
     app.jinja_env.filters.update(FILTERS)
-    # Browsers keep the library for a year: another version has another address.
+    # Browsers keep Plotly for a year: another version needs another address.
     app.jinja_env.globals["plotly_version"] = version("plotly")
     app.jinja_options = {**app.jinja_options, "autoescape": True}
     app.extensions["settings"] = settings
     app.extensions["feeds"] = Feeds(ReadOnlyStore(store_url), settings.poll)
-    app.extensions["places"] = Places(settings.max_streams)
-    app.extensions["charts"] = ChartCache()
+    app.extensions["stream_slots"] = BoundedSemaphore(settings.max_streams)
+    app.extensions["render_cache"] = RenderCache()
     protect(app, settings)
-    app.context_processor(rights)
+    app.context_processor(common_context)
     for blueprint in (pages, api, streams):
         app.register_blueprint(blueprint)
-    _answer_errors(app)
+    _handle_errors(app)
     return app
 
 
-def _answer_errors(app: Flask) -> None:
-    """Every error in the words and the form of whoever asked, and no traceback."""
+def _handle_errors(app: Flask) -> None:
+    """Answer errors as JSON or as a page, without a traceback."""
 
     @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> Response:
+    def http_error(error: HTTPException) -> Response:
         return _answer(error.code or 500, error.name, error.description or "")
 
     @app.errorhandler(UnknownStudy)
-    @app.errorhandler(UnknownEvaluation)
+    @app.errorhandler(UnknownTrial)
     @app.errorhandler(UnknownChart)
     def unknown(error: Exception) -> Response:
         return _answer(404, "Not Found", str(error))
 
     @app.errorhandler(BadQuery)
-    def senseless(error: BadQuery) -> Response:
+    def bad_query(error: BadQuery) -> Response:
         return _answer(400, "Bad Request", str(error))
 
     @app.errorhandler(StoreError)
-    def unwritable(error: StoreError) -> Response:
+    def store_error(error: StoreError) -> Response:
         return _answer(503, "Store not available", str(error))
 
     @app.errorhandler(SQLAlchemyError)
-    def unreadable(error: SQLAlchemyError) -> Response:
-        app.logger.error("the store cannot be read: %s", error)
-        return _answer(503, "Store not available", "the store cannot be read just now; the server's log says why")
+    def database_error(error: SQLAlchemyError) -> Response:
+        app.logger.error("cannot read the store: %s", error)
+        return _answer(503, "Store not available", "cannot read the store at the moment; see the dashboard's log")
 
 
 def _answer(code: int, title: str, text: str) -> Response:

@@ -1,241 +1,237 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The charts of a study, each drawn from its data as it stands: how it went, and how steady the hosts were."""
+"""The charts of a study: those of its progress, and the table of all charts."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from . import parameter_charts, result_charts
+from .feed import Feed
 from .formatting import count, number, per_cent
 from .plotting import (
-    BLUE,
-    FAILED,
-    GREEN,
-    INK,
-    ORANGE,
-    PHASES,
-    QUIET,
     SERIES,
     Chart,
+    Colour,
     Point,
     Trace,
     axis,
     chart,
+    empty,
     evenly,
     level,
     line,
-    marks,
+    marker,
+    markers,
     not_yet,
+    percent_axis,
     plain,
     rolling_mean,
 )
 from .queries import StudyData, Trial
+from .trial_table import BadQuery
+from .updates import as_json, steps_per_episode
 
-_EPISODE = 10  # evaluations, where the study does not say
+_LOG = logging.getLogger(__name__)
+
+_PHASES = {
+    "baseline": (Colour.INK, "square-open"),
+    "control": (Colour.PURPLE, "square"),
+    "train": (Colour.BLUE, "circle"),
+    "race": (Colour.ORANGE, "diamond"),
+    "verify": (Colour.GREEN, "triangle-up"),
+    "ablate": (Colour.SKY, "triangle-down"),
+}
 _PAIRED = ("verify", "ablate")
-_FEW = 100  # episodes, of which each can be shown with its spread
+_FAILED = (Colour.RED, "x-thin")
+_CHANGE = "change against the host's baseline"
+_MAX_ERROR_BARS = 100
 
 
 def learning_curve(data: StudyData) -> Chart:
-    """Every evaluation's change against its host's baseline, with the smoothed way of training and the best so far."""
-    traces = _by_phase(data.evaluations, _change_by_number(data.evaluations))
+    """Change of every trial against its host's baseline, with a moving average of training and the best so far."""
+    traces = _by_phase(data.trials, {t.id: (t.id, y) for t in data.trials if (y := t.deviation_percent) is not None})
     if not traces:
-        return not_yet("Nothing has been measured", data)
-    trained = [
-        (e.id, e.change_percent) for e in data.evaluations if e.phase == "train" and e.change_percent is not None
-    ]
-    changes = [change for dummy, change in trained]
-    words = [f"{count(len(data.evaluations), 'evaluation')}."]
+        return not_yet("No trial was measured", data)
+    trained = _trained(data)
+    words = [f"{count(len(data.trials), 'trial')}."]
     if trained:
+        ids, changes = zip(*trained, strict=True)
         window = min(max(5, len(trained) // 12), 100)
-        smooth = evenly(list(zip((n for n, dummy in trained), rolling_mean(changes, window), strict=True)), 500)
-        traces.append(line(f"mean of the last {window} in training", smooth, ORANGE, width=3))
+        smooth = evenly(list(zip(ids, rolling_mean(changes, window), strict=True)), 500)
+        traces.append(line(f"mean of the last {window} training trials", smooth, Colour.ORANGE, width=3))
         best = _best_so_far(trained)
-        traces.append(line("best so far", best, GREEN, dash="dash", shape="hv"))
+        traces.append(line("best so far", best, Colour.GREEN, dash="dash", shape="hv"))
         words.append(
-            f"Training began at {per_cent(changes[0])} against the baseline, its last {min(window, len(changes))} "
-            f"evaluations had a mean of {per_cent(smooth[-1][1])}; the best single one, number {best[-2][0]}, "
-            f"made {per_cent(best[-1][1])}."
+            f"Training started at {per_cent(changes[0])} against the baseline; the mean of its last "
+            f"{min(window, len(changes))} trials is {per_cent(smooth[-1][1])}; the best single trial, {best[-2][0]}, "
+            f"reached {per_cent(best[-1][1])}."
         )
-    failures = _failures(data)
-    if failures:
+    if failures := _failures(data):
         low, high = (of(of(trace["y"]) for trace in traces) for of in (min, max))
         floor = low - 0.06 * (high - low)
-        points = [(e.id, floor, _about(e)) for e in failures]
-        traces.append(marks("failed", points, *FAILED))
-        words.append(f"{number(len(failures))} failed; they stand at the lower edge.")
-    layout = {
-        "xaxis": axis("evaluation"),
-        "yaxis": axis("change against the host's baseline, %", ticksuffix=" %"),
-        "shapes": [level(0)],
-        "annotations": [_named_level("baseline", 0)],
-        "height": 430,
+        traces.append(markers("failed", [(t.id, floor, _hover(t)) for t in failures], *_FAILED))
+        words.append(f"{number(len(failures))} failed (lower edge).")
+    label = {
+        "text": "baseline",
+        "x": 1,
+        "xref": "paper",
+        "xanchor": "right",
+        "y": 0,
+        "yanchor": "bottom",
+        "showarrow": False,
     }
-    return chart(traces, layout, " ".join(words), _measured(data))
+    layout = {"xaxis": axis("trial"), "yaxis": percent_axis(_CHANGE), "shapes": [level(0)], "height": 430}
+    return chart(traces, {**layout, "annotations": [label]}, " ".join(words), _measured(data))
 
 
 def stability(data: StudyData) -> Chart:
-    """Performance against stability, by phase, with the candidates that no other beats in both."""
-    placed = {
-        e.id: (e.stability, change)
-        for e in data.evaluations
-        if e.stability is not None and (change := e.change_percent) is not None
+    """Performance against stability by phase, with the Pareto front of the candidates."""
+    positions = {
+        t.id: (t.stability, change)
+        for t in data.trials
+        if t.stability is not None and (change := t.deviation_percent) is not None
     }
-    if not placed:
-        return not_yet("No evaluation has told its stability", data)
-    traces = _by_phase(data.evaluations, placed)
-    front = _front([placed[e.id] for e in data.evaluations if e.id in placed and e.phase in ("train", "race")])
-    words = ["To the right is steadier, higher up is faster."]
+    if not positions:
+        return not_yet("No stability was measured", data)
+    traces = _by_phase(data.trials, positions)
+    front = _front([positions[t.id] for t in data.trials if t.id in positions and t.phase in ("train", "race")])
+    words = ["Further right is more stable, higher up is faster."]
     if front:
-        traces.insert(0, line("unbeaten in both", front, INK, dash="dot", width=1.5, shape="vh"))
-        words.append(f"{count(len(front), 'candidate')} of training and race unbeaten in both.")
-    failures = _failures(data)
-    if failures:
-        low, high = min(y for dummy, y in placed.values()), max(y for dummy, y in placed.values())
-        first, last = failures[0].id, failures[-1].id
-        heights = [low + (high - low) * (e.id - first) / max(last - first, 1) for e in failures]
-        left = min(x for x, dummy in placed.values()) - 0.05
-        traces.append(marks("failed", [(left, y, _about(e)) for e, y in zip(failures, heights, strict=True)], *FAILED))
-        words.append(
-            f"{number(len(failures))} failed and have neither; they stand at the left edge, the first ones lowest."
-        )
-    layout = {
-        "xaxis": axis("stability, from 0 to 1"),
-        "yaxis": axis("change against the host's baseline, %", ticksuffix=" %"),
-        "shapes": [level(0)],
-    }
+        traces.insert(0, line("Pareto front", front, Colour.INK, dash="dot", width=1.5, shape="vh"))
+        words.append(f"{count(len(front), 'candidate')} of training and race on the Pareto front.")
+    if failures := _failures(data):
+        low, high = min(y for dummy, y in positions.values()), max(y for dummy, y in positions.values())
+        left = min(x for x, dummy in positions.values()) - 0.05
+        first, span = failures[0].id, max(failures[-1].id - failures[0].id, 1)
+        points = [(left, low + (high - low) * (t.id - first) / span, _hover(t)) for t in failures]
+        traces.append(markers("failed", points, *_FAILED))
+        words.append(f"{number(len(failures))} failed and have neither (left edge, in order of time).")
+    layout = {"xaxis": axis("stability, from 0 to 1"), "yaxis": percent_axis(_CHANGE), "shapes": [level(0)]}
     return chart(traces, layout, " ".join(words), _measured(data))
 
 
 def episodes(data: StudyData) -> Chart:
-    """The mean reward of each episode of training, with the least and the largest in it."""
-    size = max(int((data.study["study"].get("training_config") or {}).get("max_steps_per_episode") or _EPISODE), 1)
-    trained = [e for e in data.evaluations if e.phase == "train" and e.reward is not None]
+    """Mean reward of each training episode, with its lowest and highest reward."""
+    size = steps_per_episode(data.study)
+    trained = [t for t in data.trials if t.phase == "train"]
     parts = [trained[start : start + size] for start in range(0, len(trained), size)]
     if not parts:
-        return not_yet("No episode has begun", data)
-    means = [fmean(e.reward or 0.0 for e in part) for part in parts]
-    # What fails has the worst reward there is: lines that reach down to it would hide all else.
-    reach = [[e.reward or 0.0 for e in part if not e.failed] + [mean] for part, mean in zip(parts, means, strict=True)]
-    shown = evenly(list(enumerate(means)), 2000)
-    places = [place for place, dummy in shown]
-    spread = {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(reach[place]) - means[place] for place in places],
-        "arrayminus": [means[place] - min(reach[place]) for place in places],
-        "color": QUIET,
-        "thickness": 1,
-        "width": 0,
-    }
-    numbers = [place + 1 for place in places]
-    trace = line("mean reward", zip(numbers, (mean for dummy, mean in shown), strict=True), BLUE)
-    trace |= {"mode": "lines+markers", "marker": {"symbol": "circle", "size": 7, "color": BLUE}, "meta": "points"}
-    traces = [trace]
-    if len(parts) <= _FEW:
-        trace["error_y"] = spread
-    else:
-        trace |= {"mode": "markers", "marker": {"symbol": "circle", "size": 4, "color": BLUE, "opacity": 0.6}}
-        smooth = rolling_mean(means, 20)
-        traces.append(line("mean of the last 20", ((place + 1, smooth[place]) for place in places), ORANGE, width=3))
-    layout = {
-        "xaxis": axis(f"episode of {size} evaluations", rangemode="tozero"),
-        "yaxis": axis("mean reward"),
-        "showlegend": len(traces) > 1,
-    }
-    unfinished = f"; the last one has {len(parts[-1])} of {size}" if len(parts[-1]) < size else ""
+        return not_yet("No episode was started", data)
+    means = [fmean(t.reward for t in part) for part in parts]
+    points = evenly(list(enumerate(means, 1)))
+    unfinished = f"; the last one has {len(parts[-1])} of {size} trials" if len(parts[-1]) < size else ""
     words = (
         f"{count(len(parts), 'episode')}{unfinished}. Mean reward {number(means[0])} in the first, "
         f"{number(means[-1])} in the last."
     )
-    if "error_y" in trace:
-        words += " Thin lines reach from the least to the largest reward of what did not fail."
-    return chart(traces, layout, words, len(parts))
+    if len(parts) <= _MAX_ERROR_BARS:
+        # Failed trials have the lowest possible reward; error bars down to it would hide everything else.
+        rewards = [[t.reward for t in part if not t.failed] + [mean] for part, mean in zip(parts, means, strict=True)]
+        up = [max(own) - mean for own, mean in zip(rewards, means, strict=True)]
+        down = [mean - min(own) for own, mean in zip(rewards, means, strict=True)]
+        bars = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+        bars |= {"color": Colour.QUIET, "thickness": 1, "width": 0}
+        look = {"mode": "lines+markers", "marker": marker(Colour.BLUE), "meta": "points", "error_y": bars}
+        traces = [line("mean reward", points, Colour.BLUE) | look]
+        words += " Thin lines span the rewards of the trials that did not fail."
+    else:
+        smooth = rolling_mean(means, 20)
+        traces = [
+            markers("mean reward", points, Colour.BLUE, marker=marker(Colour.BLUE, size=4, opacity=0.6)),
+            line("mean of the last 20", [(n, smooth[n - 1]) for n, dummy in points], Colour.ORANGE, width=3),
+        ]
+    layout = {"xaxis": axis(f"episode of {size} trials", rangemode="tozero"), "yaxis": axis("mean reward")}
+    return chart(traces, {**layout, "showlegend": len(traces) > 1}, words, len(parts))
 
 
 def drift(data: StudyData) -> Chart:
-    """How each host's baseline moved while the study ran: what the first measurement was, in per cent of change."""
+    """Baseline of each host over the study, in per cent of its first measurement."""
     measured: dict[str, list[Trial]] = {}
-    for e in data.evaluations:
-        if e.phase in ("baseline", "control") and e.metric:
-            measured.setdefault(e.host, []).append(e)
+    for t in data.trials:
+        if t.phase in ("baseline", "control") and t.metric:
+            measured.setdefault(t.host, []).append(t)
     if not measured:
-        return not_yet("No baseline has been measured", data)
+        return not_yet("No baseline was measured", data)
     many = len(measured) > len(SERIES)
     traces, last = [], {}
-    for place, (host, own) in enumerate(measured.items()):
-        colour, symbol, dash = (QUIET, "circle", "solid") if many else SERIES[place]
-        own = evenly(own, max(2000 // len(measured), 2))
-        changes = [(e.metric / own[0].metric - 1) * 100 for e in own if e.metric and own[0].metric]
-        last[host] = changes[-1]
-        way = zip((e.id for e in own), changes, strict=True)
-        trace = line(plain(host, 30), way, colour, dash=dash, width=1 if many else 2)
-        trace |= {
-            "mode": "lines+markers",
-            "meta": "points",
-            "marker": {"symbol": symbol, "size": 4 if many else 8, "color": colour},
-            "text": [_about(e) for e in own],
-            "hovertemplate": "%{text}<extra></extra>",
-        }
-        traces.append(trace)
-    far = max(last, key=lambda host: abs(last[host]))
+    for index, (host, members) in enumerate(measured.items()):
+        colour, symbol, dash = (Colour.QUIET, "circle", "solid") if many else SERIES[index]
+        drawn = evenly(members, max(2000 // len(measured), 2))
+        first = drawn[0].metric or 1.0
+        points = [(t.id, ((t.metric or 0.0) / first - 1) * 100, _hover(t)) for t in drawn]
+        last[host] = points[-1][1]
+        look = {"mode": "lines+markers", "meta": "points", "marker": marker(colour, symbol, 4 if many else 8)}
+        traces.append(line(plain(host, 30), points, colour, dash=dash, width=1 if many else 2) | look)
+    most = max(last, key=lambda host: abs(last[host]))
     total = sum(map(len, measured.values()))
     words = (
-        f"{count(total, 'measurement')} of the hosts' own values on {count(len(measured), 'host')}. "
-        f"Farthest from its first one is {far}, at {per_cent(last[far])}."
+        f"{count(total, 'baseline measurement')} on {count(len(measured), 'host')}. "
+        f"Largest drift: {most}, {per_cent(last[most])}."
     )
-    layout = {
-        "xaxis": axis("evaluation"),
-        "yaxis": axis("metric against the first baseline, %", ticksuffix=" %"),
-        "shapes": [level(0)],
-        "showlegend": not many,
-    }
-    return chart(traces, layout, words, total)
+    layout = {"xaxis": axis("trial"), "yaxis": percent_axis("drift from the first baseline"), "shapes": [level(0)]}
+    return chart(traces, {**layout, "showlegend": not many}, words, total)
 
 
-def _change_by_number(evaluations: Sequence[Trial]) -> dict[int, tuple[float, float]]:
-    return {e.id: (e.id, change) for e in evaluations if (change := e.change_percent) is not None}
+def compare(studies: Sequence[StudyData]) -> Chart:
+    """The best so far in training of several studies."""
+    traces, ends = [], []
+    for data, (colour, dummy, dash) in zip(studies, SERIES, strict=False):
+        name = f"{data.study['workload_name']} {data.study['id']}"
+        if trained := _trained(data):
+            best = _best_so_far(trained)
+            traces.append(line(plain(name, 30), best, colour, dash=dash, width=2.5, shape="hv"))
+            ends.append(f"{name} {per_cent(best[-1][1])}")
+    if not traces:
+        return empty("No candidate was measured yet.")
+    words = f"Best single training trial against the baseline: {'; '.join(ends)}."
+    layout = {"xaxis": axis("trial"), "yaxis": percent_axis(_CHANGE), "shapes": [level(0)], "height": 430}
+    return chart(traces, {**layout, "showlegend": True}, words, 0)
 
 
-def _by_phase(evaluations: Sequence[Trial], places: dict[int, tuple[float, float]]) -> list[Trace]:
-    """A trace a phase; where candidates meet the hosts' own values, these have one of their own."""
+def _trained(data: StudyData) -> list[tuple[int, float]]:
+    """(trial, change) of the training trials."""
+    return [(t.id, y) for t in data.trials if t.phase == "train" and (y := t.deviation_percent) is not None]
+
+
+def _by_phase(trials: Sequence[Trial], positions: dict[int, tuple[float, float]]) -> list[Trace]:
+    """One trace per phase; in paired phases, another one for the original values."""
     traces = []
-    for phase, (colour, symbol) in PHASES.items():
-        there = [e for e in evaluations if e.phase == phase and e.id in places]
-        own = [e for e in there if e.original] if phase in _PAIRED else []
-        others = [e for e in there if not e.original] if own else there
-        for name, shape, kind in ((f"{phase}, own values", f"{symbol}-open", own), (phase, symbol, others)):
-            points: list[Point] = [(*places[e.id], _about(e)) for e in kind]
+    for phase, (colour, symbol) in _PHASES.items():
+        members = [t for t in trials if t.phase == phase and t.id in positions]
+        originals = [t for t in members if t.original] if phase in _PAIRED else []
+        others = [t for t in members if not t.original] if originals else members
+        for name, shape, group in ((f"{phase}, original values", f"{symbol}-open", originals), (phase, symbol, others)):
+            points: list[Point] = [(*positions[t.id], _hover(t)) for t in group]
             if points:
                 best = max(points, key=lambda point: point[1])
-                traces.append(marks(name, points, colour, shape, keep=[best[0]]))
+                traces.append(markers(name, points, colour, shape, keep=[best[0]]))
     return traces
 
 
 def _failures(data: StudyData) -> list[Trial]:
-    return [e for e in data.evaluations if e.error is not None]
+    return [t for t in data.trials if t.failed]
 
 
 def _measured(data: StudyData) -> int:
-    return sum(e.performance is not None or e.error is not None for e in data.evaluations)
+    return sum(t.performance is not None or t.failed for t in data.trials)
 
 
-def _about(e: Trial) -> str:
-    what = (
-        f"failed: {plain(e.error)}"
-        if e.error is not None
-        else f"metric {number(e.metric)}"
-        if e.original
-        else f"{per_cent(e.gain_percent)}, metric {number(e.metric)}"
-    )
-    return f"evaluation {e.id}, {e.phase}{f', {e.label}' if e.label else ''}, {plain(e.host, 40)}<br>{what}"
+def _hover(t: Trial) -> str:
+    if t.failed:
+        outcome = f"failed: {plain(t.error)}"
+    else:
+        outcome = f"{'' if t.original else f'{per_cent(t.change_percent)}, '}metric {number(t.metric)}"
+    return f"trial {t.id}, {t.phase}, {t.label}, {plain(t.host, 40)}<br>{outcome}"
 
 
 def _best_so_far(trained: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Where the best changed, and the end."""
+    """The trials that improved on the best so far, and the last trial."""
     steps = [trained[0]]
     for at, change in trained[1:]:
         if change > steps[-1][1]:
@@ -244,16 +240,12 @@ def _best_so_far(trained: Sequence[tuple[int, float]]) -> list[tuple[int, float]
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those of which no other is at least as good in both, from the steadiest on."""
+    """The points that no other point dominates, by falling x."""
     front: list[tuple[float, float]] = []
     for point in sorted(points, reverse=True):
         if not front or point[1] > front[-1][1]:
             front.append(point)
     return front
-
-
-def _named_level(text: str, y: float) -> dict[str, object]:
-    return {"text": text, "x": 1, "xref": "paper", "xanchor": "right", "y": y, "yanchor": "bottom", "showarrow": False}
 
 
 CHARTS: dict[str, Callable[[StudyData], Chart]] = {
@@ -267,3 +259,29 @@ CHARTS: dict[str, Callable[[StudyData], Chart]] = {
     "drift": drift,
     "evidence": result_charts.evidence,
 }
+
+
+class UnknownChart(LookupError):
+    """There is no chart of that name."""
+
+
+def chart_json(feed: Feed, name: str, first: int | None = None, last: int | None = None) -> str:
+    """The chart {name, figure: {data, layout}, summary, shown, total}, of the trials from first to last.
+
+    Raises UnknownChart, BadQuery.
+    """
+    if name not in CHARTS:
+        raise UnknownChart(f"there is no chart {name[:40]!r}; there are {', '.join(CHARTS)}")
+    if first is not None and last is not None and first > last:
+        raise BadQuery("from must not be above to")
+    data = feed.data()
+    if first is not None or last is not None:
+        low, high = first or 0, sys.maxsize if last is None else last
+        data = replace(data, trials=[t for t in data.trials if low <= t.id <= high])
+    try:
+        drawn = CHARTS[name](data)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        # Whatever a store holds, one chart must not take the page with it.
+        _LOG.exception("chart %s of study %d", name, feed.study_id)
+        drawn = empty("This chart cannot be drawn from the content of the store; see the dashboard's log.")
+    return as_json({"name": name, **vars(drawn)})

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Configurations as people compare them: the axes of the search space, and what differs from the hosts' own values."""
+"""Configurations for comparison: the axes of the search space, and changes from the original values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Axis:
-    """One number or choice that is searched: a parameter, or an element of a vector."""
+    """One dimension of the search space: a parameter, or an element of a vector."""
 
     param: str
     element: int | None
@@ -32,22 +32,18 @@ class Axis:
         return self.param if self.element is None else f"{self.param}[{self.element}]"
 
     def value(self, values: Values) -> float | str | None:
-        """What a configuration has there; None where it has nothing that fits."""
+        """The value of a configuration on this axis; None if it has none that fits."""
         text = str(values.get(self.param, ""))
         if self.choices:
             return text or None
-        words = text.split()
-        place = self.element or 0
-        if place >= len(words):
-            return None
         try:
-            found = float(words[place])
-        except ValueError:
+            found = float(text.split()[self.element or 0])
+        except (ValueError, IndexError):
             return None
         return found if math.isfinite(found) else None
 
-    def place(self, values: Values) -> float | None:
-        """The same in [0, 1], from the low end of what may be tried to the high one."""
+    def position(self, values: Values) -> float | None:
+        """The value scaled to [0, 1] by the range of the axis."""
         value = self.value(values)
         if value is None:
             return None
@@ -64,7 +60,7 @@ class Axis:
 
 
 def axes(study: Mapping[str, Any], tried: Sequence[Values] = ()) -> list[Axis]:
-    """The axes of a study's search space; of `tried` configurations where its file names a preset instead of ranges."""
+    """The axes of a study's search space; for parameters without a range (from a preset), of the `tried` values."""
     found = [axis for entry in study.get("action_space") or () for axis in _axes_of(entry)]
     known = {axis.param for axis in found}
     extra = dict.fromkeys(param for values in tried for param in values if param not in known)
@@ -92,7 +88,7 @@ def _axes_of(entry: Any) -> list[Axis]:
 def _axes_of_values(param: str, values: list[Any]) -> list[Axis]:
     words = [str(value).split() for value in values]
     try:
-        columns = list(zip(*[[float(word) for word in own] for own in words], strict=True))
+        columns = list(zip(*[[float(word) for word in row] for row in words], strict=True))
     except ValueError:
         return [Axis(param, None, 0, 1, choices=tuple(sorted({str(value) for value in values})))]
     found = []
@@ -105,22 +101,22 @@ def _axes_of_values(param: str, values: list[Any]) -> list[Axis]:
 
 @dataclass(frozen=True)
 class Change:
-    """A parameter's way from the hosts' own values to another one."""
+    """A parameter's original and new value."""
 
     param: str
     description: str
-    own: str
+    original: str
     value: str
     change: str
     range: str
 
     @property
     def differs(self) -> bool:
-        return self.own != self.value
+        return self.original != self.value
 
 
-def changes(study: Mapping[str, Any], own_values: Mapping[str, Values], values: Values) -> list[Change]:
-    """study: the study file's content. own_values: host -> what it had. values: the configuration."""
+def changes(study: Mapping[str, Any], originals: Mapping[str, Values], values: Values) -> list[Change]:
+    """study: the study file's content. originals: the original values by host."""
     described = {e["param"]: e for e in study.get("action_space") or () if isinstance(e, dict) and "param" in e}
     ranges: dict[str, list[str]] = {}
     for axis in axes(study):
@@ -130,36 +126,34 @@ def changes(study: Mapping[str, Any], own_values: Mapping[str, Values], values: 
         Change(
             param,
             str(described.get(param, {}).get("description") or ""),
-            own := _found(param, own_values),
+            original := _original(param, originals),
             new := " ".join(str(value).split()),
-            _difference(own, new),
+            _difference(original, new),
             "; ".join(ranges.get(param, [])),
         )
         for param, value in values.items()
     ]
 
 
-def _found(param: str, own_values: Mapping[str, Values]) -> str:
+def _original(param: str, originals: Mapping[str, Values]) -> str:
     hosts: dict[str, list[str]] = {}
-    for host, values in own_values.items():
+    for host, values in originals.items():
         if param in values:
             hosts.setdefault(" ".join(str(values[param]).split()), []).append(host)
     if len(hosts) <= 1:
         return next(iter(hosts), "unknown")
     if len(hosts) > 3:
         return f"{len(hosts)} different values on {sum(map(len, hosts.values()))} hosts"
-    return ", ".join(f"{value} ({_some(names)})" for value, names in hosts.items())
+    return ", ".join(
+        f"{value} ({', '.join(names) if len(names) <= 3 else f'{len(names)} hosts'})" for value, names in hosts.items()
+    )
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= 3 else f"{len(names)} hosts"
-
-
-def _difference(own: str, new: str) -> str:
-    """As people say it: "+20.0 %", "32 times", "unchanged"."""
-    if own == new:
+def _difference(original: str, new: str) -> str:
+    """Relative change for display: per cent, factor or "unchanged"."""
+    if original == new:
         return "unchanged"
-    before, after = _numbers(own), _numbers(new)
+    before, after = _numbers(original), _numbers(new)
     if before is None or after is None or len(before) != len(after):
         return "changed"
     parts = [_ratio(b, a) for b, a in zip(before, after, strict=True)]
@@ -186,24 +180,20 @@ def _numbers(text: str) -> list[float] | None:
 
 
 def as_yaml(values: Values) -> str:
-    """For `values:` of module autotune.kernel.sysctl. JSON strings are YAML strings, whatever is in them."""
+    """For `values` of module autotune.kernel.sysctl. Every JSON string is a YAML string."""
     return "".join(f"{json.dumps(param)}: {_scalar(value)}\n" for param, value in values.items())
 
 
 def as_sysctl(values: Values) -> str:
     """For a file in /etc/sysctl.d."""
-    return "".join(f"{_word(param)} = {_word(value)}\n" for param, value in values.items())
+    return "".join(f"{' '.join(param.split())} = {' '.join(str(value).split())}\n" for param, value in values.items())
 
 
 def _scalar(value: Any) -> str:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(str(value))
 
 
-def _word(value: Any) -> str:
-    return " ".join(str(value).split())
-
-
-def best_of(evaluations: Iterable[Any]) -> Any | None:
-    """The training evaluation with the largest performance."""
-    trained = [e for e in evaluations if e.phase == "train" and e.performance is not None]
-    return max(trained, key=lambda e: e.performance, default=None)
+def best_of(trials: Iterable[Any]) -> Any | None:
+    """The training trial with the best performance."""
+    trained = [t for t in trials if t.phase == "train" and t.performance is not None]
+    return max(trained, key=lambda t: t.performance, default=None)

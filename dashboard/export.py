@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""All evaluations of a study with everything known of them, as CSV or JSON, sent while they are read."""
+"""All trials of a study with all fields, as CSV or JSON, sent while they are read."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
 
 def file_name(study: Mapping[str, Any], kind: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", str(study["workload_name"]))[:64]
-    return f"{safe}-{study['id']}-evaluations.{kind}"
+    return f"{safe}-{study['id']}-trials.{kind}"
 
 
 def as_csv(data: StudyData, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """A column a parameter for the requested and for the applied value; what has no fixed shape is JSON."""
+    """One column per parameter for the requested and one for the applied value; nested fields are JSON."""
     parameters: Sequence[str] = data.parameters
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -37,7 +37,11 @@ def as_csv(data: StudyData, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     writer.writerow([_cell(name) for name in (*_PLAIN, *by_parameter, *_AS_JSON)])
     for row in rows:
         values = [row[name] for name in _PLAIN]
-        values += [_of(row[kind], parameter) for kind in _BY_PARAMETER for parameter in parameters]
+        values += [
+            row[kind].get(parameter) if isinstance(row[kind], dict) else None
+            for kind in _BY_PARAMETER
+            for parameter in parameters
+        ]
         writer.writerow([_cell(value) for value in values] + [_cell(as_json(row[name])) for name in _AS_JSON])
         yield buffer.getvalue()
         buffer.seek(0)
@@ -54,12 +58,8 @@ def as_json_list(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def _of(values: Any, parameter: str) -> Any:
-    return values.get(parameter) if isinstance(values, dict) else None
-
-
 def _cell(value: Any) -> str:
-    """A spreadsheet takes what begins like a formula for one, unless an apostrophe stands before it."""
+    """An apostrophe keeps spreadsheets from running text that looks like a formula."""
     if value is None:
         return ""
     if isinstance(value, int | float):

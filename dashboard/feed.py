@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What is known of a study, kept up to date for everybody who watches it: one look into the store serves them all."""
+"""Studies in memory, kept up to date with one set of queries for all viewers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .configuration import best_of
 from .queries import Event, Host, StudyData, Trial
 from .readonly_store import ReadOnlyStore
 
-# Studies that nobody has looked at for long are read again when somebody does.
-_KEPT = 8
-# A trainer that has just begun, or whose database server was started again, takes a moment to say that it is there.
-_SILENCE = timedelta(seconds=3)
+# Studies without viewers that stay in memory.
+_IDLE_FEEDS = 8
+# A new trainer, and one whose database server restarted, needs a moment to take its lock.
+_GRACE = timedelta(seconds=3)
 
 
 class UnknownStudy(LookupError):
@@ -35,17 +35,17 @@ class UnknownStudy(LookupError):
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far somebody has read: the ids of the last evaluation and the last event that he has seen; "12-3"."""
+    """How far a client has read: the IDs of the last trial and the last event, as in "12-3"."""
 
-    evaluation: int = 0
+    trial: int = 0
     event: int = 0
 
     def __str__(self) -> str:
-        return f"{self.evaluation}-{self.event}"
+        return f"{self.trial}-{self.event}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor | None:
-        """None for what is none."""
+        """None if the text is no cursor."""
         parts = text.split("-")
         if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
             return None
@@ -54,24 +54,23 @@ class Cursor:
 
 @dataclass
 class _Count:
-    evaluations: int = 0
+    trials: int = 0
     failures: int = 0
     baseline_metric: float | None = None
 
 
 class _Pause(NamedTuple):
-    """While nobody ran the study: after its last sign of life, until it was resumed."""
+    """A time without a trainer: from the last sign of it until the study was resumed."""
 
     since: datetime
     until: datetime
 
 
 class Feed:
-    """One study, read from the store piece by piece. refresh() costs the same however long the study is.
+    """One study; refresh() reads only what is new, so that its cost does not grow with the study.
 
-    version: goes up whenever there is something new; whoever waits for that is woken by `changed`. told: what the
-    streams have said of a version, for those that are about to say the same. interrupted: the study has not ended, and
-    no trainer works on it: killed, or gone with its machine.
+    version: increases with every change, which `changed` notifies. sent: the stream's messages for one version, shared
+    by all clients. interrupted: the study has not ended and has no trainer.
     """
 
     def __init__(self, store: ReadOnlyStore, study_id: int) -> None:
@@ -79,9 +78,9 @@ class Feed:
         self.changed = threading.Condition()
         self.version = 0
         self.watchers = 0
-        self.looked_after = False
-        self.told: tuple[int, dict[Any, Any]] = (0, {})
-        self.evaluations: list[Trial] = []
+        self.is_polled = False
+        self.sent: tuple[int, dict[Any, Any]] = (0, {})
+        self.trials: list[Trial] = []
         self.events: list[Event] = []
         self.hosts: list[Host] = []
         self.request: dict[str, Any] | None = None
@@ -89,27 +88,23 @@ class Feed:
         self.best_reward: float | None = None
         self.reward: float | None = None
         self.failed = self.trained = 0
-        self.updated: datetime | None = None
         self.interrupted = False
         self._hosts: list[Row[Any]] = []
         self._counts: dict[int, _Count] = {}
         self._pauses: list[_Pause] = []
-        self._looked = 0.0
+        self._refreshed = 0.0
         self._alive: datetime | None = None
         with store.reading() as connection:
-            row = queries.study_row(connection, store, study_id)
+            row = queries.study_row(connection, study_id)
         if row is None:
             raise UnknownStudy(f"the store has no study {study_id}")
         self.study = row
-        self.updated = row["started"]
+        self.updated: datetime | None = row["started"]
         self.refresh()
 
     @property
     def cursor(self) -> Cursor:
-        return Cursor(
-            self.evaluations[-1].id if self.evaluations else 0,
-            self.events[-1].id if self.events else 0,
-        )
+        return Cursor(self.trials[-1].id if self.trials else 0, self.events[-1].id if self.events else 0)
 
     @property
     def ended(self) -> bool:
@@ -118,111 +113,105 @@ class Feed:
     def data(self) -> StudyData:
         with self.changed:
             return StudyData(
-                self.study, tuple(self.hosts), tuple(self.evaluations), tuple(self.events), self.study["result"]
+                self.study, tuple(self.hosts), tuple(self.trials), tuple(self.events), self.study["result"]
             )
 
     def refresh(self, older_than: float = 0.0) -> None:
-        """Read what is new, unless that was done within the last `older_than` seconds. Raises SQLAlchemyError."""
+        """Read what is new, unless that was done less than `older_than` seconds ago. Raises SQLAlchemyError."""
         with self.changed:
-            if time.monotonic() - self._looked < older_than:
+            if time.monotonic() - self._refreshed < older_than:
                 return
             if self._read():
                 self.version += 1
                 self.changed.notify_all()
-            self._looked = time.monotonic()
+            self._refreshed = time.monotonic()
 
     def _read(self) -> bool:
+        """Whether anything changed."""
         cursor = self.cursor
         with self.store.reading() as connection:
-            # First the end and then the evaluations: what had ended has no more of them.
-            progress = queries.progress_row(connection, self.store, self.study_id)
-            hosts = queries.host_rows(connection, self.store, self.study_id)
-            evaluations = queries.evaluations_after(connection, self.store, self.study_id, cursor.evaluation)
+            # Progress before trials: a study that has finished by then gets no more trials.
+            progress = queries.progress_row(connection, self.study_id)
+            hosts = list(queries.host_rows(connection, self.study_id))
+            trials = queries.trials_after(connection, self.study_id, cursor.trial)
             events = queries.events_after(connection, self.study_id, cursor.event)
-            request = queries.last_request(connection, self.store, self.study_id)
-            ended = progress is not None and progress.finished and not self.ended
-            row = queries.study_row(connection, self.store, self.study_id) if ended else None
-            unfinished = progress is not None and not progress.finished
-            abandoned = unfinished and bool(queries.abandoned(connection, [self.study_id]))
-        news = bool(evaluations or events or row) or list(hosts) != self._hosts or request != self.request
-        self._hosts, self.request = list(hosts), request
+            request = queries.last_request(connection, self.study_id)
+            has_just_ended = progress is not None and progress.finished and not self.ended
+            row = queries.study_row(connection, self.study_id) if has_just_ended else None
+            is_running = progress is not None and not progress.finished
+            is_abandoned = is_running and bool(queries.abandoned(connection, [self.study_id]))
+        changed = bool(trials or events or row) or hosts != self._hosts or request != self.request
+        self._hosts, self.request = hosts, request
         if row:
             self.study = row
         elif progress is not None:
-            news = news or any(self.study[name] != value for name, value in progress._mapping.items())
+            changed = changed or any(self.study[name] != value for name, value in progress._mapping.items())
             self.study = {**self.study, **progress._mapping}
-            if not progress.finished:  # one that was resumed
+            if is_running:  # it may have been resumed
                 self.study["result"] = None
         names = {row.id: row.name for row in hosts}
-        for found in evaluations:
-            self._add(found, names)
+        for trial in trials:
+            self._add(trial, names)
         for event in events:
             if event.text == RESUMED and event.host is None:
                 self._pauses.append(_Pause(self._last_before(event.at), event.at))
             self.events.append(event)
         self.hosts = [_host(host, self._counts.get(host.id, _Count())) for host in hosts]
-        moments = [self.updated, *(e.finished for e in evaluations), *(e.at for e in events), self.study["finished"]]
-        self.updated = max((at for at in [*moments, *(host.since for host in hosts)] if at), default=None)
-        return self._is_left(abandoned) or news
+        times = [self.updated, *(trial.finished for trial in trials), *(event.at for event in events)]
+        times += [self.study["finished"], *(host.since for host in hosts)]
+        self.updated = max((at for at in times if at), default=None)
+        return self._set_interrupted(is_abandoned) or changed
 
     def worked(self, until: datetime) -> float:
-        """The seconds in which it has run until then: without those between an interruption and its going on."""
+        """Seconds since the start, without the times between an interruption and its resumption."""
         idle = sum((pause.until - pause.since).total_seconds() for pause in self._pauses if pause.until <= until)
-        began: datetime = self.study["started"]
-        return max((until - began).total_seconds() - idle, 0.0)
+        started: datetime = self.study["started"]
+        return max((until - started).total_seconds() - idle, 0.0)
 
-    def _last_before(self, moment: datetime) -> datetime:
-        """When the last thing happened before that."""
-        evaluated = (e.finished for e in reversed(self.evaluations) if e.finished and e.finished <= moment)
-        known: list[datetime] = [
-            self.study["started"],
-            *islice(evaluated, 1),
-            *(event.at for event in self.events[-1:]),
-        ]
-        return max(known)
+    def _last_before(self, at: datetime) -> datetime:
+        """The time of the last trial or event before that."""
+        finished = (trial.finished for trial in reversed(self.trials) if trial.finished and trial.finished <= at)
+        times: list[datetime] = [self.study["started"], *islice(finished, 1), *(event.at for event in self.events[-1:])]
+        return max(times)
 
-    def _is_left(self, abandoned: bool) -> bool:
-        """Note whether a trainer works on the study; whether that is news."""
+    def _set_interrupted(self, is_abandoned: bool) -> bool:
+        """Whether it changed."""
         now, before = datetime.now(UTC), self.interrupted
-        if not abandoned:
+        if not is_abandoned:
             self._alive = now
-        heard = max((at for at in (self._alive, self.updated) if at), default=now)
-        self.interrupted = abandoned and now - heard > _SILENCE
+        last_sign = max((at for at in (self._alive, self.updated) if at), default=now)
+        self.interrupted = is_abandoned and now - last_sign > _GRACE
         return self.interrupted != before
 
     def _add(self, row: Row[Any], names: dict[int, str]) -> None:
         values = dict(row._mapping)
         host_id = values.pop("host_id")
         requested = values["requested"] if isinstance(values["requested"], dict) else {}
-        evaluation = Trial(**{**values, "requested": requested, "host": names.get(host_id, "?")})
-        self.evaluations.append(evaluation)
+        trial = Trial(**{**values, "requested": requested, "host": names.get(host_id, "?")})
+        self.trials.append(trial)
         count = self._counts.setdefault(host_id, _Count())
-        count.evaluations += 1
-        if evaluation.failed:
+        count.trials += 1
+        if trial.failed:
             count.failures += 1
             self.failed += 1
-        if evaluation.phase in ("baseline", "control") and evaluation.metric is not None:
-            count.baseline_metric = evaluation.metric
-        if evaluation.phase == "train":
-            self._learn(evaluation)
+        if trial.phase in ("baseline", "control") and trial.metric is not None:
+            count.baseline_metric = trial.metric
+        if trial.phase == "train":
+            self.trained += 1
+            self.reward = trial.reward
+            self.best = best_of([self.best, trial] if self.best else [trial])
+            if not trial.failed:
+                self.best_reward = trial.reward if self.best_reward is None else max(self.best_reward, trial.reward)
 
-    def _learn(self, evaluation: Trial) -> None:
-        self.trained += 1
-        self.reward = evaluation.reward
-        self.best = best_of([self.best, evaluation] if self.best else [evaluation])
-        if evaluation.reward is not None and not evaluation.failed:
-            known = evaluation.reward if self.best_reward is None else self.best_reward
-            self.best_reward = max(known, evaluation.reward)
-
-    def evaluations_since(self, cursor: Cursor) -> list[Trial]:
-        return self.evaluations[bisect_right(self.evaluations, cursor.evaluation, key=_id) :]
+    def trials_since(self, cursor: Cursor) -> list[Trial]:
+        return self.trials[bisect_right(self.trials, cursor.trial, key=_id) :]
 
     def events_since(self, cursor: Cursor) -> list[Event]:
         return self.events[bisect_right(self.events, cursor.event, key=_id) :]
 
     def knows(self, cursor: Cursor) -> bool:
-        """Whether somebody can have read so far: of another store's or study's ids that cannot be told for sure."""
-        return _has(self.evaluations, cursor.evaluation) and _has(self.events, cursor.event)
+        """Whether this study has had that cursor; one of another study or store may go unnoticed."""
+        return _has(self.trials, cursor.trial) and _has(self.events, cursor.event)
 
 
 def _id(row: Trial | Event) -> int:
@@ -235,58 +224,58 @@ def _has(rows: list[Trial] | list[Event], wanted: int) -> bool:
 
 
 def _host(row: Row[Any], count: _Count) -> Host:
-    counts = (count.evaluations, count.failures, count.baseline_metric)
+    counts = (count.trials, count.failures, count.baseline_metric)
     return Host(row.name, row.doing, row.since, row.lost, *counts, row.restored)
 
 
 class Feeds:
-    """The studies that somebody looks at. poll: seconds between two looks into the store on behalf of the streams."""
+    """The feeds of all studies in use. poll: seconds between two refreshes of a study that is being watched."""
 
     def __init__(self, store: ReadOnlyStore, poll: float) -> None:
         self.store, self.poll = store, poll
         self._lock = threading.Lock()
-        self._reading: dict[int, threading.Lock] = {}
+        self._loading: dict[int, threading.Lock] = {}
         self._feeds: OrderedDict[int, Feed] = OrderedDict()
 
     def of(self, study_id: int) -> Feed:
-        """The study as it is now, give or take `poll` seconds. Raises UnknownStudy."""
+        """The study as it was at most `poll` seconds ago. Raises UnknownStudy."""
         with self._lock:
-            reading = self._reading.setdefault(study_id, threading.Lock())
-        # A long study takes a moment to read: whoever wants the same one waits for it, and nobody else.
-        with reading:
+            loading = self._loading.setdefault(study_id, threading.Lock())
+        # A long study takes a while to load: only requests for the same study wait.
+        with loading:
             try:
                 feed = self._feeds.get(study_id) or Feed(self.store, study_id)
             except UnknownStudy:
-                self._reading.pop(study_id, None)  # there is no end of studies that are not there
+                self._loading.pop(study_id, None)  # requests for unknown studies must not fill the memory
                 raise
             with self._lock:
                 self._feeds[study_id] = feed
                 self._feeds.move_to_end(study_id)
-                for old in [key for key, kept in self._feeds.items() if not kept.watchers][:-_KEPT]:
+                for old in [key for key, known in self._feeds.items() if not known.watchers][:-_IDLE_FEEDS]:
                     del self._feeds[old]
         feed.refresh(older_than=self.poll)
         return feed
 
     def watch(self, feed: Feed) -> None:
-        """From now on somebody waits for news; one thread a study looks for them, for as long as anybody does."""
+        """Add a watcher; one thread per study polls the store while there is any."""
         with feed.changed:
             feed.watchers += 1
-            if not feed.looked_after:  # who has just left may have been the last, and the thread not know it yet
-                feed.looked_after = True
-                threading.Thread(target=self._look, args=(feed,), daemon=True, name=f"study {feed.study_id}").start()
+            if not feed.is_polled:  # the thread may outlive the last watcher by one poll
+                feed.is_polled = True
+                threading.Thread(target=self._poll, args=(feed,), daemon=True, name=f"study {feed.study_id}").start()
 
     def leave(self, feed: Feed) -> None:
         with feed.changed:
             feed.watchers -= 1
 
-    def _look(self, feed: Feed) -> None:
+    def _poll(self, feed: Feed) -> None:
         while True:
             time.sleep(self.poll)
             with feed.changed:
                 if not feed.watchers:
-                    feed.looked_after = False
+                    feed.is_polled = False
                     return
             try:
                 feed.refresh()
             except SQLAlchemyError:
-                continue  # a server that restarts, a disk that is slow: the next look may see more
+                continue  # the server restarts, or the disk is slow: try again

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Figures, times and verdicts as people read them: the filters of the templates. static/words.js says the same."""
+"""Template filters: numbers, times and verdicts as people read them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from markupsafe import Markup
 
 from ..plugins.plugin_utils._outcome import verdict as endings
 
-NOTHING = "\N{EN DASH}"
-SPACE = "\N{NO-BREAK SPACE}"
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MISSING = "\N{EN DASH}"
+NBSP = "\N{NO-BREAK SPACE}"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PHASES = {
     "baseline": "measuring the baseline",
     "control": "measuring the baseline again",
     "train": "training",
     "race": "racing the best candidates",
-    "verify": "proving the best candidate",
-    "ablate": "leaving out what does not help",
+    "verify": "proving the winner",
+    "ablate": "ablation",
     "ended": "ended",
 }
 VERDICTS = {
@@ -38,32 +38,32 @@ VERDICTS = {
 
 
 def number(value: Any) -> str:
-    """Four significant digits, thousands apart, and no exponent where people would not write one."""
+    """Four significant digits, thousands separators, and an exponent only for very small and very large numbers."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return NOTHING if value is None or isinstance(value, float | Undefined) else str(value)
+        return MISSING if value is None or isinstance(value, float | Undefined) else str(value)
     size = abs(value)
     if (value == int(value) or size >= 1000) and size < 1e15:
         return _minus(f"{value:,.0f}")
     mantissa, dummy, exponent = f"{value:.4g}".partition("e")
-    power = f"{SPACE}\N{MULTIPLICATION SIGN}{SPACE}10{str(int(exponent)).translate(_RAISED)}" if exponent else ""
+    power = f"{NBSP}\N{MULTIPLICATION SIGN}{NBSP}10{str(int(exponent)).translate(_SUPERSCRIPT)}" if exponent else ""
     return _minus(mantissa + power)
 
 
 def probability(value: Any) -> str:
-    """Two digits: more of them mean nothing."""
+    """Two significant digits."""
     return number(float(f"{value:.2g}") if isinstance(value, int | float) else value)
 
 
 def per_cent(value: float | None) -> str:
     if value is None or not math.isfinite(value):
-        return NOTHING
-    return _minus(f"{value:+,.1f}{SPACE}%" if abs(value) < 1000 else f"{value:+,.0f}{SPACE}%")
+        return MISSING
+    return _minus(f"{value:+,.1f}{NBSP}%" if abs(value) < 1000 else f"{value:+,.0f}{NBSP}%")
 
 
 def duration(seconds: float | None) -> str:
     """The two largest units: "4 min 46 s"."""
     if seconds is None or not math.isfinite(seconds):
-        return NOTHING
+        return MISSING
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
@@ -77,9 +77,9 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(value: datetime | str | None) -> Markup | str:
-    """A moment in UTC that a browser can say in the reader's own time."""
+    """A time in UTC, which the page can show in local time; text that is no time is returned as it is."""
     if not value:
-        return NOTHING
+        return MISSING
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -91,15 +91,15 @@ def moment(value: datetime | str | None) -> Markup | str:
 
 
 def phase(name: str | None) -> str:
-    return PHASES.get(name or "", name or NOTHING)
+    return PHASES.get(name or "", name or MISSING)
 
 
 def verdict(name: str | None) -> str:
-    return VERDICTS.get(name or "", "Running" if not name else name.replace("_", " "))
+    return VERDICTS.get(name, name.replace("_", " ")) if name else "Running"
 
 
 def state(status: Mapping[str, Any]) -> str | None:
-    """The verdict, "interrupted", or None for what runs."""
+    """The verdict, "interrupted", or None while the study runs."""
     found: str | None = status.get("verdict") or ("interrupted" if status.get("interrupted") else None)
     return found
 
@@ -109,47 +109,56 @@ def count(how_many: int | None, noun: str) -> str:
     return f"{number(how_many or 0)} {noun}{'' if how_many == 1 else 's'}"
 
 
-def sentence(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
-    """What is known, in one sentence that claims no more than has been proved."""
+def headline(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """The state of the study in one sentence that claims no more than was proved."""
     if status.get("verdict"):
         result = {"metric": study.get("metric"), **(study.get("result") or {}), "verdict": status["verdict"]}
         said = endings.ending(result, per_cent)
-        return _unbroken(f"{said.heading}: {said.text}.")
-    metric = study.get("metric") or "the metric"
+        return _with_nbsp(f"{said.heading}: {said.text}.")
     best = status.get("best_percent")
     if best is None:
         return "No candidate has been measured yet."
+    change = f"{per_cent(best)} {study.get('metric') or 'metric'}"
     if best <= 0:
-        return f"Nothing better than the baseline so far; the best candidate makes {per_cent(best)} of {metric}."
-    return f"Best so far {per_cent(best)} of {metric} in a single evaluation: not yet significant."
+        return f"No candidate has beaten the baseline so far; the best one: {change}."
+    return f"Best candidate so far: {change} in a single trial, not yet significant."
+
+
+def announcement(status: Mapping[str, Any]) -> str:
+    """The state of the study for screen readers."""
+    if known := state(status):
+        return f"{verdict(known)}."
+    done = f"{number(status['trials'])} of {number(status['trials_planned'])} trials"
+    return f"{phase(status['phase'])}, {done}, best in training {per_cent(status['best_percent'])}"
+
+
+def activity(host: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
+    """What the host is doing, or was doing when the study was interrupted."""
+    doing: str | None = host["doing"]
+    return f"was: {doing}" if doing and status.get("interrupted") else doing
 
 
 @dataclass(frozen=True)
-class Left:
-    """What hosts have once a study has left them. needs_attention: not everywhere their own values."""
+class Restoration:
+    """Whether hosts have their original values back. needs_attention: at least one has not."""
 
     text: str
     needs_attention: bool = False
 
 
-def left_with(hosts: Sequence[Mapping[str, Any]], result: Mapping[str, Any] | None) -> Left | None:
-    """What the hosts of a study that has ended have now, as far as they have said so; None where nothing is known."""
-    # An earlier version, whose results did not say `proved`, kept what hosts said in the log alone.
-    if not hosts or "proved" not in (result or {}):
+def restoration(hosts: Sequence[Mapping[str, Any]], result: Mapping[str, Any] | None) -> Restoration | None:
+    """What the hosts of a finished study reported; None if nothing is known."""
+    if not hosts or result is None:
         return None
-    failed = [host for host in hosts if host["restored"] is False]
-    leaving = [host for host in hosts if host["restored"] is None and host["doing"]]
-    silent = [host for host in hosts if host["restored"] is None and not host["doing"]]
-    told = [
-        f"{text}: {_names(those)}."
-        for text, those in (
-            ("Own values not verified, needs attention (the log says what is wrong)", failed),
-            ("Own values are being put back", leaving),
-            ("Not heard of since it was tuned, so its lease puts its own values back", silent),
-        )
-        if those
-    ]
-    return Left(" ".join(told) or "Every host has its own values back, verified.", needs_attention=bool(failed))
+    unknown = [host for host in hosts if host["restored"] is None]
+    groups = (
+        ("Original values not verified, needs attention (see the log)", [h for h in hosts if h["restored"] is False]),
+        ("Restoring original values", [host for host in unknown if host["doing"]]),
+        ("No contact since tuning; the lease restores the original values", [h for h in unknown if not h["doing"]]),
+    )
+    told = [f"{text}: {_names(members)}." for text, members in groups if members]
+    needs_attention = bool(groups[0][1])
+    return Restoration(" ".join(told) or "All hosts have their original values back, verified.", needs_attention)
 
 
 def _names(hosts: Sequence[Mapping[str, Any]]) -> str:
@@ -159,12 +168,11 @@ def _names(hosts: Sequence[Mapping[str, Any]]) -> str:
 
 def gain(result: Mapping[str, Any]) -> str:
     """The improvement with its interval, as in "+58.0 % (95 % interval +51.2 % to +66.0 %)"."""
-    return _unbroken(endings.gain(result, per_cent))
+    return _with_nbsp(endings.gain(result, per_cent))
 
 
-def _unbroken(text: str) -> str:
-    """With figures and their signs on one line."""
-    return text.replace(" % ", f"{SPACE}% ")
+def _with_nbsp(text: str) -> str:
+    return text.replace(" % ", f"{NBSP}% ")
 
 
 def _minus(text: str) -> str:
@@ -172,18 +180,13 @@ def _minus(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "number": number,
-    "probability": probability,
-    "per_cent": per_cent,
-    "duration": duration,
-    "moment": moment,
-    "phase": phase,
-    "verdict": verdict,
-    "state": state,
-    "count": count,
-    "sentence": sentence,
-    "left_with": left_with,
-    "gain": gain,
+    **{
+        function.__name__: function
+        for function in (
+            *(number, probability, per_cent, duration, moment, phase, verdict, state, count),
+            *(headline, announcement, activity, restoration, gain),
+        )
+    },
     "metrics": endings.metrics,
     "is_proved": lambda result: endings.is_proved(result or {}),
 }

@@ -1,11 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The pages themselves; templates/ says how they look."""
+"""The HTML pages."""
 
 from __future__ import annotations
 
-import gzip
 from functools import cache
 from typing import Any
 
@@ -15,11 +14,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..plugins.plugin_utils._store.page_requests import Kind
 from .api import json_of
+from .feed import Feed
+from .render_cache import Content, RenderCache
 from .security import csrf_token, forged, may_act
 from .settings import Settings
-from .studies import compared, evaluation_of, feed_of, listed, study_of
-from .study_view import report, side_by_side
-from .table import table
+from .stream import is_over
+from .studies import compared, feed_of, listed, study_of, trial_of
+from .study_view import best_and_failures, evidence, side_by_side
+from .trial_table import table
 from .updates import first_message
 
 pages = Blueprint("pages", __name__)
@@ -32,78 +34,105 @@ def studies() -> str:
 
 @pages.get("/studies/<id:study_id>")
 def study(study_id: int) -> str:
+    return render_template("study.html", **_study_context(feed_of(study_id)))
+
+
+@pages.get("/studies/<id:study_id>/live")
+def live(study_id: int) -> Response:
+    """The parts of a study's page that change while the study runs."""
     feed = feed_of(study_id)
-    return render_template("study.html", study=study_of(feed), message=first_message(feed), **report(feed))
+    render_cache: RenderCache = current_app.extensions["render_cache"]
+    content = render_cache.get(
+        feed, ("live", request.script_root, is_over(feed)), lambda: render_template("live.html", **_study_context(feed))
+    )
+    return content.respond("text/html")
 
 
-@pages.get("/studies/<id:study_id>/evaluations")
-def evaluations(study_id: int) -> str:
+def _study_context(feed: Feed) -> dict[str, Any]:
+    with feed.changed:
+        message = first_message(feed)
+        return {
+            **message,
+            **best_and_failures(feed),
+            "study": feed.study,
+            "here": _path(feed),
+            "evidence": evidence(feed.study["result"] or {}),
+            "over": is_over(feed),
+        }
+
+
+def _path(feed: Feed) -> str:
+    return url_for("pages.study", study_id=feed.study_id)
+
+
+@pages.get("/studies/<id:study_id>/trials")
+def trials(study_id: int) -> str:
     feed = feed_of(study_id)
     data = feed.data()
-    phases = list(dict.fromkeys(evaluation.phase for evaluation in data.evaluations))
+    phases = list(dict.fromkeys(trial.phase for trial in data.trials))
     hosts = [host.name for host in data.hosts]
     found = table(data, request.args)
-    rows = found.pop("evaluations")
-    return render_template("evaluations.html", study=study_of(feed), rows=rows, phases=phases, hosts=hosts, **found)
+    rows = found.pop("trials")
+    context = {"study": study_of(feed), "here": _path(feed), "rows": rows, "phases": phases, "hosts": hosts}
+    return render_template("trials.html", **context, **found)
 
 
-@pages.get("/studies/<id:study_id>/evaluations/<id:number>")
-def evaluation(study_id: int, number: int) -> str:
+@pages.get("/studies/<id:study_id>/trials/<id:trial_id>")
+def trial(study_id: int, trial_id: int) -> str:
     feed = feed_of(study_id)
-    found = evaluation_of(feed, number)
+    found = trial_of(feed, trial_id)
     around = {name: found.pop(name) for name in ("previous", "next")}
-    return render_template("evaluation.html", study=study_of(feed), evaluation=found, **around)
+    return render_template("trial.html", study=feed.study, here=_path(feed), trial=found, **around)
 
 
 @pages.get("/compare")
 def compare() -> str:
-    """?study=1&study=2: the template gets `studies`, in that order, and their `configurations` side by side."""
-    studies = compared(request.args.getlist("study"))
-    leaders = [feed_of(study["id"]).best for study in studies]
-    return render_template("compare.html", studies=studies, configurations=side_by_side(studies, leaders))
+    feeds = compared(request.args.getlist("study"))
+    studies = [study_of(feed) for feed in feeds]
+    return render_template("compare.html", studies=studies, configurations=side_by_side(feeds))
 
 
 @pages.post("/studies/<id:study_id>/stop")
 def stop(study_id: int) -> AnyResponse:
-    return _ask(study_id, "stop")
+    return _request(study_id, "stop")
 
 
 @pages.post("/studies/<id:study_id>/restore")
 def restore(study_id: int) -> AnyResponse:
-    return _ask(study_id, "restore")
+    return _request(study_id, "restore")
 
 
-def _ask(study_id: int, kind: Kind) -> AnyResponse:
+def _request(study_id: int, kind: Kind) -> AnyResponse:
     settings = _settings()
     if not may_act(settings):
-        return _answer("this page is for reading only", 403)
+        return _refuse("this dashboard is read-only", 403)
     if reason := forged(settings):
-        return _answer(reason, 403)
+        return _refuse(reason, 403)
     feed = feed_of(study_id)
     if feed.ended:
-        return _answer("the study has ended already", 409)
+        return _refuse("the study has already ended", 409)
     if feed.interrupted:
-        return _answer("nobody runs this study any more; its hosts put their own values back by themselves", 409)
+        return _refuse("the study has no trainer; its hosts restore their original values on their own", 409)
     feed.store.ask(study_id, kind, request.remote_addr or "unknown")
     feed.refresh()
-    if _is_program():
-        return json_of({"asked": kind}, 202)
-    return redirect(url_for("pages.study", study_id=study_id), 303)
+    if _wants_json():
+        return json_of({"requested": kind}, 202)
+    return redirect(_path(feed), 303)
 
 
-def _answer(text: str, code: int) -> Response:
-    if _is_program():
+def _refuse(text: str, code: int) -> Response:
+    if _wants_json():
         return json_of({"error": text}, code)
-    return Response(render_template("error.html", code=code, title="Not done", text=f"Nothing was done: {text}."), code)
+    return Response(render_template("error.html", code=code, title="Not done", text=f"{text.capitalize()}."), code)
 
 
-def _is_program() -> bool:
+def _wants_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def rights() -> dict[str, Any]:
-    """What every template gets: the visitor's token for forms, and whether he may act."""
-    return {"csrf_token": csrf_token(), "may_act": may_act(_settings())}
+def common_context() -> dict[str, Any]:
+    """What every template gets."""
+    return {"root": request.script_root, "csrf_token": csrf_token, "may_act": may_act(_settings())}
 
 
 def _settings() -> Settings:
@@ -113,16 +142,10 @@ def _settings() -> Settings:
 
 @pages.get("/static/plotly.min.js")
 def plotly() -> Response:
-    """The library that draws the charts, as its Python package has it."""
-    script, packed = _plotly()
-    accepted = request.accept_encodings.quality("gzip") > 0
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-    if accepted:
-        headers["Content-Encoding"] = "gzip"
-    return Response(packed if accepted else script, mimetype="text/javascript", headers=headers)
+    """Plotly's JavaScript from its Python package."""
+    return _plotly().respond("text/javascript", "public, max-age=31536000, immutable")
 
 
 @cache
-def _plotly() -> tuple[bytes, bytes]:
-    script = get_plotlyjs().encode()
-    return script, gzip.compress(script, compresslevel=6, mtime=0)
+def _plotly() -> Content:
+    return Content.of(get_plotlyjs().encode())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The store, opened for reading: whoever runs a study there is never kept from writing."""
+"""The store, opened read-only, so that the dashboard never blocks a running study."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from ..plugins.plugin_utils._store.database import check_tables, options_of, with_driver
+from ..plugins.plugin_utils._store.database import cause, check_tables, options_of, with_driver
 from ..plugins.plugin_utils._store.page_requests import Kind, ask
 from ..plugins.plugin_utils._store.store import StoreError, open_store, shown
 from ..plugins.plugin_utils._store.tables import StudyRow
 
 
 class ReadOnlyStore:
-    """A store that is there already. Raises StoreError where it is not, or is none."""
+    """An existing store. Raises StoreError if there is none."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -31,27 +31,25 @@ class ReadOnlyStore:
         try:
             with self._engine.connect() as connection:
                 check_tables(connection, self.shown)
-                found = inspect(connection).has_table(StudyRow.__tablename__)
+                is_store = inspect(connection).has_table(StudyRow.__tablename__)
         except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise StoreError(f"the store {self.shown} cannot be read: {cause}; see --store") from None
-        if not found:
-            raise StoreError(f"{self.shown} is no store of autotune.kernel: it has no table of studies; see --store")
+            raise StoreError(f"cannot read the store {self.shown}: {cause(error)}; see --store") from None
+        if not is_store:
+            raise StoreError(f"{self.shown} is not a store of autotune.kernel: it has no table of studies; see --store")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A look at one moment of the store; keep it short, for an open one lets the writer's log grow."""
+        """A connection for a short time: SQLite's write-ahead log grows while a reader has a transaction open."""
         with self._engine.connect() as connection:
             yield connection
 
     def ask(self, study_id: int, kind: Kind, by: str) -> None:
-        """Leave a request for the study's trainer: the one thing that is written here. Raises StoreError."""
+        """Leave a request for the trainer, the only thing that the dashboard writes. Raises StoreError."""
         engine = open_store(self.url)
         try:
             ask(engine, study_id, kind, by)
         except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise StoreError(f"the store {self.shown} takes no request: {cause}") from None
+            raise StoreError(f"cannot write the request to the store {self.shown}: {cause(error)}") from None
         finally:
             engine.dispose()
 
@@ -63,21 +61,19 @@ def _engine(url: str) -> Engine:
             return create_engine(parsed, pool_size=4, max_overflow=8, **options_of(parsed))
         engine = create_engine(_read_only(parsed), poolclass=QueuePool, pool_size=4, max_overflow=8)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
-        raise StoreError(
-            f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; see --store"
-        ) from None
+        raise StoreError(f"'{shown(url)}' is not a usable SQLAlchemy URL: {error}; see --store") from None
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
 def _read_only(url: URL) -> URL:
-    """The same SQLite file, opened for reading. Raises StoreError where it is not there."""
+    """The SQLite file opened read-only. Raises StoreError if it does not exist."""
     name = url.database
     if not name or name == ":memory:" or name.startswith("file:"):
-        raise StoreError(f"the store {url} is no file that can be opened beside a run; see --store")
+        raise StoreError(f"the store {url} is not a file; see --store")
     path = Path(name).absolute()
     if not path.is_file():
-        raise StoreError(f"there is no store {path}; name the one that a run has written, see --store")
+        raise StoreError(f"there is no store {path}; name one that a study has written, see --store")
     return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Who is let in, what browsers may do with the pages, and who may act."""
+"""Access: host names, token, CSRF protection, and security headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .settings import Settings
 
-# 'unsafe-inline' for styles alone: Plotly places its parts by them.
+# Plotly needs inline styles.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -35,7 +35,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with none at all, browsers say of a form only that it comes from "null"
+    "Referrer-Policy": "same-origin",  # without a referrer, browsers send "Origin: null" with forms
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -43,12 +43,12 @@ HEADERS = {
 
 
 def protect(app: Flask, settings: Settings) -> None:
-    """Have the app let in whom the settings let in, and send every answer with its headers."""
+    """Check every request, and add the security headers to every answer."""
     secret = settings.token or secrets.token_urlsafe(32)
-    # From the token, not the token: who has seen a cookie cannot make another one.
-    app.secret_key = hashlib.sha256(f"autotune.kernel page {secret}".encode()).digest()
+    # Derived from the token, so that a cookie does not reveal it.
+    app.secret_key = hashlib.sha256(f"autotune.kernel dashboard {secret}".encode()).digest()
     app.config.update(
-        # Browsers send a cookie to every port of a host: two pages must not take each other's.
+        # Browsers send cookies to every port of a host: two dashboards need different names.
         SESSION_COOKIE_NAME=f"autotune_{settings.port}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
@@ -57,9 +57,9 @@ def protect(app: Flask, settings: Settings) -> None:
     )
 
     @app.before_request
-    def let_in() -> AnyResponse | None:
+    def check_request() -> AnyResponse | None:
         app.config["SESSION_COOKIE_SECURE"] = request.is_secure
-        return _wrong_host(settings) or (_show_token(settings.token) if settings.token else None)
+        return _check_host(settings) or (_check_token(settings.token) if settings.token else None)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -74,13 +74,13 @@ def refusal(text: str, code: int) -> Response:
     return Response(f"{text}\n", code, mimetype="text/plain")
 
 
-def _wrong_host(settings: Settings) -> Response | None:
-    """A foreign page can have a name of its own point here; what it then asks for carries that name."""
+def _check_host(settings: Settings) -> Response | None:
+    """Refuse unknown host names: another site may point its own name here (DNS rebinding)."""
     name = urlsplit(f"//{request.host}").hostname if _is_host(request.host) else None
     if name and (_is_address(name) or name in {"localhost", socket.gethostname().lower(), *settings.host_names}):
         return None
     return refusal(
-        f"This page is not reached as {request.host[:100]!r}: if it should be, start it with --host-name, "
+        f"The host name {request.host[:100]!r} is not allowed: start the dashboard with --host-name, "
         "or set dashboard_host_names.",
         403,
     )
@@ -102,26 +102,26 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _show_token(token: str) -> AnyResponse | None:
-    """None for who may come in, by a cookie or (programs) a header. The printed URL gets a cookie for its token."""
+def _check_token(token: str) -> AnyResponse | None:
+    """None if a cookie or an Authorization header gives access. The printed URL exchanges its token for a cookie."""
     shown = request.args.get("token")
     if shown is not None and request.method == "GET":
         if not _same(shown, token):
-            return refusal("This token does not open this page: take the address that was printed last.", 403)
+            return refusal("Invalid token: use the address that was printed last.", 403)
         session["in"] = True
         kept = [(name, value) for name, value in request.args.items(multi=True) if name != "token"]
         return redirect(request.script_root + request.path + (f"?{urlencode(kept)}" if kept else ""), 303)
     if session.get("in") is True or _same(_bearer(request), token):
         return None
     return refusal(
-        "This page needs its token: open the address that was printed when it was started, "
+        "Token missing: open the address that was printed when the dashboard was started, "
         "or send the header Authorization: Bearer TOKEN.",
         401,
     )
 
 
-def _bearer(asked: Request) -> str:
-    given = asked.headers.get("Authorization", "")
+def _bearer(request: Request) -> str:
+    given = request.headers.get("Authorization", "")
     return given.removeprefix("Bearer ") if given.startswith("Bearer ") else ""
 
 
@@ -130,27 +130,27 @@ def _same(one: str, other: str) -> bool:
 
 
 def csrf_token() -> str:
-    """For this visitor's forms: what comes without it was not sent by one of our pages."""
+    """The token of this session's forms, which other sites do not know."""
     if "csrf" not in session:
         session["csrf"] = secrets.token_urlsafe(24)
     return str(session["csrf"])
 
 
 def forged(settings: Settings) -> str | None:
-    """Why a POST cannot have come from one of our pages, or None. A program that shows the token needs no form."""
+    """Why a POST is not from a page of this dashboard, or None. Programs with a bearer token need no form."""
     if settings.token and _same(_bearer(request), settings.token):
         return None
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"{request.scheme}://{request.host}":
-        return f"the request comes from {origin[:100]!r}, not from this page"
+        return f"the request comes from {origin[:100]!r}, not from this dashboard"
     if origin is None and request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return "the request comes from another site"
     given = request.form.get("csrf_token") or request.headers.get("X-CSRF-Token") or ""
     if not _same(given, str(session.get("csrf") or secrets.token_urlsafe(24))):
-        return "the form is too old; reload the page and try again"
+        return "the form has expired; reload the page and try again"
     return None
 
 
 def may_act(settings: Settings) -> bool:
-    """Whoever gets in may act: on this machine as its users may, from elsewhere by the token."""
+    """Local users may act; others need the token."""
     return settings.token is not None or not settings.needs_token

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""How the page is served: what `autotune-dashboard` takes as options."""
+"""The dashboard's settings, from the options of `autotune-dashboard`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ PORT = 8470
 
 @dataclass(frozen=True)
 class Settings:
-    """host and port: where to listen. token: what opens the page, or None for a page that is open.
+    """host, port: where to listen. token: required from clients, or None.
 
-    host_names: names under which browsers may reach it, beside addresses, localhost and the machine's own name.
-    prefix: the path below which a reverse proxy has put it ("/autotune"; "" for the top), or None without a proxy.
-    proxy_address: where that proxy's requests come from. What others say of whom they speak for is not believed.
-    max_streams: pages that are fed live at once; those beyond it ask again and again. poll, ping: seconds between two
-    looks into the store, and after which an idle stream says that it is there.
+    host_names: allowed in requests besides addresses, localhost and the machine's name. prefix: the path under which a
+    reverse proxy serves the dashboard ("/autotune", "" for the root), or None without a proxy. proxy_address: where
+    the proxy's requests come from; forwarded headers of others are ignored. max_streams: clients with a live stream;
+    others poll. poll: seconds between two refreshes from the store. ping: seconds between two pings of an idle stream.
     """
 
     host: str = "127.0.0.1"
@@ -34,7 +33,7 @@ class Settings:
 
     @property
     def needs_token(self) -> bool:
-        """Who can reach it from elsewhere has to show that he may: a proxy brings everybody in from loopback."""
+        """Other machines can reach it, directly or through a proxy."""
         return not is_loopback(self.host) or self.prefix is not None
 
 

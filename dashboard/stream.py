@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The stream: Server-Sent Events with ids, replayed from the store, ending with the run."""
+"""The event stream: Server-Sent Events with IDs, replayed from the store, until the study has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from flask import Blueprint, Response, current_app, request
 
 from .feed import Cursor, Feed, Feeds
 from .security import refusal
-from .updates import Message, as_json, first_message, message_after
+from .settings import Settings
+from .updates import as_json, message_after
 
 streams = Blueprint("streams", __name__)
 
@@ -22,60 +23,26 @@ HEADERS = {
     "Cache-Control": "no-cache, no-store, no-transform",
     "X-Accel-Buffering": "no",  # nginx
 }
-_RETRY = 2000  # milliseconds after which a browser that lost the stream tries again
-# A stream ends now and then, and the browser takes it up again where it was: one that hangs does not hang for ever.
-_LONGEST = 3600.0
-# A run that has ended waits for its hosts to say what they have now; one whose trainer was killed would do so for ever.
-_AFTERWARDS = 900.0
-_MOST_TOLD = 100
+_RETRY = 2000  # milliseconds before a browser reconnects
+# Every stream ends after an hour and the browser resumes it: so does one that hangs unnoticed.
+_MAX_SECONDS = 3600.0
+# After the end of a study its hosts still report what they restored; without a trainer they never will.
+_REPORT_SECONDS = 900.0
+_MAX_SENT = 100
 
 
-class Places:
-    """How many streams there may be at once: each holds one of the server's threads."""
-
-    def __init__(self, most: int) -> None:
-        self._free = threading.BoundedSemaphore(most)
-        self.most = most
-
-    def take(self) -> bool:
-        return self._free.acquire(blocking=False)
-
-    def give_back(self) -> None:
-        self._free.release()
-
-
-class Watching(Iterator[bytes]):
-    """A stream's text. close() is called by the server however it ends, also before it began."""
-
-    def __init__(self, feeds: Feeds, feed: Feed, places: Places, cursor: Cursor | None, ping: float) -> None:
-        self._feeds, self._places = feeds, places
-        self._closed = False
-        feeds.watch(feed)
-        self._feed = feed
-        self._text = _text(feed, cursor, ping)
-
-    def __next__(self) -> bytes:
-        return next(self._text)
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._feeds.leave(self._feed)
-            self._places.give_back()
-
-
-def _text(feed: Feed, cursor: Cursor | None, ping: float) -> Iterator[bytes]:
+def _body(feed: Feed, cursor: Cursor | None, ping: float) -> Iterator[bytes]:
     yield f"retry: {_RETRY}\n\n".encode()
-    until = time.monotonic() + _LONGEST
+    limit = time.monotonic() + _MAX_SECONDS
     seen = -1
-    while time.monotonic() < until:
+    while time.monotonic() < limit:
         with feed.changed:
             if feed.version == seen:
                 feed.changed.wait(ping)
-            news, seen = feed.version != seen, feed.version
+            has_news, seen = feed.version != seen, feed.version
             over = is_over(feed)
-        if news or over:
-            text, cursor = _news(feed, cursor, over)
+        if has_news or over:
+            text, cursor = _event(feed, cursor, over)
             yield text
             if over:
                 return
@@ -83,53 +50,48 @@ def _text(feed: Feed, cursor: Cursor | None, ping: float) -> Iterator[bytes]:
             yield b"event: ping\ndata: {}\n\n"
 
 
-def _news(feed: Feed, cursor: Cursor | None, over: bool) -> tuple[bytes, Cursor | None]:
-    """What is new since the cursor, and how far that goes: made once for all that have read equally far."""
+def _event(feed: Feed, cursor: Cursor | None, over: bool) -> tuple[bytes, Cursor | None]:
+    """The event with what is new since the cursor, and the next cursor; clients at the same cursor share it."""
     with feed.changed:
-        version, told = feed.told
-        if version != feed.version or len(told) > _MOST_TOLD:
-            told = {}
-            feed.told = (feed.version, told)
-        if (cursor, over) not in told:
+        version, sent = feed.sent
+        if version != feed.version or len(sent) > _MAX_SENT:
+            sent = {}
+            feed.sent = (feed.version, sent)
+        if (cursor, over) not in sent:
             message = message_after(feed, cursor)
-            text = event("end" if over else "reset" if message.get("reset") else "message", message)
-            told[cursor, over] = text, Cursor.parse(message["cursor"])
-        found: tuple[bytes, Cursor | None] = told[cursor, over]
+            kind = "end" if over else "reset" if message.get("reset") else "message"
+            text = f"id: {message['cursor']}\nevent: {kind}\ndata: {as_json(message)}\n\n"
+            sent[cursor, over] = text.encode(), Cursor.parse(message["cursor"])
+        found: tuple[bytes, Cursor | None] = sent[cursor, over]
         return found
 
 
-def event(kind: str, message: Message) -> bytes:
-    return f"id: {message['cursor']}\nevent: {kind}\ndata: {as_json(message)}\n\n".encode()
-
-
 def is_over(feed: Feed) -> bool:
-    """Nothing more will come: the study has ended, and no host is doing anything, or they had time enough."""
+    """Whether nothing more will come: the study has ended, and its hosts have reported or had time to."""
     finished = feed.study["finished"]
     if finished is None:
         return False
-    return time.time() - finished.timestamp() > _AFTERWARDS or all(host.doing is None for host in feed.hosts)
+    return time.time() - finished.timestamp() > _REPORT_SECONDS or all(host.doing is None for host in feed.hosts)
 
 
 @streams.get("/api/studies/<id:study_id>/stream")
 def stream(study_id: int) -> Response:
-    """What is new after Last-Event-ID or ?after=, and then all that follows."""
+    """What is new after Last-Event-ID or ?after=, and all that follows."""
     feeds: Feeds = current_app.extensions["feeds"]
-    places: Places = current_app.extensions["places"]
+    settings: Settings = current_app.extensions["settings"]
+    slots: threading.BoundedSemaphore = current_app.extensions["stream_slots"]  # each stream holds a thread
     feed = feeds.of(study_id)
-    asked = request.headers.get("Last-Event-ID") or request.args.get("after") or "0-0"
-    cursor = Cursor.parse(asked)
+    cursor = Cursor.parse(request.headers.get("Last-Event-ID") or request.args.get("after") or "0-0")
     if is_over(feed) and cursor == feed.cursor:
-        return Response(status=204)  # tells the browser not to come again
+        return Response(status=204)  # browsers do not reconnect after this
     if request.method == "HEAD":
         return Response(headers=HEADERS)
-    if not places.take():
-        answer = refusal(f"{places.most} pages are fed already; ask /data again and again instead", 503)
+    if not slots.acquire(blocking=False):
+        answer = refusal(f"all {settings.max_streams} streams are in use; poll /data instead", 503)
         answer.headers["Retry-After"] = "10"
         return answer
-    ping = current_app.extensions["settings"].ping
-    return Response(Watching(feeds, feed, places, cursor, ping), headers=HEADERS, direct_passthrough=True)
-
-
-def data(feed: Feed, after: str | None) -> Message:
-    """The same for those who ask again and again."""
-    return first_message(feed) if after is None else message_after(feed, Cursor.parse(after))
+    feeds.watch(feed)
+    answer = Response(_body(feed, cursor, settings.ping), headers=HEADERS)
+    answer.call_on_close(lambda: feeds.leave(feed))
+    answer.call_on_close(slots.release)
+    return answer

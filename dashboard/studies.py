@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What templates and API say of studies."""
+"""The content of pages and API about studies and trials."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from flask import current_app
 
 from . import queries
-from .feed import Feed, Feeds, UnknownStudy
-from .table import LARGEST_PAGE, BadQuery, one_of, whole
-from .updates import Message, of_evaluation, status_of
+from .feed import Feed, Feeds
+from .trial_table import BadQuery, choice, integer
+from .updates import Message, of_trial, status_of
 
 _VERDICTS = ("", "running", "interrupted", "improved", "no_improvement", "failed", "stopped")
-_SIZE = 50
-_MOST_COMPARED = 6
-_FAILURES = 50
+_PAGE_SIZE = 50
+_MAX_COMPARED = 6
+_MAX_FAILURES = 50
 
 
-class UnknownEvaluation(LookupError):
-    """The study has no such evaluation."""
+class UnknownTrial(LookupError):
+    """The study has no such trial."""
 
 
 def feed_of(study_id: int) -> Feed:
@@ -32,83 +32,65 @@ def feed_of(study_id: int) -> Feed:
 
 
 def study_of(feed: Feed) -> Message:
-    """Everything about a study but its evaluations and events.
+    """Everything about a study except its trials and events.
 
-    hosts: with what was found on them. best: the best evaluation of training so far, which proves nothing. failures:
-    the last ones that failed.
+    hosts: with their facts. best: the best training trial so far, which proves nothing. failures: the latest ones.
     """
-    store = feed.store
-    with store.reading() as connection:
-        rows = queries.host_facts(connection, store, feed.study_id)
-    status = status_of(feed)
+    with feed.store.reading() as connection:
+        rows = queries.host_facts(connection, feed.study_id)
     with feed.changed:
-        data = feed.data()
-        best = {**of_evaluation(feed.best), "values": dict(feed.best.requested)} if feed.best else None
-        failures = [of_evaluation(evaluation) for evaluation in data.evaluations if evaluation.failed][-_FAILURES:]
+        status, best = status_of(feed), feed.best
+        failures = [of_trial(trial) for trial in feed.trials if trial.failed][-_MAX_FAILURES:]
     return {
         **feed.study,
         "status": status,
         "running": not feed.ended and not feed.interrupted,
         "interrupted": feed.interrupted,
-        "evaluations": status["evaluations"],
+        "trials": status["trials"],
         "failed": status["failed"],
         "hosts": [dict(row._mapping) for row in rows],
-        "baseline_values": {row.name: row.baseline_values for row in rows},
-        "parameters": data.parameters,
-        "best": best,
+        "parameters": feed.data().parameters,
+        "best": {**of_trial(best), "requested": dict(best.requested)} if best else None,
         "failures": failures,
     }
 
 
 def listed(arguments: Mapping[str, str]) -> Message:
-    """A page of all studies, chosen by ?q= (name or id), ?verdict= and ?page=. Raises BadQuery."""
+    """A page of studies, filtered by ?q= (name or number), ?verdict= and ?page=. Raises BadQuery."""
     store = current_app.extensions["feeds"].store
-    verdict = one_of(arguments, "verdict", _VERDICTS, "")
-    page = whole(arguments, "page", 1, most=LARGEST_PAGE)
+    verdict = choice(arguments, "verdict", _VERDICTS, "")
+    page = integer(arguments, "page", 1)
     search = (arguments.get("q") or "")[:100]
     with store.reading() as connection:
         studies, total = queries.listed_studies(
-            connection, store, search=search.replace("\0", ""), verdict=verdict, page=page, size=_SIZE
+            connection, search=search.replace("\0", ""), verdict=verdict, page=page, size=_PAGE_SIZE
         )
-    pages = max(-(-total // _SIZE), 1)
+    pages = max(-(-total // _PAGE_SIZE), 1)
     return {"studies": studies, "total": total, "page": page, "pages": pages, "q": search, "verdict": verdict}
 
 
-def evaluation_of(feed: Feed, number: int) -> Message:
-    """Everything known of one evaluation. Raises UnknownEvaluation."""
+def trial_of(feed: Feed, trial_id: int) -> Message:
+    """All fields of a trial, and the IDs of its neighbours. Raises UnknownTrial."""
     with feed.store.reading() as connection:
-        found = queries.evaluation(connection, feed.store, feed.study_id, number)
+        found = queries.full_trial(connection, feed.study_id, trial_id)
     if found is None:
-        raise UnknownEvaluation(f"study {feed.study_id} has no evaluation {number}")
-    own = next((e for e in reversed(feed.evaluations) if e.id == number), None)
-    change = own.gain_percent if own else None
-    numbers = sorted({e.id for e in feed.evaluations})
-    at = bisect_left(numbers, number)
+        raise UnknownTrial(f"study {feed.study_id} has no trial {trial_id}")
+    at = bisect_left(feed.trials, trial_id, key=lambda trial: trial.id)
+    around = {trial.id: trial for trial in feed.trials[max(at - 1, 0) : at + 2]}
+    known = around.get(trial_id)
     return {
         **found,
-        "label": own.label if own else None,
-        "change_percent": change,
-        "previous": numbers[at - 1] if at else None,
-        "next": numbers[at + 1] if at + 1 < len(numbers) else None,
+        "label": known.label if known else None,
+        "change_percent": known.change_percent if known else None,
+        "previous": max((other for other in around if other < trial_id), default=None),
+        "next": min((other for other in around if other > trial_id), default=None),
     }
 
 
-def compared(ids: list[str]) -> list[Message]:
-    """The studies named, each as study_of() has it. Raises BadQuery, UnknownStudy."""
-    if len(ids) > _MOST_COMPARED:
-        raise BadQuery(f"at most {_MOST_COMPARED} studies can be compared")
+def compared(ids: list[str]) -> list[Feed]:
+    """The studies with these numbers. Raises BadQuery, UnknownStudy."""
+    if len(ids) > _MAX_COMPARED:
+        raise BadQuery(f"at most {_MAX_COMPARED} studies can be compared")
     if not all(text.isascii() and text.isdigit() and len(text) < 10 for text in ids):
-        raise BadQuery("study is a study's number, several times: ?study=1&study=2")
-    return [study_of(feed_of(int(text))) for text in dict.fromkeys(ids)]
-
-
-__all__ = [
-    "BadQuery",
-    "UnknownEvaluation",
-    "UnknownStudy",
-    "compared",
-    "evaluation_of",
-    "feed_of",
-    "listed",
-    "study_of",
-]
+        raise BadQuery("study must be the number of a study and may be repeated: ?study=1&study=2")
+    return [feed_of(int(text)) for text in dict.fromkeys(ids)]

@@ -1,57 +1,58 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What a run's page says beside its status: the best configuration, the evidence in figures, and what failed."""
+"""What a study's page shows besides its status: the best configuration, the evidence and the failures."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from statistics import fmean, geometric_mean, median, stdev
+from statistics import geometric_mean, median
 from typing import Any
 
+from ..plugins.plugin_utils._outcome.variation import variation_percent
 from ..plugins.plugin_utils._outcome.verdict import is_proved, metrics
 from .configuration import as_sysctl, as_yaml, changes
 from .feed import Feed
 from .formatting import per_cent, probability
 from .queries import Trial
-from .updates import of_evaluation
+from .updates import of_trial
 
-_FAILURES = 100  # shown; the table of evaluations has all
+_MAX_FAILURES = 100
 
 
-def report(feed: Feed) -> dict[str, Any]:
-    """best: the configuration, or None; evidence: the proof's, or None; failures; reasons, each with its count."""
+def best_and_failures(feed: Feed) -> dict[str, Any]:
+    """best: the best configuration, or None; failures: the latest, latest first; reasons: (reason, trials)."""
     with feed.changed:
-        failures = [e for e in feed.evaluations if e.failed]
-        leader, result = feed.best, feed.study["result"] or {}
-        own = {e.host: e.requested for e in feed.evaluations if e.phase == "baseline"}
-    reasons = Counter((e.error or "").splitlines()[0] if e.error else "" for e in failures)
+        failures = [trial for trial in feed.trials if trial.failed]
+        originals = {trial.host: trial.requested for trial in feed.trials if trial.phase == "baseline"}
+    reasons = Counter((trial.error or "").partition("\n")[0] for trial in failures)
     return {
-        "best": _best(feed.study, own, leader, result),
-        "evidence": evidence(result),
-        "failures": [of_evaluation(e) for e in reversed(failures[-_FAILURES:])],
+        "best": _best(feed.study, originals, feed.best),
+        "failures": [of_trial(trial) for trial in reversed(failures[-_MAX_FAILURES:])],
         "reasons": reasons.most_common(12),
     }
 
 
 def _best(
-    study: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]], leader: Trial | None, result: Mapping[str, Any]
+    study: Mapping[str, Any], originals: Mapping[str, Mapping[str, Any]], leader: Trial | None
 ) -> dict[str, Any] | None:
-    proved = is_proved(result)
-    values = result.get("best_config") or (leader.requested if leader else None)
+    """leader: the best training trial."""
+    result = study["result"] or {}
+    winner = result.get("best_config")
+    values = winner or (leader.requested if leader else None)
     if not values:
         return None
+    proved = is_proved(result)
     what = f"proved, {per_cent(result.get('improvement'))}" if proved else "not proved: do not roll this out"
-    head = f"# Study {study['id']}: {what}. Written by the page of autotune.kernel.\n"
+    head = f"# Study {study['id']}: {what}. Written by the dashboard of autotune.kernel.\n"
     return {
         "proved": proved,
         "role": result.get("verdict") == "improved",
-        "values": values,
-        "changes": changes(study["study"], own, values),
-        "evaluation": of_evaluation(leader) if leader else None,
-        "reward": result.get("best_reward") if result.get("best_config") else (leader.reward if leader else None),
+        "changes": changes(study["study"], originals, values),
+        "trial": of_trial(leader) if leader else None,
+        "reward": result.get("best_reward") if winner else leader and leader.reward,
         "is_leader": leader is not None and dict(leader.requested) == dict(values),
         "yaml": head + as_yaml(values),
         "sysctl": head + as_sysctl(values),
@@ -59,69 +60,60 @@ def _best(
 
 
 def evidence(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Both arms of the pairs in figures; None where there are no pairs."""
+    """The pairs and both arms of the proof; None without pairs."""
     pairs: Sequence[Mapping[str, Any]] = result.get("evidence") or ()
     if not pairs:
         return None
-    sign = -1 if result.get("direction") == "minimise" else 1
-    arms = {name: [pair[name] for pair in pairs] for name in ("baseline", "candidate")}
-    first = sum(pair.get("first") == "baseline" for pair in pairs)
     return {
         "pairs": pairs,
-        "better": sum(_change(pair, sign) > 0 for pair in pairs),
-        "baseline_first": first,
-        "arms": {name: _arm(metrics) for name, metrics in arms.items()},
+        "better": sum(pair["log_ratio"] > 0 for pair in pairs),
+        "baseline_first": sum(pair.get("first") == "baseline" for pair in pairs),
+        "arms": {name: _arm(pairs, name) for name in ("baseline", "candidate")},
         "significant": is_proved(result),
-        "words": _words(result),
+        "interpretation": _interpretation(result),
     }
 
 
-def _change(pair: Mapping[str, Any], sign: int) -> float:
-    """Above 0 is better: over all objectives, as the pair itself says, or else in the metric."""
-    log_ratio: float | None = pair.get("log_ratio")
-    return sign * (pair["candidate"] - pair["baseline"]) if log_ratio is None else log_ratio
-
-
-def _arm(metrics: Sequence[float]) -> dict[str, Any]:
-    positive = [metric for metric in metrics if metric > 0]
+def _arm(pairs: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    by_host = defaultdict(list)
+    for pair in pairs:
+        by_host[pair["host"]].append(pair[name])
+    values = [pair[name] for pair in pairs]
+    positive = [value for value in values if value > 0]
     return {
-        "runs": len(metrics),
+        "trials": len(values),
         "mean": geometric_mean(positive) if positive else None,
-        "median": median(metrics),
-        "lowest": min(metrics),
-        "highest": max(metrics),
-        "cv_percent": 100 * stdev(metrics) / fmean(metrics) if len(metrics) > 1 and fmean(metrics) else None,
+        "median": median(values),
+        "minimum": min(values),
+        "maximum": max(values),
+        "cv_percent": variation_percent(by_host.values()),
     }
 
 
-def _words(result: Mapping[str, Any]) -> str:
-    """What the interval means, for those who do not read intervals."""
+def _interpretation(result: Mapping[str, Any]) -> str:
+    """The interval and the p-value in plain words."""
     interval, metric = result.get("interval"), metrics(result)
     if not interval or not all(map(math.isfinite, interval)):
-        return "There are too few pairs to say anything."
-    share = f"{100 * result.get('confidence', 0.95):.3g} %"
+        return "There are too few pairs for a conclusion."
+    confidence = f"{100 * result.get('confidence', 0.95):.3g} %"
     low, high = map(per_cent, interval)
-    p_value = result.get("p_value")
-    p = (
-        f" If there were none, pairs like these would come with probability {probability(p_value)}."
-        if p_value is not None
-        else ""
-    )
     if is_proved(result):
-        return f"With {share} confidence the gain in {metric} lies between {low} and {high}.{p}"
+        p_value = result.get("p_value")
+        p = "" if p_value is None else f" Without a real effect, such pairs have probability {probability(p_value)}."
+        return f"With {confidence} confidence, {metric} improves by {low} to {high}.{p}"
     if interval[0] <= 0 <= interval[1]:
-        return f"Not significant: the change in {metric} may be anything between {low} and {high}, no change among it."
-    return f"The change in {metric} lies between {low} and {high}, which is not what the study asks of an improvement."
+        return f"The change in {metric} lies between {low} and {high}, which includes no change."
+    return f"The change in {metric} lies between {low} and {high}, less than the study requires."
 
 
-def side_by_side(studies: Sequence[Mapping[str, Any]], leaders: Sequence[Trial | None]) -> list[dict[str, Any]]:
-    """Each parameter with its value in the best configuration of every study, None where a study has none."""
+def side_by_side(feeds: Sequence[Feed]) -> list[dict[str, Any]]:
+    """Each parameter with its value in the best configuration of every study, None if a study has none."""
     best = [
-        dict((study["result"] or {}).get("best_config") or (leader.requested if leader else {}))
-        for study, leader in zip(studies, leaders, strict=True)
+        dict((feed.study["result"] or {}).get("best_config") or (feed.best.requested if feed.best else {}))
+        for feed in feeds
     ]
     rows = []
     for param in dict.fromkeys(param for values in best for param in values):
-        values = [str(own[param]) if param in own else None for own in best]
+        values = [str(configuration[param]) if param in configuration else None for configuration in best]
         rows.append({"param": param, "values": values, "same": len(set(values)) == 1})
     return rows

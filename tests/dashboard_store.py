@@ -1,4 +1,4 @@
-"""Stores with studies as a run leaves them, of any size, for tests and measurements of the page."""
+"""Stores with synthetic studies of any size, for tests and benchmarks of the dashboard."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ ERRORS = (
 def fill(
     url: str,
     *,
-    evaluations: int = 200,
+    trials: int = 200,
     hosts: int = 4,
     finished: bool = True,
     workload: str = "wan",
@@ -75,17 +75,17 @@ def fill(
     seed: int = 1,
     started: datetime = START,
 ) -> int:
-    """Put a study into the store; returns its id. `evaluations` are all there are, or so far where it still runs."""
+    """Add a study to the store and return its ID. trials: so far, if it is not finished."""
     engine = open_store(url)
     try:
         with Session(engine) as session:
             study = StudyRow(
                 workload_name=workload,
-                study=study_file(workload, evaluations),
+                study=study_file(workload, trials),
                 seed=seed,
                 started=started,
                 phase="train",
-                evaluations_planned=evaluations if finished else evaluations * 2,
+                evaluations_planned=trials if finished else trials * 2,
             )
             session.add(study)
             session.flush()
@@ -93,16 +93,13 @@ def fill(
             session.add_all(rows)
             session.flush()
             generator = random.Random(seed)
-            made = [
-                evaluation_row(study.id, rows, number, evaluations, generator, started)
-                for number in range(1, evaluations + 1)
-            ]
+            made = [trial_row(study.id, rows, number, trials, generator, started) for number in range(1, trials + 1)]
             session.add_all(made)
-            session.add_all(_events(study.id, rows, evaluations, started))
+            session.add_all(_events(study.id, rows, started))
             if finished:
                 _finish(study, rows, made, verdict)
             else:
-                now = max([started, *(evaluation.finished for evaluation in made)])
+                now = max([started, *(trial.finished for trial in made)])
                 for place, row in enumerate(rows):
                     row.doing, row.since = f"train {place + 1}", now
             session.commit()
@@ -111,7 +108,7 @@ def fill(
         engine.dispose()
 
 
-def study_file(workload: str, evaluations: int) -> dict[str, Any]:
+def study_file(workload: str, trials: int) -> dict[str, Any]:
     return {
         "workload_name": workload,
         "reward_metric": METRIC,
@@ -119,7 +116,7 @@ def study_file(workload: str, evaluations: int) -> dict[str, Any]:
         "benchmark_command": "python3 benchmark.py",
         "action_space": SPACE,
         "state_space": [{"metric": "cpu_usage", "description": ""}],
-        "training_config": {"total_timesteps": evaluations, "max_steps_per_episode": 10, "benchmark_timeout": 30},
+        "training_config": {"total_timesteps": trials, "max_steps_per_episode": 10, "benchmark_timeout": 30},
         "verification": {"candidates": 3, "pairs": 8, "min_improvement": 1.0, "confidence": 0.95},
     }
 
@@ -130,7 +127,7 @@ def _host(study_id: int, number: int) -> HostRow:
 
 
 def phase_of(number: int, of: int) -> str:
-    """The share of each phase that a real run of that size has."""
+    """The phase of a trial in a study of that size."""
     if number <= max(of // 50, 2):
         return "baseline"
     if number > of - max(of // 10, 2):
@@ -140,10 +137,10 @@ def phase_of(number: int, of: int) -> str:
     return "control" if number % 11 == 0 else "train"
 
 
-def evaluation_row(
+def trial_row(
     study_id: int, hosts: list[HostRow], number: int, of: int, generator: random.Random, started: datetime = START
 ) -> TrialRow:
-    """One evaluation as a learner that gets better would have it; one in twenty fails."""
+    """A trial of a learner that improves; one in twenty fails."""
     phase, host = phase_of(number, of), hosts[number % len(hosts)]
     own = phase in ("baseline", "control") or (phase == "verify" and number % 2 == 0)
     requested: dict[str, Any] = dict(OWN) if own else _candidate(generator, number / of)
@@ -198,7 +195,7 @@ def _gain(requested: dict[str, Any]) -> float:
     return float(bbr + 0.3 * rmem - 0.1 - 0.15 * abs(float(requested["vm.swappiness"]) - 12) / 100)
 
 
-def _events(study_id: int, hosts: list[HostRow], evaluations: int, started: datetime) -> list[EventRow]:
+def _events(study_id: int, hosts: list[HostRow], started: datetime) -> list[EventRow]:
     last = hosts[-1].name if hosts else None
     texts = [(None, "the trust region has shrunk"), (last, "lost: no answer for 15 seconds; it came back")]
     return [
@@ -238,8 +235,8 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict
                 "best_metric": 158.0 if improved else None,
                 "improvement": 58.0 if improved else None,
                 "pairs": 2,
-                "evaluations": sum(evaluation.host_id == row.id for evaluation in rows),
-                "failures": sum(evaluation.host_id == row.id and bool(evaluation.error) for evaluation in rows),
+                "evaluations": sum(trial.host_id == row.id for trial in rows),
+                "failures": sum(trial.host_id == row.id and bool(trial.error) for trial in rows),
                 "kernel": "6.1.0-28-amd64",
             }
             for row in hosts
@@ -251,6 +248,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict
                 "first": "baseline" if pair % 2 else "candidate",
                 "baseline": 99.0 + pair / 2,
                 "candidate": 154.0 + pair,
+                "log_ratio": math.log((154.0 + pair) / (99.0 + pair / 2)),
             }
             for pair in range(1, 9)
         ]
@@ -280,7 +278,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict
 
 
 class Running:
-    """A study that goes on: each call is what a trainer would write. Use with `running()`."""
+    """A running study; each call writes what a trainer would. Use with `running()`."""
 
     def __init__(self, engine: Engine, study_id: int, of: int) -> None:
         self._engine, self.study_id, self._of = engine, study_id, of
@@ -290,9 +288,9 @@ class Running:
             self.number = session.query(TrialRow).filter_by(study_id=study_id).count()
 
     def evaluate(self) -> int:
-        """One more evaluation has ended, now; returns its number."""
+        """Finish one more trial now; returns its ID."""
         self.number += 1
-        row = evaluation_row(self.study_id, self._hosts, self.number, self._of, self._generator)
+        row = trial_row(self.study_id, self._hosts, self.number, self._of, self._generator)
         row.phase, row.finished = "train", datetime.now(UTC)
         with Session(self._engine) as session:
             session.add(row)
@@ -300,13 +298,13 @@ class Running:
             session.commit()
         return self.number
 
-    def tell(self, text: str, host: str | None = None) -> None:
+    def add_event(self, text: str, host: str | None = None) -> None:
         with Session(self._engine) as session:
             session.add(EventRow(study_id=self.study_id, at=datetime.now(UTC), host=host, text=text))
             session.commit()
 
     def finish(self, verdict: str = "improved", *, leave_hosts: bool = True) -> None:
-        """The study has ended; the hosts may still have something to do."""
+        """End the study; unless leave_hosts, its hosts are still active."""
         with Session(self._engine) as session:
             study = session.get_one(StudyRow, self.study_id)
             hosts = session.query(HostRow).filter_by(study_id=self.study_id).order_by(HostRow.id).all()
@@ -319,7 +317,7 @@ class Running:
             session.commit()
 
     def leave(self, *restored: bool) -> None:
-        """Each host in turn has said what it has, whether its own values, and left."""
+        """The hosts report in turn whether their original values are restored, and leave."""
         with Session(self._engine) as session:
             for kept, fine in zip(self._hosts, restored, strict=True):
                 host = session.get_one(HostRow, kept.id)
@@ -328,24 +326,24 @@ class Running:
 
 
 @contextmanager
-def running(url: str, *, evaluations: int = 20, hosts: int = 2, of: int = 200) -> Iterator[Running]:
-    """A study that runs, with so many evaluations so far."""
-    started = datetime.now(UTC) - timedelta(seconds=60 + 6.0 * evaluations / hosts)
-    study_id = fill(url, evaluations=evaluations, hosts=hosts, finished=False, started=started)
+def running(url: str, *, trials: int = 20, hosts: int = 2, of: int = 200) -> Iterator[Running]:
+    """A running study with so many trials so far."""
+    started = datetime.now(UTC) - timedelta(seconds=60 + 6.0 * trials / hosts)
+    study_id = fill(url, trials=trials, hosts=hosts, finished=False, started=started)
     with continued(url, study_id, of) as study:
         yield study
 
 
 @contextmanager
 def continued(url: str, study_id: int, of: int = 200) -> Iterator[Running]:
-    """A study that is there and goes on."""
+    """An existing study that continues."""
     with claimed(url, study_id) as engine:
         yield Running(engine, study_id, of)
 
 
 @contextmanager
 def claimed(url: str, *study_ids: int) -> Iterator[Engine]:
-    """Studies whose trainer is alive, though it does nothing."""
+    """Studies with a trainer that is alive but does nothing."""
     engine = open_store(url)
     held = [claim(engine, study_id) for study_id in study_ids]
     try:

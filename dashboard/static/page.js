@@ -1,11 +1,11 @@
-/* What every page has: the theme's switch, local times, copying and downloading. */
+/* On every page: theme switch, local times, copying, downloading, selecting studies. */
 
 const root = document.documentElement;
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const printing = matchMedia("print");
 const listeners = new Set();
 
-/** Paper is light, whatever the screen is. */
+/** Printed pages are always light. */
 export function isDark() {
   if (printing.matches) return false;
   return root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches;
@@ -22,17 +22,18 @@ function showTheme() {
 
 document.getElementById("theme")?.addEventListener("click", () => {
   root.dataset.theme = isDark() ? "light" : "dark";
-  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* it lasts as long as the page does */ }
+  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* storage is disabled: the choice lasts until the page is closed */ }
   showTheme();
 });
 systemDark.addEventListener("change", showTheme);
 printing.addEventListener("change", showTheme);
 showTheme();
 
-export function localTimes(within = document) {
-  for (const time of within.querySelectorAll("time[datetime]")) time.title = new Date(time.dateTime).toLocaleString();
-}
-localTimes();
+// Times are in UTC; pointing at one shows the local time.
+document.addEventListener("mouseover", ({ target }) => {
+  const time = target.closest("time[datetime]");
+  if (time) time.title = new Date(time.dateTime).toLocaleString();
+});
 
 async function copy(button) {
   const text = document.getElementById(button.dataset.copy).textContent;
@@ -41,11 +42,11 @@ async function copy(button) {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    // Without TLS and beyond localhost browsers keep the clipboard to themselves: show the text, selected.
+    // Browsers allow the clipboard only over TLS and on localhost: select the text instead.
     const shown = document.getElementById(button.dataset.copy);
     shown.closest("details").open = true;
     getSelection().selectAllChildren(shown);
-    button.textContent = "Selected: press Ctrl-C";
+    button.textContent = "Selected, press Ctrl-C";
   }
   setTimeout(() => { button.textContent = before; }, 2500);
 }
@@ -59,7 +60,7 @@ function download(button) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-// One listener for all: parts of the page are exchanged while the study runs.
+// One listener for all buttons: they may be replaced while a study runs.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.copy) copy(button);

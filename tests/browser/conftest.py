@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The page in Chromium, served as its users have it served: `autotune-dashboard` in a process of its own."""
+"""The dashboard in Chromium, served by `autotune-dashboard` in its own process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ sys.path.append(str(ROOT / "tests"))
 
 import dashboard_store  # noqa: E402
 
-expect.set_options(timeout=60_000)  # a busy machine makes no test fail
+expect.set_options(timeout=60_000)  # for busy machines
 
-# Told on the console, where Playwright hears it: also what happens before any listener of a test could be there.
+# Through the console, so that violations before a listener is added are not missed.
 WATCH = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error("CSP violation: " + event.violatedDirective + " " + event.blockedURI + " " + event.sample));
@@ -120,7 +120,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
 @dataclass(frozen=True)
 class Site:
-    """A server and its studies: the number of each kind."""
+    """A server and the numbers of its studies."""
 
     server: Server
     improved: int
@@ -149,8 +149,8 @@ class Site:
             "interrupted": f"{self.url}/studies/{self.interrupted}",
             "failed": f"{self.url}/studies/{self.failed}",
             "stopped": f"{self.url}/studies/{self.stopped}",
-            "evaluations": f"{run}/evaluations",
-            "evaluation": f"{run}/evaluations/17",
+            "trials": f"{run}/trials",
+            "trial": f"{run}/trials/17",
             "compare": f"{self.url}/compare?study={self.improved}&study={self.unproved}&study={self.running}",
             "error": f"{self.url}/studies/4711",
         }
@@ -158,16 +158,16 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One server with a study in each state, for tests that change nothing."""
+    """A server with a study in each state, for read-only tests."""
     store = f"sqlite:///{tmp_path_factory.mktemp('page')}/autotune.sqlite"
     ago = datetime.now(UTC) - timedelta(minutes=6)
-    improved = dashboard_store.fill(store, evaluations=200, hosts=4)
-    unproved = dashboard_store.fill(store, evaluations=60, hosts=12, verdict="no_improvement", workload="memory")
-    running = dashboard_store.fill(store, evaluations=80, hosts=2, finished=False, started=ago)
+    improved = dashboard_store.fill(store, trials=200, hosts=4)
+    unproved = dashboard_store.fill(store, trials=60, hosts=12, verdict="no_improvement", workload="memory")
+    running = dashboard_store.fill(store, trials=80, hosts=2, finished=False, started=ago)
     fresh = begin(store, workload="fresh")
-    interrupted = dashboard_store.fill(store, evaluations=30, hosts=2, finished=False, workload="killed", started=ago)
-    failed = dashboard_store.fill(store, evaluations=0, hosts=2, verdict="failed", workload="broken")
-    stopped = dashboard_store.fill(store, evaluations=40, hosts=2, verdict="stopped", workload="enough")
+    interrupted = dashboard_store.fill(store, trials=30, hosts=2, finished=False, workload="killed", started=ago)
+    failed = dashboard_store.fill(store, trials=0, hosts=2, verdict="failed", workload="broken")
+    stopped = dashboard_store.fill(store, trials=40, hosts=2, verdict="stopped", workload="enough")
     server = Server(store)
     with dashboard_store.claimed(store, running, fresh):
         try:
@@ -193,7 +193,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 def begin(store: str, **columns: Any) -> int:
-    """A study that has just begun: no host has arrived."""
+    """A study that has just started, without hosts."""
     engine = dashboard_store.open_store(store)
     name = columns.pop("workload", "wan")
     known = {"study": dashboard_store.study_file(name, 40), "seed": 5, "phase": "baseline", "evaluations_planned": 40}
@@ -207,7 +207,7 @@ def begin(store: str, **columns: Any) -> int:
 
 
 def until(page: Page, expression: str, seconds: float = 240) -> None:
-    """Wait until a JavaScript expression is true. Playwright's own way needs eval, which the policy forbids."""
+    """Wait until a JavaScript expression is true; wait_for_function needs eval, which the policy forbids."""
     limit = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < limit, expression
@@ -215,7 +215,7 @@ def until(page: Page, expression: str, seconds: float = 240) -> None:
 
 
 def draw_all(page: Page) -> None:
-    """Bring every chart into sight, and wait until it is drawn or says why there is nothing to draw."""
+    """Scroll to every chart and wait until it is drawn or explains why it is empty."""
     for name in page.locator("figure[data-chart]").evaluate_all("all => all.map(one => one.dataset.chart)"):
         figure = page.locator(f"figure[data-chart={name}]")
         figure.scroll_into_view_if_needed()

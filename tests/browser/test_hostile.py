@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Markup in every text that a host, a study or a user can write: shown as it is, and never executed."""
+"""Markup in any text from hosts, studies and users is shown as text and never executed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARKUP = (
 
 
 def with_markup(value: Any) -> Any:
-    """The same with markup in every text, but for the words that have a meaning."""
+    """The value with markup added to every text except keywords."""
     if isinstance(value, dict):
         return {
             key if key.islower() and key.isidentifier() else f"{key}{MARKUP}": with_markup(v)
@@ -33,8 +33,8 @@ def with_markup(value: Any) -> Any:
 
 def test_markup_is_text(serve: Any, open_page: Callable[..., Page]) -> None:
     server = serve()
-    number = dashboard_store.fill(server.store, evaluations=60, hosts=3)
-    running = dashboard_store.fill(server.store, evaluations=40, hosts=2, finished=False)
+    number = dashboard_store.fill(server.store, trials=60, hosts=3)
+    running = dashboard_store.fill(server.store, trials=40, hosts=2, finished=False)
     engine = dashboard_store.open_store(server.store)
     with dashboard_store.Session(engine) as session:
         for table in (
@@ -54,9 +54,9 @@ def test_markup_is_text(serve: Any, open_page: Callable[..., Page]) -> None:
         "/?q=%22%3E%3Cscript%3Ewindow.hacked%3D1%3C/script%3E",
         f"/studies/{number}",
         f"/studies/{running}",
-        f"/studies/{number}/evaluations?host=%3Cscript%3Ewindow.hacked%3D1%3C/script%3E",
-        f"/studies/{number}/evaluations",
-        f"/studies/{number}/evaluations/20",
+        f"/studies/{number}/trials?host=%3Cscript%3Ewindow.hacked%3D1%3C/script%3E",
+        f"/studies/{number}/trials",
+        f"/studies/{number}/trials/20",
         f"/compare?study={number}&study={running}",
         "/studies/1%3Cscript%3E",
     )
@@ -74,8 +74,8 @@ def test_markup_is_text(serve: Any, open_page: Callable[..., Page]) -> None:
             session.add(dashboard_store.EventRow(study_id=running, at=dashboard_store.START, host=MARKUP, text=MARKUP))
             session.query(dashboard_store.HostRow).filter_by(study_id=running).first().doing = MARKUP
             session.commit()
-        expect(page.locator("#event-rows li").first).to_contain_text(MARKUP.replace("\n", " "))
-        expect(page.locator("#at-work")).to_contain_text(MARKUP)
+        expect(page.locator("#events li").first).to_contain_text(MARKUP.replace("\n", " "))
+        expect(page.locator("#activity")).to_contain_text(MARKUP)
         assert page.evaluate("window.hacked") is None
         assert page.locator("img").count() == 0
     engine.dispose()

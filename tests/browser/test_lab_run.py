@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Real runs on the lab, watched and stopped on their page."""
+"""Real studies in the lab, watched and stopped in the browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POINTS = "document.querySelectorAll('[data-chart=learning_curve] path.point').le
 
 
 def follow(run: Any, serve: Any, open_page: OpenPage) -> Page:
-    """The run's page, opened as soon as there is a store."""
+    """The page of the study, opened as soon as there is a store."""
     limit = time.monotonic() + 120
     while not (found := list(run.output.glob("autotune.sqlite"))):
         assert time.monotonic() < limit, run.text
@@ -49,7 +49,7 @@ def begin(
     serve: Any,
     open_page: OpenPage,
 ) -> Begin:
-    """Start a study of so many training evaluations: its page, the run, and what runs the same study again."""
+    """Start a study with so many training trials: its page, the run, and a function that runs it again."""
 
     def begin_one(training: int) -> tuple[Page, Any, Callable[..., Any]]:
         study = write_study(training_config={"total_timesteps": training, "benchmark_timeout": 20})
@@ -61,11 +61,11 @@ def begin(
 
 def see_it_live(page: Page) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENT)
-    until(page, "Number(document.querySelector('[data-status=evaluations]').textContent) >= 3")
+    until(page, "Number(document.querySelector('#trials-done').textContent) >= 3")
 
 
-def evaluations(page: Page) -> int:
-    return int(page.locator("[data-status=evaluations]").inner_text())
+def trials(page: Page) -> int:
+    return int(page.locator("#trials-done").inner_text())
 
 
 @pytest.mark.timeout(600)
@@ -74,10 +74,10 @@ def test_the_curve_grows_and_the_verdict_shows(begin: Begin) -> None:
     see_it_live(page)
     page.locator("figure[data-chart=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} >= 2")
-    before, drawn = evaluations(page), page.evaluate(POINTS)
+    before, drawn = trials(page), page.evaluate(POINTS)
     assert run.process.poll() is None, "the run was over before anything was drawn"
     page.reload()
-    assert evaluations(page) >= before
+    assert trials(page) >= before
     page.locator("figure[data-chart=learning_curve]").scroll_into_view_if_needed()
     until(page, f"{POINTS} > {drawn}")
     assert run.end() == 0, run.text
@@ -89,25 +89,25 @@ def test_the_curve_grows_and_the_verdict_shows(begin: Begin) -> None:
     expect(page.locator("#evidence")).to_contain_text(
         "Significant." if verdict == "improved" else "Not significant", timeout=PATIENT
     )
-    assert evaluations(page) == run.result["evaluations"]["total"] == len(run.evaluations)
+    assert trials(page) == run.result["evaluations"]["total"] == len(run.evaluations)
 
 
 @pytest.mark.timeout(600)
-def test_stopping_gives_the_hosts_their_values_back(begin: Begin) -> None:
+def test_stopping_restores_the_hosts(begin: Begin) -> None:
     page, run, dummy = begin(500)
-    expect(page.locator("[data-status=phase]")).to_have_text("training", timeout=PATIENT)
-    page.get_by_role("button", name="Stop the run…").click()
-    page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
+    expect(page.locator(".now .phase")).to_have_text("training", timeout=PATIENT)
+    page.get_by_role("button", name="Stop study…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop study").click()
     expect(page.locator(".now .badge")).to_have_text("Stopped", timeout=PATIENT)
     run.end()
     assert run.result["verdict"] == "stopped"
-    expect(page.locator("#verdict")).to_contain_text("Stopped before the end", timeout=PATIENT)
+    expect(page.locator("#verdict")).to_contain_text("Stopped", timeout=PATIENT)
     expect(page.locator("#log")).to_contain_text("asked")
-    # `untouched` looks at every host now.
+    # The fixture `untouched` checks every host afterwards.
 
 
 @pytest.mark.timeout(900)
-def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(begin: Begin) -> None:
+def test_a_killed_study_is_interrupted_and_can_be_resumed(begin: Begin) -> None:
     page, run, again = begin(24)
     state = page.locator("#connection")
     see_it_live(page)
@@ -115,15 +115,15 @@ def test_a_run_that_was_killed_is_said_to_be_interrupted_and_goes_on(begin: Begi
     kill_controller(run)
     expect(page.locator(".now .badge")).to_have_text("Interrupted", timeout=PATIENT)
     expect(state).to_have_attribute("data-state", "interrupted")
-    expect(page.locator("#verdict")).to_contain_text("nothing heard from its trainer since")
+    expect(page.locator("#verdict")).to_contain_text("no sign of the trainer since")
     expect(page.locator("#verdict")).to_contain_text("-e resume=true")
-    expect(page.get_by_role("button", name="Stop the run…")).to_be_hidden()
-    before = evaluations(page)
+    expect(page.get_by_role("button", name="Stop study…")).to_have_count(0)
+    before = trials(page)
 
     run = again("-e", "resume=true")
     expect(state).to_have_attribute("data-state", "live", timeout=PATIENT)
     expect(page.locator(".now .badge")).to_have_text("Running")
-    expect(page.get_by_role("button", name="Stop the run…")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop study…")).to_be_visible()
     assert run.end(400) == 0, run.text
     expect(state).to_have_attribute("data-state", "ended", timeout=PATIENT)
-    assert evaluations(page) == run.result["evaluations"]["total"] > before
+    assert trials(page) == run.result["evaluations"]["total"] > before

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A run's page while the study goes on, whatever becomes of the connection."""
+"""The page of a running study, with and without a connection."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def state(page: Page, name: str, seconds: float = 240) -> None:
 
 
 def done(page: Page, number: int) -> None:
-    expect(page.locator("[data-status=evaluations]")).to_have_text(f"{number}")
+    expect(page.locator("#trials-done")).to_have_text(f"{number}")
 
 
 def numbers(page: Page) -> list[int]:
-    return [int(text) for text in page.locator("#evaluation-rows td:first-child").all_inner_texts()]
+    return [int(text) for text in page.locator("#latest-trials td:first-child").all_inner_texts()]
 
 
-def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: OpenPage) -> None:
+def test_news_appears_without_a_reload(serve: Any, open_page: OpenPage) -> None:
     server = serve()
-    with dashboard_store.running(server.store, evaluations=20) as study:
+    with dashboard_store.running(server.store, trials=20) as study:
         page = open_page(f"{server.url}/studies/{study.study_id}")
         state(page, "live")
         curve = page.locator("figure[data-chart=learning_curve]")
@@ -48,9 +48,9 @@ def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: Ope
             study.evaluate()
         done(page, 23)
         assert numbers(page)[:4] == [23, 22, 21, 20]
-        expect(page.locator("#host-rows")).to_contain_text("train 23")
-        study.tell("the host <b>sleeps</b>", "host01")
-        expect(page.locator("#event-rows li").first).to_contain_text("the host <b>sleeps</b>")
+        expect(page.locator("#host-table")).to_contain_text("train 23")
+        study.add_event("the host <b>sleeps</b>", "host01")
+        expect(page.locator("#events li").first).to_contain_text("the host <b>sleeps</b>")
         curve.scroll_into_view_if_needed()
         until(page, f"document.querySelectorAll('[data-chart=learning_curve] path.point').length > {points}")
         study.finish()
@@ -58,32 +58,48 @@ def test_what_happens_is_on_the_page_without_a_reload(serve: Any, open_page: Ope
         expect(page.locator(".now .badge")).to_have_text("Improved")
         expect(page.locator("#verdict")).to_contain_text("proved in 8 pairs")
         expect(page.locator("#evidence")).to_contain_text("Significant.")
-        expect(page.get_by_role("button", name="Stop the run…")).to_have_count(0)
+        expect(page.get_by_role("button", name="Stop study…")).to_have_count(0)
 
 
-def test_what_the_hosts_have_is_said_when_they_have_said_so_and_no_sooner(serve: Any, open_page: OpenPage) -> None:
+def test_focus_selection_and_open_details_survive_an_update(serve: Any, open_page: OpenPage) -> None:
     server = serve()
-    with dashboard_store.running(server.store, evaluations=20) as study:
+    with dashboard_store.running(server.store, trials=20) as study:
+        page = open_page(f"{server.url}/studies/{study.study_id}")
+        state(page, "live")
+        page.locator("#best-text summary").click()
+        page.locator("#best-yaml").evaluate("text => getSelection().selectAllChildren(text)")
+        link = page.locator("#latest-trials a", has_text="20")
+        link.focus()
+        study.evaluate()
+        done(page, 21)
+        expect(link).to_be_focused()
+        expect(page.locator("#best-yaml")).to_be_visible()
+        assert "net.core.somaxconn" in page.evaluate("getSelection().toString()")
+
+
+def test_restored_hosts_are_shown_once_they_have_reported(serve: Any, open_page: OpenPage) -> None:
+    server = serve()
+    with dashboard_store.running(server.store, trials=20) as study:
         page = open_page(f"{server.url}/studies/{study.study_id}")
         state(page, "live")
         study.finish("stopped", leave_hosts=False)
         expect(page.locator("#verdict .words")).to_have_text("Stopped: no improvement was proved yet.")
-        expect(page.locator("#left-with")).to_have_text("Own values are being put back: host01, host02.")
+        expect(page.locator("#restoration")).to_have_text("Restoring original values: host01, host02.")
         study.leave(True, False)
         state(page, "ended")
-        expect(page.locator("#left-with.worse")).to_contain_text("needs attention")
-        expect(page.locator("#left-with")).to_contain_text("host02")
-        expect(page.locator("#left-with")).not_to_contain_text("host01")
+        expect(page.locator("#restoration.worse")).to_contain_text("needs attention")
+        expect(page.locator("#restoration")).to_contain_text("host02")
+        expect(page.locator("#restoration")).not_to_contain_text("host01")
 
 
-def test_a_server_that_dies_and_comes_back_is_caught_up_with(serve: Any, open_page: OpenPage) -> None:
+def test_catches_up_after_a_restart_of_the_server(serve: Any, open_page: OpenPage) -> None:
     server = serve()
-    with dashboard_store.running(server.store, evaluations=20) as study:
+    with dashboard_store.running(server.store, trials=20) as study:
         page = open_page(f"{server.url}/studies/{study.study_id}")
         state(page, "live")
         server.stop()
         state(page, "reconnecting")
-        expect(page.locator("#connection")).to_contain_text("no connection")
+        expect(page.locator("#connection")).to_contain_text("connection lost")
         done(page, 20)
         for dummy in range(4):
             study.evaluate()
@@ -93,9 +109,9 @@ def test_a_server_that_dies_and_comes_back_is_caught_up_with(serve: Any, open_pa
         assert numbers(page)[:6] == [24, 23, 22, 21, 20, 19]
 
 
-def test_asks_again_and_again_where_there_is_no_stream(serve: Any, open_page: OpenPage) -> None:
+def test_polls_without_a_stream(serve: Any, open_page: OpenPage) -> None:
     server = serve("--max-streams", "1")
-    with dashboard_store.running(server.store, evaluations=20) as study:
+    with dashboard_store.running(server.store, trials=20) as study:
         address = f"{server.url}/studies/{study.study_id}"
         state(open_page(address), "live")
         page = open_page(address)
@@ -105,9 +121,9 @@ def test_asks_again_and_again_where_there_is_no_stream(serve: Any, open_page: Op
         assert numbers(page)[:2] == [21, 20]
 
 
-def test_a_hidden_page_takes_no_connection_and_catches_up_when_shown(serve: Any, open_page: OpenPage) -> None:
+def test_a_hidden_page_has_no_connection_and_catches_up_when_shown(serve: Any, open_page: OpenPage) -> None:
     server = serve()
-    with dashboard_store.running(server.store, evaluations=20) as study:
+    with dashboard_store.running(server.store, trials=20) as study:
         page = open_page(f"{server.url}/")
         page.add_init_script(COUNT_STREAMS)
         page.goto(f"{server.url}/studies/{study.study_id}")
@@ -127,13 +143,13 @@ def test_a_hidden_page_takes_no_connection_and_catches_up_when_shown(serve: Any,
         assert page.evaluate(OPEN) == 1
 
 
-def test_stopping_is_asked_for_without_javascript_too(serve: Any, open_page: OpenPage) -> None:
+def test_a_study_can_be_stopped_without_javascript(serve: Any, open_page: OpenPage) -> None:
     server = serve()
-    with dashboard_store.running(server.store, evaluations=20) as study:
+    with dashboard_store.running(server.store, trials=20) as study:
         page = open_page(f"{server.url}/studies/{study.study_id}", java_script_enabled=False)
-        page.get_by_role("button", name="Stop the run…").click()
-        page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
-        expect(page.locator("#asked")).to_contain_text("Asked for: stop")
+        page.get_by_role("button", name="Stop study…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Stop study").click()
+        expect(page.locator("#requested")).to_contain_text("Requested: stop")
         page.get_by_role("button", name="Restore all hosts now…").click()
         page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("dialog")).to_have_count(0)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Every page: for every eye, on every screen, with and without JavaScript."""
+"""Every page: accessibility, narrow screens, print, with and without JavaScript."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ KINDS = (
     "interrupted",
     "failed",
     "stopped",
-    "evaluations",
-    "evaluation",
+    "trials",
+    "trial",
     "compare",
     "error",
 )
@@ -33,7 +33,7 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_suits_every_eye_and_every_screen(site: Any, open_page: OpenPage, kind: str) -> None:
+def test_is_accessible_and_fits_narrow_screens(site: Any, open_page: OpenPage, kind: str) -> None:
     page = open_page(site.pages[kind], color_scheme="light")
     expect(page.get_by_text("Internal Server Error")).to_have_count(0)
     draw_all(page)
@@ -52,7 +52,7 @@ def test_can_be_read_without_javascript(site: Any, open_page: OpenPage, kind: st
     expect(page.locator(".js-only").locator("visible=true")).to_have_count(0)
     if kind == "improved":
         expect(page.locator("#verdict")).to_contain_text("Improved: throughput_mbit_per_second +58.0\u00a0%")
-        expect(page.locator(".now")).to_contain_text("200 of 200 evaluations")
+        expect(page.locator(".now")).to_contain_text("200 of 200 trials")
         expect(page.locator("#best")).to_contain_text("net.ipv4.tcp_congestion_control")
         expect(page.locator("#failures")).to_contain_text("killed for want of memory")
         expect(page.locator("#log")).to_contain_text("trust region")
@@ -64,11 +64,11 @@ def test_a_winner_is_named_only_once_it_is_proved(site: Any, open_page: OpenPage
     expect(page.locator("#best")).to_contain_text("Not yet significant")
     page.goto(site.pages["not proved"])
     expect(page.locator("#verdict")).to_contain_text("keep them")
-    expect(page.locator("#best")).to_contain_text("Not proved to be better")
+    expect(page.locator("#best")).to_contain_text("not proved better")
     expect(page.get_by_text("Improved", exact=True)).to_have_count(0)
 
 
-def test_every_chart_has_words_and_a_table(site: Any, open_page: OpenPage) -> None:
+def test_every_chart_has_a_summary_and_a_table(site: Any, open_page: OpenPage) -> None:
     page = open_page(site.pages["improved"])
     draw_all(page)
     figures = page.locator("figure[data-chart]")
@@ -78,10 +78,10 @@ def test_every_chart_has_words_and_a_table(site: Any, open_page: OpenPage) -> No
         figure.locator("summary").click()
         expect(figure.locator("tbody tr").nth(1)).to_be_attached()
     curve = page.locator("figure[data-chart=learning_curve]")
-    expect(curve.locator("tbody tr", has_text="evaluation 17, train")).to_have_count(1)
+    expect(curve.locator("tbody tr", has_text="trial 17, train")).to_have_count(1)
 
 
-def test_charts_wait_until_they_are_in_sight(site: Any, open_page: OpenPage) -> None:
+def test_charts_are_loaded_when_they_scroll_into_view(site: Any, open_page: OpenPage) -> None:
     page = open_page(site.pages["improved"], viewport={"width": 1280, "height": 500})
     expect(page.locator("#verdict")).to_be_visible()
     page.wait_for_load_state("load")
@@ -92,13 +92,13 @@ def test_charts_wait_until_they_are_in_sight(site: Any, open_page: OpenPage) -> 
     page.locator("figure[data-chart=drift] .main-svg").first.wait_for(state="attached")
 
 
-def test_a_chart_that_fails_says_so_and_leaves_the_others_alone(site: Any, open_page: OpenPage) -> None:
+def test_a_chart_that_fails_shows_its_error(site: Any, open_page: OpenPage) -> None:
     page = open_page(f"{site.url}/")
     page.route("**/charts/learning_curve", lambda route: route.fulfill(status=500, body="no"))
     page.goto(site.pages["improved"])
     draw_all_but = page.locator("figure[data-chart=learning_curve]")
     draw_all_but.scroll_into_view_if_needed()
-    expect(draw_all_but).to_contain_text("could not be drawn: the server answers 500")
+    expect(draw_all_but).to_contain_text("could not be drawn: HTTP status 500")
     page.unroute("**/charts/learning_curve")
     draw_all_but.get_by_role("button", name="Try again").click()
     draw_all_but.locator(".main-svg").first.wait_for(state="attached")
@@ -111,13 +111,13 @@ def test_the_theme_is_remembered(site: Any, open_page: OpenPage) -> None:
     page.get_by_role("button", name="Dark colours").click()
     dark = page.evaluate(colour)
     assert dark != light
-    page.goto(site.pages["evaluations"])
+    page.goto(site.pages["trials"])
     assert page.evaluate(colour) == dark
     page.get_by_role("button", name="Light colours").click()
     assert page.evaluate(colour) == light
 
 
-def test_paper_is_light(site: Any, open_page: OpenPage) -> None:
+def test_print_is_light(site: Any, open_page: OpenPage) -> None:
     page = open_page(site.pages["improved"], color_scheme="dark")
     draw_all(page)
     page.emulate_media(media="print")
@@ -133,9 +133,7 @@ DRAWN = """() => Object.fromEntries([...document.querySelectorAll("figure.chart"
 
 
 @pytest.mark.parametrize(("kind", "charts"), [("improved", 9), ("compare", 1)])
-def test_paper_has_every_chart_also_those_nobody_scrolled_to(
-    site: Any, open_page: OpenPage, kind: str, charts: int
-) -> None:
+def test_all_charts_are_printed(site: Any, open_page: OpenPage, kind: str, charts: int) -> None:
     page = open_page(site.pages[kind], color_scheme="dark", viewport={"width": 1280, "height": 500})
     until(page, "Boolean(window.Plotly)")
     page.evaluate(f"addEventListener('beforeprint', () => {{ window.onPaper = ({DRAWN})(); }})")
@@ -143,15 +141,15 @@ def test_paper_has_every_chart_also_those_nobody_scrolled_to(
     on_paper = page.evaluate("window.onPaper")
     assert len(on_paper) == charts
     assert {tuple(drawn) for drawn in on_paper.values()} == {("680", "rgb(27, 31, 36)")}
-    # Afterwards they are the screen's again, which is wide and dark.
+    # Afterwards they are wide and dark again, as the screen is.
     light = f"Object.values(({DRAWN})()).some(([width, colour]) => width === '680' || colour === 'rgb(27, 31, 36)')"
     until(page, f"!{light}")
 
 
-def test_evaluations_are_sorted_filtered_and_opened(site: Any, open_page: OpenPage) -> None:
-    page = open_page(site.pages["evaluations"])
+def test_trials_are_sorted_filtered_and_opened(site: Any, open_page: OpenPage) -> None:
+    page = open_page(site.pages["trials"])
     page.get_by_label("Outcome").select_option("failed")
-    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("button", name="Apply", exact=True).click()
     rows = page.locator("tbody tr")
     expect(rows.first).to_contain_text("failed:")
     assert rows.count() == rows.filter(has_text="failed:").count()
@@ -174,14 +172,14 @@ def test_studies_are_found_and_compared(site: Any, open_page: OpenPage) -> None:
     page.get_by_role("button", name="Search").click()
     expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_role("link", name="Show all").click()
-    compare = page.get_by_role("button", name="Compare the selected studies")
+    compare = page.get_by_role("button", name="Compare selected studies")
     expect(compare).to_be_disabled()
     for number in (site.improved, site.unproved):
         page.get_by_label(f"compare study {number},").check()
     compare.click()
-    expect(page.locator("table").first).to_contain_text("none proved")
-    page.locator("#chart-compared .main-svg").first.wait_for(state="attached")
-    expect(page.locator("#chart-compared .legendtext")).to_have_count(2)
+    expect(page.locator("table").first).to_contain_text("not proved")
+    page.locator("#chart-compare .main-svg").first.wait_for(state="attached")
+    expect(page.locator("#chart-compare .legendtext")).to_have_count(2)
 
 
 def test_the_best_configuration_can_be_copied(site: Any, open_page: OpenPage) -> None:
@@ -194,19 +192,19 @@ def test_the_best_configuration_can_be_copied(site: Any, open_page: OpenPage) ->
     assert download.value.suggested_filename == f"wan-{site.improved}.yml"
 
 
-def test_the_keyboard_is_enough(site: Any, open_page: OpenPage) -> None:
+def test_works_with_the_keyboard(site: Any, open_page: OpenPage) -> None:
     page = open_page(site.pages["running"])
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
-    stop = page.get_by_role("button", name="Stop the run…")
+    stop = page.get_by_role("button", name="Stop study…")
     for dummy in range(6):
         page.keyboard.press("Tab")
         if stop.evaluate("button => button === document.activeElement"):
             break
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog", name="Stop the run?")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Stop the study?")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(stop).to_be_focused()

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from statistics import fmean, geometric_mean, median, stdev
+from statistics import fmean, geometric_mean
 from typing import Any
 
 from .._outcome import result as outcome
+from .._outcome.variation import variation_percent
 from .._proof.evidence import Ablation, Pair
 from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
@@ -113,12 +114,11 @@ def _baseline(history: RunHistory, pairs: Sequence[Pair], original: Runs) -> out
         measured = {
             host: [p.baseline for p in pairs if p.host == host] for host in dict.fromkeys(p.host for p in pairs)
         }
-    spreads = [stdev(metrics) / fmean(metrics) * 100 for metrics in measured.values() if len(metrics) > 1]
     return outcome.Baseline(
         metric=geometric_mean([metric for metrics in measured.values() for metric in metrics]),
         stability=_stability(original.values() or [trial for trial in history.trials if trial.original]),
         original_values=original_values,
-        cv_percent=median(spreads) if spreads else None,
+        cv_percent=variation_percent(measured.values()),
     )
 
 

@@ -27,8 +27,8 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def study_id(url: str) -> int:
-    """A finished study of 120 evaluations on 3 hosts."""
-    return dashboard_store.fill(url, evaluations=120, hosts=3)
+    """A finished study of 120 trials on 3 hosts."""
+    return dashboard_store.fill(url, trials=120, hosts=3)
 
 
 @pytest.fixture
@@ -39,19 +39,19 @@ def running_study(url: str) -> Iterator[dashboard_store.Running]:
 
 @pytest.fixture
 def client_of(url: str) -> Callable[..., FlaskClient]:
-    """A client of the page for the store, which must be there; with other settings, if any are named."""
+    """A test client of the dashboard for the existing store, with changed settings."""
     return lambda **changes: create_app(url, replace(SETTINGS, **changes)).test_client()
 
 
 @pytest.fixture
 def servers() -> list[Any]:
-    """Those that `serve` has started."""
+    """The servers started by `serve`."""
     return []
 
 
 @pytest.fixture
 def serve(url: str, servers: list[Any]) -> Iterator[Callable[..., str]]:
-    """A real server in a thread; returns where it is."""
+    """Start a real server in a thread and return its address."""
     threads = []
 
     def start(**changes: object) -> str:
@@ -65,15 +65,15 @@ def serve(url: str, servers: list[Any]) -> Iterator[Callable[..., str]]:
 
     yield start
     for server, thread in zip(servers, threads, strict=True):
-        # By its own thread: what is closed under another one's eyes makes that one fail.
-        with suppress(OSError):  # awake already, it may have ended before it is called
+        # In the server's own thread, which fails if another one closes its sockets.
+        with suppress(OSError):  # it may have ended already
             server.trigger.pull_trigger(lambda server=server: end(server))
         thread.join(180)
         assert not thread.is_alive()
 
 
 def end(server: Any) -> None:
-    """To be done by the server's own thread: nothing is left to serve, and whatever waits for work goes."""
+    """Close all connections and stop the threads; to be called in the server's thread."""
     for channel in list(server.active_channels.values()):
         channel.handle_close()
     server.close()

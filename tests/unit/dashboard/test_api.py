@@ -27,12 +27,12 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}\u202
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('api') / 'store.sqlite'}"
-    dashboard_store.fill(url, evaluations=30, hosts=2)
-    with dashboard_store.claimed(url, dashboard_store.fill(url, evaluations=30, hosts=2, finished=False)):
+    dashboard_store.fill(url, trials=30, hosts=2)
+    with dashboard_store.claimed(url, dashboard_store.fill(url, trials=30, hosts=2, finished=False)):
         yield create_app(url, Settings())
 
 
-def test_answers_as_described_and_never_with_a_fault(app):
+def test_answers_match_the_openapi_document(app):
     described = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     operations = [found.ok() for found in described.get_all_operations()]
     # The stream does not end; see test_stream.py.
@@ -48,12 +48,12 @@ def test_answers_as_described_and_never_with_a_fault(app):
         check()
 
 
-def test_the_description_names_every_route_of_the_api(app):
+def test_the_openapi_document_has_every_route(app):
     described = app.test_client().get("/api/openapi.json").json["paths"]
     routes = {
         rule.rule.removeprefix("/api")
         .replace("<id:study_id>", "{id}")
-        .replace("<id:number>", "{number}")
+        .replace("<id:trial_id>", "{trial}")
         .replace("<name>", "{name}")
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/") and rule.rule != "/api/openapi.json"
@@ -70,15 +70,15 @@ def test_the_description_names_every_route_of_the_api(app):
         "/studies/abc",
         "/studies/9223372036854775808",
         "/studies/" + "9" * 4000,
-        "/studies/1/evaluations/0",
-        "/studies/1/evaluations/99999999999999999999",
+        "/studies/1/trials/0",
+        "/studies/1/trials/99999999999999999999",
         "/studies/1/charts/nothing",
         "/studies/1/charts/..%2f..%2fapp",
         "/../app.py",
         "/studies/%00",
     ],
 )
-def test_what_is_not_there_is_not_found(app, path):
+def test_unknown_objects_are_not_found(app, path):
     client = app.test_client()
     answer = client.get(f"/api{path}")
     assert (answer.status_code, list(answer.json)) == (404, ["error"])
@@ -89,27 +89,27 @@ def test_what_is_not_there_is_not_found(app, path):
 @pytest.mark.parametrize(
     "path", ["/static/../app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/static/%2e%2e/app.py"]
 )
-def test_files_beside_the_static_ones_are_not_served(app, path):
+def test_only_static_files_are_served(app, path):
     assert app.test_client().get(path, follow_redirects=True).status_code == 404
 
 
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        ("/studies/1/evaluations?sort=id;drop", "sort"),
-        ("/studies/1/evaluations?order=up", "order"),
-        ("/studies/1/evaluations?failed=maybe", "failed"),
-        ("/studies/1/evaluations?page=0", "page"),
-        ("/studies/1/evaluations?page=1e9", "page"),
-        ("/studies/1/evaluations?page=" + "9" * 100, "page"),
-        ("/studies/1/evaluations?page=²", "page"),
+        ("/studies/1/trials?sort=id;drop", "sort"),
+        ("/studies/1/trials?order=up", "order"),
+        ("/studies/1/trials?failed=maybe", "failed"),
+        ("/studies/1/trials?page=0", "page"),
+        ("/studies/1/trials?page=1e9", "page"),
+        ("/studies/1/trials?page=" + "9" * 100, "page"),
+        ("/studies/1/trials?page=²", "page"),
         ("/studies?page=-1", "page"),
         ("/studies?verdict=good", "verdict"),
         ("/studies/1/charts/learning_curve?from=x", "from"),
         ("/studies/1/charts/learning_curve?from=9&to=3", "from"),
     ],
 )
-def test_an_argument_that_makes_no_sense_is_named(app, path, named):
+def test_an_invalid_query_parameter_is_named(app, path, named):
     answer = app.test_client().get(f"/api{path}")
     assert answer.status_code == 400
     assert named in answer.json["error"]
@@ -118,10 +118,10 @@ def test_an_argument_that_makes_no_sense_is_named(app, path, named):
 @pytest.mark.parametrize(
     "sort", ["id", "phase", "host", "metric", "change_percent", "reward", "stability", "error", "finished"]
 )
-def test_the_table_is_sorted_and_what_has_no_value_comes_last(app, sort):
+def test_trials_without_a_value_are_sorted_last(app, sort):
     client = app.test_client()
     for order, reverse in (("ascending", False), ("descending", True)):
-        rows = client.get(f"/api/studies/1/evaluations?sort={sort}&order={order}").json["evaluations"]
+        rows = client.get(f"/api/studies/1/trials?sort={sort}&order={order}").json["trials"]
         values = [row[sort] for row in rows if row["phase"] != "baseline" or sort != "change_percent"]
         known = [value for value in values if value is not None]
         assert values == sorted(known, reverse=reverse) + [None] * (len(values) - len(known))
@@ -129,10 +129,10 @@ def test_the_table_is_sorted_and_what_has_no_value_comes_last(app, sort):
 
 def test_the_table_is_filtered(app):
     client = app.test_client()
-    rows = client.get("/api/studies/1/evaluations?phase=train&host=host01&failed=false").json
-    assert rows["total"] == len(rows["evaluations"]) > 0
-    assert {(row["phase"], row["host"], row["error"]) for row in rows["evaluations"]} == {("train", "host01", None)}
-    assert client.get("/api/studies/1/evaluations?host=nobody").json["evaluations"] == []
+    rows = client.get("/api/studies/1/trials?phase=train&host=host01&failed=false").json
+    assert rows["total"] == len(rows["trials"]) > 0
+    assert {(row["phase"], row["host"], row["error"]) for row in rows["trials"]} == {("train", "host01", None)}
+    assert client.get("/api/studies/1/trials?host=nobody").json["trials"] == []
 
 
 def test_studies_are_found_by_name_number_and_verdict(app):
@@ -145,14 +145,14 @@ def test_studies_are_found_by_name_number_and_verdict(app):
     assert ids("page=2") == []
 
 
-def test_exports_have_every_evaluation_with_everything(app):
+def test_exports_have_every_trial_with_all_fields(app):
     client = app.test_client()
-    answer = client.get("/api/studies/1/evaluations.json")
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="wan-1-evaluations.json"'
+    answer = client.get("/api/studies/1/trials.json")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="wan-1-trials.json"'
     whole = json.loads(answer.text)
-    rows = list(csv.DictReader(io.StringIO(client.get("/api/studies/1/evaluations.csv").text)))
+    rows = list(csv.DictReader(io.StringIO(client.get("/api/studies/1/trials.csv").text)))
     assert len(whole) == len(rows) == 30
-    one = client.get("/api/studies/1/evaluations/7").json
+    one = client.get("/api/studies/1/trials/7").json
     assert whole[6] == {name: value for name, value in one.items() if name in whole[6]}
     assert rows[6]["requested vm.swappiness"] == str(one["requested"]["vm.swappiness"])
     assert float(rows[6]["reward"]) == one["reward"]
@@ -160,7 +160,7 @@ def test_exports_have_every_evaluation_with_everything(app):
 
 
 def hostile_store(url: str) -> int:
-    """A store in whose every text field is what must not be run by whoever shows it."""
+    """A store with markup and formulas in every text field."""
     engine = open_store(url)
     now = datetime(2026, 11, 20, tzinfo=UTC)
     mess = {
@@ -185,8 +185,8 @@ def hostile_store(url: str) -> int:
                     host_id=host.id,
                     id=number,
                     phase="train",
-                    original=False,
                     requested={HOSTILE: HOSTILE},
+                    original=False,
                     applied=mess,
                     state="complete" if number == 1 else "failed",
                     health=mess,
@@ -210,22 +210,22 @@ def hostile_store(url: str) -> int:
     return study_id
 
 
-def test_markup_in_every_field_of_the_store_stays_text(url):
+def test_markup_in_the_store_is_escaped(url):
     study_id = hostile_store(url)
     client = create_app(url).test_client()
     paths = [
         "/",
         "/studies/{0}",
-        "/studies/{0}/evaluations",
-        "/studies/{0}/evaluations/1",
-        "/studies/{0}/evaluations/2",
+        "/studies/{0}/trials",
+        "/studies/{0}/trials/1",
+        "/studies/{0}/trials/2",
     ]
     for path in [*paths, "/compare?study={0}", "/?q=<script>alert(1)</script>"]:
         answer = client.get(path.format(study_id))
         assert answer.status_code == 200, path
         assert "<script>alert" not in answer.text, path
         assert "<img src=x" not in answer.text, path
-    for path in ("", "/data", "/evaluations", "/evaluations/1", "/evaluations.json", "/evaluations.csv"):
+    for path in ("", "/data", "/trials", "/trials/1", "/trials.json", "/trials.csv"):
         answer = client.get(f"/api/studies/{study_id}{path}")
         assert answer.status_code == 200, path
         assert answer.mimetype in ("application/json", "text/csv"), path
@@ -235,20 +235,20 @@ def test_markup_in_every_field_of_the_store_stays_text(url):
         assert client.get(f"/api/studies/{study_id}/charts/{name}").status_code == 200, name
 
 
-def test_a_spreadsheet_runs_no_formula(url):
+def test_formulas_are_escaped_in_csv(url):
     study_id = hostile_store(url)
     engine = open_store(url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE trials SET error = '=cmd|x' WHERE id = 2"))
         connection.execute(text("UPDATE hosts SET name = '@host'"))
     rows = list(
-        csv.DictReader(io.StringIO(create_app(url).test_client().get(f"/api/studies/{study_id}/evaluations.csv").text))
+        csv.DictReader(io.StringIO(create_app(url).test_client().get(f"/api/studies/{study_id}/trials.csv").text))
     )
     assert (rows[1]["error"], rows[1]["host"], rows[0]["reward"]) == ("'=cmd|x", "'@host", "-1e+308")
 
 
-def test_a_result_that_is_none_breaks_nothing(url):
-    study_id = dashboard_store.fill(url, evaluations=10, hosts=1)
+def test_an_invalid_result_breaks_no_page(url):
+    study_id = dashboard_store.fill(url, trials=10, hosts=1)
     engine = open_store(url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE studies SET result = '[1, 2]'"))
@@ -260,19 +260,19 @@ def test_a_result_that_is_none_breaks_nothing(url):
     ("url", "message"),
     [
         ("sqlite:////nowhere/at/all.sqlite", "there is no store /nowhere/at/all.sqlite"),
-        ("sqlite://", "no file that can be opened beside a run"),
-        ("nonsense", "no SQLAlchemy URL"),
-        ("nodb://host/name", "no SQLAlchemy URL"),
+        ("sqlite://", "is not a file"),
+        ("nonsense", "not a usable SQLAlchemy URL"),
+        ("nodb://host/name", "not a usable SQLAlchemy URL"),
     ],
 )
-def test_a_store_that_is_not_there_is_said_in_one_line(url, message):
+def test_a_missing_store_is_reported_on_one_line(url, message):
     with pytest.raises(StoreError, match=message) as caught:
         create_app(url)
     assert "\n" not in str(caught.value)
     assert "--store" in str(caught.value)
 
 
-def test_a_database_that_is_no_store_is_said(tmp_path):
+def test_another_database_is_refused(tmp_path):
     open_store(f"sqlite:///{tmp_path / 'other.sqlite'}").dispose()
     import sqlite3
 
@@ -281,15 +281,5 @@ def test_a_database_that_is_no_store_is_said(tmp_path):
     (tmp_path / "text.sqlite").write_text("no database at all" * 100)
     with pytest.raises(StoreError, match="no table of studies"):
         create_app(f"sqlite:///{tmp_path / 'plain.sqlite'}")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="cannot read the store"):
         create_app(f"sqlite:///{tmp_path / 'text.sqlite'}")
-
-
-def test_a_store_of_another_version_is_refused(url):
-    dashboard_store.fill(url, evaluations=10, hosts=1)
-    engine = open_store(url)
-    with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE hosts DROP COLUMN doing"))
-    engine.dispose()
-    with pytest.raises(StoreError, match=r"written by another version of autotune.kernel \(it lacks hosts.doing\)"):
-        create_app(url)

@@ -10,11 +10,11 @@ import yaml
 from ansible_collections.autotune.kernel.dashboard.configuration import as_sysctl, as_yaml, axes, changes
 from ansible_collections.autotune.kernel.dashboard.formatting import (
     duration,
+    headline,
     moment,
     number,
     per_cent,
     probability,
-    sentence,
 )
 from ansible_collections.autotune.kernel.dashboard.study_view import evidence
 from hypothesis import given
@@ -41,7 +41,7 @@ def test_numbers_are_short_and_have_no_exponent(value: Any, text: str) -> None:
     assert number(value) == text
 
 
-def test_shares_have_a_sign() -> None:
+def test_percentages_have_a_sign() -> None:
     assert [per_cent(value) for value in (58.04, -22.3, 0, None)] == [
         "+58.0\u00a0%",
         "−22.3\u00a0%",
@@ -63,7 +63,7 @@ def test_a_probability_has_two_digits() -> None:
     assert [probability(value) for value in given] == ["–", "–", "4.6\u00a0×\u00a010⁻⁷", "0.036", "1"]
 
 
-def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
+def test_an_invalid_time_is_shown_as_text() -> None:
     assert moment("<b>yesterday</b>") == "<b>yesterday</b>"
     assert (
         moment("2026-11-22T17:00:00+01:00")
@@ -78,16 +78,16 @@ STUDY = {"metric": "speed", "result": {"improvement": 58.0, "interval": [51.2, 6
     ("status", "says", "keeps_quiet"),
     [
         ({"verdict": None, "best_percent": 20.0}, "not yet significant", "proved"),
-        ({"verdict": None, "best_percent": -3.0}, "Nothing better", "significant"),
+        ({"verdict": None, "best_percent": -3.0}, "No candidate has beaten", "significant"),
         ({"verdict": None, "best_percent": None}, "No candidate", "better"),
         ({"verdict": "improved"}, "proved in 8 pairs", "not yet"),
         ({"verdict": "no_improvement", "best_percent": 20.0}, "keep them", "+20"),
-        ({"verdict": "stopped", "best_percent": 20.0}, "no improvement was proved", "own values"),
+        ({"verdict": "stopped", "best_percent": 20.0}, "no improvement was proved", "original values"),
         ({"verdict": "failed", "best_percent": 20.0}, "no values were learned", "+20"),
     ],
 )
-def test_a_sentence_claims_no_more_than_was_proved(status: dict[str, Any], says: str, keeps_quiet: str) -> None:
-    text = sentence(STUDY, status)
+def test_the_headline_claims_only_what_was_proved(status: dict[str, Any], says: str, keeps_quiet: str) -> None:
+    text = headline(STUDY, status)
     assert says in text
     assert keeps_quiet not in text
 
@@ -100,31 +100,31 @@ SPACE = [
 ]
 
 
-def test_every_way_of_changing_a_value_is_told() -> None:
+def test_changes_are_relative_to_the_original_values() -> None:
     own = {
         "lab1": {"vm.swappiness": "60", "net.ipv4.tcp_rmem": "4096\t16", "net.ipv4.tcp_congestion_control": "reno"},
         "lab2": {"vm.swappiness": "30", "net.ipv4.tcp_rmem": "4096 16", "net.ipv4.tcp_congestion_control": "reno"},
     }
     best = {"vm.swappiness": 66, "net.ipv4.tcp_rmem": "4096 512", "net.ipv4.tcp_congestion_control": "reno"}
     found = {change.param: change for change in changes({"action_space": SPACE}, own, best)}
-    assert found["vm.swappiness"].own == "60 (lab1), 30 (lab2)"
-    assert (found["net.ipv4.tcp_rmem"].own, found["net.ipv4.tcp_rmem"].change) == ("4096 16", "=, ×32")
+    assert found["vm.swappiness"].original == "60 (lab1), 30 (lab2)"
+    assert (found["net.ipv4.tcp_rmem"].original, found["net.ipv4.tcp_rmem"].change) == ("4096 16", "=, ×32")
     assert not found["net.ipv4.tcp_congestion_control"].differs
     (one,) = changes({"action_space": SPACE}, {"lab1": own["lab1"]}, {"vm.swappiness": 66})
     assert (one.change, one.description, one.range) == ("+10.0\u00a0%", "swapping", "0 to 100")
 
 
-def test_places_in_the_search_space_lie_between_its_ends() -> None:
+def test_positions_are_scaled_to_the_search_range() -> None:
     places = {axis.label: axis for axis in axes({"action_space": SPACE})}
     assert list(places) == ["vm.swappiness", "net.ipv4.tcp_rmem[1]", SPACE[2]["param"], SPACE[3]["param"]]
-    assert places["vm.swappiness"].place({"vm.swappiness": 25}) == 0.25
-    assert places["net.ipv4.tcp_rmem[1]"].place({"net.ipv4.tcp_rmem": "4096 32"}) == pytest.approx(0.5)
-    assert places["net.ipv4.tcp_congestion_control"].place({"net.ipv4.tcp_congestion_control": "bbr"}) == 1.0
-    assert places["vm.swappiness"].place({"vm.swappiness": "nonsense"}) is None
-    assert places["vm.swappiness"].place({}) is None
+    assert places["vm.swappiness"].position({"vm.swappiness": 25}) == 0.25
+    assert places["net.ipv4.tcp_rmem[1]"].position({"net.ipv4.tcp_rmem": "4096 32"}) == pytest.approx(0.5)
+    assert places["net.ipv4.tcp_congestion_control"].position({"net.ipv4.tcp_congestion_control": "bbr"}) == 1.0
+    assert places["vm.swappiness"].position({"vm.swappiness": "nonsense"}) is None
+    assert places["vm.swappiness"].position({}) is None
 
 
-def test_a_preset_has_its_axes_from_what_was_tried() -> None:
+def test_axes_of_a_preset_come_from_the_values_tried() -> None:
     (axis,) = axes({}, [{"vm.swappiness": 10, "kernel.x": 1}, {"vm.swappiness": 90, "kernel.x": 1}])
     assert (axis.label, axis.low, axis.high) == ("vm.swappiness", 10, 90)
 
@@ -135,7 +135,7 @@ name = st.text(st.characters(max_codepoint=0xD7FF), min_size=1, max_size=120)  #
 
 
 @given(st.dictionaries(name, st.integers() | text, max_size=4))
-def test_a_configuration_survives_its_way_through_yaml(values: dict[str, Any]) -> None:
+def test_a_configuration_survives_a_round_trip_through_yaml(values: dict[str, Any]) -> None:
     assert yaml.safe_load(as_yaml(values)) == (values or None)
 
 
@@ -144,13 +144,16 @@ def test_a_line_of_sysctl_conf_is_one_line(values: dict[str, str]) -> None:
     assert as_sysctl(values).count("\n") == len(values)
 
 
-PAIRS = [{"host": "a", "pair": n, "first": "baseline", "baseline": 100.0, "candidate": 100.0 + n} for n in (1, 2, -3)]
+PAIRS = [
+    {"host": "a", "pair": n, "first": "baseline", "baseline": 100.0, "candidate": 100.0 + n, "log_ratio": n / 100}
+    for n in (1, 2, -3)
+]
 
 
-def test_evidence_that_holds_no_change_is_not_significant() -> None:
+def test_an_interval_with_no_change_is_not_significant() -> None:
     found = evidence({"verdict": "no_improvement", "evidence": PAIRS, "interval": [-3.0, 2.0], "metric": "speed"})
     assert found is not None
     assert not found["significant"]
-    assert found["words"].startswith("Not significant")
-    assert (found["better"], found["arms"]["candidate"]["lowest"]) == (2, 97.0)
+    assert "includes no change" in found["interpretation"]
+    assert (found["better"], found["arms"]["candidate"]["minimum"]) == (2, 97.0)
     assert evidence({"evidence": []}) is None

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A study whose trainer was killed: no longer said to be running, by anything on the page."""
+"""Studies whose trainer was killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables impo
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-# What a trainer is to others: it has claimed its study, and writes now and then.
+# A trainer as others see it: it holds the claim on its study.
 TRAINER = """
 import sys, time
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.claim import claim
@@ -62,10 +62,10 @@ def trainer(url: str) -> Iterator[Callable[[int], subprocess.Popen[str]]]:
 
 
 def begun(url: str) -> int:
-    return dashboard_store.fill(url, evaluations=30, hosts=2, finished=False, started=datetime.now(UTC) - AGO)
+    return dashboard_store.fill(url, trials=30, hosts=2, finished=False, started=datetime.now(UTC) - AGO)
 
 
-def test_a_killed_trainer_leaves_no_study_that_runs_for_ever(
+def test_a_study_without_a_trainer_is_interrupted(
     url: str, client_of: Clients, trainer: Callable[[int], subprocess.Popen[str]]
 ) -> None:
     study_id = begun(url)
@@ -76,32 +76,32 @@ def test_a_killed_trainer_leaves_no_study_that_runs_for_ever(
 
     process.kill()
     process.wait()
-    client = client_of(poll=0.0)  # one that has not just seen it alive
+    client = client_of(poll=0.0)  # one that has not seen the trainer alive
     status = client.get(f"/api/studies/{study_id}/data").get_json()["status"]
     assert (status["interrupted"], status["left_seconds"]) == (True, None)
-    assert status["elapsed_seconds"] == pytest.approx(120, abs=5)  # to the last that was heard
+    assert status["elapsed_seconds"] == pytest.approx(120, abs=5)  # until its last trial
     assert client.get("/api/studies?verdict=running").get_json()["total"] == 0
     (listed,) = client.get("/api/studies?verdict=interrupted").get_json()["studies"]
     assert (listed["id"], listed["running"], listed["interrupted"]) == (study_id, False, True)
 
     page = client.get(f"/studies/{study_id}").get_data(as_text=True)
-    assert re.search(r"Interrupted: nothing heard from its trainer since <time datetime=", page)
+    assert re.search(r"Interrupted: no sign of the trainer since <time datetime=", page)
     assert "-e resume=true" in page
     assert '<span class="badge interrupted">Interrupted</span>' in page
-    assert '<div class="acts no-print" id="acts" hidden>' in page
-    assert "was at train 1" in page
+    assert "Stop study…" not in page
+    assert "was: train 1" in page
     token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
     asked = client.post(f"/studies/{study_id}/stop", data={"csrf_token": token}, headers={"Accept": "application/json"})
-    assert (asked.status_code, "nobody runs this study" in asked.get_json()["error"]) == (409, True)
+    assert (asked.status_code, "has no trainer" in asked.get_json()["error"]) == (409, True)
 
-    trainer(study_id)  # as -e resume=true has it
+    trainer(study_id)  # as with -e resume=true
     assert client.get(f"/api/studies/{study_id}/data").get_json()["status"]["interrupted"] is False
 
 
-def test_who_watches_is_told_within_seconds_and_told_again_when_it_goes_on(
+def test_interruption_and_resumption_are_news(
     url: str, trainer: Callable[[int], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "_SILENCE", timedelta(hours=1))
+    monkeypatch.setattr(feeds, "_GRACE", timedelta(hours=1))
     study_id = begun(url)
     process = trainer(study_id)
     feed = Feed(ReadOnlyStore(url), study_id)
@@ -109,19 +109,19 @@ def test_who_watches_is_told_within_seconds_and_told_again_when_it_goes_on(
     process.kill()
     process.wait()
     feed.refresh()
-    assert not feed.interrupted  # a moment's silence is none
-    monkeypatch.setattr(feeds, "_SILENCE", timedelta(0))
+    assert not feed.interrupted  # within the grace period
+    monkeypatch.setattr(feeds, "_GRACE", timedelta(0))
     feed.refresh()
     assert (feed.interrupted, feed.version) == (True, version + 1)
     feed.refresh()
-    assert feed.version == version + 1  # that it is still so is no news
+    assert feed.version == version + 1  # nothing has changed
     trainer(study_id)
     feed.refresh()
     assert (feed.interrupted, feed.version) == (False, version + 2)
 
 
-def test_a_study_that_has_just_begun_is_not_interrupted(url: str) -> None:
-    study_id = dashboard_store.fill(url, evaluations=0, hosts=0, finished=False, started=datetime.now(UTC))
+def test_a_study_that_has_just_started_is_not_interrupted(url: str) -> None:
+    study_id = dashboard_store.fill(url, trials=0, hosts=0, finished=False, started=datetime.now(UTC))
     assert not Feed(ReadOnlyStore(url), study_id).interrupted
 
 
@@ -129,7 +129,7 @@ def test_a_study_that_has_ended_is_not_interrupted(url: str, study_id: int) -> N
     assert not Feed(ReadOnlyStore(url), study_id).interrupted
 
 
-def test_a_store_by_another_name_has_the_same_trainer(url: str, tmp_path: Path) -> None:
+def test_the_trainer_is_found_through_a_symbolic_link(url: str, tmp_path: Path) -> None:
     study_id = begun(url)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "link.sqlite").symlink_to(tmp_path / "store.sqlite")
@@ -139,10 +139,10 @@ def test_a_store_by_another_name_has_the_same_trainer(url: str, tmp_path: Path) 
     assert Feed(ReadOnlyStore(other), study_id).interrupted
 
 
-def test_a_pause_of_days_is_not_counted_in_what_has_passed_and_what_is_left(url: str) -> None:
-    """After a weekend a run of two minutes was said to have taken three days, and to take three more."""
+def test_interruptions_do_not_count_as_elapsed_time(url: str) -> None:
+    """A two-minute study that was interrupted over a weekend had not taken three days."""
     began = datetime.now(UTC) - timedelta(days=3)
-    study_id = dashboard_store.fill(url, evaluations=30, hosts=2, finished=False, started=began)
+    study_id = dashboard_store.fill(url, trials=30, hosts=2, finished=False, started=began)
     with Session(open_store(url)) as session:
         resumed = datetime.now(UTC) - timedelta(seconds=30)
         session.add(EventRow(study_id=study_id, at=resumed, text=RESUMED))

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which page runs: told by the lock on its file, which whoever looks leaves alone."""
+"""Running dashboards are found by the lock on their PID file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ for command in map(str.strip, sys.stdin):
 
 
 class Serving:
-    """A page's process, as far as its file goes."""
+    """A process that holds a PID file."""
 
     def __init__(self, path: Path) -> None:
         self.process = subprocess.Popen(
@@ -66,7 +66,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[], Serving]]:
         one.end()
 
 
-def test_a_page_is_there_from_when_it_says_so_until_it_ends(serve: Callable[[], Serving], tmp_path: Path) -> None:
+def test_a_dashboard_runs_while_it_holds_its_file(serve: Callable[[], Serving], tmp_path: Path) -> None:
     assert _dashboard_process.running(tmp_path) is None
     first = serve()
     first.do("write")
@@ -76,7 +76,7 @@ def test_a_page_is_there_from_when_it_says_so_until_it_ends(serve: Callable[[], 
     assert _dashboard_process.running(tmp_path) is None
 
 
-def test_what_a_crash_left_is_not_taken_for_a_page_that_begins(serve: Callable[[], Serving], tmp_path: Path) -> None:
+def test_the_lines_of_a_crashed_dashboard_are_ignored(serve: Callable[[], Serving], tmp_path: Path) -> None:
     """Else stop() would end a process that has the id by chance."""
     (tmp_path / "dashboard.pid").write_text("1\nhttp://127.0.0.1:9/\nsqlite:///old.sqlite\n")
     page = serve()
@@ -87,7 +87,7 @@ def test_what_a_crash_left_is_not_taken_for_a_page_that_begins(serve: Callable[[
     assert found.pid == page.process.pid
 
 
-def test_looking_does_not_keep_a_page_from_starting(
+def test_reading_the_file_does_not_block_a_start(
     serve: Callable[[], Serving], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It starts here just before whoever looked has closed the file."""

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The page for a store in a real PostgreSQL: everything that asks the database something."""
+"""The dashboard of a store in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def engine(postgresql: Any) -> Iterator[Engine]:
 
 @pytest.fixture
 def url(postgresql: Any, engine: Engine) -> str:
-    """In place of the SQLite file that the page's other tests have."""
+    """Replaces the SQLite store of the other tests."""
     found: str = postgresql.url
     return found
 
@@ -44,42 +44,40 @@ def test_every_page_of_a_finished_study(url: str, study_id: int, client_of: Call
     client, here = client_of(), f"/studies/{study_id}"
     assert client.get("/api/studies?q=WAN&verdict=improved").get_json()["total"] == 1
     assert client.get(f"/api/studies?q={study_id}").get_json()["total"] == 1
-    for path in ("/", here, f"{here}/evaluations?sort=reward", f"{here}/evaluations/7", f"/compare?study={study_id}"):
+    for path in ("/", here, f"{here}/trials?sort=reward", f"{here}/trials/7", f"/compare?study={study_id}"):
         assert client.get(path).status_code == 200, path
     for name in ("learning_curve", "parallel", "evidence"):
         assert client.get(f"/api{here}/charts/{name}").get_json()["figure"]["data"]
-    assert len(client.get(f"/api{here}/evaluations.json").get_json()) == 120
-    assert client.get(f"/api{here}/evaluations.csv").get_data(as_text=True).count("\n") == 121
+    assert len(client.get(f"/api{here}/trials.json").get_json()) == 120
+    assert client.get(f"/api{here}/trials.csv").get_data(as_text=True).count("\n") == 121
 
 
-def test_an_evaluation_reaches_those_who_watch(serve: Any, running_study: Any) -> None:
+def test_a_trial_reaches_watching_clients(serve: Any, running_study: Any) -> None:
     from .test_stream import Stream
 
     one = Stream(serve(), running_study.study_id, after="0-0")
-    assert one.next("message")["status"]["evaluations"] == 20
+    assert one.next("message")["status"]["trials"] == 20
     number = running_study.evaluate()
     message = one.next("message")
-    assert [evaluation["id"] for evaluation in message["evaluations"]] == [number]
+    assert [trial["id"] for trial in message["trials"]] == [number]
     assert message["status"]["elapsed_seconds"] < 3600  # whatever the server's time zone
     running_study.finish()
     assert one.next("end")["status"]["verdict"] == "improved"
     one.close()
 
 
-def test_a_stop_is_left_for_the_trainer(
+def test_a_stop_request_reaches_the_store(
     engine: Engine, running_study: Any, client_of: Callable[..., FlaskClient]
 ) -> None:
     client, here = client_of(poll=0.0), f"/studies/{running_study.study_id}"
     token = re.findall(r'name="csrf_token" value="([^"]+)"', client.get(here).get_data(as_text=True))[0]
     assert client.post(f"{here}/stop", data={"csrf_token": token}).status_code == 303
     assert take(engine, running_study.study_id) == [Request("stop", "127.0.0.1")]
-    asked = client.get(f"/api{here}/data").get_json()["status"]["asked"]
+    asked = client.get(f"/api{here}/data").get_json()["status"]["request"]
     assert (asked["kind"], asked["by"], asked["taken_at"] is not None) == ("stop", "127.0.0.1", True)
 
 
-def test_markup_in_every_field_is_text(
-    engine: Engine, url: str, study_id: int, client_of: Callable[..., FlaskClient]
-) -> None:
+def test_markup_is_escaped(engine: Engine, url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
     with dashboard_store.Session(engine) as session:
         study = session.get_one(dashboard_store.StudyRow, study_id)
         study.workload_name, study.reason = MARKUP[:60], MARKUP
@@ -92,7 +90,7 @@ def test_markup_in_every_field_is_text(
             event.text, event.host = MARKUP, MARKUP
         session.commit()
     client, here = client_of(), f"/studies/{study_id}"
-    for path in ("/", here, f"{here}/evaluations?failed=true", f"{here}/evaluations/7", f"/compare?study={study_id}"):
+    for path in ("/", here, f"{here}/trials?failed=true", f"{here}/trials/7", f"/compare?study={study_id}"):
         shown = client.get(path).get_data(as_text=True)
         assert "&lt;script&gt;" in shown or "\\u003cscript" in shown, path
         assert "<script>alert" not in shown
@@ -101,10 +99,8 @@ def test_markup_in_every_field_is_text(
     assert client.get("/api/studies", query_string={"q": MARKUP}).get_json()["total"] == 0
 
 
-def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_again_is_not_gone(
-    postgresql: Any, engine: Engine, url: str
-) -> None:
-    study_id = dashboard_store.fill(url, evaluations=10, hosts=2, finished=False)
+def test_a_trainer_outlives_a_restart_of_the_database(postgresql: Any, engine: Engine, url: str) -> None:
+    study_id = dashboard_store.fill(url, trials=10, hosts=2, finished=False)
     assert Feed(ReadOnlyStore(url), study_id).interrupted
     held = claim(engine, study_id)
     assert held is not None
@@ -114,7 +110,7 @@ def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_agai
     postgresql.stop()
     postgresql.start()
     limit = time.monotonic() + 180
-    while Feed(ReadOnlyStore(url), study_id).interrupted:  # whoever has not seen it before the server went
+    while Feed(ReadOnlyStore(url), study_id).interrupted:  # a feed that has not seen the trainer before
         assert time.monotonic() < limit, "the trainer has lost its claim for good"
         time.sleep(0.1)
     feed.refresh()
@@ -123,7 +119,7 @@ def test_a_trainer_that_is_gone_is_noticed_and_one_whose_server_was_started_agai
     assert Feed(ReadOnlyStore(url), study_id).interrupted
 
 
-def test_a_server_that_is_away_is_said_without_the_password(
+def test_an_unreachable_database_is_reported_without_its_password(
     postgresql: Any, url: str, study_id: int, client_of: Callable[..., FlaskClient]
 ) -> None:
     client = client_of(poll=0.0)
@@ -135,7 +131,7 @@ def test_a_server_that_is_away_is_said_without_the_password(
             create_app(url)
     finally:
         postgresql.start()
-    assert (answer.status_code, "the store cannot be read" in answer.get_json()["error"]) == (503, True)
+    assert (answer.status_code, "cannot read the store" in answer.get_json()["error"]) == (503, True)
     assert "tuner:***@127.0.0.1" in str(at_first.value)
     assert postgresql.password not in answer.get_data(as_text=True) + str(at_first.value)
     assert client.get(f"/studies/{study_id}").status_code == 200

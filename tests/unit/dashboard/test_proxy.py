@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Behind a real nginx that speaks TLS, set up with the very lines that docs/how-to/proxy.md shows."""
+"""Behind nginx with TLS, configured with the lines of docs/how-to/proxy.md."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ http {{
 
 @dataclass
 class Proxy:
-    """A page behind it: its port, the page's token, and the certificate that clients are to trust."""
+    """A proxy in front of a dashboard: its port, the dashboard's token, and the certificate to trust."""
 
     port: int
     token: str
@@ -79,7 +79,7 @@ class Proxy:
 
 @pytest.fixture
 def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
-    """As the page has it: its location, and the settings of its command."""
+    """nginx and the dashboard with the location and the options of the page."""
     if not Path(NGINX).exists():
         pytest.skip("takes nginx: ./dev test installs it")
     location, settings = re.findall(
@@ -119,7 +119,7 @@ def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
         _dashboard_process.stop(tmp_path)
 
 
-def test_it_opens_with_its_token_and_under_its_name_alone(proxy: Proxy) -> None:
+def test_the_token_and_the_host_name_are_checked(proxy: Proxy) -> None:
     assert proxy.ask("GET", "/autotune/").status == 401
     cookie = proxy.enter()
     answer = proxy.ask("GET", "/autotune/", Cookie=cookie)
@@ -133,18 +133,18 @@ def test_it_opens_with_its_token_and_under_its_name_alone(proxy: Proxy) -> None:
     assert (refused.status, b"dashboard_host_names" in refused.read()) == (403, True)
 
 
-def test_the_address_that_is_printed_leads_through_it(proxy: Proxy, tmp_path: Path) -> None:
-    assert f"the page is at https://{NAME}/autotune/?token={proxy.token}\n" in (tmp_path / "dashboard.log").read_text()
+def test_the_printed_address_is_the_proxys(proxy: Proxy, tmp_path: Path) -> None:
+    assert f"dashboard at https://{NAME}/autotune/?token={proxy.token}\n" in (tmp_path / "dashboard.log").read_text()
 
 
-def test_updates_come_through_unbuffered(proxy: Proxy, running_study: Any) -> None:
+def test_events_are_not_buffered(proxy: Proxy, running_study: Any) -> None:
     path = f"/autotune/api/studies/{running_study.study_id}/stream"
     stream = proxy.ask("GET", path, Cookie=proxy.enter())
     assert (stream.status, stream.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
 
     def numbers() -> list[int]:
         line = next(line for line in stream if line.startswith(b'data: {"cursor"'))
-        return [evaluation["id"] for evaluation in json.loads(line[6:])["evaluations"]]
+        return [trial["id"] for trial in json.loads(line[6:])["trials"]]
 
     assert len(numbers()) == 20
     for dummy in range(3):
@@ -152,7 +152,7 @@ def test_updates_come_through_unbuffered(proxy: Proxy, running_study: Any) -> No
         assert numbers() == [number]
 
 
-def test_a_stop_is_taken_from_its_own_pages_alone(proxy: Proxy, running_study: Any) -> None:
+def test_forms_of_other_origins_are_refused(proxy: Proxy, running_study: Any) -> None:
     cookie, here = proxy.enter(), f"/autotune/studies/{running_study.study_id}"
     page = proxy.ask("GET", here, Cookie=cookie)
     kept = str(page.headers["Set-Cookie"]).split(";")[0]

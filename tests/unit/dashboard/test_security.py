@@ -23,7 +23,7 @@ def csrf_of(client) -> str:
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::1", "a:b:c", "x:99999999"]
 )
-def test_a_foreign_name_is_refused_and_told_which_setting_to_change(client_of, host):
+def test_an_unknown_host_name_is_refused(client_of, host):
     answer = client_of().get("/", headers={"Host": host})
     assert answer.status_code in (400, 403)
     assert answer.status_code == 400 or ("--host-name" in answer.text and "dashboard_host_names" in answer.text)
@@ -32,11 +32,11 @@ def test_a_foreign_name_is_refused_and_told_which_setting_to_change(client_of, h
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:8470", "localhost:1", "[::1]:8470", "192.0.2.7", socket.gethostname(), "Tuning.Example.org"]
 )
-def test_own_names_are_not(client_of, host):
+def test_known_host_names_are_allowed(client_of, host):
     assert client_of(host_names=("tuning.example.org",)).get("/", headers={"Host": host}).status_code == 200
 
 
-def test_every_answer_says_what_browsers_may_do_with_it(client_of, study_id):
+def test_every_answer_has_the_security_headers(client_of, study_id):
     client = client_of()
     for path in ("/", f"/studies/{study_id}", f"/api/studies/{study_id}", "/nowhere", "/static/base.css"):
         headers = client.get(path).headers
@@ -66,27 +66,27 @@ def test_every_answer_says_what_browsers_may_do_with_it(client_of, study_id):
         (Settings(prefix="/autotune"), True),
     ],
 )
-def test_whoever_comes_from_elsewhere_needs_a_token(settings, needs):
+def test_other_machines_need_a_token(settings, needs):
     assert settings.needs_token is needs
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/studies/1", "/api/studies", "/api/studies/1/stream", "/static/base.css", "/nowhere"]
 )
-def test_without_the_token_there_is_nothing(client_of, path):
+def test_nothing_is_served_without_the_token(client_of, path):
     answer = client_of(token=TOKEN).get(path)
     assert (answer.status_code, answer.mimetype) == (401, "text/plain")
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "t", "\udcff", "ü" * 43])
-def test_a_wrong_token_opens_nothing(client_of, token):
+def test_a_wrong_token_is_refused(client_of, token):
     client = client_of(token=TOKEN)
     assert client.get("/", query_string={"token": token.encode("utf-8", "surrogateescape")}).status_code == 403
     assert client.get("/").status_code == 401
     assert client.get("/", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
 
-def test_the_printed_address_becomes_a_cookie_that_scripts_cannot_read(client_of):
+def test_the_token_is_exchanged_for_a_cookie(client_of):
     client = client_of(token=TOKEN)
     answer = client.get(f"/studies/1?token={TOKEN}&page=2")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/studies/1?page=2")
@@ -97,12 +97,12 @@ def test_the_printed_address_becomes_a_cookie_that_scripts_cannot_read(client_of
     assert client.get("/studies/1").status_code == 200
 
 
-def test_behind_tls_the_cookie_stays_there(client_of):
+def test_the_cookie_is_secure_behind_tls(client_of):
     answer = client_of(token=TOKEN).get(f"/?token={TOKEN}", base_url="https://localhost")
     assert "Secure" in answer.headers["Set-Cookie"]
 
 
-def test_the_cookie_of_another_token_opens_nothing(client_of):
+def test_a_cookie_of_another_token_is_refused(client_of):
     client = client_of(token=TOKEN)
     name, dummy, value = client.get(f"/?token={TOKEN}").headers["Set-Cookie"].split(";")[0].partition("=")
     for token, code in (("u" * 43, 401), (TOKEN, 200)):
@@ -111,7 +111,7 @@ def test_the_cookie_of_another_token_opens_nothing(client_of):
         assert other.get("/").status_code == code
 
 
-def test_a_program_shows_the_token_in_a_header(client_of):
+def test_programs_send_the_token_in_a_header(client_of):
     assert client_of(token=TOKEN).get("/api/studies", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
@@ -124,7 +124,7 @@ def requests_in(url: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("kind", ["stop", "restore"])
-def test_what_our_own_form_asks_reaches_the_store_with_who_asked(client_of, running_study, url, kind):
+def test_a_request_reaches_the_store_with_its_address(client_of, running_study, url, kind):
     client = client_of()
     page = f"/studies/{running_study.study_id}"
     client.get(page)
@@ -132,7 +132,7 @@ def test_what_our_own_form_asks_reaches_the_store_with_who_asked(client_of, runn
     assert (answer.status_code, answer.headers["Location"]) == (303, page)
     assert requests_in(url) == [(kind, "127.0.0.1")]
     status = client.get(f"/api{page}/data").json["status"]
-    assert (status["asked"]["kind"], status["asked"]["by"]) == (kind, "127.0.0.1")
+    assert (status["request"]["kind"], status["request"]["by"]) == (kind, "127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_our_own_form_asks_reaches_the_store_with_who_asked(client_of, runn
         ("own", {"Sec-Fetch-Site": "cross-site"}),
     ],
 )
-def test_what_another_page_asks_does_not(client_of, running_study, url, token, headers):
+def test_requests_of_other_sites_are_refused(client_of, running_study, url, token, headers):
     client = client_of()
     page = f"/studies/{running_study.study_id}"
     client.get(page)
@@ -156,23 +156,23 @@ def test_what_another_page_asks_does_not(client_of, running_study, url, token, h
     assert requests_in(url) == []
 
 
-def test_a_visitor_without_a_session_cannot_act(client_of, running_study, url):
+def test_requests_without_a_session_are_refused(client_of, running_study, url):
     page = f"/studies/{running_study.study_id}"
     assert client_of().post(f"{page}/stop", data={"csrf_token": ""}).status_code == 403
     assert requests_in(url) == []
 
 
-def test_a_program_with_the_token_acts_without_a_form(client_of, running_study, url):
+def test_a_program_with_the_token_needs_no_form(client_of, running_study, url):
     client = client_of(token=TOKEN)
     path = f"/studies/{running_study.study_id}/stop"
     asking = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
     answer = client.post(path, headers=asking)
-    assert (answer.status_code, answer.json) == (202, {"asked": "stop"})
+    assert (answer.status_code, answer.json) == (202, {"requested": "stop"})
     assert client.post(path, headers={"Accept": "application/json"}).status_code == 401
     assert len(requests_in(url)) == 1
 
 
-def test_what_has_ended_cannot_be_stopped(client_of, study_id, url):
+def test_a_finished_study_cannot_be_stopped(client_of, study_id, url):
     client = client_of()
     client.get(f"/studies/{study_id}")
     answer = client.post(f"/studies/{study_id}/stop", data={"csrf_token": csrf_of(client)})
@@ -181,7 +181,7 @@ def test_what_has_ended_cannot_be_stopped(client_of, study_id, url):
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
-def test_nothing_but_a_post_acts(client_of, running_study, method):
+def test_only_post_is_allowed(client_of, running_study, method):
     path = f"/studies/{running_study.study_id}/stop"
     assert getattr(client_of(), method)(path).status_code == 405
 
@@ -191,10 +191,10 @@ def test_a_large_body_is_refused(client_of, running_study):
     assert answer.status_code in (403, 413)
 
 
-def test_the_store_is_opened_for_reading(client_of, study_id, url, tmp_path: Path):
+def test_the_store_is_opened_read_only(client_of, study_id, url, tmp_path: Path):
     before = (tmp_path / "store.sqlite").read_bytes()
     client = client_of()
-    for path in ("/", f"/studies/{study_id}", f"/api/studies/{study_id}/evaluations.csv"):
+    for path in ("/", f"/studies/{study_id}", f"/api/studies/{study_id}/trials.csv"):
         assert client.get(path).status_code == 200
     assert (tmp_path / "store.sqlite").read_bytes() == before
     feeds = client.application.extensions["feeds"]

@@ -21,7 +21,7 @@ PATIENCE = 180.0
 
 
 def dashboard(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """autotune-dashboard as a folder, for what ends by itself."""
+    """Run autotune-dashboard from its folder until it ends."""
     return subprocess.run(
         [sys.executable, str(ROOT / "dashboard"), *arguments],
         capture_output=True,
@@ -39,18 +39,18 @@ def look(address: str, **headers: str) -> tuple[int, str]:
     return answer.status, answer.read().decode()
 
 
-def test_a_taken_port_is_said_with_the_setting(url, study_id):
+def test_a_port_in_use_is_reported_with_the_setting(url, study_id):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ran = dashboard("--port", port, AUTOTUNE_STORE=url)
     assert ran.returncode == 2
     assert ran.stderr == (
-        f"autotune-dashboard: nothing can listen on 127.0.0.1 port {port}: Address already in use; "
-        "choose another one with --port (dashboard_port in a play)\n"
+        f"autotune-dashboard: cannot listen on 127.0.0.1 port {port}: Address already in use; "
+        "choose another port with --port (dashboard_port in a play)\n"
     )
 
 
-def test_without_a_store_it_says_which_to_name(tmp_path):
+def test_a_missing_store_is_reported(tmp_path):
     ran = dashboard("--store", str(tmp_path / "none.sqlite"))
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
     assert f"there is no store {tmp_path / 'none.sqlite'}" in ran.stderr
@@ -67,8 +67,8 @@ def test_without_a_store_it_says_which_to_name(tmp_path):
         ("::", "192.0.2.1", "::ffff:127.0.0.1"),
     ],
 )
-def test_only_the_proxy_is_believed_for_whom_it_speaks(serve, running_study, url, listens_on, proxy_address, by):
-    """Or anybody could have another one's address stand in the log beside what he did himself."""
+def test_forwarded_headers_are_trusted_from_the_proxy_only(serve, running_study, url, listens_on, proxy_address, by):
+    """Otherwise anybody could log a request under another address."""
     if listens_on == "::" and not socket.has_dualstack_ipv6():
         pytest.skip("takes IPv6")
     there = urlsplit(serve(host=listens_on, prefix="/x", proxy_address=proxy_address, token="t" * 43))
@@ -86,7 +86,7 @@ def folder(tmp_path):
     _dashboard_process.stop(tmp_path)
 
 
-def test_it_is_started_once_found_again_and_stopped(folder, url, study_id):
+def test_is_started_once_and_stopped(folder, url, study_id):
     page, started = _dashboard_process.start(folder, url, ["--port", "0"])
     assert started
     assert look(page.address)[0] == 200
@@ -100,7 +100,7 @@ def test_it_is_started_once_found_again_and_stopped(folder, url, study_id):
     assert _dashboard_process.stop(folder) is None
 
 
-def test_a_page_that_was_killed_is_no_obstacle(folder, url, study_id):
+def test_starts_again_after_being_killed(folder, url, study_id):
     first, dummy = _dashboard_process.start(folder, url, ["--port", "0"])
     os.kill(first.pid, signal.SIGKILL)
     limit = time.monotonic() + PATIENCE
@@ -112,7 +112,7 @@ def test_a_page_that_was_killed_is_no_obstacle(folder, url, study_id):
     assert again.pid != first.pid
 
 
-def test_ctrl_c_ends_it_at_once_though_pages_are_open(url, study_id):
+def test_ctrl_c_ends_it_at_once_with_open_streams(url, study_id):
     with dashboard_store.running(url) as study:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "dashboard"), "--store", url, "--port", "0"],
@@ -125,24 +125,25 @@ def test_ctrl_c_ends_it_at_once_though_pages_are_open(url, study_id):
         connection.request("GET", f"/api/studies/{study.study_id}/stream")
         assert connection.getresponse().readline() == b"retry: 2000\n"
         process.send_signal(signal.SIGINT)
-        # waitress would wait 5 seconds for its threads, in vain, and say which still run.
+        # waitress would wait 5 seconds for its threads and log those that still run.
         assert "still running" not in process.communicate(timeout=PATIENCE)[1]
         assert process.returncode == 0
 
 
-def test_why_it_did_not_start_is_said(folder, study_id):
-    expected = "the dashboard did not start: there is no store /nowhere/x.sqlite"
-    with pytest.raises(_dashboard_process.DashboardFailed, match=expected):
+def test_a_failed_start_is_reported(folder, study_id):
+    with pytest.raises(
+        _dashboard_process.DashboardFailed, match="the dashboard did not start: there is no store /nowhere/x.sqlite"
+    ):
         _dashboard_process.start(folder, "sqlite:////nowhere/x.sqlite", ["--port", "0"])
 
 
-def test_for_a_run_that_is_about_to_begin_the_store_is_made(folder):
+def test_a_new_store_is_created(folder):
     url = f"sqlite:///{folder / 'new.sqlite'}"
     page, dummy = _dashboard_process.start(folder, url, ["--port", "0", "--new-store"])
     assert look(page.address)[0] == 200
 
 
-def test_below_a_proxys_path_with_its_token(folder, url, study_id):
+def test_links_have_the_prefix_of_the_proxy(folder, url, study_id):
     token = folder / "dashboard.token"
     options = ["--port", "0", "--behind-proxy", "/autotune/", "--token-file", str(token)]
     page, dummy = _dashboard_process.start(folder, url, options)

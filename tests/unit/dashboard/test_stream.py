@@ -18,7 +18,7 @@ PATIENCE = 180.0
 
 
 class Stream:
-    """A browser's EventSource, word by word."""
+    """A minimal EventSource."""
 
     def __init__(self, address: str, study_id: int, *, after: str = "", last_event_id: str = "") -> None:
         self.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
@@ -72,52 +72,52 @@ def cursor_of(url: str, study_id: int) -> str:
     return str(Feed(ReadOnlyStore(url), study_id).cursor)
 
 
-def test_tells_of_an_evaluation(stream, url, running_study):
+def test_sends_a_trial(stream, url, running_study):
     one = stream(running_study.study_id, after=cursor_of(url, running_study.study_id))
-    assert one.next("message")["evaluations"] == []  # where the study is
+    assert one.next("message")["trials"] == []  # the state of the study
     number = running_study.evaluate()
-    assert [evaluation["id"] for evaluation in one.next("message")["evaluations"]] == [number]
+    assert [trial["id"] for trial in one.next("message")["trials"]] == [number]
 
 
-def test_headers_by_which_nothing_on_the_way_holds_it_back(stream, running_study):
+def test_headers_disable_buffering(stream, running_study):
     headers = stream(running_study.study_id).response.headers
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert headers["X-Accel-Buffering"] == "no"
     assert "no-transform" in headers["Cache-Control"]
 
 
-def test_a_page_that_slept_catches_up_and_hears_nothing_twice(stream, url, running_study):
+def test_a_reconnected_client_gets_what_it_missed_once(stream, url, running_study):
     first = stream(running_study.study_id, after=cursor_of(url, running_study.study_id))
     running_study.evaluate()
     message = first.next("message")
-    while not message["evaluations"]:
+    while not message["trials"]:
         message = first.next("message")
     first.close()
     missed = [running_study.evaluate() for dummy in range(3)]
-    running_study.tell("meanwhile")
-    # The header is what a browser sends by itself, with the address it began with.
+    running_study.add_event("meanwhile")
+    # A browser reconnects with the header and its first address.
     again = stream(running_study.study_id, after="0-0", last_event_id=str(message["cursor"]))
     heard, told = [], []
     while not told:
         caught_up = again.next("message")
-        heard += [evaluation["id"] for evaluation in caught_up["evaluations"]]
+        heard += [trial["id"] for trial in caught_up["trials"]]
         told += [event["text"] for event in caught_up["events"]]
     assert (heard, told) == (missed, ["meanwhile"])
 
 
 @pytest.mark.parametrize("after", ["424242-0", "nonsense"])
-def test_an_id_that_is_not_known_resets_the_page(stream, running_study, after):
+def test_an_unknown_id_resets_the_client(stream, running_study, after):
     message = stream(running_study.study_id, after=after).next("reset")
     assert message["reset"] is True
-    assert message["status"]["evaluations"] == 20
+    assert message["status"]["trials"] == 20
 
 
-def test_an_idle_stream_says_that_it_is_there(stream, running_study):
+def test_an_idle_stream_sends_pings(stream, running_study):
     one = stream(running_study.study_id)
     assert [one.next("ping") for dummy in range(2)] == [{}, {}]
 
 
-def test_ends_with_the_run_and_sends_nobody_back(stream, running_study):
+def test_the_stream_ends_with_the_study(stream, running_study):
     one = stream(running_study.study_id)
     running_study.finish()
     end = one.next("end")
@@ -125,20 +125,20 @@ def test_ends_with_the_run_and_sends_nobody_back(stream, running_study):
     assert list(one.events()) == []
     again = stream(running_study.study_id, last_event_id=str(end["cursor"]))
     assert again.status == 204
-    # A page that missed the end hears it.
+    # A client that missed the end still gets it.
     assert stream(running_study.study_id, after="0-0").next("end")["status"]["verdict"] == "improved"
 
 
-def test_waits_after_the_end_for_hosts_that_still_have_something_to_do(url, running_study, monkeypatch):
+def test_the_stream_waits_for_the_hosts_to_report(url, running_study, monkeypatch):
 
     running_study.finish(leave_hosts=False)
     feed = Feed(ReadOnlyStore(url), running_study.study_id)
     assert not streaming.is_over(feed)
-    monkeypatch.setattr(streaming, "_AFTERWARDS", -1.0)
+    monkeypatch.setattr(streaming, "_REPORT_SECONDS", -1.0)
     assert streaming.is_over(feed)
 
 
-def test_beyond_the_cap_streams_are_refused_and_places_come_back(stream, running_study):
+def test_streams_beyond_the_limit_are_refused(stream, running_study):
     settings = {"max_streams": 2}
     first, dummy = (stream(running_study.study_id, settings) for dummy in range(2))
     refused = stream(running_study.study_id, settings)
@@ -150,13 +150,13 @@ def test_beyond_the_cap_streams_are_refused_and_places_come_back(stream, running
         time.sleep(0.2)
 
 
-def test_a_look_without_a_body_takes_no_place(client_of, running_study):
+def test_head_requests_take_no_stream(client_of, running_study):
     client = client_of(max_streams=1)
     for dummy in range(3):
         assert client.head(f"/api/studies/{running_study.study_id}/stream").status_code == 200
 
 
-def test_full_of_streams_the_server_still_answers(serve, running_study):
+def test_other_requests_are_answered_while_all_streams_are_in_use(serve, running_study):
     address = serve(max_streams=3)
     streams = [Stream(address, running_study.study_id) for dummy in range(3)]
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
@@ -166,11 +166,11 @@ def test_full_of_streams_the_server_still_answers(serve, running_study):
         one.close()
 
 
-def test_what_a_stream_has_said_is_not_kept(stream, servers, running_study):
+def test_sent_events_are_not_kept_in_memory(stream, servers, running_study):
     one = stream(running_study.study_id)
     words = 200 * 1024
     for dummy in range(4):
-        running_study.tell("x" * words)
+        running_study.add_event("x" * words)
         while not one.next("message")["events"]:
             pass
     (channel,) = servers[0].active_channels.values()
@@ -178,7 +178,7 @@ def test_what_a_stream_has_said_is_not_kept(stream, servers, running_study):
     assert kept < 2 * words
 
 
-def test_one_thread_looks_into_the_store_for_all_and_ends_with_the_last(serve, running_study):
+def test_one_thread_polls_the_store_for_all_streams(serve, running_study):
     others = set(threading.enumerate())
 
     def looking() -> int:
@@ -196,16 +196,16 @@ def test_one_thread_looks_into_the_store_for_all_and_ends_with_the_last(serve, r
         time.sleep(0.1)
 
 
-def test_an_update_costs_the_same_however_long_the_study_is(url, client_of):
-    """Counted in rows that are read, which no busy machine changes."""
+def test_the_cost_of_an_update_does_not_grow_with_the_study(url, client_of):
+    """Measured in rows, which do not depend on the load of the machine."""
 
-    study_id = dashboard_store.fill(url, evaluations=300, hosts=2, finished=False)
+    study_id = dashboard_store.fill(url, trials=300, hosts=2, finished=False)
     feed = Feed(ReadOnlyStore(url), study_id)
     rows = []
     with dashboard_store.continued(url, study_id) as study:
         for dummy in range(3):
             study.evaluate()
             with feed.store.reading() as connection:
-                rows.append(len(queries.evaluations_after(connection, feed.store, study_id, feed.cursor.evaluation)))
+                rows.append(len(queries.trials_after(connection, study_id, feed.cursor.trial)))
             feed.refresh()
     assert rows == [1, 1, 1]

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a run's page says of a result, as its HTML has it before any script."""
+"""The HTML of a study's page."""
 
 from __future__ import annotations
 
+import gzip
 import html
 import re
 from collections.abc import Callable
@@ -30,13 +31,13 @@ def text(client: FlaskClient, address: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.get_data(as_text=True))).split())
 
 
-def test_ablation_and_guard_metrics_are_told(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
-    share = {
+def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
+    contribution = {
         "param": "vm.swappiness",
-        "fate": "dropped",
-        "share": -0.4,
+        "decision": "dropped",
+        "contribution": -0.4,
         "interval": [-2.0, 1.2],
-        "together": ["vm.dirty_ratio"],
+        "confounded_with": ["vm.dirty_ratio"],
     }
     guard = {
         "metric": "p99_ms",
@@ -51,8 +52,7 @@ def test_ablation_and_guard_metrics_are_told(url: str, study_id: int, client_of:
         study_id,
         ablation={
             "reason": "2 of 6 are needed",
-            "shares": [share],
-            "swaps": [],
+            "contributions": [contribution],
             "fewer_values": {"reason": "proved as well"},
         },
         guard_metrics=[guard],
@@ -62,31 +62,32 @@ def test_ablation_and_guard_metrics_are_told(url: str, study_id: int, client_of:
     assert "vm.swappiness dropped −0.4 % −2.0 % to +1.2 % vm.dirty_ratio" in page
     assert "2 of 6 are needed" in page
     assert "proved as well" in page
-    assert "p99_ms minimise 2 % −3.0 % −5.0 % to −1.0 % no" in page
-    assert "+50.1 % to +67.2 % (interval by drawing the pairs anew)" in page
+    assert "p99_ms minimise 2 % −3.0 % −5.0 % to −1.0 % not shown" in page
+    assert "+50.1 % to +67.2 % (interval from resampled pairs)" in page
 
 
-def test_a_result_that_proves_nothing_names_no_winner(url: str, client_of: Callable[..., FlaskClient]) -> None:
-    study_id = dashboard_store.fill(url, evaluations=60, hosts=2, verdict="no_improvement")
+def test_without_proof_there_is_no_winner(url: str, client_of: Callable[..., FlaskClient]) -> None:
+    study_id = dashboard_store.fill(url, trials=60, hosts=2, verdict="no_improvement")
     page = text(client_of(), f"/studies/{study_id}")
-    assert "Not proved to be better: keep the values the hosts have." in page
+    assert "not proved better: keep the original values." in page
     assert "not proved: do not roll this out" in page
-    assert "there is no evidence" in page or "no improvement" in page.lower()
     assert "Improved:" not in page
 
 
-def test_every_reason_of_a_failure_is_counted(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
+def test_failures_are_counted_by_reason(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
     page = text(client_of(), f"/studies/{study_id}#failures")
     client = client_of()
-    failed = client.get(f"/api/studies/{study_id}/evaluations?failed=true").json["evaluations"]
+    failed = client.get(f"/api/studies/{study_id}/trials?failed=true").json["trials"]
     reasons = {e["error"]: sum(f["error"] == e["error"] for f in failed) for e in failed}
     assert len(reasons) > 1
     for reason, times in reasons.items():
         assert f"{reason} {times} " in page
 
 
-def test_studies_side_by_side_agree_or_not(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
-    other = dashboard_store.fill(url, evaluations=60, hosts=2, seed=9)
+def test_equal_values_of_compared_studies_are_marked(
+    url: str, study_id: int, client_of: Callable[..., FlaskClient]
+) -> None:
+    other = dashboard_store.fill(url, trials=60, hosts=2, seed=9)
     change_result(url, other, best_config={**dashboard_store.BEST, "vm.swappiness": 77})
     page = client_of().get(f"/compare?study={study_id}&study={other}").get_data(as_text=True)
     rows = {
@@ -99,34 +100,62 @@ def test_studies_side_by_side_agree_or_not(url: str, study_id: int, client_of: C
     assert re.findall(r"<td>(.*?)</td>", rows["vm.swappiness"]) == ["12", "77"]
 
 
-@pytest.mark.parametrize("evaluations", [0, 3, 40])
-def test_every_page_is_there_in_every_state(url: str, evaluations: int, client_of: Callable[..., FlaskClient]) -> None:
-    hosts = min(evaluations, 2)
+@pytest.mark.parametrize("trials", [0, 3, 40])
+def test_every_page_works_in_every_state(url: str, trials: int, client_of: Callable[..., FlaskClient]) -> None:
+    hosts = min(trials, 2)
     ids = [
-        dashboard_store.fill(url, evaluations=evaluations, hosts=hosts, verdict=verdict)
+        dashboard_store.fill(url, trials=trials, hosts=hosts, verdict=verdict)
         for verdict in dashboard_store.REASONS
-        if evaluations == 40 or verdict in ("failed", "stopped")
+        if trials == 40 or verdict in ("failed", "stopped")
     ]
-    ids += [dashboard_store.fill(url, evaluations=evaluations, hosts=hosts, finished=False) for dummy in range(2)]
+    ids += [dashboard_store.fill(url, trials=trials, hosts=hosts, finished=False) for dummy in range(2)]
     client = client_of()
     with dashboard_store.claimed(url, ids[-1]):
         paths = ["/", "/?verdict=interrupted", f"/compare?{'&'.join(f'study={number}' for number in ids)}"]
-        paths += [f"/studies/{number}{page}" for number in ids for page in ("", "/evaluations")]
+        paths += [f"/studies/{number}{page}" for number in ids for page in ("", "/trials")]
         assert {path: client.get(path).status_code for path in paths} == dict.fromkeys(paths, 200)
 
 
-def test_what_was_proved_before_a_stop_is_proved_on_every_page(
+def test_an_improvement_proved_before_a_stop_is_shown_on_every_page(
     url: str, study_id: int, client_of: Callable[..., FlaskClient]
 ) -> None:
     change_result(url, study_id, verdict="stopped", proved=True)
     page = text(client_of(), f"/studies/{study_id}")
-    assert "Stopped before the end: throughput_mbit_per_second +58.0" in page
-    assert "Proved better than the hosts' own values." in page
+    assert "Stopped: throughput_mbit_per_second +58.0" in page
+    assert "Proved better than the original values." in page
     assert "Significant." in page
     assert "apply.yml" not in page, "a study that was stopped has no role"
     assert client_of().get("/api/studies").json["studies"][0]["proved"] is True
-    other = dashboard_store.fill(url, evaluations=60, hosts=2)
+    other = dashboard_store.fill(url, trials=60, hosts=2)
     for path in ("/", f"/compare?study={study_id}&study={other}"):
         shown = text(client_of(), path)
         assert "+58.0" in shown
-        assert "none proved" not in shown
+        assert "not proved" not in shown
+
+
+def test_an_update_has_the_same_parts_as_the_page(
+    url: str, study_id: int, client_of: Callable[..., FlaskClient]
+) -> None:
+    client = client_of()
+    page, update = (client.get(f"/studies/{study_id}{path}").get_data(as_text=True) for path in ("", "/live"))
+    ids = [set(re.findall(r'id="([a-z-]+)"[^>]* data-live[ >]', text)) for text in (page, update)]
+    assert len(ids[0]) > 8
+    assert ids[0] == ids[1]
+    assert "csrf_token" not in update
+    for part in re.split(r"\n(?=<[a-z]+ [^>]*data-live)", update.strip()):
+        assert part.strip() in page
+
+
+def test_an_update_is_cached_until_there_is_news(
+    running_study: dashboard_store.Running, client_of: Callable[..., FlaskClient]
+) -> None:
+    client, path = client_of(poll=0.0), f"/studies/{running_study.study_id}/live"
+    first = client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert (first.status_code, first.headers["Content-Encoding"]) == (200, "gzip")
+    assert "Set-Cookie" not in first.headers
+    known = {"If-None-Match": first.headers["ETag"], "Accept-Encoding": "gzip"}
+    assert client.get(path, headers=known).status_code == 304
+    number = running_study.evaluate()
+    again = client.get(path, headers=known)
+    assert again.status_code == 200
+    assert f'<tr data-key="{number}">' in gzip.decompress(again.data).decode()

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.dashboard.formatting import left_with, sentence
+from ansible_collections.autotune.kernel.dashboard.formatting import headline, restoration
 from ansible_collections.autotune.kernel.dashboard.study_view import evidence
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.html_report import render
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary import summary
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.variation import variation_percent
 
 TWO = [
     {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": 150.0},
@@ -47,7 +48,7 @@ def test_terminal_report_and_page_agree(improved: dict[str, Any], changes: dict[
         result, ""
     )
     status = {"verdict": result.verdict, "best_percent": 77.0}
-    page = sentence({"metric": "throughput_mbit", "result": result.model_dump(mode="json")}, status)
+    page = headline({"metric": "throughput_mbit", "result": result.model_dump(mode="json")}, status)
     assert plain(page) == f"{heading.capitalize()}: {text}."
 
 
@@ -57,7 +58,7 @@ def test_evidence_is_significant_if_the_proof_was(improved: dict[str, Any], verd
     found = evidence(raw)
     assert found is not None
     assert found["significant"] is proved
-    assert found["words"].startswith("With 95 % confidence") is proved
+    assert found["interpretation"].startswith("With 95 % confidence") is proved
     assert ("best candidate, not proved" in render(Result.model_validate(raw), "")) is not proved
 
 
@@ -67,7 +68,7 @@ def test_zero_is_a_valid_value(improved: dict[str, Any]) -> None:
     found = evidence(improved | {"p_value": 0.0})
     assert found is not None
     assert found["better"] == 1
-    assert "with probability 0." in found["words"]
+    assert "have probability 0." in found["interpretation"]
 
 
 NEW = {"proved": False}
@@ -77,24 +78,42 @@ def host(name: str, restored: bool | None, doing: str | None = None) -> dict[str
     return {"name": name, "restored": restored, "doing": doing}
 
 
-def test_the_page_reports_the_state_of_hosts_as_they_reported_it() -> None:
-    assert left_with([], NEW) is None
-    fine = left_with([host("a", True), host("b", True)], NEW)
+def test_restoration_is_what_the_hosts_reported() -> None:
+    assert restoration([], NEW) is None
+    fine = restoration([host("a", True), host("b", True)], NEW)
     assert fine is not None
-    assert (fine.text, fine.needs_attention) == ("Every host has its own values back, verified.", False)
-    mixed = left_with([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")], NEW)
+    assert (fine.text, fine.needs_attention) == ("All hosts have their original values back, verified.", False)
+    mixed = restoration([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")], NEW)
     assert mixed is not None
     assert mixed.needs_attention
-    assert "needs attention (the log says what is wrong): b." in mixed.text
-    assert "being put back: d." in mixed.text
-    assert "its lease puts its own values back: c." in mixed.text
-    assert "Every host" not in mixed.text
-    many = left_with([host(f"h{number}", None) for number in range(9)], NEW)
+    assert "needs attention (see the log): b." in mixed.text
+    assert "Restoring original values: d." in mixed.text
+    assert "the lease restores the original values: c." in mixed.text
+    assert "All hosts" not in mixed.text
+    many = restoration([host(f"h{number}", None) for number in range(9)], NEW)
     assert many is not None
     assert many.text.endswith("h4, h5 and 3 more.")
 
 
-def test_hosts_of_older_stores_are_not_reported_as_silent() -> None:
-    """An earlier version recorded the end of hosts only in the log."""
-    assert left_with([host("a", None)], {"verdict": "improved"}) is None
-    assert left_with([host("a", None)], None) is None
+def test_page_and_result_measure_variation_alike(improved: dict[str, Any]) -> None:
+    """Hosts differ more than the trials on one host: a spread over all pairs would be no variation."""
+    pairs = [
+        {
+            "host": name,
+            "pair": pair,
+            "first": "baseline",
+            "baseline": base + pair,
+            "candidate": base * 2,
+            "log_ratio": 0.7,
+        }
+        for name, base in (("h1", 100.0), ("h2", 1000.0))
+        for pair in (1, 2, 3)
+    ]
+    found = evidence(improved | {"evidence": pairs})
+    assert found is not None
+    assert found["arms"]["baseline"]["cv_percent"] == pytest.approx(0.54, abs=0.01)
+    assert found["arms"]["candidate"]["cv_percent"] == 0.0
+    assert (
+        variation_percent([[101.0, 102.0, 103.0], [1001.0, 1002.0, 1003.0]]) == found["arms"]["baseline"]["cv_percent"]
+    )
+    assert variation_percent([[100.0], []]) is None
