@@ -152,8 +152,8 @@ def test_restore_reaches_a_worker_in_the_middle_of_its_benchmark_and_one_that_wa
     busy, idle = room.worker("h1").baseline(), room.worker("h2").baseline()
     measuring = room.measure(Trial.pending(Phase.VERIFY, None, "h1", 1))
     busy.trial()
-    room.fleet.restore("stopped on its page, from 127.0.0.1")
-    with pytest.raises(Ended, match="stopped on its page, from 127.0.0.1") as caught:
+    room.fleet.restore("stopped on the dashboard by 127.0.0.1")
+    with pytest.raises(Ended, match="stopped on the dashboard by 127.0.0.1") as caught:
         measuring.result(PATIENCE)
     assert caught.value.stopped
     for worker in (busy, idle):
@@ -169,7 +169,7 @@ def test_what_comes_after_the_end_does_not_count(new_room: NewRoom) -> None:
     worker = room.worker("h1").baseline()
     room.measure(candidate(1))
     worker.trial()
-    room.fleet.stop("stopped on its page, from 127.0.0.1")
+    room.fleet.stop("stopped on the dashboard by 127.0.0.1")
     room.fleet.end({"verdict": "stopped"}, patience=0)
     worker.send_answer(metric=100.0)
     assert worker.receive("end")["result"] == {"verdict": "stopped"}

@@ -1,9 +1,8 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Runs of the trainer that are interrupted and go on, with a thread in place of the host.
+"""Runs of the trainer that are interrupted and resumed, with a thread in place of the host.
 
-The host measures the same for the same job, however often it is asked: so a run that was interrupted must come to the
-very rows of one that was not.
+The host's measurements depend only on the trial, so an interrupted run must produce the same rows as any other.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ OWN = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
 
 
 class Host:
-    """Measures by the job alone: the same phase, values and pair for the same time give the same number."""
+    """The metric depends only on the phase, the values and how often they were measured."""
 
     def __init__(self, name: str = "h1", *, boot: str = "", gone_after: int | None = None) -> None:
         self.name, self.boot, self.gone_after = name, boot or f"boot of {name}", gone_after
@@ -135,7 +134,7 @@ def run(config: dict[str, Any], tmp_path: Path) -> Iterator[Run]:
 
 
 def measured_on(url: str, name: str) -> Counter[str]:
-    """What a host has been asked in the latest study of the store, as it counts it itself."""
+    """How often a host has measured each trial in the latest study of the store."""
     engine = store.open_store(url)
     seen: Counter[str] = Counter()
     for study in store.studies(engine)[:1]:
@@ -148,7 +147,7 @@ def measured_on(url: str, name: str) -> Counter[str]:
 
 
 def rows(url: str, study_id: int = 1) -> list[tuple[Any, ...]]:
-    """What must be the same, whether or not a run was interrupted."""
+    """The columns that must not depend on interruptions."""
     engine = store.open_store(url)
     found = [
         (row.id, row.phase, row.pair, row.requested, row.metric, row.performance, row.reward)
@@ -159,7 +158,7 @@ def rows(url: str, study_id: int = 1) -> list[tuple[Any, ...]]:
 
 
 def cut_off(url: str, after: int) -> None:
-    """Leave a study as a trainer that was killed after that many evaluations would have."""
+    """Leave the study as if its trainer had been killed after that many trials."""
     engine = store.open_store(url)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM trials WHERE id > :after"), {"after": after})
@@ -168,12 +167,14 @@ def cut_off(url: str, after: int) -> None:
 
 
 def compared(result: dict[str, Any]) -> dict[str, Any]:
-    """What of a result must be the same."""
+    """The part of a result that must not depend on interruptions."""
     other = ("seconds", "finished", "started", "store")
     return {name: value for name, value in result.items() if name not in other}
 
 
-def test_killed_anywhere_it_goes_on_to_the_same_end(run: Run, config: dict[str, Any], tmp_path: Path) -> None:
+def test_a_study_killed_at_any_trial_resumes_to_the_same_result(
+    run: Run, config: dict[str, Any], tmp_path: Path
+) -> None:
     whole = run(Host())["result"]
     expected = rows(config["store"])
     phases = [row[1] for row in expected]
@@ -206,7 +207,7 @@ def test_the_learner_continues_with_the_same_candidates(run: Run, config: dict[s
         assert rows(config["store"]) == expected, f"after {moment} evaluations"
 
 
-def test_stopped_it_goes_on_as_often_as_it_takes(run: Run, config: dict[str, Any]) -> None:
+def test_a_study_can_be_stopped_and_resumed_many_times(run: Run, config: dict[str, Any]) -> None:
     ends = [run(Host(gone_after=9))["result"]]
     while ends[-1]["verdict"] == "stopped":
         ends.append(run(Host(gone_after=9), resume=True)["result"])
@@ -223,7 +224,7 @@ def test_stopped_it_goes_on_as_often_as_it_takes(run: Run, config: dict[str, Any
     assert outcome.read(Path(config["output"])).study_id == 2
 
 
-def test_a_host_that_is_away_keeps_its_evaluations_and_others_do_its_jobs(run: Run, config: dict[str, Any]) -> None:
+def test_an_absent_host_keeps_its_trials_and_others_run_the_rest(run: Run, config: dict[str, Any]) -> None:
     first = run(Host("h1", gone_after=5), Host("h2"), hosts=["h1", "h2"])["result"]
     assert first["verdict"] == "stopped"
     before = rows(config["store"])
@@ -235,7 +236,7 @@ def test_a_host_that_is_away_keeps_its_evaluations_and_others_do_its_jobs(run: R
     assert result["per_host"]["h1"]["evaluations"] == first["per_host"]["h1"]["evaluations"]
 
 
-def test_a_host_that_was_started_again_measures_its_baseline_anew(run: Run, config: dict[str, Any]) -> None:
+def test_a_rebooted_host_measures_its_baseline_again(run: Run, config: dict[str, Any]) -> None:
     run(Host(gone_after=8))
     host = Host(boot="b2")
     result = run(host, resume=True)["result"]
@@ -244,7 +245,7 @@ def test_a_host_that_was_started_again_measures_its_baseline_anew(run: Run, conf
     assert "h1: it was started again, or changed, since the run stopped: a new baseline" in host.notices
 
 
-def test_more_training_goes_on_with_the_training(run: Run, config: dict[str, Any]) -> None:
+def test_a_larger_budget_resumes_the_training(run: Run, config: dict[str, Any]) -> None:
     run(Host(gone_after=26))
     before = rows(config["store"])
     assert before[-1][1] in ("race", "verify")
@@ -267,7 +268,7 @@ def test_more_training_goes_on_with_the_training(run: Run, config: dict[str, Any
         ({"study": {"workload_name": "other"}}, "this store has no interrupted study of other; leave out resume"),
     ],
 )
-def test_what_cannot_go_on_is_refused_by_name(
+def test_an_incompatible_study_is_refused_with_the_difference(
     run: Run, config: dict[str, Any], changes: dict[str, Any], message: str
 ) -> None:
     run(Host(gone_after=1))
@@ -279,7 +280,7 @@ def test_what_cannot_go_on_is_refused_by_name(
     assert rows(config["store"]) == before
 
 
-def test_a_study_that_ended_or_runs_does_not_go_on(run: Run, config: dict[str, Any]) -> None:
+def test_a_finished_or_running_study_cannot_be_resumed(run: Run, config: dict[str, Any]) -> None:
     run(Host(gone_after=1))
     engine = store.open_store(config["store"])
     held = claim(engine, 1)
@@ -292,7 +293,7 @@ def test_a_study_that_ended_or_runs_does_not_go_on(run: Run, config: dict[str, A
     assert "study 1 has finished (improved); leave out resume" in run(resume=True)["error"]
 
 
-def test_a_study_learns_from_earlier_ones_without_paying_for_it(run: Run, config: dict[str, Any]) -> None:
+def test_warm_start_does_not_count_against_the_budget(run: Run, config: dict[str, Any]) -> None:
     run(Host())
     engine = store.open_store(config["store"])
     candidates = sum(not row.original for row in store.trials(engine, 1))
@@ -304,7 +305,7 @@ def test_a_study_learns_from_earlier_ones_without_paying_for_it(run: Run, config
     assert result["evaluations"]["train"] == 16
 
 
-def test_the_seconds_of_all_its_runs_are_told(run: Run, config: dict[str, Any]) -> None:
+def test_seconds_include_the_interrupted_runs(run: Run, config: dict[str, Any]) -> None:
     first = run(Host(gone_after=9))["result"]
     engine = store.open_store(config["store"])
     with engine.begin() as connection:  # as if the first run had been an hour ago and had taken a minute
@@ -317,7 +318,7 @@ def test_the_seconds_of_all_its_runs_are_told(run: Run, config: dict[str, Any]) 
     assert result["evaluations"]["total"] > first["evaluations"]["total"]
 
 
-def test_two_at_once_share_what_they_measure(run: Run, config: dict[str, Any]) -> None:
+def test_concurrent_runs_share_their_trials(run: Run, config: dict[str, Any]) -> None:
     shared = {**config["study"], "share": True}
     one, other = Host("h1"), Host("h1", boot="b9")
     ends: list[dict[str, Any]] = []

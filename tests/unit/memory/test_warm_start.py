@@ -62,7 +62,7 @@ def evaluation_row(requested: dict[str, Any], performance: float | None = 0.1, *
 HOSTS = [HostRow(id=5, name="h1", facts={}, baseline_values={})]
 
 
-def test_values_are_taken_over_by_name_and_performance_as_it_is(new_study: NewStudy) -> None:
+def test_values_are_translated_by_name_and_performance_is_kept(new_study: NewStudy) -> None:
     old, new = new_study(action_space=[SWAPPINESS, DIRTY]), new_study(action_space=[DIRTY, CONTROL, SWAPPINESS])
     rows = [evaluation_row({"vm.swappiness": 10, "vm.dirty_ratio": 30}, 0.25, noise=0.02)]
     told: list[str] = []
@@ -78,7 +78,7 @@ def test_values_are_taken_over_by_name_and_performance_as_it_is(new_study: NewSt
     assert told == ["learning from 1 trials of study 3 (small)"]
 
 
-def test_what_the_kernel_kept_counts_and_the_host_s_own_values_are_no_candidate(new_study: NewStudy) -> None:
+def test_applied_values_count_and_original_values_are_no_candidate(new_study: NewStudy) -> None:
     study = new_study()
     rows = [
         evaluation_row({"vm.swappiness": 11}, applied={"vm.swappiness": "12"}),
@@ -95,7 +95,7 @@ def test_what_the_kernel_kept_counts_and_the_host_s_own_values_are_no_candidate(
     )
 
 
-def test_what_the_new_space_does_not_have_is_left_out_and_named(new_study: NewStudy) -> None:
+def test_trials_outside_the_search_space_are_skipped_and_reported(new_study: NewStudy) -> None:
     old = new_study(action_space=[SWAPPINESS, CONTROL])
     new = new_study(action_space=[{**SWAPPINESS, "max": 50}, {**CONTROL, "choices": ["bbr", "cubic"]}])
     rows = [
@@ -111,14 +111,14 @@ def test_what_the_new_space_does_not_have_is_left_out_and_named(new_study: NewSt
     )
 
 
-def test_the_reward_is_by_the_new_study_s_weights(new_study: NewStudy) -> None:
+def test_the_reward_uses_the_new_study_s_weights(new_study: NewStudy) -> None:
     new = new_study(reward={"performance": 1.0, "stability": 3.0})
     rows = [evaluation_row({"vm.swappiness": 10}, 0.2, health={"retransmits": 0.05}, reward=9.0)]
     (found,) = translate(new, row_of(new), HOSTS, rows, {}, lambda text: None)
     assert found.score.reward == pytest.approx((0.2 + 3 * 0.5) / 4)
 
 
-def test_what_was_not_seen_then_counts_as_it_was_with_that_host_s_own_values(new_study: NewStudy) -> None:
+def test_missing_stability_parts_count_as_in_that_host_s_baseline(new_study: NewStudy) -> None:
     new = new_study()
     own = evaluation_row({"vm.swappiness": 60}, 0.0, original=True, stability_parts={"retransmits": 0.5})
     seen = evaluation_row({"vm.swappiness": 10}, 0.0, health={"retransmits": 0.05})
@@ -127,7 +127,7 @@ def test_what_was_not_seen_then_counts_as_it_was_with_that_host_s_own_values(new
     assert [evaluation.score.reward for evaluation in found] == pytest.approx([0.05, 0.05])
 
 
-def test_a_candidate_that_would_have_to_move_to_satisfy_constraints_is_none(new_study: NewStudy) -> None:
+def test_a_candidate_that_violates_constraints_is_skipped(new_study: NewStudy) -> None:
     space = new_study(
         action_space=[DIRTY, BACKGROUND], constraints=["vm.dirty_background_ratio < vm.dirty_ratio"]
     ).space
@@ -137,7 +137,7 @@ def test_a_candidate_that_would_have_to_move_to_satisfy_constraints_is_none(new_
     assert lacking
 
 
-def test_a_step_that_is_coarser_now_takes_the_nearest(new_study: NewStudy) -> None:
+def test_a_coarser_step_takes_the_nearest_value(new_study: NewStudy) -> None:
     space = new_study(action_space=[{**SWAPPINESS, "step": 25}]).space
     assert in_space(space, {"vm.swappiness": 30}, {}) == ({"vm.swappiness": 25}, [])
 
@@ -148,13 +148,13 @@ def test_the_largest_value_of_a_range_that_no_float_can_hold_is_in_it(new_study:
     assert in_space(space, {"kernel.shmmax": str(largest)}, {}) == ({"kernel.shmmax": largest}, [])
 
 
-def test_a_missing_parameter_is_at_the_host_s_own_value_as_near_as_can_be(new_study: NewStudy) -> None:
+def test_a_missing_parameter_gets_the_nearest_value_to_the_original(new_study: NewStudy) -> None:
     space = new_study(action_space=[SWAPPINESS, DIRTY]).space
     candidate, dummy = in_space(space, {"vm.swappiness": 30}, {"vm.swappiness": "60", "vm.dirty_ratio": "90"})
     assert candidate == {"vm.swappiness": 30, "vm.dirty_ratio": 60}
 
 
-def test_studies_are_named_by_workload_or_id_and_measure_the_same(new_study: NewStudy) -> None:
+def test_warm_start_names_compatible_studies_by_workload_or_id(new_study: NewStudy) -> None:
     rows = [
         row_of(new_study(), 1),
         row_of(new_study(workload_name="web"), 2),
@@ -176,7 +176,7 @@ def test_studies_are_named_by_workload_or_id_and_measure_the_same(new_study: New
     ]
 
 
-def test_its_own_study_is_no_earlier_one(new_study: NewStudy) -> None:
+def test_a_study_does_not_warm_start_from_itself(new_study: NewStudy) -> None:
     study = new_study(warm_start=["small"])
     rows = [row_of(study, 1), row_of(study, 2)]
     assert [row.id for row in named_studies(rows, study, 2, lambda text: None)] == [1]
@@ -194,7 +194,7 @@ def test_its_own_study_is_no_earlier_one(new_study: NewStudy) -> None:
         ({"verification": {"pairs": 20}}, {}, True),
     ],
 )
-def test_shared_is_the_same_study_at_the_same_time(
+def test_only_concurrent_runs_of_the_same_study_share(
     changes: dict[str, Any], fields: dict[str, Any], shared: bool, new_study: NewStudy
 ) -> None:
     other = new_study(**{"share": True, **changes})

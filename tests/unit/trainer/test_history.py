@@ -41,7 +41,7 @@ def host(name: str) -> Host:
     return Host(name, {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
 
 
-def test_everything_is_in_the_store_as_it_happens(
+def test_everything_is_stored_as_it_happens(
     engine: Engine, new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     history = new_history()
@@ -67,7 +67,7 @@ def test_everything_is_in_the_store_as_it_happens(
     assert history.store_seconds > 0
 
 
-def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
+def test_progress_relates_the_trial_to_the_whole_study(
     new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     history = new_history()
@@ -98,7 +98,7 @@ def test_progress_tells_how_the_evaluation_looks_from_the_whole_study(
         ("ablate", False, "variant", None),
     ],
 )
-def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_nothing(
+def test_progress_labels_the_values_and_compares_only_candidates(
     phase: str,
     own: bool,
     label: str,
@@ -128,7 +128,7 @@ def test_every_line_says_whose_values_were_measured_and_compares_own_ones_to_not
         ),
     ],
 )
-def test_plans_what_a_study_takes(
+def test_plans_the_trials_of_all_phases(
     names: int, fields: dict[str, Any], planned: int, new_history: Callable[..., RunHistory]
 ) -> None:
     space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
@@ -138,7 +138,7 @@ def test_plans_what_a_study_takes(
     assert history.planned == planned
 
 
-def test_a_lost_host_is_planned_without(new_history: Callable[..., RunHistory], evaluated: NewEvaluation) -> None:
+def test_a_lost_host_is_not_planned_for(new_history: Callable[..., RunHistory], evaluated: NewEvaluation) -> None:
     history = new_history()
     alone = history.planned
     history.on_host(host("h1"))
@@ -150,7 +150,7 @@ def test_a_lost_host_is_planned_without(new_history: Callable[..., RunHistory], 
     assert history.planned == alone + 2
 
 
-def test_a_phase_that_took_less_is_planned_with_what_it_took(
+def test_a_finished_phase_counts_with_the_trials_it_used(
     new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     history = new_history()
@@ -164,7 +164,7 @@ def test_a_phase_that_took_less_is_planned_with_what_it_took(
     assert history.planned == before - 80 + 8
 
 
-def test_a_run_that_is_complete_has_done_all_and_knows_what_it_did_without(
+def test_a_complete_run_has_no_planned_trials_left(
     new_history: Callable[..., RunHistory], evaluated: NewEvaluation
 ) -> None:
     history = new_history()
@@ -177,7 +177,7 @@ def test_a_run_that_is_complete_has_done_all_and_knows_what_it_did_without(
     assert history.at_most == planned
 
 
-def test_whoever_goes_through_the_hosts_is_not_disturbed_by_a_late_one(new_history: Callable[..., RunHistory]) -> None:
+def test_iterating_over_hosts_is_safe_while_hosts_join(new_history: Callable[..., RunHistory]) -> None:
     history = new_history()
     history.on_host(host("h1"))
     through, present = iter(history.hosts), iter(history._present)

@@ -31,7 +31,7 @@ class Fleet:
 
 
 @pytest.mark.parametrize(("kind", "wanted"), [("stop", "stop the run"), ("restore", "restore all hosts now")])
-def test_does_once_what_was_asked_of_this_study_and_keeps_who_asked(
+def test_each_request_is_handled_once_and_recorded_with_its_sender(
     kind: Any, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []

@@ -7,7 +7,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.priority import at_idle_priority
 
 
-def test_only_the_learners_own_thread_is_at_idle_priority_and_only_while_it_learns() -> None:
+def test_only_the_learner_s_thread_is_at_idle_priority_and_only_while_it_learns() -> None:
     if os.geteuid():
         pytest.skip("without CAP_SYS_NICE there is no way back, for the thread that runs the tests too")
     before = os.sched_getscheduler(0)
@@ -19,7 +19,7 @@ def test_only_the_learners_own_thread_is_at_idle_priority_and_only_while_it_lear
     assert os.sched_getscheduler(0) == before
 
 
-def test_where_that_is_forbidden_the_learner_works_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_learner_works_where_priorities_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*dummy: object) -> None:
         raise PermissionError
 

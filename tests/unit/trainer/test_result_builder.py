@@ -84,7 +84,7 @@ def proof_of(*pairs: Pair) -> Proof:
     return Proof(improved=True, reason="", evidence=pairs, improvement=gain, interval=(0.0, 50.0), by_host=hosts)
 
 
-def test_each_objective_has_its_own_part_in_the_proof(new_study: NewStudy) -> None:
+def test_each_objective_has_a_change_of_its_own(new_study: NewStudy) -> None:
     study = new_study(**TWO)
     pairs = [(measured(100.0, 5.0), measured(121.0, 4.0))] * 2
     first, second = objectives_of(study, pairs)
@@ -95,7 +95,7 @@ def test_each_objective_has_its_own_part_in_the_proof(new_study: NewStudy) -> No
     assert [part.change for part in objectives_of(study, [])] == [None, None]
 
 
-def test_all_figures_of_a_conclusion_come_from_its_proof(
+def test_the_result_is_based_on_the_proof_of_the_kept_values(
     new_study: NewStudy, new_history: Callable[[Study], RunHistory]
 ) -> None:
     """Whatever was measured before, as by a proof of more values; and of a host whose only pair told nothing."""
@@ -127,7 +127,7 @@ def test_all_figures_of_a_conclusion_come_from_its_proof(
     assert found.baseline.cv_percent == 0.0
 
 
-def test_tells_how_each_baseline_behaved(new_study: NewStudy, new_history: Callable[[Study], RunHistory]) -> None:
+def test_noise_describes_each_host_s_baseline(new_study: NewStudy, new_history: Callable[[Study], RunHistory]) -> None:
     study = new_study()
     history = new_history(study)
     assert noise_of(history) is None
@@ -159,7 +159,9 @@ def test_a_jump_and_a_large_drift_are_told_once(new_study: NewStudy) -> None:
     assert host_of(study, *([100.0, 101.0, 99.0] * 8)).news == []
 
 
-def test_tells_what_was_saved(new_study: NewStudy, new_history: Callable[[Study], RunHistory]) -> None:
+def test_early_stopping_counts_the_saved_evaluations(
+    new_study: NewStudy, new_history: Callable[[Study], RunHistory]
+) -> None:
     study = new_study(training_config={"total_timesteps": 10})
     history = new_history(study)
     history.on_host(host_of(study, 100.0, 100.0))
@@ -241,7 +243,7 @@ def test_hindsight_compares_to_the_baseline_between_two_controls(new_study: NewS
     assert host.in_hindsight(study, replace(before, id=21)).score == before.score
 
 
-def test_stops_training_only_where_the_study_lets_it(new_study: NewStudy) -> None:
+def test_training_stops_early_only_if_the_study_allows_it(new_study: NewStudy) -> None:
     from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.training import _stopping_rule
 
     told: list[str] = []

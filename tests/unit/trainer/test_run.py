@@ -60,7 +60,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
     return conclude_with
 
 
-def test_what_remains_is_the_result_with_its_own_proof(conclude: Callable[..., Conclusion]) -> None:
+def test_the_kept_values_are_the_result_with_their_own_proof(conclude: Callable[..., Conclusion]) -> None:
     minimal: Mapping[str, Any] = {"vm.swappiness": 10}
     decisions = [("vm.swappiness", "kept"), ("vm.page-cluster", "dropped")]
     ablation = Ablation.model_validate(
@@ -76,19 +76,19 @@ def test_what_remains_is_the_result_with_its_own_proof(conclude: Callable[..., C
     assert found.reason == "Better in 4 of 4 pairs. 1 of 2 changes is sufficient"
 
 
-def test_without_a_proof_nothing_is_ablated(conclude: Callable[..., Conclusion]) -> None:
+def test_there_is_no_ablation_without_a_proof(conclude: Callable[..., Conclusion]) -> None:
     found = conclude(Proof(improved=False, reason="it is noise"))
     assert (found.verdict, found.reason, found.winner) == ("no_improvement", "it is noise", WINNER)
 
 
-def test_stopped_in_the_ablation_is_stopped_and_says_what_was_proved(conclude: Callable[..., Conclusion]) -> None:
+def test_a_study_stopped_in_the_ablation_reports_the_proof(conclude: Callable[..., Conclusion]) -> None:
     found = conclude(FULL, Ended("stopped by SIGINT", stopped=True))
     assert found.verdict == "stopped"
     assert found.reason == "stopped by SIGINT; the winner as a whole had been proved"
     assert found.proof is FULL
 
 
-def test_what_was_proved_stands_when_the_hosts_go_away_in_the_ablation(conclude: Callable[..., Conclusion]) -> None:
+def test_the_proof_stands_if_all_hosts_are_lost_in_the_ablation(conclude: Callable[..., Conclusion]) -> None:
     found = conclude(FULL, Ended("h1: lost", stopped=False))
     assert (found.verdict, found.winner, found.proof) == ("improved", WINNER, FULL)
     assert found.reason == "Better in 8 of 8 pairs. The ablation was not completed: h1: lost"

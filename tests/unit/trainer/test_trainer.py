@@ -105,7 +105,7 @@ def trainer(config: dict[str, Any], tmp_path: Path, pool: ThreadPoolExecutor) ->
     return start
 
 
-def test_a_better_candidate_is_found_proved_and_written(
+def test_finds_proves_and_writes_a_better_candidate(
     config: dict[str, Any], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     """The real process, started by the first of two workers as Ansible's would."""
@@ -154,7 +154,7 @@ def test_a_better_candidate_is_found_proved_and_written(
 
 
 @pytest.mark.slow
-def test_where_nothing_is_better_the_defaults_stay(
+def test_without_an_improvement_the_verdict_is_no_improvement(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     # So little noise that chance never amounts to the 1 % that matter.
@@ -170,7 +170,7 @@ def test_where_nothing_is_better_the_defaults_stay(
     assert json.loads((tmp_path / "run" / "end.json").read_text())["result"]["verdict"] == "no_improvement"
 
 
-def test_of_several_objectives_the_weighted_mean_is_proved(
+def test_proves_the_weighted_mean_of_several_objectives(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     """Less swappiness is better for throughput, and worse for the latency, which weighs three times as much."""
@@ -203,7 +203,7 @@ def test_of_several_objectives_the_weighted_mean_is_proved(
     assert noted[0].startswith("baseline noise between runs: ")
 
 
-def test_an_objective_that_is_not_printed_is_a_failure(
+def test_a_missing_objective_fails_the_trial(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     running = trainer(hosts=["h1"], study={**config["study"], "objectives": [{"metric": "latency"}]})
@@ -216,7 +216,7 @@ def test_an_objective_that_is_not_printed_is_a_failure(
 
 
 @pytest.mark.slow
-def test_a_host_lost_in_the_proof_is_no_fault_of_the_candidate(
+def test_a_host_lost_in_the_proof_does_not_fail_the_candidate(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     class LinkCut(Exception):
@@ -241,7 +241,7 @@ def test_a_host_lost_in_the_proof_is_no_fault_of_the_candidate(
 
 
 @pytest.mark.slow
-def test_a_last_host_that_goes_with_the_end_of_training_has_not_judged_any_candidate(
+def test_losing_the_last_host_after_training_fails_the_study(
     trainer: Callable[..., Future[None]], config: dict[str, Any], tmp_path: Path
 ) -> None:
     running = trainer(hosts=["h1"])
@@ -260,7 +260,7 @@ def test_a_last_host_that_goes_with_the_end_of_training_has_not_judged_any_candi
     assert (result["verdict"], result["reason"]) == ("failed", "h1: its connection to the trainer broke")
 
 
-def test_a_candidate_that_never_works_is_no_improvement(
+def test_if_all_candidates_fail_there_is_no_improvement(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     def measure(job: dict[str, Any]) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def test_a_candidate_that_never_works_is_no_improvement(
     running.result(PATIENCE)
 
 
-def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
+def test_a_failing_store_ends_the_run_with_a_reason_and_a_result(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     earlier = Path(config["output"]) / "apply.yml"
@@ -311,7 +311,7 @@ def test_a_store_that_fills_up_ends_the_run_with_one_reason_and_a_result(
         ({"seed": -1}, "seed -1 is out of range; choose one from 0 to 4294967295"),
     ],
 )
-def test_what_keeps_it_from_starting_is_said_in_one_line(
+def test_a_failed_start_has_a_one_line_reason(
     changes: dict[str, Any], reason: str, trainer: Callable[..., Future[None]], config: dict[str, Any], tmp_path: Path
 ) -> None:
     trainer(**changes).result(PATIENCE)
@@ -323,7 +323,7 @@ def test_what_keeps_it_from_starting_is_said_in_one_line(
 
 
 @pytest.mark.slow
-def test_an_output_that_cannot_be_written_is_said_and_the_store_has_the_result(
+def test_if_output_cannot_be_written_the_store_has_the_result(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     (tmp_path / "learned").write_text("a file, not a folder")
@@ -342,7 +342,7 @@ def test_an_output_that_cannot_be_written_is_said_and_the_store_has_the_result(
 
 @pytest.mark.parametrize("phase", ["baseline", "train", "race", "verify"])
 @pytest.mark.slow
-def test_ctrl_c_stops_it_in_any_phase_and_what_was_measured_is_kept(
+def test_ctrl_c_stops_any_phase_and_keeps_the_trials(
     phase: str, config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path
 ) -> None:
     running = trainer(hosts=["h1"])
@@ -367,7 +367,7 @@ def test_ctrl_c_stops_it_in_any_phase_and_what_was_measured_is_kept(
 
 
 @pytest.mark.slow
-def test_it_ends_with_ansible_playbook(
+def test_the_trainer_ends_with_ansible_playbook(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     playbook = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -389,7 +389,7 @@ def test_it_ends_with_ansible_playbook(
     assert (found.verdict, found.reason) == ("stopped", "ansible-playbook has ended")
 
 
-def test_a_playbook_that_has_ended_already_stops_it_at_once(
+def test_a_playbook_that_has_already_ended_stops_the_study(
     config: dict[str, Any], trainer: Callable[..., Future[None]]
 ) -> None:
     playbook = subprocess.Popen(["true"])

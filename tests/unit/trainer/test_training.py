@@ -14,7 +14,7 @@ def evaluation(number: int, phase: Phase, host: str, *, error: str | None = None
     return Trial(phase, original=True, host=host, id=number, state=state, metric=None if error else 100.0, error=error)
 
 
-def test_a_replayed_training_starts_from_the_baselines_that_were_known_at_first() -> None:
+def test_a_replayed_training_starts_from_the_first_baselines() -> None:
     """Not from those of a host that joined later, or was rebooted; and not from failures."""
     history: Any = SimpleNamespace(
         trials=[
