@@ -51,7 +51,7 @@ def run_worker(
     if is_playbook_tune and (problem := misspelt_setting(load_extra_vars(action._loader), arguments)):
         raise SessionFailed(problem)
     try:
-        study = read_study(Path(arguments["study"]), Path.cwd(), _known_hosts(task_vars))
+        study = read_study(Path(arguments["study"]), Path.cwd(), _host_facts(task_vars))
     except StudyError as error:
         raise SessionFailed(str(error)) from None
     host, present = str(task_vars["inventory_hostname"]), [str(name) for name in task_vars["ansible_play_batch"]]
@@ -214,7 +214,7 @@ def _announce(session: HostSession, study_file: StudyFile, count: int, arguments
         session.show(f"only {forks} of {count} hosts run at a time; use --forks {count} to run all of them")
 
 
-def _known_hosts(task_vars: Mapping[str, Any]) -> list[HostFacts]:
+def _host_facts(task_vars: Mapping[str, Any]) -> list[HostFacts]:
     """The hosts whose facts the play has gathered (playbooks/tune.yml); presets depend on all of them.
 
     Includes hosts that have failed since: a worker that starts later must read the same study.

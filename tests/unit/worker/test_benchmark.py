@@ -13,10 +13,11 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _process_gr
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import (
     Benchmark,
     BenchmarkFailed,
+    _ending,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import Output
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import output_of
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Completed, output_of
 
 Script = Callable[[str], str]
 PATIENCE = 180.0
@@ -348,3 +349,9 @@ def test_a_short_command_that_fails_says_why() -> None:
         output_of(LocalTransport(), ["sh", "-c", "echo disk full >&2; exit 1"])
     with pytest.raises(OSError, match=r"false: exit code 1$"):
         output_of(LocalTransport(), ["false"])
+
+
+def test_an_error_message_is_kept_as_plain_text() -> None:
+    """PostgreSQL does not accept NUL, and a terminal obeys escape sequences."""
+    completed = Completed(3, "first\n\x1b]0;title\x07bo\0om", 1.0)
+    assert _ending(completed, "") == r"ended with exit code 3: \x1b]0;title\x07bo\x00om"
