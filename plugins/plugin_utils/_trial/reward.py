@@ -53,7 +53,7 @@ def checked(study: Study, trial: Trial) -> Trial:
     if trial.state != State.COMPLETE:
         return trial
     if not (trial.metric and math.isfinite(trial.metric) and trial.metric > 0):
-        return trial.fail(f"the metric is {trial.metric}; it must be above 0")
+        return trial.fail(f"the metric {study.reward_metric} is {trial.metric:g}; it must be above 0")
     for each in study.objectives:
         value = trial.metrics.get(each.metric)
         if value is None:

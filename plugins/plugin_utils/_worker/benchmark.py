@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Running the benchmark: in a private folder and a process group of its own, with a time limit, its output live."""
+"""Running the benchmark in a private folder and its own process group, with a time limit, streaming its output."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._plain import plain_line
-from .output import PROCESS_GROUP, Output, lacking
+from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric
 from .transport import CUT_SHORT, Completed, Lost, Process, TimedOut, Transport, follow, output_of
 
-# What leaves the process group, as a daemon does, is known by its environment: $folder is the benchmark's own.
+# Processes that leave the process group, such as daemons, are found by this environment variable.
 _MARK = "AUTOTUNE_BENCHMARK"  # as module_utils/_process_group.py has it
 _END_STRAYS = f"""for dummy in 1 2 3; do
     strays=$(grep -lsF "{_MARK}=$folder" /proc/[0-9]*/environ | cut -d/ -f3)
@@ -24,10 +24,10 @@ _END_STRAYS = f"""for dummy in 1 2 3; do
 done
 """
 _BEAT = 5  # seconds
-# Lives on the host as long as the connection does. When its input ends, because the controller is done or dead or sshd
-# is gone, it ends what is left of the benchmark and takes the folder away. It writes, since that alone tells a host of
-# a controller that went while the link was cut: one that only listens is sure of it after two hours.
-# Its argument is the folder to make that in, if it is not to be the host's own for temporary files.
+# Runs on the host as long as the connection lasts. When its input ends, because the controller is done or dead or sshd
+# has ended, it kills what is left of the benchmark and removes the folder. It writes a byte now and then, because only
+# a write detects a controller that vanished while the link was cut; a reader would take two hours.
+# $1: the parent folder, or empty for the host's default for temporary files.
 _KEEPER = f"""base=$1
 case $base in
     "~" | "~/"*) base=$HOME${{base#"~"}} ;;
@@ -39,7 +39,7 @@ case $base in
 esac
 if [ -n "$base" ]; then
     (umask 077 && mkdir -p -- "$base") || exit 1
-    base=$(cd -P -- "$base" && pwd) || exit 1 # root follows no link of this account's to what it is to end
+    base=$(cd -P -- "$base" && pwd) || exit 1 # root must not follow this account's links
 fi
 folder=$(mktemp -d "${{base:-${{TMPDIR:-/tmp}}}}/autotune.XXXXXXXXXX") || exit 1
 printf '#!/bin/sh\\n' > "$folder/.runs" && chmod 700 "$folder/.runs"
@@ -52,33 +52,33 @@ kill $!
 wait
 cd "$folder" && [ -s {PROCESS_GROUP} ] && read -r group started < {PROCESS_GROUP} &&
     case $(cut -d' ' -f22 "/proc/$group/stat" 2>/dev/null) in
-    '' | "$started") kill -s KILL -- "-$group" 2>/dev/null ;; # else the number is another process's by now
+    '' | "$started") kill -s KILL -- "-$group" 2>/dev/null ;; # else the number has been reused
     esac
 {_END_STRAYS}cd / && rm -rf -- "$folder"
 """
-# What the host may take to end a benchmark by itself before the controller gives up on it.
+# Seconds that the host has to kill a benchmark after its time limit before the controller gives up.
 _GRACE = 10.0
 _ANSWER = re.compile(r"(runs|noexec) (/.*/autotune\.[A-Za-z0-9]{10})")
 _CANNOT_EXECUTE = 126
 _NOEXEC = (
-    "; {folder} on the host is mounted noexec: set ansible_remote_tmp to a folder where programs may run, or let an "
-    "interpreter run the script, as in `sh bench.sh`"
+    "; {folder} on the host is mounted noexec: set ansible_remote_tmp to a folder without noexec, or name the "
+    "interpreter, as in `sh bench.sh`"
 )
-# Over standard input: it may hold secrets, and everybody on the host can read a command line.
+# On standard input, because it may contain secrets and every user can read command lines.
 _TAKE_ENVIRONMENT = "environment=$(cat)"
 
 
-def _in_it(words: list[str]) -> str:
+def _with_environment(words: list[str]) -> str:
     return f'(eval "$environment"; exec {shlex.join(words)})'
 
 
 class BenchmarkFailed(Exception):
-    """The benchmark did not yield its metric; the message says why in one line."""
+    """The benchmark produced no result; the message is a predicate, such as "printed no line"."""
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """metric: the result. streamed: what was printed of it before. seconds: how long the benchmark itself ran."""
+    """metric: the result. streamed: the values printed before it. seconds: duration of the benchmark itself."""
 
     metric: float
     streamed: list[float]
@@ -87,10 +87,10 @@ class BenchmarkResult:
 
 
 class Benchmark:
-    """A study's commands on one host, with the files they need in a private folder there.
+    """Runs a study's commands on one host, in a private folder with the study's files.
 
-    environment: variables that every command gets. timeout: seconds after which the host itself ends the process group.
-    base: the folder on the host to make that folder in, `~` for the account's home; the host's /tmp if it is empty.
+    environment: of every command. timeout: seconds after which the host kills the process group. base: the parent of
+    the private folder on the host, may begin with `~`; empty for the default, mostly /tmp.
     """
 
     def __init__(self, transport: Transport, environment: Mapping[str, str], timeout: float, base: str = "") -> None:
@@ -102,16 +102,15 @@ class Benchmark:
         self._keeper: Process | None = None
 
     def ship(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Make the private folder and put the files into it. Raises Lost, TimedOut or OSError."""
+        """Create the private folder and copy the files to it. Raises Lost, TimedOut or OSError."""
         found: list[str] = []
         self._keeper = self._transport.start(["sh", "-c", _KEEPER, "sh", self._base], stdin=None)
         keeping = follow(self._keeper, found.append, limit=30.0, until=lambda: bool(found))
         answer = _ANSWER.fullmatch(found[0]) if found else None
         if answer is None:
             said = plain_line((keeping.errors or "mktemp failed").splitlines()[-1], 200)
-            raise OSError(
-                f"no private folder could be made in the host's {self._base or 'folder for temporary files'}: {said}"
-            )
+            parent = self._base or "the folder for temporary files"
+            raise OSError(f"cannot create a private folder in {parent} on the host: {said}")
         self._noexec, self._folder = answer[1] == "noexec", answer[2]
         for source, name in files:
             script = 'mkdir -p -- "$(dirname -- "$1")" && cat > "$1" && chmod "$2" -- "$1"'
@@ -121,11 +120,11 @@ class Benchmark:
 
     @property
     def process_group(self) -> str:
-        """The file in which the host finds the process group of the command that runs, and when that began."""
+        """The file on the host with the running command's process group and the start time of its leader."""
         return f"{self._folder}/{PROCESS_GROUP}"
 
     def remove(self) -> None:
-        """Take the private folder away again. Raises Lost or TimedOut."""
+        """Remove the private folder. Raises Lost or TimedOut."""
         if self._keeper:
             self._keeper.end_input()
             follow(self._keeper, lambda dummy: None, limit=30.0)
@@ -133,31 +132,28 @@ class Benchmark:
             self._keeper = None
 
     def run(self, command: str, metric: str, stop: Callable[[], bool] = lambda: False) -> BenchmarkResult:
-        """Run the benchmark once; kill it as soon as `stop()` is true. Raises BenchmarkFailed or Lost."""
-        output = Output(metric)
+        """Run the benchmark once, or kill it once `stop()` is true. Raises BenchmarkFailed or Lost."""
+        output = BenchmarkOutput(metric)
         completed = self._follow(command, output, stop)
-        if output.unreadable or not output.streamed:
-            raise BenchmarkFailed(lacking(output, completed.errors))
+        if output.malformed or not output.streamed:
+            raise BenchmarkFailed(missing_metric(output, completed.errors))
         *streamed, result = output.streamed
         if not math.isfinite(result):
-            raise BenchmarkFailed(f"printed `{metric}: {result}`, which is no number to compare")
+            raise BenchmarkFailed(f"printed `{metric}: {result}`, which is not a finite number")
         return BenchmarkResult(result, _finite(streamed), output.metrics, completed.seconds)
 
     def run_once(self, command: str) -> None:
-        """Run a setup or teardown command; a daemon that it starts may stay. Raises BenchmarkFailed or Lost."""
-        self._follow(command, Output(""), mark="")
+        """Run a setup or teardown command, which may leave daemons running. Raises BenchmarkFailed or Lost."""
+        self._follow(command, BenchmarkOutput(""), mark="")
 
     def check(self, command: str, limit: float) -> str | None:
-        """Run a short command beside the benchmark: None if it ended well within `limit` seconds, else how it ended.
-
-        Raises Lost.
-        """
-        output = Output("")
+        """Run a short command beside the benchmark; returns how it failed, or None. limit: seconds. Raises Lost."""
+        output = BenchmarkOutput("")
         limited = ["timeout", "-k", "1", f"{limit:g}", *shlex.split(command)]
-        script = f"{_TAKE_ENVIRONMENT}; cd {shlex.quote(self._folder)} && {_in_it(limited)}"
+        script = f"{_TAKE_ENVIRONMENT}; cd {shlex.quote(self._folder)} && {_with_environment(limited)}"
         process = self._transport.start(["sh", "-c", script], stdin=self._environment)
         try:
-            completed = follow(process, output.take, limit=limit + _GRACE)
+            completed = follow(process, output.feed, limit=limit + _GRACE)
         except TimedOut:
             return f"did not end within {limit:g} s"
         finally:
@@ -169,7 +165,7 @@ class Benchmark:
     def _follow(
         self,
         command: str,
-        output: Output,
+        output: BenchmarkOutput,
         stop: Callable[[], bool] = lambda: False,
         mark: str = _MARK,
     ) -> Completed:
@@ -179,22 +175,22 @@ class Benchmark:
         try:
             completed = follow(
                 process,
-                output.take,
+                output.feed,
                 limit=self._timeout + _GRACE,
                 until=lambda: output.group is not None and stop(),
                 patience=0.1,
             )
             finished = not stop() and completed.code != CUT_SHORT
         except TimedOut:
-            raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s") from None
+            raise BenchmarkFailed(f"exceeded its time limit of {self._timeout:g} s") from None
         finally:
             if not finished:
                 self._kill(output.group)
             process.close()
         if stop():
-            raise BenchmarkFailed("was ended")
+            raise BenchmarkFailed("was killed")
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
-            raise BenchmarkFailed(f"ran into its time limit of {self._timeout:g} s")
+            raise BenchmarkFailed(f"exceeded its time limit of {self._timeout:g} s")
         if completed.code != 0:
             refused = completed.code == _CANNOT_EXECUTE and self._noexec
             hint = _NOEXEC.format(folder=self._folder.rpartition("/")[0]) if refused else ""
@@ -202,12 +198,12 @@ class Benchmark:
         return completed
 
     def _script(self, words: list[str], mark: str = _MARK) -> str:
-        """The command in a session of its own, whose process group ends with it or at its time limit.
+        """Runs the command in its own session, and kills its process group at its end or time limit.
 
-        The limit is the host's own, so that it holds when the connection breaks. What has `mark` ends as well.
+        The host enforces the limit, so that it holds if the connection breaks. Processes with `mark` are killed, too.
         """
         limited = ["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *words]
-        command = _in_it(["env", f"{mark}={self._folder}", *limited] if mark else limited)
+        command = _with_environment(["env", f"{mark}={self._folder}", *limited] if mark else limited)
         return f"""{_TAKE_ENVIRONMENT}
 folder={shlex.quote(self._folder)}
 cd "$folder" || exit
@@ -228,7 +224,7 @@ exit $code
         try:
             output_of(self._transport, ["sh", "-c", f"kill -s KILL -- -{group}"], limit=5.0)
         except (Lost, TimedOut, OSError):
-            pass  # gone already, or out of reach: then the host's own time limit ends it
+            pass  # it has ended, or the host is unreachable and enforces the time limit
 
 
 def _finite(values: Sequence[float]) -> list[float]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The lines that a user sees while a run goes on."""
+"""The progress lines of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
-    """One evaluation: `12/87 lab1 train: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left`."""
+    """One trial: `12/87 lab1 train: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left`."""
     place = f"{progress['number']}/{progress['of']} {host} {progress['phase']}: {progress['label']}"
     if progress["error"]:
         outcome = f"failed: {progress['error']}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""A host's side of the run: receive a candidate, apply it, run the benchmark, send the measurement."""
+"""A worker's main loop: receive a trial, apply its values, run the benchmark, send the trial back."""
 
 from __future__ import annotations
 
@@ -19,26 +19,23 @@ from .interrupt import Interrupts
 from .progress import progress_line
 from .transport import Transport
 
-Apply = Callable[[Mapping[str, Any]], dict[str, Any]]
-
 
 class ApplyFailed(Exception):
-    """The host did not take the values; it has put its own back. The message is the module's."""
+    """The host rejected the values and has its original ones; the message is the module's."""
 
 
 class HostRefused(Exception):
-    """The trainer does not want this host."""
+    """The trainer does not accept this host."""
 
 
 @dataclass(frozen=True)
 class HostContext:
-    """All that a worker needs of its host.
+    """What the trials on a host need.
 
-    apply: puts values on the host and returns those that the kernel kept; raises ApplyFailed.
-    restore: puts the host's own values back; returns one clause on what was verified.
-    transport: to the host itself, which is watched through it.
-    benchmark runs there or on another host; `connect_seconds` is what it took to get there.
-    interference: why an evaluation with the values that were kept does not count, or None.
+    apply: sets the requested values, returns the applied ones and raises ApplyFailed. restore: restores the original
+    values; returns one clause on what was verified. transport: to the host itself; the benchmark may run on another
+    one. connect_seconds: time that connecting took. interference: why a trial with the applied values is invalid, or
+    None.
     """
 
     host: str
@@ -48,21 +45,21 @@ class HostContext:
     transport: Transport
     benchmark: Benchmark
     connect_seconds: float
-    interference: Callable[[Mapping[str, str]], str | None] = lambda kept: None
+    interference: Callable[[Mapping[str, str]], str | None] = lambda applied: None
 
 
 def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: Callable[[str], None]) -> dict[str, Any]:
-    """Answer jobs until the study ends; returns its result.
+    """Run the trainer's trials until the study ends; returns its result.
 
-    Raises Interrupted, HostRefused, _wire.Disconnected, transport.Lost, and what `apply` raises beyond ApplyFailed.
+    Raises Interrupted, HostRefused, _wire.Disconnected, transport.Lost, and what `apply` raises besides ApplyFailed.
     """
     extra = {"connect": context.connect_seconds}
-    waiting_since = time.monotonic()
-    told: set[str] = set()
+    idle_since = time.monotonic()
+    shown: set[str] = set()
 
-    def tell_once(text: str) -> None:
-        if text not in told:
-            told.add(text)
+    def show_once(text: str) -> None:
+        if text not in shown:
+            shown.add(text)
             show(f"{context.host}: {text}")
 
     while True:
@@ -83,14 +80,14 @@ def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: C
                 result: dict[str, Any] = message["result"]
                 return result
             case "trial":
-                extra["wait"] = time.monotonic() - waiting_since
-                trial = run_trial(context, from_json(message["trial"]), interrupts, tell_once, line.has_news)
+                extra["wait"] = time.monotonic() - idle_since
+                trial = run_trial(context, from_json(message["trial"]), interrupts, show_once, line.has_news)
                 if line.has_news():
-                    continue  # the trial is off, and what the trainer says or that it is gone comes first
+                    continue  # the trial was cancelled by a message, or by the end of the trainer
                 trial.seconds.update({name: round(seconds, 4) for name, seconds in extra.items()})
                 extra = {}
                 line.send("trial", trial=to_json(trial))
-                waiting_since = time.monotonic()
+                idle_since = time.monotonic()
 
 
 def run_trial(
@@ -98,38 +95,38 @@ def run_trial(
     trial: Trial,
     interrupts: Interrupts,
     show: Callable[[str], None] = lambda text: None,
-    called_off: Callable[[], bool] = lambda: False,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Trial:
-    """Run the trial; it comes back complete or failed. A host that is lost raises.
+    """Run the trial; returns it complete or failed. A lost host raises.
 
-    show: is told what cannot be watched. called_off: as soon as it is true, the benchmark is ended.
+    show: called with what cannot be observed on the host. is_cancelled: once it is true, the benchmark is killed.
     """
-    seconds: dict[str, float] = {"apply": 0.0}
+    seconds: dict[str, float] = {}
     began = time.monotonic()
     monitor = _health_monitor(context)
     try:
         try:
-            trial = replace(trial, applied=context.apply(trial.requested))
+            trial = replace(trial, applied=context.apply(trial.requested), seconds=seconds)
         except ApplyFailed as error:
-            failed = trial.fail(f"the values were not taken: {error}")
+            failed = trial.fail(f"the values could not be applied: {error}")
             return replace(failed, seconds={"apply": time.monotonic() - began})
         applied = time.monotonic()
         seconds["apply"] = round(applied - began, 4)
         with interrupts.allowed():
             monitor.begin()
-            trial = _run(context, trial, lambda: bool(monitor.violation) or called_off(), seconds)
+            trial = _run_benchmark(context, trial, lambda: bool(monitor.violation) or is_cancelled())
             monitor.end()
     finally:
         monitor.end()
-    for spot in monitor.blind_spots():
-        show(spot)
-    wanted = {state.metric for state in context.study.state_space}
-    seen = {name: round(value, 4) for name, value in monitor.observations().items() if name in wanted}
-    trial = replace(trial, observations=seen, health=monitor.signals(), seconds=seconds)
+    for text in monitor.blind_spots():
+        show(text)
+    metrics = {state.metric for state in context.study.state_space}
+    observations = {name: round(value, 4) for name, value in monitor.observations().items() if name in metrics}
+    trial = replace(trial, observations=observations, health=monitor.signals())
     if monitor.violation:
         context.restore()
         trial = trial.fail(f"ended by the guard: {monitor.violation}")
-    # What the channels, the sampling and the reading cost beyond the benchmark's own time.
+    # The overhead of channels, sampling and checks.
     seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
     return trial
 
@@ -137,18 +134,17 @@ def run_trial(
 def _health_monitor(context: HostContext) -> HealthMonitor:
     guard = context.study.guard
     command = guard.health_command
-    health = (lambda: context.benchmark.check(command, guard.health_timeout)) if command else None
-    return HealthMonitor(guard, context.transport, health)
+    check = (lambda: context.benchmark.check(command, guard.health_timeout)) if command else None
+    return HealthMonitor(guard, context.transport, check)
 
 
-def _run(context: HostContext, trial: Trial, must_end: Callable[[], bool], seconds: dict[str, float]) -> Trial:
-    """The trial with what came of the benchmark: a metric or an error."""
+def _run_benchmark(context: HostContext, trial: Trial, must_end: Callable[[], bool]) -> Trial:
     study = context.study
     try:
         outcome = context.benchmark.run(study.benchmark_command, study.reward_metric, must_end)
     except BenchmarkFailed as error:
         return trial.fail(f"the benchmark {error}")
-    seconds["benchmark"] = round(outcome.seconds, 4)
+    trial.seconds["benchmark"] = round(outcome.seconds, 4)
     if interference := context.interference(trial.applied):
         return trial.fail(interference)
     return replace(

@@ -77,10 +77,10 @@ exec({scripts}[os.uname().nodename][len(count.read_text()) - 1])
 """
 EXIT_CODE = "sys.exit('out of luck')", "ended with exit code 1: out of luck"
 NO_METRIC = "print('latency: 3')", "printed no line `throughput: NUMBER`; its last line was 'latency: 3'"
-NOT_A_NUMBER = "print('throughput: nan')", "`throughput: nan`, which is no number to compare"
-LOCALE = "print('throughput: 1.234,5')", "printed `throughput: 1.234,5`, which is no number"
+NOT_A_NUMBER = "print('throughput: nan')", "`throughput: nan`, which is not a finite number"
+LOCALE = "print('throughput: 1.234,5')", "printed `throughput: 1.234,5`, which is not a number"
 ZERO = "print('throughput: 0')", "the metric is 0.0; it must be above 0"
-HANGS = "subprocess.run(['sleep', '600'])", "ran into its time limit of 10 s"
+HANGS = "subprocess.run(['sleep', '600'])", "exceeded its time limit of 10 s"
 FLOOD = "[print('x' * 10**6) for dummy in range(20)]", "printed no line `throughput: NUMBER`; its last line was 'xxx"
 NO_TEXT = "os.write(1, bytes(range(128, 256)))", "printed no line `throughput: NUMBER`; its last line was"
 

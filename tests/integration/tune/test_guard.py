@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import sampling
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
@@ -58,7 +58,7 @@ def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., Tria
             lab.run("lab1", "sysctl", "-q", "-w", *(f"{name}={value}" for name, value in values.items()))
             return {name: str(value) for name, value in values.items()}
 
-        place = HostContext(
+        context = HostContext(
             host="lab1",
             study=study,
             apply=apply,
@@ -69,7 +69,7 @@ def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., Tria
         )
         never: Any = Never()
         try:
-            return run_trial(place, {"values": {"net.ipv4.tcp_fin_timeout": 111}}, never)
+            return run_trial(context, Trial.pending(Phase.TRAIN, {"net.ipv4.tcp_fin_timeout": 111}), never)
         finally:
             apply({"net.ipv4.tcp_fin_timeout": 60})
 
@@ -131,11 +131,11 @@ def test_memory_that_runs_out_ends_the_evaluation(
 
     thread = Thread(target=trouble)
     thread.start()
-    measurement = measure()
+    trial = measure()
     thread.join()
 
-    assert "1 OOM kill on the host, of python" in measurement.error
-    assert measurement.metric is None
+    assert "1 OOM kill (python" in str(trial.error)
+    assert trial.metric is None
     assert lab.sysctl("lab1", "net.ipv4.tcp_fin_timeout") == "60"
     print(f"from the OOM kill to the end of the benchmark: {times['ended'] - times['killed']:.2f} s")
 
@@ -151,10 +151,10 @@ def test_a_kill_in_the_last_moment_counts(lab: Any, measure: Callable[..., Trial
     lab.run("lab1", "sh", "-c", f"{mount}; {limit}; true")
     eat = EAT.format(group="/tmp/groups/autotune-last").replace("'", '"')
     try:
-        measurement = measure(f"python3 -c '{eat}'")
+        trial = measure(f"python3 -c '{eat}'")
     finally:
         lab.run("lab1", "sh", "-c", "sleep 0.1; rmdir /tmp/groups/autotune-last; umount /tmp/groups; rmdir /tmp/groups")
-    assert "1 OOM kill on the host, of python3" in measurement.error
+    assert "1 OOM kill (python3), limit 0" in str(trial.error)
 
 
 @contextmanager
@@ -198,14 +198,14 @@ def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[...,
         program = reader.format(groups=[str(limited), str(observed)], file=big, stop=stop)
         processes = [subprocess.Popen([sys.executable, "-c", program]) for dummy in range(2)]
         try:
-            measurement = measure(**guard)
+            trial = measure(**guard)
         finally:
             stop.touch()
             for process in processes:
                 process.wait()
             big.unlink()
             stop.unlink()
-    assert "memory pressure (PSI full) " in str(measurement.get("error")), measurement
+    assert "memory pressure (PSI full) " in str(trial.error), trial
     assert lab.sysctl("lab1", "net.ipv4.tcp_fin_timeout") == "60"
 
 
@@ -214,9 +214,9 @@ def test_what_a_program_writes_into_the_kernel_log_is_not_the_kernels_word(
     measure: Callable[..., Trial],
 ) -> None:
     write = 'echo "BUG: task dd:1 blocked for more than 120 seconds" > /dev/kmsg'
-    measurement = measure(f"sh -c 'sleep 0.3; {write}; sleep 0.8; echo throughput: 1'")
-    assert measurement.metric == 1.0
-    assert measurement.health["kernel_messages"] == 0.0
+    trial = measure(f"sh -c 'sleep 0.3; {write}; sleep 0.8; echo throughput: 1'")
+    assert trial.metric == 1.0
+    assert trial.health["kernel_messages"] == 0.0
 
 
 def test_a_service_that_falls_ill_costs_the_candidate_and_not_the_run(

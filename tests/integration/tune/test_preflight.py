@@ -89,8 +89,8 @@ def test_an_optional_parameter_that_one_host_lacks_is_tuned_on_none(lab: Any, tu
 
     assert run.process.returncode == 0, run.text
     assert "optional parameter net.ipv6.route.gc_timeout is left out of the study: lab2 does not have it" in said(run)
-    assert "dry run on lab1: connected, 1 parameter there and writable" in said(run)
-    assert "dry run on lab2: connected, 1 parameter there and writable" in said(run)
+    assert "dry run on lab1: connected, 1 parameter found and writable" in said(run)
+    assert "dry run on lab2: connected, 1 parameter found and writable" in said(run)
 
 
 def test_a_host_without_python_is_refused(tune: Runner, write_study: Write) -> None:
@@ -110,7 +110,9 @@ def test_a_host_whose_disk_is_full_is_refused(lab: Any, tune: Runner, write_stud
         lab.run("lab1", "umount", "/tmp")
 
     assert run.process.returncode == 2, run.text
-    assert "no private folder could be made in the host's folder for temporary files: mktemp: failed to " in said(run)
+    assert "cannot create a private folder in the folder for temporary files on the host: mktemp: failed to " in said(
+        run
+    )
     assert "No space left on device" in said(run)
     assert "Traceback" not in run.text
     assert " baseline: " not in run.text

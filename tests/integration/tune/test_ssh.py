@@ -381,7 +381,7 @@ def test_an_account_without_a_shell_says_so(door: Door, ways: dict[str, Way]) ->
     transport = connect(way)
     with pytest.raises(OSError, match="This account is currently not available"):
         output_of(transport, ["true"])
-    with pytest.raises(OSError, match="no private folder could be made .*This account is currently not available"):
+    with pytest.raises(OSError, match="cannot create a private folder .*This account is currently not available"):
         Benchmark(transport, {}, 20).ship([])
     transport.close()
 

@@ -102,7 +102,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be_tried(
     run = tune(write_study(), "-e", "dry_run=true")
 
     assert run.process.returncode == 0, run.text
-    assert "would try net.ipv4.tcp_fin_timeout: now 60, from 10 to 300" in run.text
+    assert "would tune net.ipv4.tcp_fin_timeout: now 60, from 10 to 300" in run.text
     assert "the benchmark works" in run.text
     assert not run.output.exists()
 

@@ -16,7 +16,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark 
     _ending,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import Output
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import BenchmarkOutput
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Completed, output_of
 
 Script = Callable[[str], str]
@@ -98,19 +98,19 @@ def test_arguments_are_never_read_by_a_shell(script: Script, new_benchmark: Call
         ("echo the server is busy; exit 1", "ended with exit code 1: the server is busy"),
         ("exit 2", "ended with exit code 2: no message"),
         ("kill -SEGV $$", "ended with exit code 139"),
-        ("exit 0", "printed no line `m: NUMBER`: it printed nothing on standard output"),
+        ("exit 0", "printed nothing on standard output; expected a line `m: NUMBER`"),
         ("echo all is well", "printed no line `m: NUMBER`; its last line was 'all is well'"),
-        ("echo m: many", "printed `m: many`, which is no number"),
-        ("echo m: 1.234,5", "printed `m: 1.234,5`, which is no number"),
-        ("echo m: 900; echo m: 1.1 M", "printed `m: 1.1 M`, which is no number"),
-        ("echo m: 5; echo m: nan", "printed `m: nan`, which is no number to compare"),
+        ("echo m: many", "printed `m: many`, which is not a number"),
+        ("echo m: 1.234,5", "printed `m: 1.234,5`, which is not a number"),
+        ("echo m: 900; echo m: 1.1 M", "printed `m: 1.1 M`, which is not a number"),
+        ("echo m: 5; echo m: nan", "printed `m: nan`, which is not a finite number"),
         ("echo ERROR: no connection", "printed no line `m: NUMBER`; its last line was 'ERROR: no connection'"),
         (
             """echo '{"m": 5}'; echo '{"m": 6}'""",
             """printed no line `m: NUMBER`; its last line was '{"m": 6}'""",
         ),
-        ("echo m: 5; echo m: 6 K", "printed `m: 6 K`, which is no number"),
-        ("echo m: inf", "printed `m: inf`, which is no number to compare"),
+        ("echo m: 5; echo m: 6 K", "printed `m: 6 K`, which is not a number"),
+        ("echo m: inf", "printed `m: inf`, which is not a finite number"),
         ("echo m: 5 >&2; echo done >&2", "printed `m: 5` on standard error; print it on standard output"),
         ("missing-command", "ended with exit code 127: bench.sh: 1: missing-command: not found"),
     ],
@@ -141,7 +141,7 @@ while :; do sleep 60; done' &
 echo m: 5
 while :; do sleep 60; done"""
     )
-    with pytest.raises(BenchmarkFailed, match=r"ran into its time limit of 0\.5 s"):
+    with pytest.raises(BenchmarkFailed, match=r"exceeded its time limit of 0\.5 s"):
         new_benchmark(timeout=0.5).run(command, "m")
     assert all(gone(pid_in(path)) for path in pids)
 
@@ -236,14 +236,14 @@ def test_output_arrives_as_it_is_printed(
 ) -> None:
     """The script goes on only after its first line was taken."""
     mark = tmp_path / "taken"
-    taken = Output.take
+    taken = BenchmarkOutput.feed
 
-    def take(output: Output, line: str) -> None:
+    def take(output: BenchmarkOutput, line: str) -> None:
         taken(output, line)
         if line == "m: 1":
             mark.touch()
 
-    monkeypatch.setattr(Output, "take", take)
+    monkeypatch.setattr(BenchmarkOutput, "feed", take)
     command = script(f"echo m: 1; while ! [ -e {mark} ]; do sleep 0.01; done; echo m: 2")
     assert new_benchmark().run(command, "m").streamed == [1.0]
 
@@ -297,10 +297,10 @@ def test_the_folder_is_reached_by_no_link(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        OSError, match=rf"no private folder could be made in the host's {tmp_path}/file/x: mkdir: .*directory"
+        OSError, match=rf"cannot create a private folder in {tmp_path}/file/x on the host: mkdir: .*directory"
     ):
         Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/file/x").ship([])
-    with pytest.raises(OSError, match="in the host's ~root/x: not an absolute path"):
+    with pytest.raises(OSError, match="in ~root/x on the host: not an absolute path"):
         Benchmark(LocalTransport(), {}, 30, "~root/x").ship([])
 
 

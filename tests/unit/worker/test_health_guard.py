@@ -26,7 +26,7 @@ HUNG = "INFO: task dd:4711 blocked for more than 120 seconds."
 
 
 class Never:
-    """Interrupts that do not come."""
+    """No interrupts."""
 
     allowed = nullcontext
 
@@ -81,7 +81,7 @@ def reasons(guard: dict[str, Any], *samples: Sample) -> list[str | None]:
         ),
     ],
 )
-def test_each_limit_ends_an_evaluation_and_can_be_switched_off(
+def test_each_limit_ends_a_trial_and_can_be_switched_off(
     limit: str, off: bool, samples: list[Sample], words: str
 ) -> None:
     *before, last = reasons({}, *samples)
@@ -91,33 +91,33 @@ def test_each_limit_ends_an_evaluation_and_can_be_switched_off(
     assert reasons({limit: off}, *samples)[-1] is None
 
 
-def test_what_happened_before_the_evaluation_is_not_held_against_it() -> None:
+def test_counters_before_the_trial_do_not_count() -> None:
     assert reasons({}, sample(oom_kills=900, memory_stalled=900, io_stalled=900)) == [None]
 
 
-def test_a_short_stall_is_not_worth_it() -> None:
+def test_a_short_stall_is_tolerated() -> None:
     stalled = [sample(10 + at / 2, memory_stalled=min(at / 2, 1.5)) for at in range(20)]
     assert set(reasons({}, *stalled)) == {None}
 
 
-def test_pressure_is_that_of_the_last_seconds() -> None:
-    """A minute of peace does not make up for the stall that follows."""
+def test_pressure_is_measured_over_the_last_seconds() -> None:
+    """A calm minute does not offset the stall that follows."""
     calm = [sample(10 + at, memory_stalled=0.0) for at in range(60)]
     stalled = [sample(70 + at / 2, memory_stalled=at / 2) for at in range(6)]
     assert reasons({}, *calm, *stalled)[-2:] != [None, None]
 
 
-def test_as_many_kills_as_the_study_allows() -> None:
+def test_oom_kills_up_to_the_limit_are_tolerated() -> None:
     kills = [sample(oom_kills=0), sample(oom_kills=2), sample(oom_kills=3)]
     assert [bool(reason) for reason in reasons({"oom_kills": 2}, *kills)] == [False, False, True]
 
 
-def test_ordinary_messages_are_no_reason() -> None:
+def test_ordinary_kernel_messages_are_tolerated() -> None:
     log = ["eth0: link up", "TCP: request_sock_TCP: Possible SYN flooding", "debugging is on", "BUGS fixed"]
     assert reasons({}, sample(), sample(10.5, *log)) == [None, None]
 
 
-def test_strain_is_told_as_shares_of_what_was_done() -> None:
+def test_health_signals_are_shares() -> None:
     first = sample(10.0, memory_stalled=1, io_stalled=2, packets=100, packets_lost=5, segments=1000, segments_again=7)
     last = sample(20.0, memory_stalled=3, io_stalled=2, packets=300, packets_lost=7, segments=1500, segments_again=17)
     assert health_signals([first, last], 3) == {
@@ -129,20 +129,20 @@ def test_strain_is_told_as_shares_of_what_was_done() -> None:
     }
 
 
-def test_strain_leaves_out_what_cannot_be_seen() -> None:
+def test_unknown_health_signals_are_left_out() -> None:
     assert health_signals([sample(10.0), sample(20.0)], None) == {}
     assert health_signals([sample(10.0)], 0) == {}
 
 
-def measured(context: HostContext) -> dict[str, Any]:
+def measured(context: HostContext) -> Trial:
     return run_trial(context, TRIAL, NEVER)
 
 
-def test_a_calm_run_tells_how_calm_it_was(host: Any, new_context: NewContext) -> None:
-    measurement = measured(new_context("sh -c 'sleep 0.3; echo throughput: 1'"))
-    assert measurement.metric == 1.0
-    assert {"retransmits", "errors"} <= set(measurement.health)
-    assert all(value >= 0 for value in measurement.health.values())
+def test_a_trial_has_health_signals(host: Any, new_context: NewContext) -> None:
+    trial = measured(new_context("sh -c 'sleep 0.3; echo throughput: 1'"))
+    assert trial.metric == 1.0
+    assert {"retransmits", "errors"} <= set(trial.health)
+    assert all(value >= 0 for value in trial.health.values())
     assert host.restored == 0
 
 
@@ -150,52 +150,50 @@ def test_an_exceeded_limit_ends_the_benchmark_and_restores_the_original_values(
     host: Any, new_context: NewContext
 ) -> None:
     """The limit is more memory than there is."""
-    measurement = measured(new_context("sh -c 'echo throughput: 1; exec sleep 600.25'", guard={"free_memory": 99.9}))
-    assert "limit 99.9 % (guard.free_memory)" in measurement.error
-    assert measurement.error.startswith("ended by the guard: ")
-    assert measurement.metric is None
+    trial = measured(new_context("sh -c 'echo throughput: 1; exec sleep 600.25'", guard={"free_memory": 99.9}))
+    assert "limit 99.9 % (guard.free_memory)" in str(trial.error)
+    assert str(trial.error).startswith("ended by the guard: ")
+    assert trial.metric is None
     assert host.restored == 1
     while subprocess.run(["pgrep", "-xf", "sleep 600.25"], capture_output=True, check=False).stdout:
         time.sleep(0.01)
 
 
-def test_a_limit_that_was_passed_too_late_to_end_anything_counts(host: Any, new_context: NewContext) -> None:
-    """The benchmark is over before the first look; the last one finds it."""
-    measurement = measured(new_context("echo throughput: 1", guard={"free_memory": 99.9}))
-    assert (measurement.metric, host.restored) == (None, 1)
+def test_a_limit_exceeded_at_the_end_fails_the_trial(host: Any, new_context: NewContext) -> None:
+    """The benchmark ends before the first sample; the last one finds it."""
+    trial = measured(new_context("echo throughput: 1", guard={"free_memory": 99.9}))
+    assert (trial.metric, host.restored) == (None, 1)
 
 
-def test_a_health_command_that_turns_bad_in_the_middle_ends_the_evaluation(
-    host: Any, new_context: NewContext, tmp_path: Path
-) -> None:
+def test_a_failing_health_command_ends_the_trial(host: Any, new_context: NewContext, tmp_path: Path) -> None:
     sick = tmp_path / "sick"
     command = f"sh -c 'echo throughput: 1; sleep 1.5; touch {sick}; sleep 600'"
     health = f"sh -c '! test -e {sick} || {{ echo queue is full >&2; exit 3; }}'"
-    measurement = measured(new_context(command, guard={"health_command": health}))
-    assert measurement.error == ("ended by the guard: the health command ended with exit code 3: queue is full")
+    trial = measured(new_context(command, guard={"health_command": health}))
+    assert trial.error == ("ended by the guard: the health command ended with exit code 3: queue is full")
     assert host.restored == 1
 
 
-def test_health_that_is_bad_at_the_end_counts(new_context: NewContext, tmp_path: Path) -> None:
+def test_a_health_command_that_fails_at_the_end_fails_the_trial(new_context: NewContext, tmp_path: Path) -> None:
     sick = tmp_path / "sick"
     context = new_context(
         f"sh -c 'sleep 0.5; touch {sick}; echo throughput: 1'", guard={"health_command": f"sh -c '! test -e {sick}'"}
     )
-    assert "the health command ended with exit code 1" in measured(context).error
+    assert "the health command ended with exit code 1" in str(measured(context).error)
 
 
-def test_a_health_command_that_hangs_is_bad(new_context: NewContext) -> None:
+def test_a_health_command_that_hangs_fails_the_trial(new_context: NewContext) -> None:
     guard = {"health_command": "sleep 60", "health_timeout": 0.5}
-    measurement = measured(new_context("sh -c 'echo throughput: 1; sleep 600'", guard=guard))
-    assert "the health command did not end within 0.5 s" in measurement.error
+    trial = measured(new_context("sh -c 'echo throughput: 1; sleep 600'", guard=guard))
+    assert "the health command did not end within 0.5 s" in str(trial.error)
 
 
-def test_health_that_stays_good_disturbs_nothing(new_context: NewContext) -> None:
+def test_a_healthy_trial_completes(new_context: NewContext) -> None:
     context = new_context("sh -c 'sleep 1.5; echo throughput: 1'", guard={"health_command": "true"})
     assert measured(context).metric == 1.0
 
 
-def test_says_what_this_user_cannot_see(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_what_this_user_cannot_observe(monkeypatch: pytest.MonkeyPatch) -> None:
     script = sampling._SCRIPT.replace("/dev/kmsg", "/dev/no-such-log").replace("pressure/", "no-pressure/")
     monkeypatch.setattr(sampling, "_SCRIPT", script)
     monitor = HealthMonitor(Guard(), LocalTransport(), None)

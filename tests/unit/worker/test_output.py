@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import Output
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import BenchmarkOutput
 
 
 @pytest.mark.parametrize(
@@ -33,41 +33,41 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output imp
     ],
 )
 def test_finds_the_metric_in_a_line(line: str, streamed: list[float]) -> None:
-    output = Output("m")
-    output.take(line)
-    assert (output.streamed, output.unreadable) == (streamed, "")
+    output = BenchmarkOutput("m")
+    output.feed(line)
+    assert (output.streamed, output.malformed) == (streamed, "")
 
 
 @pytest.mark.parametrize(
     "text", ["1.234,5", "1,234.5", "1 234", "94.3 Mbit/s", "5K", "0x10", "1_000", "٥", "five", "5 6", "--5", "1e"]
 )
 def test_takes_nothing_for_a_number_that_is_none(text: str) -> None:
-    output = Output("m")
-    output.take(f"m: {text}")
-    assert (output.streamed, output.unreadable) == ([], text)
+    output = BenchmarkOutput("m")
+    output.feed(f"m: {text}")
+    assert (output.streamed, output.malformed) == ([], text)
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", "inf", "-inf", "1e999"])
 def test_what_is_not_finite_is_no_metric(text: str) -> None:
-    output = Output("m")
-    output.take(f"m: {text}")
-    output.take(f"other: {text}")
+    output = BenchmarkOutput("m")
+    output.feed(f"m: {text}")
+    output.feed(f"other: {text}")
     assert len(output.streamed) == 1
     assert output.metrics == {}
 
 
 def test_keeps_the_last_of_every_metric_and_all_of_the_wanted_one() -> None:
-    output = Output("m")
+    output = BenchmarkOutput("m")
     for line in ("m: 1", "other: 7", "m: 2", "note: hello", "other: 8", "m: 3"):
-        output.take(line)
+        output.feed(line)
     assert (output.streamed, output.metrics) == ([1.0, 2.0, 3.0], {"m": 3.0, "other": 8.0})
 
 
 def test_the_last_of_very_many_is_the_result_and_memory_has_an_end() -> None:
-    output = Output("m")
+    output = BenchmarkOutput("m")
     for at in range(30_000):
-        output.take(f"m: {at}")
-        output.take(f"m{at}: 1")
+        output.feed(f"m: {at}")
+        output.feed(f"m{at}: 1")
     assert output.streamed[-1] == 29_999
     assert len(output.streamed) == 10_000
     assert len(output.metrics) == 1000

@@ -9,12 +9,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import (
-    Phase,
-    State,
-    Trial,
-    to_json,
-)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial, to_json
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.dry_run import dry_run
@@ -32,14 +27,14 @@ PATIENCE = 120.0
 
 
 class Never:
-    """Interrupts that do not come."""
+    """No interrupts."""
 
     allowed = nullcontext
 
 
 NEVER: Any = Never()
 TRIAL = Trial.pending(Phase.TRAIN, {"vm.swappiness": 80})
-JOB = {"kind": "trial", "trial": to_json(TRIAL)}
+MESSAGE = {"kind": "trial", "trial": to_json(TRIAL)}
 
 
 @pytest.fixture
@@ -62,19 +57,17 @@ def shown() -> list[str]:
 def serving(
     trainer: tuple[Line, Line], new_context: NewContext, shown: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Future[dict[str, Any]]]]:
-    monkeypatch.setattr(
-        HealthMonitor, "blind_spots", lambda monitor: []
-    )  # what they are hangs on who runs the tests, and where
+    monkeypatch.setattr(HealthMonitor, "blind_spots", lambda monitor: [])  # these depend on the test machine
     with ThreadPoolExecutor(1) as pool:
         yield lambda **fields: pool.submit(run_trials, new_context(**fields), trainer[1], NEVER, shown.append)
         trainer[0].close()
 
 
-def test_answers_jobs_until_the_study_ends(
+def test_runs_trials_until_the_study_ends(
     trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], shown: list[str]
 ) -> None:
     running = serving()
-    trainer[0].send(**JOB)
+    trainer[0].send(**MESSAGE)
     first = trainer[0].receive()["trial"]
     assert (first["metric"], first["applied"], first["streamed"]) == (94.5, {"vm.swappiness": "50"}, [])
     assert set(first["seconds"]) == {"connect", "wait", "apply", "benchmark", "sample"}
@@ -83,15 +76,15 @@ def test_answers_jobs_until_the_study_ends(
     progress = {"number": 1, "of": 9, "phase": "train", "label": "candidate", "metric": 94.5, "change": 2.0}
     trainer[0].send("progress", **progress, best=None, left=5.0, error=None)
     trainer[0].send("notice", text="raise total_timesteps")
-    trainer[0].send(**JOB)
-    # Connecting was paid once.
+    trainer[0].send(**MESSAGE)
+    # The time to connect counts once.
     assert set(trainer[0].receive()["trial"]["seconds"]) == {"wait", "apply", "benchmark", "sample"}
     trainer[0].send("end", result={"verdict": "improved"})
     assert running.result(PATIENCE) == {"verdict": "improved"}
     assert shown == ["1/9 h1 train: candidate 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
 
 
-def test_what_cannot_be_watched_is_told_once(
+def test_what_cannot_be_observed_is_shown_once(
     trainer: tuple[Line, Line],
     serving: Callable[..., Future[dict[str, Any]]],
     shown: list[str],
@@ -100,14 +93,14 @@ def test_what_cannot_be_watched_is_told_once(
     monkeypatch.setattr(HealthMonitor, "blind_spots", lambda monitor: ["the kernel log cannot be read"])
     running = serving()
     for dummy in range(2):
-        trainer[0].send(**JOB)
+        trainer[0].send(**MESSAGE)
         trainer[0].receive()
     trainer[0].send("end", result={})
     running.result(PATIENCE)
     assert shown == ["h1: the kernel log cannot be read"]
 
 
-def test_a_trainer_that_does_not_want_the_host_says_why(
+def test_a_refusal_of_the_trainer_is_raised(
     trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]]
 ) -> None:
     running = serving()
@@ -125,27 +118,27 @@ def test_notices_that_the_trainer_is_gone(
         running.result(PATIENCE)
 
 
-def test_restores_at_once_when_told_to_in_the_same_breath_as_the_job(
+def test_a_request_to_restore_cancels_a_trial_received_with_it(
     trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]]
 ) -> None:
-    both = "".join(json.dumps(message) + "\n" for message in (JOB, {"kind": "restore"}))
+    both = "".join(json.dumps(message) + "\n" for message in (MESSAGE, {"kind": "restore"}))
     trainer[0]._connection.sendall(both.encode())
     running = serving(command="sleep 15")
-    # Without the restore in mind, the measurement would come first.
+    # Otherwise the trial would come first.
     assert trainer[0].receive()["kind"] == "restored"
     trainer[0].send("end", result={"verdict": "stopped"})
     assert running.result(PATIENCE) == {"verdict": "stopped"}
 
 
-def test_restores_at_once_when_told_to_in_the_middle_of_a_benchmark(
+def test_a_request_to_restore_cancels_a_running_trial(
     trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], host: Any, shown: list[str]
 ) -> None:
     running = serving(command="sleep 600")
-    trainer[0].send(**JOB)
+    trainer[0].send(**MESSAGE)
     while not host.applied:
         time.sleep(0.01)
     trainer[0].send("restore")
-    # No measurement comes first: what was called off counts for nothing.
+    # The cancelled trial is not sent back.
     assert trainer[0].receive() == {"kind": "restored", "ending": "original values restored and verified"}
     assert host.restored == 1
     trainer[0].send("end", result={"verdict": "stopped"})
@@ -153,11 +146,11 @@ def test_restores_at_once_when_told_to_in_the_middle_of_a_benchmark(
     assert shown == ["h1: original values restored and verified"]
 
 
-def test_a_benchmark_does_not_outlast_the_trainer(
+def test_a_benchmark_is_killed_when_the_trainer_is_gone(
     trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], host: Any
 ) -> None:
     running = serving(command="sleep 600")
-    trainer[0].send(**JOB)
+    trainer[0].send(**MESSAGE)
     while not host.applied:
         time.sleep(0.01)
     trainer[0].close()
@@ -165,28 +158,27 @@ def test_a_benchmark_does_not_outlast_the_trainer(
         running.result(PATIENCE)
 
 
-def test_values_that_are_not_taken_are_a_measurement(host: Any, new_context: NewContext) -> None:
+def test_a_trial_fails_if_its_values_cannot_be_applied(host: Any, new_context: NewContext) -> None:
     host.refused = [80]
-    measurement = run_trial(new_context("touch never"), TRIAL, NEVER)
-    assert measurement.error == ("the values were not taken: vm.swappiness: 13 was not taken: Invalid argument")
-    assert set(measurement.seconds) == {"apply"}
-    assert measurement.state == State.FAILED
+    trial = run_trial(new_context("touch never"), TRIAL, NEVER)
+    assert trial.error == ("the values could not be applied: vm.swappiness: 13 was not taken: Invalid argument")
+    assert set(trial.seconds) == {"apply"}
 
 
-def test_a_benchmark_that_fails_is_a_measurement_of_what_the_kernel_kept(new_context: NewContext) -> None:
-    measurement = run_trial(new_context("false"), TRIAL, NEVER)
-    assert measurement.error == "the benchmark ended with exit code 1: no message"
-    assert (measurement.applied, measurement.metric) == ({"vm.swappiness": "50"}, None)
+def test_a_trial_fails_with_its_benchmark(new_context: NewContext) -> None:
+    trial = run_trial(new_context("false"), TRIAL, NEVER)
+    assert trial.error == "the benchmark ended with exit code 1: no message"
+    assert (trial.applied, trial.metric) == ({"vm.swappiness": "50"}, None)
 
 
-def test_an_evaluation_that_was_disturbed_has_no_metric(host: Any, new_context: NewContext) -> None:
+def test_a_trial_fails_after_interference(host: Any, new_context: NewContext) -> None:
     host.interference = "vm.swappiness was changed meanwhile: 50 became 10"
-    measurement = run_trial(new_context(), TRIAL, NEVER)
-    assert measurement.error == "vm.swappiness was changed meanwhile: 50 became 10"
-    assert measurement.metric is None
+    trial = run_trial(new_context(), TRIAL, NEVER)
+    assert trial.error == "vm.swappiness was changed meanwhile: 50 became 10"
+    assert trial.metric is None
 
 
-def test_samples_what_the_study_wants_to_see_and_nothing_else(new_context: NewContext) -> None:
+def test_observes_the_study_s_state_space_only(new_context: NewContext) -> None:
     context = new_context("sh -c 'sleep 0.5; echo throughput: 1'", state_space=[{"metric": "load_1m"}])
     assert set(run_trial(context, TRIAL, NEVER).observations) == {"load_1m"}
     assert run_trial(new_context(), TRIAL, NEVER).observations == {}
@@ -195,22 +187,22 @@ def test_samples_what_the_study_wants_to_see_and_nothing_else(new_context: NewCo
 FACTS = {"values": {"vm.swappiness": "60"}}
 
 
-def test_a_dry_run_shows_what_it_would_do(host: Any, new_context: NewContext, shown: list[str]) -> None:
+def test_a_dry_run_shows_the_search_space(host: Any, new_context: NewContext, shown: list[str]) -> None:
     context = new_context()
     dry_run(context, FACTS, run_benchmark=True, show=shown.append)
     assert shown[:3] == [
-        "dry run on h1: connected, 1 parameter there and writable; nothing will be set",
-        "  would try vm.swappiness: now 60, from 0 to 100",
-        "  h1: nothing speaks against the ends of the ranges, as far as that shows without writing them",
+        "dry run on h1: connected, 1 parameter found and writable; nothing will be changed",
+        "  would tune vm.swappiness: now 60, from 0 to 100",
+        "  h1 accepts the bounds of the ranges, as far as can be checked without writing them",
     ]
     assert shown[3].startswith("  the benchmark works: 94.5, 94.5, 94.5 throughput in ")
-    assert f"on this host alone {context.study.evaluations_on(1)} evaluations would take about " in shown[3]
+    assert f"on this host alone, {context.study.evaluations_on(1)} trials would take about " in shown[3]
     assert shown[4] == "  baseline noise between runs: none"
     assert shown[5].startswith("  40 pairs on 1 host detect a gain of ")
     assert host.applied == [{"vm.swappiness": 0}, {"vm.swappiness": 100}]
 
 
-def test_a_dry_run_says_what_the_noise_lets_through(new_context: NewContext, shown: list[str]) -> None:
+def test_a_dry_run_forecasts_the_power_of_the_proof(new_context: NewContext, shown: list[str]) -> None:
     noisy = "sh -c 'echo x >> runs; echo throughput: $((50 + 40 * ($(wc -l < runs) % 2)))'"
     dry_run(new_context(noisy), FACTS, run_benchmark=True, show=shown.append, hosts=4)
     assert "90, 50, 90 throughput" in shown[3]
@@ -218,7 +210,7 @@ def test_a_dry_run_says_what_the_noise_lets_through(new_context: NewContext, sho
     assert "verification.min_improvement" in shown[6]
 
 
-def test_a_dry_run_misses_an_objective(new_context: NewContext, shown: list[str]) -> None:
+def test_a_dry_run_requires_all_objectives(new_context: NewContext, shown: list[str]) -> None:
     context = new_context(objectives=[{"metric": "p99", "direction": "minimise"}])
     with pytest.raises(BenchmarkFailed, match="printed no line `p99: NUMBER`, required by objectives"):
         dry_run(context, FACTS, run_benchmark=True, show=shown.append)
@@ -228,23 +220,22 @@ def test_a_dry_run_misses_an_objective(new_context: NewContext, shown: list[str]
     ("command", "message"),
     [
         ("sh -c 'echo no disk >&2; exit 3'", "the benchmark ended with exit code 3: no disk"),
-        ("true", "the benchmark printed no line `throughput: NUMBER`: it printed nothing on standard output"),
+        ("echo throughput: 0", "the metric throughput is 0; it must be above 0"),
+        ("true", "the benchmark printed nothing on standard output; expected a line `throughput: NUMBER`"),
     ],
 )
-def test_a_dry_run_says_that_it_was_the_benchmark_that_failed(
-    new_context: NewContext, command: str, message: str
-) -> None:
+def test_a_dry_run_reports_a_failing_benchmark(new_context: NewContext, command: str, message: str) -> None:
     with pytest.raises(BenchmarkFailed) as failure:
         dry_run(new_context(command), FACTS, run_benchmark=True, show=lambda line: None)
     assert str(failure.value) == message
 
 
-def test_check_mode_leaves_the_benchmark_alone(new_context: NewContext, shown: list[str]) -> None:
+def test_check_mode_does_not_run_the_benchmark(new_context: NewContext, shown: list[str]) -> None:
     dry_run(new_context("false"), FACTS, run_benchmark=False, show=shown.append)
     assert len(shown) == 3
 
 
-def test_a_dry_run_finds_an_end_that_the_host_refuses(host: Any, new_context: NewContext) -> None:
+def test_a_dry_run_finds_a_bound_that_the_host_rejects(host: Any, new_context: NewContext) -> None:
     host.refused = [100]
     with pytest.raises(ApplyFailed, match="Invalid argument"):
         dry_run(new_context(), FACTS, run_benchmark=True, show=lambda line: None)
