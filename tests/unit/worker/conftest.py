@@ -1,4 +1,4 @@
-"""A context whose host is this machine, and whose values are only remembered."""
+"""A context whose host is this machine and only records its values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runn
 
 
 class FakeHost:
-    """Keeps what is applied, with vm.swappiness clamped to 50; refuses the values in `refused`."""
+    """Records what is applied, clamps vm.swappiness to 50, rejects the values in `refused`."""
 
     def __init__(self) -> None:
         self.applied: list[dict[str, Any]] = []
@@ -39,7 +39,7 @@ def host() -> FakeHost:
 
 @pytest.fixture
 def new_context(host: FakeHost) -> Iterator[Callable[..., HostContext]]:
-    """A context for a study with that benchmark, and any other field."""
+    """Creates the context of a study with this benchmark and other fields."""
     benchmarks: list[Benchmark] = []
 
     def make(command: str = "echo throughput: 94.5", **fields: Any) -> HostContext:

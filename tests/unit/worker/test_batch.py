@@ -8,7 +8,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.batch impo
 HOSTS = [f"h{at}" for at in range(1, 9)]
 
 
-def test_of_eight_hosts_and_five_forks_one_that_fails_does_not_part_the_others(tmp_path: Path) -> None:
+def test_a_failed_host_does_not_split_the_batch(tmp_path: Path) -> None:
     begun = [join_batch(tmp_path / "task", host, HOSTS) for host in HOSTS[:5]]
     left = [host for host in HOSTS if host != "h2"]  # it failed, and Ansible has taken it out
     begun += [join_batch(tmp_path / "task", host, left) for host in HOSTS[5:]]
@@ -17,7 +17,7 @@ def test_of_eight_hosts_and_five_forks_one_that_fails_does_not_part_the_others(t
     assert [batch.first for batch in begun] == [True] + 7 * [False]
 
 
-def test_one_that_failed_before_it_came_is_missed_by_nobody(tmp_path: Path) -> None:
+def test_a_host_that_failed_before_joining_is_not_in_the_batch(tmp_path: Path) -> None:
     left = HOSTS[1:]
     begun = [
         join_batch(tmp_path / "task", host, present) for host, present in [("h6", left), ("h3", HOSTS), ("h2", HOSTS)]
@@ -25,7 +25,7 @@ def test_one_that_failed_before_it_came_is_missed_by_nobody(tmp_path: Path) -> N
     assert {(batch.folder, tuple(batch.hosts)) for batch in begun} == {(tmp_path / "task" / "0", tuple(left))}
 
 
-def test_every_batch_and_every_task_is_a_study_of_its_own(tmp_path: Path) -> None:
+def test_each_batch_and_each_task_is_a_separate_study(tmp_path: Path) -> None:
     one, other = HOSTS[:4], HOSTS[4:]
     begun = [join_batch(tmp_path / "task", host, batch) for batch in (one, other) for host in batch]
     assert [batch.folder.name for batch in begun] == 4 * ["0"] + 4 * ["1"]
@@ -34,7 +34,7 @@ def test_every_batch_and_every_task_is_a_study_of_its_own(tmp_path: Path) -> Non
     assert join_batch(tmp_path / "next", "h1", HOSTS).first
 
 
-def test_whoever_comes_at_once_agrees_and_one_of_them_is_the_first(tmp_path: Path) -> None:
+def test_exactly_one_of_simultaneous_workers_is_the_first(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         begun = list(pool.map(lambda host: join_batch(tmp_path / "task", host, HOSTS), HOSTS))
     assert {batch.folder.name for batch in begun} == {"0"}

@@ -73,7 +73,7 @@ def pid_in(path: Path) -> int:
     return int(path.read_text())
 
 
-def test_the_last_value_is_the_result_and_those_before_show_how_steady_it_was(
+def test_the_last_value_is_the_result_and_earlier_ones_are_streamed(
     script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
     command = script("echo m: 90; echo m: nan; echo m: 95; echo latency: 3; echo m: 100; echo done >&2")
@@ -86,7 +86,7 @@ def test_runs_in_its_folder_with_its_environment(script: Script, new_benchmark: 
     assert new_benchmark(MODE="a b; c").run(command, "m").metric == 1.0
 
 
-def test_arguments_are_never_read_by_a_shell(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+def test_no_shell_interprets_the_arguments(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
     command = script('[ "$1" = "\\$(id); *" ] && echo "m: 1"') + " '$(id); *'"
     assert new_benchmark().run(command, "m").metric == 1.0
 
@@ -115,7 +115,7 @@ def test_arguments_are_never_read_by_a_shell(script: Script, new_benchmark: Call
         ("missing-command", "ended with exit code 127: bench.sh: 1: missing-command: not found"),
     ],
 )
-def test_a_benchmark_that_does_not_work_says_so_in_one_line(
+def test_a_failing_benchmark_is_reported_in_one_line(
     text: str, message: str, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
     command = script(text)
@@ -125,7 +125,7 @@ def test_a_benchmark_that_does_not_work_says_so_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_command_that_is_missing_is_named(new_benchmark: Callable[..., Benchmark]) -> None:
+def test_a_missing_command_is_named(new_benchmark: Callable[..., Benchmark]) -> None:
     with pytest.raises(BenchmarkFailed, match=r"ended with exit code 127: .*no-such-benchmark"):
         new_benchmark().run("no-such-benchmark --fast", "m")
 
@@ -146,10 +146,10 @@ while :; do sleep 60; done"""
     assert all(gone(pid_in(path)) for path in pids)
 
 
-def test_the_time_limit_is_the_hosts_own(
+def test_the_host_enforces_the_time_limit(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
-    """Here nobody on the controller looks at the clock."""
+    """The controller does not check the time here."""
     script(f"echo $$ > {tmp_path / 'pid'}; sleep 300")
     benchmark = new_benchmark(timeout=0.5)
     process = benchmark._transport.start(["sh", "-c", benchmark._script(["sh", "bench.sh"])])
@@ -157,7 +157,7 @@ def test_the_time_limit_is_the_hosts_own(
     process.close()
 
 
-def test_children_that_are_left_behind_are_ended(
+def test_processes_left_behind_are_killed(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
     pid = tmp_path / "child"
@@ -169,7 +169,7 @@ def test_children_that_are_left_behind_are_ended(
 DAEMON = "setsid sh -c 'echo $$ > {pid}; exec sleep 300' & while ! [ -s {pid} ]; do sleep 0.01; done"
 
 
-def test_a_daemon_that_has_left_the_process_group_is_ended_too(
+def test_a_daemon_outside_the_process_group_is_killed(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
     command = script(f"{DAEMON.format(pid=tmp_path / 'daemon')}; echo m: 5")
@@ -177,10 +177,10 @@ def test_a_daemon_that_has_left_the_process_group_is_ended_too(
     assert gone(pid_in(tmp_path / "daemon"))
 
 
-def test_the_lease_knows_a_daemon_of_the_benchmark_too(
+def test_the_watchdog_finds_a_daemon_of_the_benchmark(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
-    """Where neither the controller nor the keeper is there to end it."""
+    """For when neither the controller nor the keeper can kill it."""
     script(f"{DAEMON.format(pid=tmp_path / 'daemon')}; sleep 300")
     benchmark = new_benchmark()
     process = benchmark._transport.start(["sh", "-c", benchmark._script(["sh", "bench.sh"])])
@@ -190,7 +190,7 @@ def test_the_lease_knows_a_daemon_of_the_benchmark_too(
     process.close()
 
 
-def test_a_daemon_that_the_setup_starts_stays(
+def test_a_daemon_started_by_setup_survives(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
     command = script(f"({DAEMON.format(pid=tmp_path / 'daemon')}) > /dev/null 2>&1; echo m: 5")
@@ -204,16 +204,14 @@ def test_a_daemon_that_the_setup_starts_stays(
         os.kill(daemon, signal.SIGKILL)
 
 
-def test_a_flood_without_a_line_end_costs_time_and_no_memory(
-    script: Script, new_benchmark: Callable[..., Benchmark]
-) -> None:
+def test_endless_lines_cost_no_memory(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
     command = script("head -c 200000000 /dev/zero; echo; echo m: 5")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert new_benchmark().run(command, "m").metric == 5.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
 
 
-def test_a_flood_of_lines_costs_no_memory(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+def test_endless_output_costs_no_memory(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
     command = script(f"yes {'y' * 2000} | head -n 10000; yes m: 4 | head -n 30000; echo m: 5")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = new_benchmark().run(command, "m")
@@ -221,20 +219,20 @@ def test_a_flood_of_lines_costs_no_memory(script: Script, new_benchmark: Callabl
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
 
 
-def test_output_that_is_no_text_disturbs_nothing(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+def test_binary_output_is_tolerated(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
     command = script(r"""printf '\377\376 \0 \n'; printf 'm: 5\n'; printf '\303' """)
     assert new_benchmark().run(command, "m").metric == 5.0
 
 
-def test_a_last_line_without_an_end_counts(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+def test_a_last_line_without_a_newline_counts(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
     command = script("printf 'm: 5'")
     assert new_benchmark().run(command, "m").metric == 5.0
 
 
-def test_output_arrives_as_it_is_printed(
+def test_output_is_streamed(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The script goes on only after its first line was taken."""
+    """The script continues only after its first line was processed."""
     mark = tmp_path / "taken"
     taken = BenchmarkOutput.feed
 
@@ -248,7 +246,7 @@ def test_output_arrives_as_it_is_printed(
     assert new_benchmark().run(command, "m").streamed == [1.0]
 
 
-def test_files_keep_their_folders_and_whether_they_can_be_run(tmp_path: Path) -> None:
+def test_files_keep_their_folders_and_execute_permission(tmp_path: Path) -> None:
     plain, tool = tmp_path / "plain.txt", tmp_path / "tool"
     plain.write_bytes(os.urandom(300_000))
     tool.write_text("#!/bin/sh\necho m: $(wc -c < 'data/a file')\n")
@@ -267,10 +265,10 @@ def test_files_keep_their_folders_and_whether_they_can_be_run(tmp_path: Path) ->
     assert benchmark.run("bin/tool", "m").metric == 300_000
     benchmark.remove()
     assert not folder.exists()
-    benchmark.remove()  # twice does no harm
+    benchmark.remove()  # a second call does nothing
 
 
-def test_the_folder_can_be_elsewhere_than_in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_parent_of_the_folder_is_configurable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for base in ("~/a b/c", f"{tmp_path}/$x", "$HOME", "~"):
         benchmark = Benchmark(LocalTransport(), {}, 30, base)
@@ -284,8 +282,8 @@ def test_the_folder_can_be_elsewhere_than_in_tmp(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "a b").stat().st_mode & 0o777 == 0o700
 
 
-def test_the_folder_is_reached_by_no_link(tmp_path: Path) -> None:
-    """Root, who ends the benchmark if nobody else does, follows none that an account can have made."""
+def test_the_path_of_the_folder_contains_no_symlinks(tmp_path: Path) -> None:
+    """Root, which kills what is left of the benchmark, must not follow links of another account."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     benchmark = Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/link/base")
@@ -294,7 +292,7 @@ def test_the_folder_is_reached_by_no_link(tmp_path: Path) -> None:
     benchmark.remove()
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_reports_that_the_folder_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         OSError, match=rf"cannot create a private folder in {tmp_path}/file/x on the host: mkdir: .*directory"
@@ -304,10 +302,10 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         Benchmark(LocalTransport(), {}, 30, "~root/x").ship([])
 
 
-def test_what_is_left_goes_with_the_connection(
+def test_the_end_of_the_connection_cleans_up(
     tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
 ) -> None:
-    """The controller is gone: all that the host notices is that the keeper's input has ended."""
+    """Without the controller, the host only notices that the keeper's input has ended."""
     pid, daemon = tmp_path / "pid", tmp_path / "daemon"
     transport = LocalTransport()
     benchmark = Benchmark(transport, {}, 300)
@@ -323,7 +321,7 @@ def test_what_is_left_goes_with_the_connection(
     process.close()
 
 
-def test_a_number_that_another_process_has_by_now_is_left_alone_when_the_connection_ends() -> None:
+def test_a_reused_process_number_is_not_killed() -> None:
     benchmark = Benchmark(LocalTransport(), {}, 300)
     benchmark.ship([])
     folder = Path(benchmark._folder)
@@ -344,7 +342,7 @@ def test_a_setup_command_needs_no_metric(script: Script, new_benchmark: Callable
         benchmark.run_once(f"{command} fail")
 
 
-def test_a_short_command_that_fails_says_why() -> None:
+def test_a_failing_short_command_raises_its_message() -> None:
     with pytest.raises(OSError, match=r"sh: disk full$"):
         output_of(LocalTransport(), ["sh", "-c", "echo disk full >&2; exit 1"])
     with pytest.raises(OSError, match=r"false: exit code 1$"):

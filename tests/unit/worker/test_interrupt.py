@@ -61,7 +61,7 @@ except Interrupted as interruption:
 
 
 def test_never_raises_a_second_time() -> None:
-    """Ansible sends SIGINT, then SIGTERM: by then the host's own values are being put back."""
+    """Ansible sends SIGINT, then SIGTERM, which must not interrupt the restore."""
     assert (
         run("""
 try:
@@ -72,13 +72,13 @@ except Interrupted as interruption:
     send(signal.SIGINT)
     with interrupts.allowed():
         send(signal.SIGHUP)
-        print("the values are back")
+        print("restored")
 """)
-        == "the values are back"
+        == "restored"
     )
 
 
-def test_wakes_whoever_waits_inside() -> None:
+def test_interrupts_a_blocking_call() -> None:
     assert (
         run("""
 import threading
@@ -109,7 +109,7 @@ print("goes on")
 """).splitlines() == ["stopped by SIGINT", "goes on"]
 
 
-def test_python_would_have_ended_otherwise() -> None:
-    """That the signals above are real: without the handlers, SIGTERM ends the process."""
+def test_sigterm_ends_python_without_the_handlers() -> None:
+    """A check of the tests above."""
     process = subprocess.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 15)"], check=False)
     assert process.returncode == -signal.SIGTERM

@@ -51,7 +51,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def lease(host: Host, told: list[str]) -> LeaseClient:
-    """A loan of vm.swappiness=10."""
+    """A lease with vm.swappiness=10."""
     made = LeaseClient(host, {"holder": "anna", "lease": 5}, told.append)
     assert made.apply({SWAPPINESS: 10}, "/tmp/x/group") == {SWAPPINESS: "10"}
     return made
@@ -62,33 +62,31 @@ def test_renews_by_its_nonce(lease: LeaseClient, host: Host) -> None:
     assert host.calls == [("leased", None), ("leased", "n1")]
 
 
-def test_begins_a_new_lease_when_the_last_one_ran_out_and_says_so(
-    lease: LeaseClient, host: Host, told: list[str]
-) -> None:
+def test_begins_a_new_lease_after_expiry(lease: LeaseClient, host: Host, told: list[str]) -> None:
     host.ended, host.nonces = {"n1"}, ["n2"]
     assert lease.apply({SWAPPINESS: 20}, None) == {SWAPPINESS: "20"}
     assert host.calls[1:] == [("leased", "n1"), ("leased", None)]
     assert told == ["The lease n1 has ended"]
 
 
-def test_says_that_values_are_back_only_when_the_host_has_verified_it(lease: LeaseClient) -> None:
+def test_reports_values_as_restored_once_the_host_has_verified_it(lease: LeaseClient) -> None:
     assert lease.restore() == "original values restored and verified"
     assert lease.restore() == "nothing was changed"
 
 
-def test_says_what_others_had_set(lease: LeaseClient, host: Host) -> None:
+def test_reports_interference(lease: LeaseClient, host: Host) -> None:
     host.verdict["interference"] = {SWAPPINESS: "77"}
     assert "another process had set vm.swappiness to '77'" in lease.restore()
 
 
-def test_a_verdict_that_is_not_good_is_a_failure(lease: LeaseClient, host: Host) -> None:
+def test_an_unverified_restore_is_a_failure(lease: LeaseClient, host: Host) -> None:
     host.verdict |= {"verified": False, "mismatches": [{"parameter": SWAPPINESS}]}
     with pytest.raises(RestoreFailed, match="NEEDS ATTENTION: .* vm.swappiness could not be restored"):
         lease.restore()
 
 
 @pytest.mark.parametrize("verdict", [None, {**BACK, "nonce": "another's"}])
-def test_without_a_verdict_of_this_lease_the_values_are_read(verdict: Any, lease: LeaseClient, host: Host) -> None:
+def test_without_a_verdict_of_this_lease_the_values_are_compared(verdict: Any, lease: LeaseClient, host: Host) -> None:
     host.verdict = verdict
     host.value = "10"
     with pytest.raises(RestoreFailed, match="vm.swappiness is '10' and was '60'"):
@@ -96,12 +94,12 @@ def test_without_a_verdict_of_this_lease_the_values_are_read(verdict: Any, lease
     assert host.calls[-1][0] == "sysctl_info"
 
 
-def test_the_same_is_fine_when_they_are_the_hosts_own(lease: LeaseClient, host: Host) -> None:
+def test_equal_values_without_a_verdict_are_restored_values(lease: LeaseClient, host: Host) -> None:
     host.verdict = None  # type: ignore[assignment]
     assert lease.restore() == "original values restored and verified"
 
 
-def test_nothing_lent_is_nothing_to_end(host: Host) -> None:
+def test_without_a_lease_nothing_is_restored(host: Host) -> None:
     assert LeaseClient(host, {"holder": "anna"}, print).restore() == "nothing was changed"
     assert host.calls == []
 
@@ -120,16 +118,16 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 KEPT = {SWAPPINESS: "10"}
 
 
-def test_an_undisturbed_evaluation_counts(lease: LeaseClient, kernel: Path) -> None:
+def test_a_trial_without_interference_is_valid(lease: LeaseClient, kernel: Path) -> None:
     assert lease.interference(KEPT, LocalTransport()) is None
 
 
-def test_a_vector_is_the_same_with_tabs(lease: LeaseClient, kernel: Path) -> None:
+def test_tabs_in_a_vector_are_no_interference(lease: LeaseClient, kernel: Path) -> None:
     kernel.write_text("4096\t131072\t6291456\n")
     assert lease.interference({SWAPPINESS: "4096 131072 6291456"}, LocalTransport()) is None
 
 
-def test_of_several_choices_the_one_in_force_counts(
+def test_the_bracketed_choice_is_the_value(
     lease: LeaseClient, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_kind, "SYSFS", str(tmp_path))
@@ -140,7 +138,7 @@ def test_of_several_choices_the_one_in_force_counts(
     assert "'madvise'" in (lease.interference({"transparent_hugepage.enabled": "never"}, LocalTransport()) or "")
 
 
-def test_an_evaluation_with_somebody_elses_value_does_not(lease: LeaseClient, kernel: Path) -> None:
+def test_a_changed_value_invalidates_the_trial(lease: LeaseClient, kernel: Path) -> None:
     kernel.write_text("77\n")
     assert lease.interference(KEPT, LocalTransport()) == (
         "another process set vm.swappiness to '77' (it was '10') during the trial"
@@ -150,20 +148,20 @@ def test_an_evaluation_with_somebody_elses_value_does_not(lease: LeaseClient, ke
 @pytest.mark.parametrize(
     "journal", [None, "{", {"nonce": "n2", "deadline": 1e12}, {"nonce": "n1", "deadline": 1.0}, {"nonce": "n1"}]
 )
-def test_an_evaluation_without_its_lease_does_not(journal: Any, lease: LeaseClient, kernel: Path) -> None:
+def test_an_expired_lease_invalidates_the_trial(journal: Any, lease: LeaseClient, kernel: Path) -> None:
     path = Path(lease_client._JOURNALS[0])
     path.unlink() if journal is None else path.write_text(journal if journal == "{" else json.dumps(journal))
     assert "the lease expired during the trial" in (lease.interference(KEPT, LocalTransport()) or "")
 
 
-def test_a_lease_of_an_account_with_net_alone_is_found(lease: LeaseClient, kernel: Path) -> None:
+def test_finds_the_lease_of_an_account_that_may_set_only_net(lease: LeaseClient, kernel: Path) -> None:
     roots, accounts = map(Path, lease_client._JOURNALS)
     accounts.parent.mkdir()
     roots.rename(accounts)
     assert lease.interference(KEPT, LocalTransport()) is None
 
 
-def test_what_this_user_cannot_read_is_not_judged(lease: LeaseClient, kernel: Path) -> None:
+def test_unreadable_values_are_ignored(lease: LeaseClient, kernel: Path) -> None:
     kernel.unlink()
     assert lease.interference(KEPT, LocalTransport()) is None
 

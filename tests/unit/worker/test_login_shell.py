@@ -13,7 +13,7 @@ ODD = ["it's", '"$HOME"', "a!b !! \\!", "line\nend\n", "\\n \\\\ `id`", "ü %s %
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_reads_the_same_words(shell: str) -> None:
+def test_every_shell_passes_the_same_words(shell: str) -> None:
     words = ["sh", "-c", 'cat; printf "%s\\0" "$@"; exit 3', "sh", *ODD]
     command = [shell, "sh"] if shell == "busybox" else [shell]
     ran = subprocess.run(
@@ -24,7 +24,7 @@ def test_every_shell_reads_the_same_words(shell: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
-def test_what_comes_before_the_mark_is_not_the_commands(size: int) -> None:
+def test_output_before_the_marker_is_skipped(size: int) -> None:
     printed = b"welcome mark\r mark x no line endmark\nm: 5\nmark\nlast"
     output = AfterMarker("mark")
     taken = b"".join(output.feed(printed[at : at + size]) for at in range(0, len(printed), size))
@@ -32,7 +32,7 @@ def test_what_comes_before_the_mark_is_not_the_commands(size: int) -> None:
     assert output.leftover() == b""
 
 
-def test_what_a_shell_prints_that_runs_no_command_is_not_lost() -> None:
+def test_the_message_of_a_shell_that_runs_no_command_is_kept() -> None:
     output = AfterMarker("mark")
     assert output.feed(b"not available\n") == b""
     assert output.feed(b"x" * 1_000_000) == b""

@@ -41,14 +41,14 @@ def test_finds_the_metric_in_a_line(line: str, streamed: list[float]) -> None:
 @pytest.mark.parametrize(
     "text", ["1.234,5", "1,234.5", "1 234", "94.3 Mbit/s", "5K", "0x10", "1_000", "٥", "five", "5 6", "--5", "1e"]
 )
-def test_takes_nothing_for_a_number_that_is_none(text: str) -> None:
+def test_rejects_malformed_numbers(text: str) -> None:
     output = BenchmarkOutput("m")
     output.feed(f"m: {text}")
     assert (output.streamed, output.malformed) == ([], text)
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", "inf", "-inf", "1e999"])
-def test_what_is_not_finite_is_no_metric(text: str) -> None:
+def test_infinite_values_are_not_metrics(text: str) -> None:
     output = BenchmarkOutput("m")
     output.feed(f"m: {text}")
     output.feed(f"other: {text}")
@@ -56,14 +56,14 @@ def test_what_is_not_finite_is_no_metric(text: str) -> None:
     assert output.metrics == {}
 
 
-def test_keeps_the_last_of_every_metric_and_all_of_the_wanted_one() -> None:
+def test_keeps_the_last_value_of_each_metric_and_all_values_of_the_main_one() -> None:
     output = BenchmarkOutput("m")
     for line in ("m: 1", "other: 7", "m: 2", "note: hello", "other: 8", "m: 3"):
         output.feed(line)
     assert (output.streamed, output.metrics) == ([1.0, 2.0, 3.0], {"m": 3.0, "other": 8.0})
 
 
-def test_the_last_of_very_many_is_the_result_and_memory_has_an_end() -> None:
+def test_memory_is_limited_and_the_last_value_is_kept() -> None:
     output = BenchmarkOutput("m")
     for at in range(30_000):
         output.feed(f"m: {at}")

@@ -37,7 +37,7 @@ def facts(state: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
     return own | {"parameters": {"vm.x": GOOD | (state or {})}} | fields
 
 
-def test_a_good_host_has_none() -> None:
+def test_a_suitable_host_has_no_problems() -> None:
     assert problems(facts(), allow_unsafe=[]) == []
 
 
@@ -77,22 +77,22 @@ def test_a_good_host_has_none() -> None:
         ),
     ],
 )
-def test_each_problem_is_one_line_that_says_what_to_do(found: dict[str, Any], problem: str) -> None:
+def test_each_problem_is_one_line_with_a_remedy(found: dict[str, Any], problem: str) -> None:
     assert problems(found, allow_unsafe=[]) == [problem]
 
 
-def test_tells_all_problems_at_once() -> None:
+def test_reports_all_problems_at_once() -> None:
     parameters = {"vm.a": GOOD | {"exists": False}, "vm.b": GOOD | FIXED, "vm.c": GOOD}
     found = problems(facts(parameters=parameters, managed_by=["tuned"]), allow_unsafe=[])
     assert [line.split()[0] for line in found] == ["vm.a", "vm.b", "tuned"]
 
 
-def test_what_the_gate_refuses_the_study_cannot_allow() -> None:
+def test_the_study_cannot_allow_what_the_gate_refuses() -> None:
     found = facts({"denied": True}, effective_uid=1000, gate="/gate", gate_message="vm.x is denied")
     assert problems(found, allow_unsafe=["vm.x"]) == ["vm.x is denied"]
 
 
-def test_whoever_means_it_may_have_a_denied_parameter() -> None:
+def test_the_study_may_allow_a_denied_parameter() -> None:
     assert problems(facts({"denied": True}), allow_unsafe=["vm.x"]) == []
 
 
@@ -108,14 +108,14 @@ def test_whoever_means_it_may_have_a_denied_parameter() -> None:
         (facts(boot_id=HERE[0], network_namespace=7), []),
     ],
 )
-def test_notes_are_for_what_is_no_reason_to_refuse(found: dict[str, Any], words: list[str]) -> None:
+def test_notes_do_not_exclude_a_host(found: dict[str, Any], words: list[str]) -> None:
     assert [note[: len(word)] for note, word in zip(notes(found, HERE), words, strict=True)] == words
 
 
 @pytest.mark.parametrize(
     ("value", "said"), [("60", None), ("100", None), ("200", "vm.swappiness is 200"), ("5", "vm.swappiness is 5")]
 )
-def test_cautious_exploration_starts_from_the_hosts_own_values(value: str, said: str | None) -> None:
+def test_cautious_exploration_starts_from_the_original_values(value: str, said: str | None) -> None:
     content = {"workload_name": "s", "reward_metric": "m", "benchmark_command": "true"}
     space = [{"param": "vm.swappiness", "min": 10, "max": 100}]
     found = cautious_start_problem(
@@ -133,7 +133,7 @@ def test_cautious_exploration_starts_from_the_hosts_own_values(value: str, said:
         ("somebody", False),
     ],
 )
-def test_only_of_this_machine_can_be_said_that_a_holder_holder_is_gone(holder: str, gone: bool) -> None:
+def test_only_holders_on_this_machine_can_be_known_to_be_gone(holder: str, gone: bool) -> None:
     assert holder_is_gone(holder, "root@here") is gone
 
 
@@ -145,7 +145,7 @@ def test_only_of_this_machine_can_be_said_that_a_holder_holder_is_gone(holder: s
         ("doas", "doas must let the connection's user become root"),
     ],
 )
-def test_what_become_takes_depends_on_its_method(method: str, takes: str) -> None:
+def test_advice_on_become_depends_on_its_method(method: str, takes: str) -> None:
     said = become_advice(f"Incorrect {method} password", method)
     assert said.startswith(f"become does not work (Incorrect {method} password); {takes}")
     assert said.endswith("; nothing was written")

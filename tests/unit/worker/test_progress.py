@@ -36,7 +36,7 @@ PROGRESS: dict[str, Any] = {
         ),
     ],
 )
-def test_one_line_tells_an_evaluation(changes: dict[str, Any], line: str) -> None:
+def test_progress_line(changes: dict[str, Any], line: str) -> None:
     assert progress_line("lab1", "throughput", PROGRESS | changes) == line
 
 
@@ -53,5 +53,5 @@ def test_one_line_tells_an_evaluation(changes: dict[str, Any], line: str) -> Non
         (7500, "2 h 5 min"),
     ],
 )
-def test_a_duration_reads_well(seconds: float, text: str) -> None:
+def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text

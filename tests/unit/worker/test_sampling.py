@@ -47,7 +47,7 @@ def lines_of(**changes: str | None) -> list[str]:
     return lines
 
 
-def test_reads_what_proc_says() -> None:
+def test_parses_the_files() -> None:
     sample = parse_sample(lines_of())
     assert sample.at == 100.5
     assert sample.levels == {
@@ -82,17 +82,17 @@ def test_reads_what_proc_says() -> None:
         ({"uptime": "soon"}, set()),
     ],
 )
-def test_leaves_out_what_is_missing_or_odd(changes: dict[str, str | None], missing: set[str]) -> None:
+def test_skips_what_is_missing_or_malformed(changes: dict[str, str | None], missing: set[str]) -> None:
     whole, odd = parse_sample(lines_of()), parse_sample(lines_of(**changes))
     assert {*whole.counters, *whole.levels} - {*odd.counters, *odd.levels} == missing
 
 
 @pytest.mark.parametrize("lines", [[], ["cat: no such file"], ["uptime:"], [":"], ["kmsg: SUBSYSTEM=net"]])
-def test_makes_nothing_of_nothing(lines: list[str]) -> None:
+def test_an_empty_sample(lines: list[str]) -> None:
     assert parse_sample(lines) == Sample(0.0, {}, {})
 
 
-def test_no_swap_is_no_swap_in_use() -> None:
+def test_a_host_without_swap_uses_none() -> None:
     meminfo = "MemTotal: 1000 kB\nMemAvailable: 600 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB"
     assert parse_sample(lines_of(meminfo=meminfo)).levels["swap_used_percent"] == 0.0
 
@@ -116,7 +116,7 @@ def test_summarises_levels_as_means_and_counters_as_rates() -> None:
         ([Sample(2.0, {"cpu_busy": 5, "cpu_idle": 5}, {}), Sample(3.0, {"cpu_busy": 5, "cpu_idle": 5}, {})], {}),
     ],
 )
-def test_tells_nothing_that_it_does_not_know(samples: list[Sample], found: dict[str, float]) -> None:
+def test_unknown_metrics_are_left_out(samples: list[Sample], found: dict[str, float]) -> None:
     assert summarise(samples) == found
 
 
@@ -134,7 +134,7 @@ def test_samples_this_machine() -> None:
     assert not sampler._thread.is_alive()
 
 
-def test_a_sampler_without_a_host_just_knows_less() -> None:
+def test_a_sampler_without_a_connection_has_no_samples() -> None:
     class Broken(LocalTransport):
         def start(self, command: list[str], *, stdin: bytes | None = b"") -> None:
             raise Lost("the SSH connection broke")

@@ -17,7 +17,7 @@ def keygen(*arguments: object) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
-def test_a_key_is_shown_under_its_certificate_wherever_that_is(tmp_path: Path, kind: str) -> None:
+def test_offers_a_key_with_its_certificates(tmp_path: Path, kind: str) -> None:
     """As ssh does with CertificateFile; no key was accepted by a host that takes certificates alone."""
     for name in ("authority", "key", "other"):
         keygen("-t", kind, "-N", "", "-f", tmp_path / name)

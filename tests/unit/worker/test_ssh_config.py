@@ -59,15 +59,15 @@ def config_of(**settings: str) -> SSHConfig:
         ),
     ],
 )
-def test_gives_ssh_the_arguments_that_ansible_gives(options: dict[str, Any], arguments: list[str]) -> None:
+def test_passes_the_same_arguments_to_ssh_as_ansible(options: dict[str, Any], arguments: list[str]) -> None:
     assert list(address_of(**options).arguments) == arguments
 
 
-def test_never_shows_the_password() -> None:
+def test_the_password_is_not_in_the_representation() -> None:
     assert "s3cret" not in repr(address_of(password="s3cret"))  # noqa: S106
 
 
-def test_what_the_inventory_leaves_open_the_configuration_says(tmp_path: Path) -> None:
+def test_the_configuration_supplies_what_the_inventory_does_not(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("Host h1.example\n  HostName 192.0.2.1\n  Port 2222\nHost *\n  User anybody\n  Port 1\n")
     found = ssh_config(address_of(ssh_common_args=f"-F {config}"))
@@ -76,24 +76,24 @@ def test_what_the_inventory_leaves_open_the_configuration_says(tmp_path: Path) -
     assert (found.hostname, found.port, found.user) == ("fe80::1%h0", 22, "other")
 
 
-def test_an_ssh_that_is_not_there_is_said() -> None:
+def test_a_missing_ssh_is_reported() -> None:
     with pytest.raises(Lost, match=r"SSH to h1\.example: .*No such file or directory: '/no/ssh'"):
         SSHTransport(address_of(ssh_executable="/no/ssh"))
 
 
-def test_a_configuration_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_a_broken_configuration_is_reported(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("Nonsense yes\n")
     with pytest.raises(Lost, match=r"SSH to h1\.example: .*line 1: Bad configuration option: nonsense"):
         SSHTransport(address_of(ssh_common_args=f"-F {config}"))
 
 
-def test_an_address_where_nobody_listens_is_lost() -> None:
+def test_a_refused_connection_is_reported() -> None:
     with pytest.raises(Lost, match=r"SSH to 127\.0\.0\.1: .*refused"):
         SSHTransport(address_of(host="127.0.0.1", port=1))
 
 
-def test_an_option_in_place_of_a_host_is_none(tmp_path: Path) -> None:
+def test_a_host_name_is_never_an_option(tmp_path: Path) -> None:
     with pytest.raises(Lost):
         SSHTransport(address_of(host=f"-oProxyCommand=touch {tmp_path}/mark"))
     assert not list(tmp_path.iterdir())
@@ -108,28 +108,28 @@ def test_an_option_in_place_of_a_host_is_none(tmp_path: Path) -> None:
         ("none", []),
     ],
 )
-def test_jumps_as_ssh_does(jump: str, command: list[str]) -> None:
+def test_builds_the_command_for_jump_hosts(jump: str, command: list[str]) -> None:
     assert config_of(hostname="h1", proxyjump=jump).proxy_command() == command
 
 
 @pytest.mark.parametrize("arguments", [("-F", "/c"), ("-4F/c",), ("-C", "-oPort=1", "-F", "/b", "-vF", "/c")])
-def test_the_jump_host_is_told_of_no_argument_but_the_configuration(arguments: tuple[str, ...]) -> None:
+def test_the_jump_host_gets_only_the_configuration_file(arguments: tuple[str, ...]) -> None:
     found = SSHConfig(SSHAddress("h1", arguments, "/opt/ssh"), {"proxyjump": ["jump"]})
     assert found.proxy_command() == ["/opt/ssh", "-F", "/c", "-W", "[h1]:22", "ssh://jump"]
 
 
-def test_a_proxy_command_is_the_users_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_command_runs_in_the_users_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/own")
     found = config_of(
         hostname="10.0.0.1", user="me", port="23", hostkeyalias="one", proxycommand="p %h:%p '%r' %n %k %% | x"
     )
     assert found.proxy_command() == ["/bin/own", "-c", "exec p 10.0.0.1:23 'me' h1.example one % | x"]
-    # What was put in is not looked at again.
+    # Inserted values are not expanded again.
     assert config_of(hostname="fe80::1%p", proxycommand="p %h").proxy_command()[-1] == "exec p fe80::1%p"
 
 
 @pytest.mark.parametrize("name", ["a$(id)", "a`id`", "a;id", "-oX", "a b", "a'b", "a\nb", "a\\", "a|b", "a>b", "a&"])
-def test_a_name_that_a_shell_would_act_on_is_refused(name: str) -> None:
+def test_shell_syntax_in_a_name_is_refused(name: str) -> None:
     with pytest.raises(Lost, match="contains shell syntax"):
         config_of(hostname=name, proxycommand="p %h").proxy_command()
     with pytest.raises(Lost, match="contains shell syntax"):
@@ -137,7 +137,7 @@ def test_a_name_that_a_shell_would_act_on_is_refused(name: str) -> None:
     assert config_of(hostname=name, proxycommand="p fixed").proxy_command()
 
 
-def test_the_home_is_the_accounts_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_directory_is_that_of_the_account_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/elsewhere")
     monkeypatch.setenv("KEYS", "/keys")
     home = pwd.getpwuid(os.getuid()).pw_dir
@@ -166,17 +166,17 @@ def test_the_home_is_the_accounts_whatever_the_environment_says(monkeypatch: pyt
         ([KnownKey("a", b"1"), KnownKey("a", b"2", "cert-authority")], "true", None),
     ],
 )
-def test_trusts_the_key_that_ssh_would_trust(keys: list[KnownKey], strictness: str, said: str | None) -> None:
+def test_trusts_the_keys_that_ssh_would_trust(keys: list[KnownKey], strictness: str, said: str | None) -> None:
     assert KnownHost("h1", tuple(keys), strictness).rejection("a", b"1") == said
 
 
 @pytest.mark.parametrize("strictness", ["no", "off", "false"])
-def test_the_check_can_be_off(strictness: str) -> None:
+def test_host_key_checking_can_be_disabled(strictness: str) -> None:
     assert not KnownHost("h1", (), strictness).is_checked
     assert KnownHost("h1", (), "ask").is_checked
 
 
-def test_names_of_files_with_spaces_are_told_apart(tmp_path: Path) -> None:
+def test_file_names_may_contain_spaces(tmp_path: Path) -> None:
     (tmp_path / "known hosts").write_text(f"h1 ssh-ed25519 {KEY}\n")
     (tmp_path / "second").write_text(f"h1 ssh-rsa {KEY}\n")
     (tmp_path / "known").write_text("")
@@ -184,14 +184,14 @@ def test_names_of_files_with_spaces_are_told_apart(tmp_path: Path) -> None:
     assert known_host(config_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519", "ssh-rsa"]
 
 
-def test_a_file_that_cannot_be_looked_at_is_not_there(tmp_path: Path) -> None:
-    """Too long a name fails as a folder does that nobody may enter, and for root too."""
+def test_an_inaccessible_file_counts_as_missing(tmp_path: Path) -> None:
+    """A name that is too long fails like an inaccessible folder, even for root."""
     (tmp_path / "known").write_text(f"h1 ssh-ed25519 {KEY}\n")
     files = f"{tmp_path}/{'x' * 300} {tmp_path}/known"
     assert known_host(config_of(hostname="h1", userknownhostsfile=files)).kinds == ["ssh-ed25519"]
 
 
-def test_a_name_that_ssh_has_expanded_is_not_expanded_again(tmp_path: Path) -> None:
+def test_an_expanded_file_name_is_not_expanded_again(tmp_path: Path) -> None:
     (tmp_path / "fe80::1%h0").write_text(f"fe80::1%h0 ssh-ed25519 {KEY}\n")
     found = config_of(hostname="fe80::1%h0", userknownhostsfile=f"{tmp_path}/fe80::1%h0 {tmp_path}/%%")
     assert known_host(found).kinds == ["ssh-ed25519"]
@@ -209,13 +209,13 @@ def test_a_name_that_ssh_has_expanded_is_not_expanded_again(tmp_path: Path) -> N
         ("h2 ssh-ed25519 {key}", [], []),
     ],
 )
-def test_finds_what_the_host_is_known_by(tmp_path: Path, lines: str, kinds: list[str], markers: list[str]) -> None:
+def test_finds_the_known_keys_of_the_host(tmp_path: Path, lines: str, kinds: list[str], markers: list[str]) -> None:
     (tmp_path / "known").write_text(lines.format(key=KEY) + "\n")
     known = known_host(config_of(hostname="h1", port="23", userknownhostsfile=f"{tmp_path}/known"))
     assert known.kinds == kinds
     assert list(dict.fromkeys(key.marker for key in known.keys)) == markers
 
 
-def test_an_argument_that_is_none_of_sshs_is_said() -> None:
+def test_an_unknown_argument_is_reported() -> None:
     with pytest.raises(Lost, match="option -9 not recognized in ssh's arguments"):
         SSHConfig(SSHAddress("h1", ("-9",)), {"proxyjump": ["jump"]}).proxy_command()

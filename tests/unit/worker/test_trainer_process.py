@@ -21,21 +21,23 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_pr
 )
 
 
-def test_names_the_packages_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_missing_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_process, "_REQUIRED", {"json": "json", "nosuchmodule": "no-such-module"})
     with pytest.raises(TrainerFailed, match=r"needs no-such-module; install with .* -m pip install no-such-module"):
         connect_or_start(tmp_path / "run", tmp_path / "trainer.log", {})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_that_cannot_be_written_is_found_before_anything_starts(tmp_path: Path) -> None:
+def test_an_unwritable_output_is_reported_before_the_start(tmp_path: Path) -> None:
     (tmp_path / "learned").write_text("a file")
     for dummy in range(2):  # whoever takes the lock next gets the same answer
         with pytest.raises(TrainerFailed, match=r"learned/small is not writable: .*; set `output` to a writable"):
             connect_or_start(tmp_path / "run", tmp_path / "learned" / "small" / "trainer.log", {})
 
 
-def test_a_trainer_that_cannot_start_says_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trainer_that_cannot_start_is_reported_with_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trainer_process, "_PACKAGE", "no_such_trainer")
     log = tmp_path / "learned" / "trainer.log"
     with pytest.raises(TrainerFailed, match=r"the trainer ended unexpectedly: .*No module named no_such_trainer; see "):
@@ -55,7 +57,9 @@ def test_a_trainer_that_cannot_start_says_its_last_line(tmp_path: Path, monkeypa
         ("a warning\n", {"result": {}}, "the trainer ended unexpectedly: a warning; see "),
     ],
 )
-def test_tells_why_a_trainer_ended(log: str | None, end: dict[str, object] | None, reason: str, tmp_path: Path) -> None:
+def test_reports_why_a_trainer_ended(
+    log: str | None, end: dict[str, object] | None, reason: str, tmp_path: Path
+) -> None:
     if log is not None:
         (tmp_path / "trainer.log").write_text(log)
     if end is not None:
@@ -63,16 +67,14 @@ def test_tells_why_a_trainer_ended(log: str | None, end: dict[str, object] | Non
     assert why_trainer_ended(tmp_path, tmp_path / "trainer.log").startswith(reason)
 
 
-def test_a_late_worker_hears_how_the_study_ended(tmp_path: Path) -> None:
+def test_a_late_worker_gets_the_result(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(str(os.getpid()))
     (tmp_path / "end.json").write_text(json.dumps({"result": {"verdict": "improved"}}))
     assert connect_or_start(tmp_path, tmp_path / "trainer.log", {}) == StudyFinished({"verdict": "improved"})
 
 
-def test_a_trainer_that_ends_just_then_is_no_trainer_that_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The study ends between the look for its result and the attempt to connect."""
+def test_a_trainer_may_finish_while_a_worker_connects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the check for a result and the attempt to connect."""
     trainer = subprocess.Popen(["sleep", "60"])
     (tmp_path / "lock").write_text(str(trainer.pid))
 
@@ -87,7 +89,7 @@ def test_a_trainer_that_ends_just_then_is_no_trainer_that_failed(
 
 
 class BusySession:
-    """A host that takes its time to get ready, until the trainer has gone."""
+    """A session whose host is prepared only after the trainer has ended."""
 
     host = "h1"
 
@@ -104,7 +106,7 @@ class BusySession:
 
 
 @pytest.mark.parametrize("result", [{"verdict": "improved"}, None])
-def test_a_worker_that_was_busy_when_the_study_ended_hears_how(result: Any, tmp_path: Path) -> None:
+def test_a_worker_busy_at_the_end_gets_the_result(result: Any, tmp_path: Path) -> None:
     (tmp_path / "end.json").write_text(json.dumps({"result": result} if result else {"error": "no space"}))
     own, trainer = socket.socketpair()
     session: Any = BusySession(trainer)
