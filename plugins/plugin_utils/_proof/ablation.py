@@ -43,7 +43,7 @@ def ablate(
 ) -> Ablation:
     """Find the values of the winner that are needed. proof: the winner's. originals: each host's. Raises as `measure`.
 
-    Which jobs are measured depends only on the arguments and on earlier measurements.
+    Which trials are run depends only on the arguments and on earlier measurements.
     """
     rules = study.verification
     found = units(winner, originals, study.space.constraints)
@@ -68,12 +68,12 @@ def ablate(
     log_ratios = by_host(proof.evidence)
     estimate = over_hosts(log_ratios)
     gain = estimate.mean if estimate else 0.0
-    matters = math.log1p(rules.min_improvement / 100)
+    min_effect = math.log1p(rules.min_improvement / 100)
     screening = Screening(
         lambda host, kept: {**originals[host], **{param: winner[param] for param in kept}},
-        lambda evaluation: objective(study, evaluation),
+        lambda trial: objective(study, trial),
         noise=pooled_variance(log_ratios.values()),
-        worth=max(matters, _SMALL * gain),
+        min_contribution=max(min_effect, _SMALL * gain),
         seed=seed,
     )
     kept = screening.run(changed, hosts, measure, rules.ablation_pairs)
@@ -108,7 +108,7 @@ def ablate(
     dropped = non_inferior(
         sorted((unit for unit in changed if unit not in kept), key=lambda unit: screening.estimate(unit).mean),
         lambda some: screening.with_and_without(some, [unit for unit in changed if unit not in some], measure),
-        matters=matters,
+        min_effect=min_effect,
         gain=gain,
         budget=rules.ablation_pairs,
     )

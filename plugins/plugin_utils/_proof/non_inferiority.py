@@ -21,7 +21,7 @@ Unit = TypeVar("Unit")
 PAIRS = 4  # per analysis
 _ERROR = 0.1  # probability of dropping values whose loss exceeds the margin
 _MARGIN = 0.25  # of the whole gain
-# Standard errors by which a loss must exceed what matters. Small, because keeping a useless value does no harm.
+# Standard errors by which a loss must exceed min_effect. Small, because keeping a useless value does no harm.
 _INFERIOR_BY = 1.5
 
 
@@ -29,7 +29,7 @@ def non_inferior(
     units: Sequence[Unit],
     measure: Callable[[Sequence[Unit]], Sequence[float]],
     *,
-    matters: float,
+    min_effect: float,
     gain: float,
     budget: int,
 ) -> Sequence[Unit]:
@@ -37,10 +37,10 @@ def non_inferior(
 
     units: in ascending order of contribution; while dropping all of them is inferior, the upper half is kept.
     measure: the log ratios of PAIRS pairs with these units against without them; fewer where runs failed, none if no
-    host is left. matters: the smallest log ratio that matters. gain: that of the whole winner. budget: pairs in total.
+    host is left. min_effect: the smallest relevant log ratio. gain: that of the whole winner. budget: pairs in total.
     """
     error = _ERROR / max(budget // PAIRS, 1)
-    margin = max(_MARGIN * gain, matters)
+    margin = max(_MARGIN * gain, min_effect)
     while units:
         ratios: list[float] = []
         inferior = None
@@ -52,19 +52,19 @@ def non_inferior(
             if not more:
                 return ()
             ratios += more
-            inferior = _is_inferior(ratios, matters, margin, error)
+            inferior = _is_inferior(ratios, min_effect, margin, error)
         if not inferior:
             return units
         units = units[: len(units) // 2]
     return ()
 
 
-def _is_inferior(ratios: Sequence[float], matters: float, margin: float, error: float) -> bool | None:
+def _is_inferior(ratios: Sequence[float], min_effect: float, margin: float, error: float) -> bool | None:
     """None while undecided."""
     if len(ratios) < 2:
         return None
     mean, standard_error = fmean(ratios), float(stats.sem(ratios))
-    if mean - _INFERIOR_BY * standard_error > matters:
+    if mean - _INFERIOR_BY * standard_error > min_effect:
         return True
     upper = mean + standard_error * float(stats.t.isf(error, len(ratios) - 1))
-    return False if mean <= matters and upper <= margin else None
+    return False if mean <= min_effect and upper <= margin else None

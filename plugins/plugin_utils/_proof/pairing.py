@@ -14,7 +14,7 @@ from .._study.sections import GuardMetric
 from .._study.space import Value
 from .._study.study import Study
 from .._trial.reward import LARGEST_LOG_RATIO, log_ratio, objective
-from .._trial.trial import Trial
+from .._trial.trial import State, Trial
 from .evidence import Pair
 
 Measure = Callable[[Sequence[Trial]], list[Trial]]
@@ -37,10 +37,15 @@ def in_order(baseline_first: bool, values: Mapping[str, Value]) -> tuple[Mapping
     return (None, values) if baseline_first else (values, None)
 
 
-def pairs_of(study: Study, evaluations: Sequence[Trial]) -> list[Pair]:
+def still_present(hosts: Sequence[str], trials: Sequence[Trial]) -> list[str]:
+    lost = {trial.host for trial in trials if trial.state == State.LOST}
+    return [host for host in hosts if host not in lost]
+
+
+def pairs_of(study: Study, trials: Sequence[Trial]) -> list[Pair]:
     """The pairs in which both runs succeeded."""
     pairs = []
-    for one, other in zip(evaluations[::2], evaluations[1::2], strict=True):
+    for one, other in zip(trials[::2], trials[1::2], strict=True):
         first: Literal["baseline", "candidate"] = "baseline" if one.original else "candidate"
         original, tuned = (one, other) if first == "baseline" else (other, one)
         before, after = objective(study, original), objective(study, tuned)

@@ -27,7 +27,7 @@ from .._trial.reward import percent
 from .._trial.trial import Phase, State, Trial
 from .estimate import pooled_variance
 from .evidence import Standing
-from .pairing import Measure
+from .pairing import Measure, still_present
 
 _LOG = logging.getLogger(__name__)
 _ERROR = 0.1  # probability of eliminating the best candidate
@@ -51,10 +51,10 @@ class _Runner:
     def runs_per_host(self) -> int:
         return min((len(values) for values in self.results.values() if values), default=0)
 
-    def note(self, evaluation: Trial, number: int) -> None:
-        if evaluation.score.performance is not None:
-            self.results[evaluation.host].append(evaluation.score.performance)
-        elif evaluation.state != State.LOST:
+    def note(self, trial: Trial, number: int) -> None:
+        if trial.score.performance is not None:
+            self.results[trial.host].append(trial.score.performance)
+        elif trial.state != State.LOST:
             self.failed, self.eliminated_after = True, number
 
 
@@ -85,10 +85,10 @@ def race(
     for number in range(1, race_rounds(len(hosts)) + 1):
         remaining = _remaining(runners)
         order = [(host, remaining[at]) for host in present for at in generator.permutation(len(remaining))]
-        evaluations = measure([Trial.pending(Phase.RACE, runner.values, host) for host, runner in order])
-        for (dummy, runner), evaluation in zip(order, evaluations, strict=True):
-            runner.note(evaluation, number)
-        present = [host for host in present if all(e.state != State.LOST for e in evaluations if e.host == host)]
+        trials = measure([Trial.pending(Phase.RACE, runner.values, host) for host, runner in order])
+        for (dummy, runner), trial in zip(order, trials, strict=True):
+            runner.note(trial, number)
+        present = still_present(present, trials)
         if number > 1:
             _eliminate(runners, number)
         if len(_remaining(runners)) < 2 or not present:

@@ -20,12 +20,12 @@ from scipy.linalg import hadamard
 from scipy.stats import norm
 
 from .._study.space import Value
-from .._trial.trial import Phase, State, Trial
+from .._trial.trial import Phase, Trial
 from .coupled import Unit
 from .estimate import Estimate
 from .evidence import Contrast
 from .non_inferiority import PAIRS
-from .pairing import Measure
+from .pairing import Measure, still_present
 
 # Probability that any useless parameter is kept by chance, and that a useful one is judged useless.
 _ERROR = 0.1
@@ -38,7 +38,7 @@ class Screening:
 
     values_on: the values of a host that has the candidate's values of these parameters and its originals otherwise.
     objective: see reward.py. noise: variance of a contrast's log ratio and its degrees of freedom, from earlier pairs.
-    worth: the log ratio that all units together must contribute to be worth keeping.
+    min_contribution: the log ratio that all units together must contribute to be kept.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Screening:
         objective: Callable[[Trial], float | None],
         *,
         noise: tuple[float, int],
-        worth: float,
+        min_contribution: float,
         seed: int,
     ) -> None:
-        self._values_on, self._objective, self._worth = values_on, objective, worth
+        self._values_on, self._objective, self._min_contribution = values_on, objective, min_contribution
         self._variance, self._freedom = noise
         self._generator = np.random.default_rng([seed, 1])
         self._units = 1
@@ -112,10 +112,10 @@ class Screening:
     def _is_needed(self, group: Group) -> bool | None:
         """None while undecided."""
         estimate = self.estimate([parameter for unit in group for parameter in unit])
-        worth = self._worth / self._units
-        if estimate.mean > worth and estimate.interval(float(norm.isf(_ERROR / self._units)))[0] > 0:
+        least = self._min_contribution / self._units
+        if estimate.mean > least and estimate.interval(float(norm.isf(_ERROR / self._units)))[0] > 0:
             return True
-        return False if estimate.interval(float(norm.isf(_ERROR)))[1] < worth else None
+        return False if estimate.interval(float(norm.isf(_ERROR)))[1] < least else None
 
     def _measure(self, groups: Sequence[Group], kept: Sequence[Unit], measure: Measure) -> None:
         """Measure one contrast per row of the design, on one host after the other."""
@@ -123,7 +123,7 @@ class Screening:
         columns = 1 + self._generator.permutation(size - 1)[: len(groups)] if len(groups) < size else np.arange(size)
         signs = hadamard(size)[:, columns] * self._generator.choice([-1, 1], len(groups))
         always = [parameter for unit in kept for parameter in unit]
-        jobs: list[Trial] = []
+        pending: list[Trial] = []
         sides: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         for row in signs:
             self.pairs += 1
@@ -134,20 +134,19 @@ class Screening:
             )
             if self._generator.random() < 0.5:
                 first, second = second, first
-            jobs += [
+            pending += [
                 Trial.pending(Phase.ABLATE, self._values_on(host, [*always, *each]), host, self.pairs)
                 for each in (first, second)
             ]
             sides.append((first, second))
-        evaluations = measure(jobs)
-        for (first, second), one, other in zip(sides, evaluations[::2], evaluations[1::2], strict=True):
+        trials = measure(pending)
+        for (first, second), one, other in zip(sides, trials[::2], trials[1::2], strict=True):
             better, worse = self._objective(one), self._objective(other)
             if better is not None and worse is not None:
                 pair = one.pair or 0
                 contrast = Contrast(host=one.host, pair=pair, first=first, second=second, log_ratio=better - worse)
                 self.contrasts.append(contrast)
-        lost = {evaluation.host for evaluation in evaluations if evaluation.state == State.LOST}
-        self._present = [host for host in self._present if host not in lost]
+        self._present = still_present(self._present, trials)
 
 
 def _design_size(groups: Sequence[Group]) -> int:

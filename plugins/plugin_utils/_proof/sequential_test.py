@@ -34,7 +34,7 @@ from .._trial.trial import Phase, State, Trial
 from .bounds import Bounds, information_fractions, p_value, planned_analyses, stopping_bounds
 from .estimate import Ratios, bootstrap_interval, by_host, of_host, over_hosts, percents
 from .evidence import GuardOutcome, HostChange, InterimAnalysis, Interval, Pair, Proof
-from .pairing import Measure, in_order, orders, pairs_of, pairs_per_host
+from .pairing import Measure, in_order, orders, pairs_of, pairs_per_host, still_present
 
 _LOG = logging.getLogger(__name__)
 _MIN_PAIRS = 4
@@ -59,7 +59,7 @@ def prove(
 
     rounds: pairs per host at most, by default what the study says. originals: each host's values for parameters that
     the candidate leaves alone. pairs_before: how many pairs of this phase were measured before. Hosts that are lost on
-    the way are replaced by more pairs on the others. Which jobs are measured depends only on the arguments and on
+    the way are replaced by more pairs on the others. Which trials are run depends only on the arguments and on
     earlier measurements, so an interrupted proof can be replayed.
     """
     rounds = rounds or study.verification.rounds(len(hosts))
@@ -72,26 +72,26 @@ def prove(
     present, begun = list(hosts), dict.fromkeys(hosts, 0)
     for at in analyses:
         while present and (more := pairs_per_host(at * len(hosts), present, begun, pairs)):
-            jobs = [
+            pending = [
                 Trial.pending(phase, values, host, pairs_before + begun[host] + number + 1)
                 for number in range(more)
                 for host in present
                 for values in in_order(baseline_first[host][begun[host] + number], values_on[host])
             ]
-            evaluations = measure(jobs)
+            trials = measure(pending)
             begun |= {host: begun[host] + more for host in present}
-            pairs += pairs_of(study, evaluations)
-            failures += [e.error or "" for e in evaluations if _has_failed(e)]
-            present = [host for host in present if all(e.state != State.LOST for e in evaluations if e.host == host)]
+            pairs += pairs_of(study, trials)
+            failures += [trial.error or "" for trial in trials if _has_failed(trial)]
+            present = still_present(present, trials)
         proof = test.analyse(pairs, failures, last=at == rounds or not present)
         if proof:
             return proof
     raise AssertionError("the last analysis decides")
 
 
-def _has_failed(evaluation: Trial) -> bool:
+def _has_failed(trial: Trial) -> bool:
     """Whether the candidate failed; a lost host is not its fault."""
-    return not evaluation.original and evaluation.state == State.FAILED
+    return not trial.original and trial.state == State.FAILED
 
 
 class _Difference:

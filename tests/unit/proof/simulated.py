@@ -1,4 +1,4 @@
-"""Simulated hosts: they measure jobs as the fleet does, with a known result."""
+"""Simulated hosts: they run trials as the fleet does, with a known result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Hosts:
     """`effect` of values on a host is the log ratio to its baseline, None if they fail; {} are the original values.
 
     drift: whether levels wander, rise and swing, and the noise changes with host and time and has heavy tails.
-    lost: after how many jobs a host is lost. guard: the effect on the metric p99_ms, which is to be minimised.
+    lost: after how many trials a host is lost. guard: the effect on the metric p99_ms, which is to be minimised.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Hosts:
         lost: Mapping[str, int] | None = None,
         guard: Effect | None = None,
     ) -> None:
-        self.jobs: list[Trial] = []
+        self.trials: list[Trial] = []
         self._effect, self._guard, self._noise, self._drift = effect, guard, noise, drift
         self._generator = np.random.default_rng([seed, 99])  # not what the proof draws
         self._lost = dict(lost or {})
@@ -38,23 +38,23 @@ class Hosts:
         self._walks: dict[str, float] = {}
         self._habits: dict[str, tuple[float, float, float]] = {}
 
-    def measure(self, jobs: Sequence[Trial]) -> list[Trial]:
-        self.jobs += jobs
-        return [self._evaluation(job) for job in jobs]
+    def measure(self, trials: Sequence[Trial]) -> list[Trial]:
+        self.trials += trials
+        return [self._run(pending) for pending in trials]
 
-    def _evaluation(self, job: Trial) -> Trial:
-        host = job.host or "h1"
+    def _run(self, pending: Trial) -> Trial:
+        host = pending.host or "h1"
         if self._times[host] >= self._lost.get(host, 10**9):
-            return job.lose(host, "the host is gone")
-        trial = replace(job, host=host, id=len(self.jobs))
-        effect = self._effect(job.requested, host)
+            return pending.lose(host, "the host is gone")
+        trial = replace(pending, host=host, id=len(self.trials))
+        effect = self._effect(pending.requested, host)
         level, error = self._level(host), self._error(host)
         self._times[host] += 1
         if effect is None:
             return trial.fail("it broke")
         metrics = {}
         if self._guard:
-            guarded = self._guard(job.requested, host)
+            guarded = self._guard(pending.requested, host)
             metrics["p99_ms"] = 10 * math.exp(-(guarded or 0.0) + self._noise * self._generator.standard_normal())
         performance = effect + level + error
         score = Score(performance, None, performance)

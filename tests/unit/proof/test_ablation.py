@@ -54,7 +54,7 @@ def ablated(
     hosts = Hosts(effect, noise=noise, seed=seed)
     proof = prove(winner, HOSTS, hosts.measure, study, seed=seed)
     assert proof.improved, proof.reason
-    hosts.jobs.clear()
+    hosts.trials.clear()
     return ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed), hosts
 
 
@@ -66,7 +66,7 @@ def test_keeps_contributing_values_and_drops_the_rest() -> None:
     assert found.proof.improved
     fates = {each.param: each.decision for each in found.contributions}
     assert [fates[name] for name in names(8)] == ["dropped" if at not in (2, 5) else "kept" for at in range(8)]
-    assert {job.phase for job in hosts.jobs} == {"ablate"}
+    assert {trial.phase for trial in hosts.trials} == {"ablate"}
 
 
 def test_intervals_of_contributions_cover_the_truth() -> None:
@@ -83,9 +83,9 @@ def test_intervals_of_contributions_cover_the_truth() -> None:
 
 def test_screening_takes_two_evaluations_per_parameter() -> None:
     dummy, hosts = ablated(additive({2: 0.3, 5: 0.2}), noise=0.005)
-    screened = [job for job in hosts.jobs if job.requested is not None and job.pair is not None and job.pair <= 8]
+    screened = [trial for trial in hosts.trials if (trial.pair or 99) <= 8]
     assert len(screened) == 16, "two for each of eight parameters"
-    assert len(hosts.jobs) < 64, "four pairs of each against all the others would take as many before the proof"
+    assert len(hosts.trials) < 64, "four pairs of each against all the others would take as many before the proof"
 
 
 def test_unchanged_values_are_removed_without_an_evaluation() -> None:
@@ -94,14 +94,14 @@ def test_unchanged_values_are_removed_without_an_evaluation() -> None:
     assert [(each.decision, each.contribution) for each in found.contributions if each.param == "net.core.p2"] == [
         ("unchanged", None)
     ]
-    assert all(job.original or job.requested["net.core.p2"] in (9, "9") for job in hosts.jobs)
+    assert all(trial.original or trial.requested["net.core.p2"] in (9, "9") for trial in hosts.trials)
 
 
 def test_a_single_change_is_not_ablated() -> None:
     found, hosts = ablated(additive({0: 0.3}), 3, own={"net.core.p1": 9, "net.core.p2": 9})
     assert kept_by(found) == {"net.core.p0"}
     assert found.fewer_values is None
-    assert hosts.jobs == []
+    assert hosts.trials == []
     (kept,) = [each for each in found.contributions if each.decision == "kept"]
     assert kept.contribution == found.proof.improvement
 
@@ -161,7 +161,7 @@ def test_screens_many_parameters_in_groups() -> None:
     found, hosts = ablated(additive({3: 0.3, 17: 0.3}), 40, noise=0.005)
     assert {"net.core.p3", "net.core.p17"} <= kept_by(found)
     assert len(kept_by(found)) <= 12
-    assert len(hosts.jobs) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 3 * 40
+    assert len(hosts.trials) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 3 * 40
 
 
 def test_stays_within_the_budget() -> None:
@@ -169,13 +169,13 @@ def test_stays_within_the_budget() -> None:
     for seed in range(10):
         study = study_of(8)
         dummy, hosts = ablated(additive({2: 0.05, 5: 0.03}), noise=0.01, seed=seed)
-        assert len(hosts.jobs) <= study.evaluations_by_phase(2)["ablate"]
+        assert len(hosts.trials) <= study.evaluations_by_phase(2)["ablate"]
 
 
 def test_dropped_parameters_have_the_original_values_of_each_host() -> None:
     found, hosts = ablated(additive({0: 0.3}), 4, own={"net.core.p1": 7})
-    assert all(job.original or set(job.requested) == set(names(4)) for job in hosts.jobs)
-    assert {job.requested["net.core.p1"] for job in hosts.jobs if job.requested} == {9, "7"}
+    assert all(trial.original or set(trial.requested) == set(names(4)) for trial in hosts.trials)
+    assert {trial.requested["net.core.p1"] for trial in hosts.trials if trial.requested} == {9, "7"}
     assert kept_by(found) == {"net.core.p0"}
 
 
@@ -194,7 +194,7 @@ def test_continues_without_a_lost_host() -> None:
 
 def test_is_reproducible_from_the_measurements() -> None:
     one, other = (ablated(additive({2: 0.1, 5: 0.05})) for dummy in range(2))
-    assert one[1].jobs == other[1].jobs
+    assert one[1].trials == other[1].trials
     assert one[0] == other[0]
 
 

@@ -25,7 +25,7 @@ class Pairs:
 
 
 def spared(pairs: Pairs, units: Sequence[str], budget: int = 20) -> Sequence[str]:
-    return non_inferior(units, pairs, matters=0.01, gain=0.2, budget=budget)
+    return non_inferior(units, pairs, min_effect=0.01, gain=0.2, budget=budget)
 
 
 def test_drops_useless_units_after_the_first_pairs() -> None:

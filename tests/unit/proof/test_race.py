@@ -40,8 +40,8 @@ def test_measures_every_candidate_again_on_every_host() -> None:
     winner, standings = raced(hosts, 10, 30, 20)
     assert winner == 30
     assert swappiness(standings[0]) == 30
-    assert {job.phase for job in hosts.jobs} == {"race"}
-    first = [(job.host, job.requested["vm.swappiness"]) for job in hosts.jobs[:6]]
+    assert {trial.phase for trial in hosts.trials} == {"race"}
+    first = [(trial.host, trial.requested["vm.swappiness"]) for trial in hosts.trials[:6]]
     assert Counter(first) == Counter((host, value) for host in ("h1", "h2") for value in (10, 20, 30))
 
 
@@ -49,7 +49,7 @@ def test_eliminates_only_candidates_that_are_far_behind() -> None:
     hosts = Hosts(percentage, noise=0.03)
     dummy, standings = raced(hosts, 0, 29, 30, names=("h1",))
     left = {swappiness(standing): standing.eliminated_after for standing in standings}
-    runs = Counter(job.requested["vm.swappiness"] for job in hosts.jobs)
+    runs = Counter(trial.requested["vm.swappiness"] for trial in hosts.trials)
     assert left[0] is not None
     assert runs[0] == left[0] < 6
     assert left[30] is None
@@ -60,8 +60,8 @@ def test_takes_longer_in_noise() -> None:
     quiet, loud = Hosts(percentage, noise=0.001), Hosts(percentage, noise=0.2)
     raced(quiet, 10, 20, 30, names=("h1",))
     raced(loud, 10, 20, 30, names=("h1",))
-    assert len(quiet.jobs) == 6
-    assert len(loud.jobs) > 12
+    assert len(quiet.trials) == 6
+    assert len(loud.trials) > 12
 
 
 def test_ranks_by_the_worst_host() -> None:
@@ -100,14 +100,14 @@ def test_a_candidate_that_fails_loses_the_race() -> None:
     winner, standings = raced(hosts, 10, 30)
     assert winner == 10
     assert standings[-1].failed
-    assert len(hosts.jobs) == 4, "one that failed is not tried again"
+    assert len(hosts.trials) == 4, "one that failed is not tried again"
     assert raced(Hosts(lambda values, host: None), 10, 30)[0] is None
 
 
 def test_a_single_candidate_wins_without_racing() -> None:
     hosts = Hosts(percentage)
     assert raced(hosts, 10) == (10, [])
-    assert hosts.jobs == []
+    assert hosts.trials == []
 
 
 def test_continues_without_a_lost_host() -> None:
@@ -119,7 +119,7 @@ def test_continues_without_a_lost_host() -> None:
 def test_is_reproducible_from_the_measurements() -> None:
     one, other = (Hosts(percentage, noise=0.05) for dummy in range(2))
     assert raced(one, 10, 11, 12) == raced(other, 10, 11, 12)
-    assert one.jobs == other.jobs
+    assert one.trials == other.trials
 
 
 def test_the_best_candidate_usually_wins() -> None:

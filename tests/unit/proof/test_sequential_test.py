@@ -71,20 +71,20 @@ def test_the_order_of_pairs_is_random_and_then_reversed(new_study: NewStudy) -> 
     hosts = Hosts(effect(0.0), noise=0.03)
     proof = proved(new_study(verification={"pairs": 40}), hosts)
     for host in ("h1", "h2"):
-        own = [job for job in hosts.jobs if job.host == host]
+        own = [trial for trial in hosts.trials if trial.host == host]
         firsts = [one.original for one in own[::2]]
         assert all(one.original != other.original for one, other in zip(own[::2], own[1::2], strict=True))
-        assert [job.pair for job in own] == [number for number in range(1, len(firsts) + 1) for dummy in range(2)]
+        assert [trial.pair for trial in own] == [number for number in range(1, len(firsts) + 1) for dummy in range(2)]
         assert all(one != other for one, other in list(pairwise(firsts))[::2])
         assert len(set(firsts[::2])) == 2
-    assert [pair.first == "baseline" for pair in proof.evidence] == [job.original for job in hosts.jobs[::2]]
-    assert {job.phase for job in hosts.jobs} == {"verify"}
+    assert [pair.first == "baseline" for pair in proof.evidence] == [trial.original for trial in hosts.trials[::2]]
+    assert {trial.phase for trial in hosts.trials} == {"verify"}
 
 
 def test_is_reproducible_from_the_measurements(new_study: NewStudy) -> None:
     one, other = (Hosts(effect(0.02), noise=0.03) for dummy in range(2))
     assert proved(new_study(), one) == proved(new_study(), other)
-    assert one.jobs == other.jobs
+    assert one.trials == other.trials
 
 
 @pytest.mark.parametrize("direction", ["maximise", "minimise"])
@@ -191,10 +191,10 @@ def test_a_guard_metric_that_is_worse_on_one_host_vetoes(new_study: NewStudy) ->
 @pytest.mark.parametrize(("before", "after", "holds"), [(0.0, 0.0, True), (0.0, 1.0, False), (1.0, 0.0, True)])
 def test_a_guard_metric_may_be_zero(before: float, after: float, holds: bool, new_study: NewStudy) -> None:
     class Counting(Hosts):
-        def _evaluation(self, job: Any) -> Any:
-            evaluation = super()._evaluation(job)
-            evaluation.metrics["p99_ms"] = after if job.requested else before
-            return evaluation
+        def _run(self, pending: Any) -> Any:
+            trial = super()._run(pending)
+            trial.metrics["p99_ms"] = after if trial.requested else before
+            return trial
 
     proof = proved(new_study(guard_metrics=[GUARD]), Counting(effect(1.0), noise=0.01))
     assert proof.improved is holds
@@ -205,7 +205,7 @@ def test_a_failing_candidate_is_not_an_improvement(new_study: NewStudy) -> None:
     proof = proved(new_study(), failing)
     assert not proof.improved
     assert "it broke" in proof.reason
-    assert len(failing.jobs) == 8, "and it is not tried any longer"
+    assert len(failing.trials) == 8, "and it is not tried any longer"
 
 
 @pytest.mark.parametrize("good", [2, 4, 12])
@@ -230,7 +230,7 @@ def test_other_hosts_replace_the_pairs_of_a_lost_host(new_study: NewStudy) -> No
     proof = proved(new_study(), hosts)
     assert proof.improved
     assert [pair.host for pair in proof.evidence].count("h2") == 2
-    assert sum(job.host == "h2" for job in hosts.jobs) == 8
+    assert sum(trial.host == "h2" for trial in hosts.trials) == 8
     alone = proved(new_study(verification={"pairs": 4}), Hosts(effect(0.3), noise=0.01, lost={"h2": 0}))
     assert alone.improved
     assert [pair.host for pair in alone.evidence] == ["h1"] * 4
