@@ -84,8 +84,6 @@ class Noise(Record):
 class EarlyStopping(Record):
     training: str | None = None
     evaluations_saved: int = 0
-    ended_early: int = 0
-    seconds_saved: float = 0.0
 
 
 class Objective(Record):

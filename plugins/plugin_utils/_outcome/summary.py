@@ -60,8 +60,6 @@ def _numbers(result: Result) -> list[str]:
         lines.append(
             f"  training stopped {count(saved.evaluations_saved, 'evaluation')} early: {one_line(saved.training)}"
         )
-    if saved and saved.ended_early:
-        lines.append(f"  {count(saved.ended_early, 'evaluation')} cut short, saving {saved.seconds_saved / 60:.1f} min")
     return lines
 
 
