@@ -13,9 +13,9 @@ import numpy as np
 from .._study.sections import AlgorithmName, TrainingConfig, missing_packages
 from .._study.space import Candidate, SearchSpace, Value
 from .._trial.trial import Trial
-from .asking import Algorithm, DrawIn, remove_like
-from .design import first_batch
-from .ideas import Ideas
+from .components import Components
+from .initial_design import initial_design
+from .protocols import Algorithm, Project
 
 
 def new_algorithm(
@@ -25,62 +25,53 @@ def new_algorithm(
     budget: int,
     seed: int,
     config: TrainingConfig,
-    own: Mapping[str, Value] | None,
-    starts: Sequence[Candidate],
+    original: Mapping[str, Value] | None,
+    starting_candidates: Sequence[Candidate],
     metrics: Sequence[str],
     contexts: Mapping[str, Sequence[float]],
     known: Sequence[Trial],
     earlier: Sequence[Trial],
-    ideas: Ideas,
+    components: Components,
 ) -> Algorithm:
-    """Raises ValueError with what to do, if there is no such algorithm or it lacks a package."""
+    """The parameters are those of `search`. Raises ValueError for an unknown algorithm or a missing package."""
     if name not in get_args(AlgorithmName):
-        raise ValueError(f"'{name}' is no algorithm; there are {', '.join(get_args(AlgorithmName))}")
+        raise ValueError(f"unknown algorithm '{name}'; choose one of {', '.join(get_args(AlgorithmName))}")
     if needed := missing_packages(name):
         raise ValueError(f"algorithm {needed}")
     if name == "random":
         return RandomSearch(space, seed)
     if name == "ppo":
-        from .model_based import ModelBased  # torch comes with it
+        from .model_based import ModelBasedPPO  # imports torch
 
-        return ModelBased(
+        return ModelBasedPPO(
             space,
             seed=seed,
             config=config,
-            design=first_batch(space, budget, starts, seed),
-            own=own,
+            design=initial_design(space, budget, starting_candidates, seed),
+            original=original,
             metrics=metrics,
             contexts=contexts,
             known=known,
             earlier=earlier,
-            ideas=ideas,
+            components=components,
         )
-    from .optuna_search import OptunaSearch  # an optional extra
+    from .optuna_search import OptunaSearch  # an optional dependency
 
     optuna = OptunaSearch(name, space, seed)
-    for evaluation in [*earlier, *known]:
-        optuna.hear(evaluation)
+    for trial in [*earlier, *known]:
+        optuna.observe(trial)
     return optuna
 
 
 class RandomSearch:
     """Uniform over the unit cube."""
 
+    expected_gain: float | None = None
+
     def __init__(self, space: SearchSpace, seed: int) -> None:
-        self._space, self._seed = space, seed
-        self._asked = 0
-        self.pending: list[Candidate] = []
-        self.promise: float | None = None
+        self._space, self._generator = space, np.random.default_rng(seed)
 
-    def ask(self, draw_in: DrawIn) -> Candidate:
-        generator = np.random.default_rng([self._seed, self._asked])
-        self._asked += 1
-        candidate = draw_in(self._space.decode(generator.random(self._space.size)))
-        self.pending.append(candidate)
-        return candidate
+    def ask(self, project: Project, pending: Sequence[Candidate]) -> Candidate:
+        return project(self._space.decode(self._generator.random(self._space.size)))
 
-    def tell(self, evaluation: Trial) -> None:
-        remove_like(evaluation, self.pending)
-
-    def hear(self, evaluation: Trial) -> None:
-        """Nothing is learned."""
+    def observe(self, trial: Trial) -> None: ...

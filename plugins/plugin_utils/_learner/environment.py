@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The gymnasium environments: one host, and the whole fleet as a vector of logical slots."""
+"""The Gymnasium environment of one host, and the observations that all environments share."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .._trial.trial import Trial
 Evaluate = Callable[[Sequence[Candidate]], list[Trial]]
 Observation = NDArray[np.float32]
 
-
-# Features are logarithms, or 0 and 1: less than a fifth more memory does not make another host.
+# Features are logarithms: hosts whose memory differs by less than a fifth count as alike.
 _DIFFERENT = 0.2
 
 
-class Contexts:
-    """What tells the hosts apart, in [0, 1]: features by host, but for those much alike everywhere.
+class HostContexts:
+    """The features by which hosts differ, scaled to [0, 1]; features that are much alike on all hosts are left out.
 
-    A host that came later, of which nothing is known, lies in the middle.
+    rows: one row of features per host, of shape (known + 1, size). The last one, in the middle of all ranges, stands
+    for hosts that joined later, whose features are unknown.
     """
 
     def __init__(self, features: Mapping[str, Sequence[float]]) -> None:
@@ -44,83 +44,83 @@ class Contexts:
     def __contains__(self, host: str) -> bool:
         return host in self._names
 
-    def number(self, host: str) -> int:
-        """Its row in `rows`."""
+    def index(self, host: str) -> int:
+        """The host's row in `rows`."""
         return self._names.index(host) if self.size and host in self._names else self.known
 
 
 class Observer:
-    """Turns what is known after an evaluation into an observation.
+    """Encodes what is known after a trial as an observation.
 
-    | part | shape | range | what |
+    | part | shape | range | meaning |
     |---|---|---|---|
-    | values | (space.size,) | [0, 1] | where the values that the kernel kept lie in the search space |
-    | performance | (1,) | [-1, 1] | log ratio to the baseline; -1 is e^2 times worse, or failed |
+    | values | (space.size,) | [0, 1] | the position of the applied values in the search space |
+    | performance | (1,) | [-1, 1] | log ratio to the baseline, scaled; -1 is e^2 times worse, or failed |
     | metrics | (len(metrics),) | [0, 1] | the state_space metrics, normalised |
-    | host | (hosts.size,) | [0, 1] | what tells the hosts apart |
+    | host | (hosts.size,) | [0, 1] | the features by which hosts differ |
 
-    Metrics and host are the context, of size `context_size`: what the next candidate meets and has had no part in.
+    Metrics and host are the context, of size `context_size`: what the next candidate cannot influence.
     """
 
-    def __init__(self, space: SearchSpace, metrics: Sequence[str], hosts: Contexts | None = None) -> None:
-        self._space, self._metrics, self._hosts = space, metrics, hosts or Contexts({})
+    def __init__(self, space: SearchSpace, metrics: Sequence[str], hosts: HostContexts | None = None) -> None:
+        self._space, self._metrics, self._hosts = space, metrics, hosts or HostContexts({})
         self.context_size = len(metrics) + self._hosts.size
         low = np.concatenate([np.zeros(space.size), [-1.0], np.zeros(self.context_size)])
         self.box = gymnasium.spaces.Box(low.astype(np.float32), 1.0, (len(low),), np.float32)
 
-    def at_baseline(
-        self, values: Mapping[str, Value], observations: Mapping[str, float], host: str = ""
-    ) -> Observation:
-        """The observation of a host that stands on its own values."""
-        return self._observation(values, 0.0, observations, host)
+    def at_baseline(self, values: Mapping[str, Value], metrics: Mapping[str, float], host: str = "") -> Observation:
+        """The observation of a host with its original values."""
+        return self._observation(values, 0.0, metrics, host)
 
-    def after(self, evaluation: Trial) -> Observation:
-        performance = evaluation.score.performance
-        values = {**evaluation.requested, **evaluation.applied}
-        known = -LARGEST_LOG_RATIO if performance is None else performance
-        return self._observation(values, known, evaluation.observations, evaluation.host)
+    def after(self, trial: Trial) -> Observation:
+        performance = trial.score.performance
+        scaled = -1.0 if performance is None else performance / LARGEST_LOG_RATIO
+        return self._observation({**trial.requested, **trial.applied}, scaled, trial.observations, trial.host)
 
-    def imagined(self, before: Observation, points: NDArray[np.float64], performances: NDArray[Any]) -> Observation:
-        """After evaluations that did not take place, shape (n, ...): the metrics and the host are as before."""
+    def predicted(self, before: Observation, points: NDArray[np.float64], performances: NDArray[Any]) -> Observation:
+        """After simulated trials, shape (n, ...): values and performance are new, the context is as before."""
         found = before.copy()
         found[:, : self._space.size] = points
         found[:, self._space.size] = np.clip(performances / LARGEST_LOG_RATIO, -1.0, 1.0)
         return found
 
     def contexts(self, observations: Observation) -> NDArray[np.float64]:
-        """Their part of observations, shape (n, ...): (n, context_size)."""
+        """The context part of observations, shape (n, context_size)."""
         return observations[:, self._space.size + 1 :].astype(np.float64)
 
     def _observation(
-        self, values: Mapping[str, Value], performance: float, sampled: Mapping[str, float], host: str
+        self, values: Mapping[str, Value], performance: float, metrics: Mapping[str, float], host: str
     ) -> Observation:
-        metrics = [SYSTEM_METRICS[name].normalised(sampled.get(name, 0.0)) for name in self._metrics]
-        bounded = np.clip(performance / LARGEST_LOG_RATIO, -1.0, 1.0)
-        parts = [self._space.encode(values), [bounded], metrics, self._hosts.rows[self._hosts.number(host)]]
-        return np.concatenate(parts).astype(np.float32)
+        normalised = [SYSTEM_METRICS[name].normalised(metrics.get(name, 0.0)) for name in self._metrics]
+        context = [*normalised, *self._hosts.rows[self._hosts.index(host)]]
+        bounded = np.clip(performance, -1.0, 1.0)
+        return np.concatenate([self._space.encode(values), np.array([bounded, *context])]).astype(np.float32)
 
 
 def to_point(action: NDArray[Any]) -> Point:
-    """The point of the unit cube that an action, in [-1, 1], stands for."""
+    """The point of the unit cube for an action in [-1, 1]."""
     point: Point = (np.clip(action, -1.0, 1.0).astype(np.float64) + 1.0) / 2.0
     return point
 
 
 class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
-    """Tuning one host, an evaluation a step.
+    """Tunes one host; each step is one trial.
 
-    ### Action
-    `Box(-1, 1, (space.size,))`: a point of the search space, -1 and 1 being the ends of each range. It is decoded and
-    repaired to satisfy the constraints, never rejected.
+    ### Action space
+    `Box(-1, 1, (space.size,))`: a point of the search space; -1 and 1 are the ends of each range. It is decoded, and
+    repaired where it violates a constraint; no action is rejected.
 
-    ### Observation
+    ### Observation space
     See `Observer`.
 
     ### Reward
-    See `reward.score`; a failed evaluation is a bad reward, not an exception.
+    The trial's `score.reward`. A failed trial has a low reward and raises no exception.
 
-    ### Start and end
-    An episode starts on the host's own values and is truncated after `max_steps` evaluations; it never terminates.
+    ### Starting state
+    The host with its original values.
+
+    ### Episode end
+    An episode is truncated after `max_steps` trials; it never terminates.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._start.copy(), {}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        (evaluation,) = self._evaluate([self._space.decode(to_point(action))])
+        (trial,) = self._evaluate([self._space.decode(to_point(action))])
         self._steps += 1
         truncated = self._steps >= self._max_steps
-        return self._observer.after(evaluation), evaluation.score.reward, False, truncated, {"evaluation": evaluation}
+        return self._observer.after(trial), trial.score.reward, False, truncated, {"trial": trial}

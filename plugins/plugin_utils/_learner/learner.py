@@ -1,10 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The learner: which candidates to evaluate, given what came of those before.
+"""The learner: which candidates to evaluate, given the trials so far.
 
-`search` is the whole interface: a search space and something that evaluates candidates, from anywhere. Nothing here
-knows of hosts, sockets or Ansible, and only `algorithm="ppo"` needs torch.
+`search` is its whole interface: a search space, and something that evaluates candidates. Nothing here depends on hosts,
+sockets or Ansible, and only `algorithm="ppo"` needs torch.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from .._study.sections import AlgorithmName, TrainingConfig
 from .._study.space import Candidate, SearchSpace, Value
 from .._trial.trial import Trial
 from .algorithms import new_algorithm
-from .asking import Algorithm, Anywhere, Evaluator, Region, remove_like
-from .ideas import Ideas
+from .components import Components
+from .protocols import Algorithm, Evaluator, Region, WholeSpace, index_of
 
 Evaluate = Callable[[Sequence[Candidate]], list[Trial]]
-IsEnough = Callable[[int, int, float | None], bool]
+PollTrials = Callable[[], Sequence[Trial]]
+ShouldStop = Callable[[int, int, float | None], bool]
 
 
 def search(
@@ -30,49 +31,46 @@ def search(
     seed: int,
     algorithm: AlgorithmName = "ppo",
     config: TrainingConfig | None = None,
-    own: Mapping[str, Value] | None = None,
-    starts: Sequence[Candidate] = (),
+    original: Mapping[str, Value] | None = None,
+    starting_candidates: Sequence[Candidate] = (),
     metrics: Sequence[str] = (),
     contexts: Mapping[str, Sequence[float]] | None = None,
     known: Sequence[Trial] = (),
     earlier: Sequence[Trial] = (),
-    news: Callable[[], Sequence[Trial]] = list,
-    history: Sequence[Trial] = (),
-    is_enough: IsEnough = lambda told, under_way, promise: False,
+    poll_trials: PollTrials = list,
+    replay: Sequence[Trial] = (),
+    should_stop: ShouldStop = lambda observed, pending, expected_gain: False,
     region: Region | None = None,
-    ideas: Ideas | None = None,
+    components: Components | None = None,
 ) -> None:
-    """Spend `budget` evaluations on finding what is best; the evaluator keeps what it saw (see `recommend`).
+    """Run `budget` trials to find the best candidate; the evaluator keeps the trials (see `recommend`).
 
-    evaluator: a function from candidates to their evaluations, or an Evaluator, which works while this thinks.
-    own: the values that the host has, if nothing is changed. starts: candidates that somebody recommends; they are
-    tried first. metrics: which of an evaluation's observations count. contexts: by host, numbers that tell it from
-    others, such as its memory.
-    known: evaluations of before on this very surface, such as of the baseline; they are learned from and do not count.
-    earlier: those of earlier studies, on surfaces that may be others; likewise.
-    news: asked again and again for evaluations which others have made meanwhile; these do not count either.
-    history: this run's own evaluations before it was interrupted, in order. They count against the budget. The search
-    replays them, so it continues with the candidates that an uninterrupted search would have tried.
-    is_enough(number of own evaluations seen, of those under way, promise): whether to end before the budget is spent
-    (see stopping.py); promise: by how much the reward is expected to grow with the next candidate, None where that is
-    not known.
-    region: where candidates may lie; it hears of every own evaluation before the next candidate is drawn into it.
-    The same seed and measurements in the same order give the same candidates, interrupted or not. An exception from the
-    evaluator passes through.
+    The same seed and the same trials in the same order give the same candidates. Exceptions of the evaluator propagate.
 
-    Searching a function, without hosts and without Ansible:
+    evaluator: a function from candidates to their trials, or an `Evaluator`.
+    original: the host's original values. starting_candidates: tried first. metrics: the observations of a trial that
+    the policy sees. contexts: features of each host, such as its memory, by the host's name.
+    known: trials of the same surface, such as the baseline. earlier: trials of related surfaces. poll_trials: called
+    regularly for trials that others have made meanwhile. None of these count against the budget.
+    replay: the trials of this run before it was interrupted, in order. They count, and the search continues with the
+    candidates that it would have proposed without the interruption.
+    should_stop(observed, pending, expected_gain): whether to stop early, given the number of trials observed and
+    pending and the improvement expected of the next candidate, None if that is unknown.
+    region: where candidates may lie; it is updated with each trial before the next candidate is projected into it.
 
+    Maximising a function, without hosts and without Ansible:
+
+    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
     >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace
     >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
-    >>> from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
     >>> space = SearchSpace([Axis("x", 0, 0, 1000)], [Layout("x", {}, 1, False)], [])
-    >>> seen = []
-    >>> def evaluate(candidates):  # higher is better; None would be a failure
-    ...     found = [Trial.of_function(candidate, -((candidate["x"] - 700) / 1000) ** 2) for candidate in candidates]
-    ...     seen.extend(found)
+    >>> trials = []
+    >>> def evaluate(candidates):  # None instead of a number would be a failure
+    ...     found = [Trial.of_function(values, -((values["x"] - 700) / 1000) ** 2) for values in candidates]
+    ...     trials.extend(found)
     ...     return found
     >>> search(space, evaluate, budget=16, seed=1)
-    >>> abs(recommend(space, seen, 1)[0]["x"] - 700) < 50
+    >>> abs(recommend(space, trials, 1)[0]["x"] - 700) < 50
     True
     """
     learner = new_algorithm(
@@ -81,70 +79,73 @@ def search(
         budget=budget,
         seed=seed,
         config=config or TrainingConfig(),
-        own=own,
-        starts=starts,
+        original=original,
+        starting_candidates=starting_candidates,
         metrics=metrics,
         contexts=contexts or {},
         known=known,
         earlier=earlier,
-        ideas=ideas or Ideas(),
+        components=components or Components(),
     )
-    hosts: Evaluator = OneByOne(evaluator) if callable(evaluator) else evaluator
-    _Run(learner, hosts, region or Anywhere(), budget, news, is_enough).go(history)
+    evaluator = FunctionEvaluator(evaluator) if callable(evaluator) else evaluator
+    _Search(learner, evaluator, region or WholeSpace(), budget, poll_trials, should_stop).run(replay)
 
 
-class _Run:
-    """The loop: for every evaluation that ends, one candidate, so that nothing hangs on how many end at a time."""
+class _Search:
+    """The loop of ask, evaluate and observe: one new candidate for each trial that ends."""
 
     def __init__(
         self,
-        learner: Algorithm,
-        hosts: Evaluator,
+        algorithm: Algorithm,
+        evaluator: Evaluator,
         region: Region,
         budget: int,
-        news: Callable[[], Sequence[Trial]],
-        is_enough: IsEnough,
+        poll_trials: PollTrials,
+        should_stop: ShouldStop,
     ) -> None:
-        self._learner, self._hosts, self._region, self._budget = learner, hosts, region, budget
-        self._news, self._is_enough = news, is_enough
-        self._told = 0
-        self._waiting: list[Candidate] = []  # asked, and not yet submitted
+        self._algorithm, self._evaluator, self._region, self._budget = algorithm, evaluator, region, budget
+        self._poll_trials, self._should_stop = poll_trials, should_stop
+        self._observed = 0
+        self._pending: list[Candidate] = []  # no trial observed yet
+        self._unsubmitted: list[Candidate] = []  # the latest of the pending ones
 
-    def go(self, history: Sequence[Trial]) -> None:
-        self._fill()
-        for evaluation in history:
-            remove_like(evaluation, self._waiting)
-            self._tell(evaluation)
+    def run(self, replay: Sequence[Trial]) -> None:
+        self._ask()
+        for trial in replay:
+            _remove(trial, self._unsubmitted)
+            self._observe(trial)
         self._submit()
-        while self._told < self._budget:
-            ended = self._hosts.collect()
-            for evaluation in self._news():
-                self._learner.hear(evaluation)
-            for evaluation in ended:
-                self._tell(evaluation)
+        while self._observed < self._budget:
+            ended = self._evaluator.collect()
+            for trial in self._poll_trials():
+                self._algorithm.observe(trial)
+            for trial in ended:
+                self._observe(trial)
                 self._submit()
 
-    def _tell(self, evaluation: Trial) -> None:
-        self._region.learn(evaluation)
-        self._learner.tell(evaluation)
-        self._told += 1
-        under_way = len(self._learner.pending)
-        if self._is_enough(self._told, under_way, self._learner.promise):
-            self._budget = self._told + under_way  # what is under way comes to its end
-        self._fill()
+    def _ask(self) -> None:
+        while len(self._pending) < min(self._evaluator.slots, self._budget - self._observed):
+            candidate = self._algorithm.ask(self._region.project, self._pending)
+            self._pending.append(candidate)
+            self._unsubmitted.append(candidate)
 
-    def _fill(self) -> None:
-        while len(self._learner.pending) < min(self._hosts.slots, self._budget - self._told):
-            self._waiting.append(self._learner.ask(self._region.draw_in))
+    def _observe(self, trial: Trial) -> None:
+        _remove(trial, self._pending)
+        self._region.update(trial)
+        self._algorithm.observe(trial)
+        self._observed += 1
+        if self._should_stop(self._observed, len(self._pending), self._algorithm.expected_gain):
+            self._budget = self._observed + len(self._pending)
+        self._ask()
 
     def _submit(self) -> None:
-        if self._waiting:
-            self._hosts.submit(self._waiting)
-            self._waiting = []
+        if self._unsubmitted:
+            self._evaluator.submit(self._unsubmitted)
+            self._unsubmitted = []
 
 
-class OneByOne:
-    """A plain function as an Evaluator."""
+class FunctionEvaluator:
+    """A plain function as an `Evaluator`."""
 
     slots = 1
 
@@ -158,3 +159,9 @@ class OneByOne:
     def collect(self) -> list[Trial]:
         submitted, self._submitted = self._submitted, []
         return self._evaluate(submitted)
+
+
+def _remove(trial: Trial, candidates: list[Candidate]) -> None:
+    """Remove the candidate of this trial; the oldest if none matches, as when hosts are absent during a replay."""
+    if candidates:
+        del candidates[index_of(trial.requested, candidates) or 0]

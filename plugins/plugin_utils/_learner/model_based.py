@@ -1,12 +1,12 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Model-based PPO in the manner of DyNA-PPO (Angermueller et al., ICLR 2020), for few and noisy evaluations.
+"""Model-based PPO in the manner of DyNA-PPO (Angermueller et al., ICLR 2020), for few and noisy trials.
 
-In rounds: the surrogate is fitted to all evaluations; PPO learns from those that are new, and then for thousands of
-steps in the surrogate environment. Between rounds, for every evaluation that ends one candidate is proposed: the
-policy's proposals, as many random ones, the best so far, and then what lies around the finest of these, are screened
-by the expected improvement over the best that the surrogate knows, times the chance that the evaluation does not fail.
+It works in rounds. In each the surrogate is fitted to all trials; PPO learns from the new ones, and then from thousands
+of steps in the surrogate environment. For every trial that ends, one candidate is proposed: the policy's proposals, as
+many random points, the incumbent, and then mutants of the best of these are screened by their expected improvement
+times the probability of not failing.
 """
 
 from __future__ import annotations
@@ -15,45 +15,39 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .._study.sections import TrainingConfig
 from .._study.space import Candidate, SearchSpace, Value
 from .._trial.trial import State, Trial
-from .asking import DrawIn, remove_like
-from .environment import Contexts, Observation, Observer
-from .ideas import Ideas
+from .components import Components
+from .environment import HostContexts, Observation, Observer
+from .mutation import Numbers, mutate
 from .policy import Policy
-from .proposals import around
-from .surrogate import Expectation, Features, Surrogate, log_expected_improvement, place_of
+from .protocols import Project, point_of
+from .surrogate import Features, Prediction, Surrogate, in_contexts, log_expected_improvement
 from .surrogate_env import SurrogateEnv
 
-Numbers = NDArray[np.float64]
-
-_ROLLOUT, _ROLLOUTS = 256, 8  # imagined evaluations an update of the policy, and updates a round
-_PROPOSALS, _NEARBY = 128, 128
-_REFINEMENTS, _REFINED = 2, 12
-# Below this correlation of measurements with what the surrogate would have predicted, it is not asked.
-_USEFUL = 0.1
-# In units of the spread of the rewards: what a failure is to the policy, and of how much doubt it hopes the best.
+_ROLLOUT, _ROLLOUTS = 256, 8  # surrogate steps per policy update, and updates per round
+_PROPOSALS, _MUTANTS = 128, 128
+_GENERATIONS, _PARENTS = 2, 12
+_MIN_QUALITY = 0.1  # of the surrogate; below it, candidates are random
+# In standard deviations of the rewards: the policy's reward for a failure, and its bonus per predicted deviation.
 _FAILURE, _OPTIMISM = -3.0, 0.5
-# Expected improvement is sure of itself where the surrogate is; one in so many candidates hopes for more.
-_DARING, _HOPE = 3, 2.0
-# Few evaluations do not tell which axes matter, and one set of lengths, believed in, never looks at some of them again:
-# of two parameters that need each other, the second one. So for one in so many candidates the lengths are drawn anew,
-# with this spread of their logarithm.
-_DOUBTED, _SPREAD = 2, 1.0
-# So many contexts, at most, stand for all that were met.
-_CONTEXTS = 8
-_GENERATION = 1_000_003  # seeds of different rounds and candidates must not meet
+# Expected improvement exploits where the surrogate is certain: every third candidate maximises the upper confidence
+# bound instead.
+_UCB_INTERVAL, _UCB_BETA = 3, 2.0
+# Few trials do not tell which axes matter, and the fitted lengthscales may hide one for good, such as the second of two
+# parameters that need each other: for every second candidate they are multiplied by log-normal factors.
+_JITTER_INTERVAL, _JITTER = 2, 1.0
+_MAX_CONTEXTS = 8
+_SEED_STRIDE = 1_000_003  # keeps the seeds of rounds and candidates apart
 
 
-class ModelBased:
-    """ask() for a candidate, tell() what came of one; in any order, as many at once as there are hosts.
+class ModelBasedPPO:
+    """An `Algorithm`.
 
-    The same seed and the same tells in the same order give the same candidates. design: the first batch.
-    own: the host's values. known: evaluations of before, which are learned from. earlier: those of another surface,
-    which is likely to be related; if it has enough of them, there is no first batch.
+    design: the candidates to begin with; skipped if `earlier` has more successful trials than that.
+    original, metrics, contexts, known, earlier: as for `search`.
     """
 
     def __init__(
@@ -63,196 +57,166 @@ class ModelBased:
         seed: int,
         config: TrainingConfig,
         design: Sequence[Candidate],
-        own: Mapping[str, Value] | None,
+        original: Mapping[str, Value] | None,
         metrics: Sequence[str],
         contexts: Mapping[str, Sequence[float]],
         known: Sequence[Trial],
         earlier: Sequence[Trial],
-        ideas: Ideas,
+        components: Components,
     ) -> None:
-        torch.set_num_threads(1)  # the models are small, and the benchmark may run on this very machine
-        self._space, self._seed, self._ideas = space, seed, ideas
-        self._hosts = Contexts(contexts)
+        torch.set_num_threads(1)  # see GaussianProcess.fit
+        self._space, self._seed, self._components = space, seed, components
+        self._hosts = HostContexts(contexts)
         self._observer = Observer(space, metrics, self._hosts)
         self._features = Features(space)
-        self._earlier = sum(evaluation.state != State.LOST for evaluation in earlier)
-        size = self._features.size + self._observer.context_size
-        self._surrogate = Surrogate(size, seed, ideas, related=self._earlier > 0)
-        slots = config.n_steps or _ROLLOUT
-        self._environment = SurrogateEnv(space, self._observer, config.max_steps_per_episode, slots, seed)
+        self._earlier = sum(trial.state != State.LOST for trial in earlier)
+        self._size = self._features.size + self._observer.context_size
+        self._surrogate = Surrogate(self._size, seed, components, multi_task=self._earlier > 0)
+        steps = config.n_steps or _ROLLOUT
+        self._environment = SurrogateEnv(space, self._observer, config.max_steps_per_episode, steps, seed)
         self._policy = Policy(self._environment, config, seed)
-        self._design = list(design)
-        self._start = dict(own or {})
-        self._evaluations: list[Trial] = []
+        self._original = dict(original or {})
+        self._trials: list[Trial] = []
         self._before: list[Observation] = []
         self._after: list[Observation] = []
         self._points = np.zeros((0, space.size))
-        self._rewards, self._errors = np.zeros(0), np.zeros(0)
+        self._rewards, self._noise = np.zeros(0), np.zeros(0)
         self._contexts = np.zeros((0, self._observer.context_size))
-        self._last: dict[str, Observation] = {}
-        self._asked = self._learned = self._fitted = 0
-        self._useful = True
-        self._rounds = 0
-        self.pending: list[Candidate] = []
-        self.promise: float | None = None
-        for evaluation in earlier:
-            self.hear(evaluation)
-        if np.isfinite(self._rewards).sum() > len(self._design):
-            self._design = []
-        for evaluation in known:
-            self.hear(evaluation)
+        self._latest: dict[str, Observation] = {}
+        self._asked = self._rounds = 0
+        self._fitted = self._practised = 0  # trials that the surrogate, and the policy, have learned from
+        self._is_useful = True
+        self.expected_gain: float | None = None
+        for trial in earlier:
+            self.observe(trial)
+        self._design = [] if np.isfinite(self._rewards).sum() > len(design) else list(design)
+        for trial in known:
+            self.observe(trial)
 
-    def ask(self, draw_in: DrawIn) -> Candidate:
-        at, self._asked = self._asked, self._asked + 1
-        if at < len(self._design):
-            candidate = dict(self._design[at])
-        elif np.isnan(self._rewards).sum() + 3 > len(self._rewards):  # too little to learn from, so far
-            candidate = self._space.decode(np.random.default_rng([self._seed, at]).random(self._space.size))
-        else:
-            if len(self._rewards) >= self._fitted + max((self._fitted - self._earlier) // 12, 1):
-                self._learn()
-            candidate = self._space.decode(self._choose(at))
-        candidate = draw_in(candidate)
-        self.pending.append(candidate)
-        return candidate
+    def ask(self, project: Project, pending: Sequence[Candidate]) -> Candidate:
+        index, self._asked = self._asked, self._asked + 1
+        if index < len(self._design):
+            return project(dict(self._design[index]))
+        if np.isfinite(self._rewards).sum() < 3:
+            return project(self._space.decode(np.random.default_rng([self._seed, index]).random(self._space.size)))
+        if len(self._rewards) >= self._fitted + max((self._fitted - self._earlier) // 12, 1):
+            self._learn()
+        return project(self._space.decode(self._proposal(index, pending)))
 
-    def tell(self, evaluation: Trial) -> None:
-        remove_like(evaluation, self.pending)
-        self.hear(evaluation)
-
-    def hear(self, evaluation: Trial) -> None:
-        if evaluation.state == State.LOST:
+    def observe(self, trial: Trial) -> None:
+        if trial.state == State.LOST:
             return
-        reward = np.nan if evaluation.state == State.FAILED else evaluation.score.reward
-        self._evaluations.append(evaluation)
-        self._points = np.vstack([self._points, place_of(self._space, evaluation)])
-        self._rewards = np.append(self._rewards, reward)
-        self._errors = np.append(self._errors, evaluation.score.uncertainty)
-        after = self._observer.after(evaluation)
-        # What was seen before it: its own metrics may be the candidate's doing. The first one is mostly the baseline.
-        start = self._observer.at_baseline(self._start, evaluation.observations, evaluation.host)
-        self._before.append(self._last.get(evaluation.host, start))
-        self._after.append(after)
-        self._last[evaluation.host] = after
+        self._trials.append(trial)
+        self._points = np.vstack([self._points, point_of(self._space, trial)])
+        self._rewards = np.append(self._rewards, np.nan if trial.state == State.FAILED else trial.score.reward)
+        self._noise = np.append(self._noise, trial.score.uncertainty)
+        # The context is what was observed before the trial: the candidate may have changed the metrics since.
+        start = self._observer.at_baseline(self._original, trial.observations, trial.host)
+        self._before.append(self._latest.get(trial.host, start))
+        self._after.append(self._observer.after(trial))
+        self._latest[trial.host] = self._after[-1]
         self._contexts = np.vstack([self._contexts, self._observer.contexts(self._before[-1][None, :])])
 
-    # A round
-
     def _learn(self) -> None:
-        self._surrogate.fit(self._known(), self._rewards, self._errors)
-        self._useful = self._surrogate.quality() > _USEFUL
+        self._surrogate.fit(self._known_features(), self._rewards, self._noise)
+        self._is_useful = self._surrogate.quality() > _MIN_QUALITY
         self._rounds += 1
         self._fitted = len(self._rewards)
-        if self._ideas.policy:
-            self._practise()
+        if self._components.policy:
+            self._train_policy()
 
-    def _practise(self) -> None:
-        """Let the policy learn from what was measured since the last round, and then from what can be imagined."""
-        worked = ~np.isnan(self._rewards)
-        centre, spread = self._rewards[worked].mean(), max(self._rewards[worked].std(), 1e-6)
-        seed = self._seed + _GENERATION * self._rounds
-        standard = np.clip(np.nan_to_num((self._rewards - centre) / spread, nan=_FAILURE), _FAILURE, 3.0)
-        new = slice(self._learned, None)
+    def _train_policy(self) -> None:
+        succeeded = ~np.isnan(self._rewards)
+        mean, std = self._rewards[succeeded].mean(), max(self._rewards[succeeded].std(), 1e-6)
+        seed = self._seed + _SEED_STRIDE * self._rounds
+        standardised = np.clip(np.nan_to_num((self._rewards - mean) / std, nan=_FAILURE), _FAILURE, 3.0)
+        new = slice(self._practised, None)
         actions = (2 * self._points - 1).astype(np.float32)
-        self._policy.learn(np.array(self._before)[new], actions[new], standard[new], seed)
-        self._learned = len(self._rewards)
-        if not self._useful:
+        self._policy.train_on_trials(np.array(self._before)[new], actions[new], standardised[new], seed)
+        self._practised = len(self._rewards)
+        if not self._is_useful:
             return
-        performances = [e.score.performance for e in self._evaluations]
+        performances = [trial.score.performance for trial in self._trials]
         offset = np.mean([p - r for p, r in zip(performances, self._rewards, strict=True) if p is not None])
 
-        def imagine(points: Numbers, dummy: Numbers) -> tuple[Numbers, Numbers]:
-            # What is best for one host under one load is not wanted: the candidate is for all of them.
-            expected = self._expect(points)
-            hoped = np.clip((expected.mean + _OPTIMISM * expected.std - centre) / spread, _FAILURE, 6.0)
-            return expected.works * hoped + (1 - expected.works) * _FAILURE, expected.mean + offset
+        def predict(points: Numbers) -> tuple[Numbers, Numbers]:
+            # For all contexts, although the policy knows its own: a candidate is wanted that suits every host.
+            predicted = self._predict(points)
+            optimistic = np.clip((predicted.mean + _OPTIMISM * predicted.std - mean) / std, _FAILURE, 6.0)
+            rewards = predicted.p_feasible * optimistic + (1 - predicted.p_feasible) * _FAILURE
+            return rewards, predicted.mean + offset
 
-        self._environment.set(imagine, np.array(self._after), seed)
-        self._policy.imagine(_ROLLOUTS * self._environment.num_envs, seed)
+        self._environment.set_model(predict, np.array(self._after), seed)
+        self._policy.train_on_surrogate(_ROLLOUTS * self._environment.num_envs, seed)
 
-    # A candidate
-
-    def _choose(self, at: int) -> Numbers:
-        generator = np.random.default_rng([self._seed, at])
-        if not self._useful:
-            self.promise = None
+    def _proposal(self, index: int, pending: Sequence[Candidate]) -> Numbers:
+        """The point with the best acquisition value."""
+        generator = np.random.default_rng([self._seed, index])
+        if not self._is_useful:
+            self.expected_gain = None
             return generator.random(self._space.size)
-        doubts = self._ideas.doubt and at % _DOUBTED == 0
-        size = self._features.size + self._observer.context_size
-        self._surrogate.doubt(np.exp(_SPREAD * generator.normal(size=size)) if doubts else 1.0)
-        pending = self._space_points(self.pending)
-        middle = np.tile(self._contexts.mean(axis=0), (len(pending), 1))
-        self._surrogate.condition(self._known(), self._rewards, self._errors, self._seen(pending, middle))
+        jitters = self._components.exploration and index % _JITTER_INTERVAL == 0
+        factors = np.exp(_JITTER * generator.normal(size=self._size)) if jitters else 1.0
+        self._surrogate.condition(
+            self._known_features(), self._rewards, self._noise, self._pending_features(pending), factors
+        )
         tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
-        known = self._expect(tried)
-        # They work where they were tried; elsewhere they may not.
-        leader = np.argmax(self._sound(known) if len(self._met()) > 1 else known.mean)
-        best = float(known.mean[leader])
+        known = self._predict(tried)
+        # What succeeded on one host may fail on another.
+        incumbent = np.argmax(self._surrogate.penalised(known) if len(self._observed_contexts()) > 1 else known.mean)
+        best = float(known.mean[incumbent])
+
+        def acquisition(prediction: Prediction) -> Numbers:
+            if self._components.exploration and index % _UCB_INTERVAL == 0:
+                return self._surrogate.penalised(prediction) + _UCB_BETA * prediction.std
+            return log_expected_improvement(prediction, best)
+
         shape = _PROPOSALS, self._space.size
-        proposed = self._proposed(at) if self._ideas.policy else generator.random(shape)
-        points = self._space.snap(np.concatenate([tried[[leader]], proposed, generator.random(shape)]))
-        expected = self._expect(points)
-        for dummy in range(_REFINEMENTS):
-            finest = points[np.argsort(-self._worth(expected, best, at))[:_REFINED]]
-            closer = self._space.snap(around(self._space, finest, _NEARBY, generator))
-            points = np.concatenate([finest, closer])
-            expected = self._expect(points)
-        if not doubts:
-            self.promise = float(np.exp(_likely_improvement(expected, best).max()))
-        found: Numbers = points[np.argmax(self._worth(expected, best, at))]
+        proposed = self._policy_proposals(index) if self._components.policy else generator.random(shape)
+        points = self._space.snap(np.concatenate([tried[[incumbent]], proposed, generator.random(shape)]))
+        prediction = self._predict(points)
+        for dummy in range(_GENERATIONS):
+            parents = points[np.argsort(-acquisition(prediction))[:_PARENTS]]
+            mutants = self._space.snap(mutate(self._space, parents, _MUTANTS, generator))
+            points = np.concatenate([parents, mutants])
+            prediction = self._predict(points)
+        if not jitters:
+            self.expected_gain = float(np.exp(log_expected_improvement(prediction, best).max()))
+        found: Numbers = points[np.argmax(acquisition(prediction))]
         return found
 
-    def _worth(self, expected: Expectation, best: float, at: int) -> Numbers:
-        if self._ideas.doubt and at % _DARING == 0:
-            return self._sound(expected) + _HOPE * expected.std
-        return _likely_improvement(expected, best)
+    def _predict(self, points: Numbers) -> Prediction:
+        """Averaged over the contexts of this study."""
+        return self._surrogate.predict(
+            in_contexts(self._features(points), self._in_this_study(self._observed_contexts()))
+        )
 
-    def _sound(self, expected: Expectation) -> Numbers:
-        """The reward that is expected, less where there may be a failure instead."""
-        return expected.mean + _log(expected.works) * self._surrogate.spread
+    def _policy_proposals(self, index: int) -> Numbers:
+        observations = np.array(list(self._latest.values()))
+        repeated = observations[np.arange(_PROPOSALS) % len(observations)]
+        return self._policy.propose(repeated, self._seed + _SEED_STRIDE * index + 1)
 
-    def _expect(self, points: Numbers) -> Expectation:
-        """Of each point in the contexts that there were, on average; what fails in one of them is for none."""
-        each = [self._surrogate.expect(self._seen(points, np.tile(one, (len(points), 1)))) for one in self._met()]
-        mean, std = (np.mean([getattr(one, part) for one in each], axis=0) for part in ("mean", "std"))
-        return Expectation(mean, std, np.min([one.works for one in each], axis=0))
-
-    def _proposed(self, at: int) -> Numbers:
-        """The policy's proposals for the hosts as they were last seen."""
-        observations = np.array(list(self._last.values()))
-        wanted = observations[np.arange(_PROPOSALS) % len(observations)]
-        return self._policy.propose(wanted, self._seed + _GENERATION * at + 1)
-
-    def _met(self) -> Numbers:
-        """Contexts that stand for all that this fleet met, some of every host: evenly from them in their order."""
-        own = enumerate(self._evaluations)
-        here = [at >= self._earlier and evaluation.host in self._hosts for at, evaluation in own]
-        # Backwards, for what tells hosts apart comes last.
-        met = np.unique(self._contexts[here if any(here) else slice(None)][:, ::-1], axis=0)[:, ::-1]
-        count = min(len(met), _CONTEXTS)
-        chosen: Numbers = met[((np.arange(count) + 0.5) * len(met) / count).astype(int)]
+    def _observed_contexts(self) -> Numbers:
+        """At most eight of the contexts observed on this study's hosts, evenly spaced in their order."""
+        indexed = enumerate(self._trials)
+        here = [index >= self._earlier and trial.host in self._hosts for index, trial in indexed]
+        # Sorted by the last columns first, which tell hosts apart, so that every host is represented.
+        found = np.unique(self._contexts[here if any(here) else slice(None)][:, ::-1], axis=0)[:, ::-1]
+        count = min(len(found), _MAX_CONTEXTS)
+        chosen: Numbers = found[((np.arange(count) + 0.5) * len(found) / count).astype(int)]
         return chosen
 
-    def _seen(self, points: Numbers, contexts: Numbers) -> Numbers:
-        """What the surrogate sees of points in the contexts that they meet, in this study."""
-        return np.hstack([self._features(points), contexts, np.zeros((len(points), 1 if self._earlier else 0))])
+    def _in_this_study(self, contexts: Numbers) -> Numbers:
+        """With the surrogate's column for the study, if there is one (see GaussianProcess)."""
+        return np.hstack([contexts, np.zeros((len(contexts), 1))]) if self._earlier else contexts
 
-    def _known(self) -> Numbers:
-        """What the surrogate sees of all that was measured, the earlier study's first."""
-        seen = self._seen(self._points, self._contexts)
+    def _known_features(self) -> Numbers:
+        features = np.hstack([self._features(self._points), self._in_this_study(self._contexts)])
         if self._earlier:
-            seen[: self._earlier, -1] = 1
-        return seen
+            features[: self._earlier, -1] = 1
+        return features
 
-    def _space_points(self, candidates: Sequence[Candidate]) -> Numbers:
-        return np.array([self._space.encode(candidate) for candidate in candidates]).reshape(-1, self._space.size)
-
-
-def _likely_improvement(expected: Expectation, best: float) -> Numbers:
-    """The logarithm of the expected improvement, times the chance that there is any."""
-    return log_expected_improvement(expected.mean, expected.std, best) + _log(expected.works)
-
-
-def _log(chance: Numbers) -> Numbers:
-    found: Numbers = np.log(np.maximum(chance, 1e-6))
-    return found
+    def _pending_features(self, pending: Sequence[Candidate]) -> Numbers:
+        points = np.array([self._space.encode(candidate) for candidate in pending]).reshape(-1, self._space.size)
+        context = self._in_this_study(self._contexts.mean(axis=0, keepdims=True))
+        return in_contexts(self._features(points), context)[0]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The surrogate: what the evaluations so far let expect of candidates that were not tried."""
+"""The surrogate: what the trials so far predict for candidates that were not tried."""
 
 from __future__ import annotations
 
@@ -9,35 +9,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from botorch.acquisition.analytic import _log_ei_helper
 from numpy.typing import NDArray
-from scipy import special
 from sklearn.ensemble import ExtraTreesClassifier
 
 from .._study.space import SearchSpace
 from .._trial.trial import State, Trial
-from .environment import Contexts
+from .components import Components
+from .environment import HostContexts
 from .gaussian_process import GaussianProcess, Numbers
-from .ideas import Ideas
+from .protocols import point_of
 
 _TREES = 64
 _GROWTH = 1.08
-# A Gaussian process takes time with the cube of the number of evaluations: beyond these the worst are left out.
-MOST = 600
+_MAX_TRIALS = 600  # in the Gaussian process, whose cost grows with the cube of their number
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """Of n points: the reward without noise (mean and standard deviation), and the chance of not failing."""
+class Prediction:
+    """For n points: mean and standard deviation of the reward without noise, and the probability of not failing."""
 
     mean: Numbers
     std: Numbers
-    works: Numbers
+    p_feasible: Numbers
+
+    @property
+    def log_p_feasible(self) -> Numbers:
+        found: Numbers = np.log(np.maximum(self.p_feasible, 1e-6))
+        return found
 
 
 class Features:
-    """What the surrogate sees of points: shape (n, space.size) becomes (n, size).
+    """The surrogate's features of points: shape (n, space.size) becomes (n, size).
 
-    Of three choices or more each becomes a column of its own, for none lies between two others.
+    A choice among three or more is one-hot encoded, as its values have no order.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -45,129 +51,130 @@ class Features:
         self.size = sum(len(axis.choices) if len(axis.choices) > 2 else 1 for axis in space.axes)
 
     def __call__(self, points: Numbers) -> Numbers:
-        return np.column_stack([self._of(len(axis.choices), points[:, at]) for at, axis in enumerate(self._axes)])
+        return np.column_stack([self._encoded(len(axis.choices), points[:, i]) for i, axis in enumerate(self._axes)])
 
-    def _of(self, choices: int, column: Numbers) -> Numbers:
+    def _encoded(self, choices: int, column: Numbers) -> Numbers:
         if not choices:
             return column
-        position = np.clip(np.round(column * choices - 0.5), 0, choices - 1)
-        return position if choices == 2 else (position[:, None] == np.arange(choices)).astype(float)
+        index = np.clip(np.round(column * choices - 0.5), 0, choices - 1)
+        return index if choices == 2 else (index[:, None] == np.arange(choices)).astype(float)
 
 
 class Surrogate:
-    """A Gaussian process for the reward, and trees for where evaluations fail.
+    """A Gaussian process for the reward, and a classifier for the probability of not failing.
 
-    Failures say nothing of how good a candidate would be, and cliffs are sharp: so they do not go into the process,
-    which would smooth them over their neighbourhood, but into trees, which cut. related: as of a GaussianProcess.
+    A failure has no reward, and the border to it is sharp: a Gaussian process would smooth it over the neighbourhood,
+    while trees can split there. multi_task: see `GaussianProcess`.
     """
 
-    def __init__(self, features: int, seed: int, ideas: Ideas, *, related: bool = False) -> None:
-        self._process = GaussianProcess(features, related=related)
-        self._seed, self._ideas = seed, ideas
+    def __init__(self, features: int, seed: int, components: Components, *, multi_task: bool = False) -> None:
+        self._process = GaussianProcess(features, multi_task=multi_task)
+        self._seed, self._components = seed, components
         self._forest: ExtraTreesClassifier | None = None
-        self._failed = self._grown = 0  # of the data when the trees grew
+        self._failed = self._grown = 0  # failures, and all trials, that the forest was fitted to
 
-    def fit(self, features: Numbers, rewards: Numbers, errors: Numbers) -> None:
-        """rewards are NaN where the evaluation failed; at least two are not. errors: their standard deviations."""
-        known = _kept(rewards)
-        self._process.fit(features[known], rewards[known], errors[known])
-        self._grow(features, ~np.isnan(rewards))
-
-    def doubt(self, factors: Numbers | float) -> None:
-        """Until the next fit, and from condition() on: every axis matters more, or less, than the data say."""
-        self._process.doubt(factors)
-
-    def condition(self, features: Numbers, rewards: Numbers, errors: Numbers, pending: Numbers) -> None:
-        """The same data or more, hyperparameters as they are; what is pending is taken to come out as expected."""
+    def fit(self, features: Numbers, rewards: Numbers, noise: Numbers) -> None:
+        """rewards: NaN where the trial failed; at least two did not. noise: the standard deviation of each reward."""
         kept = _kept(rewards)
-        known, values, spreads = features[kept], rewards[kept], errors[kept]
-        self._process.condition(known, values, spreads)
+        self._process.fit(features[kept], rewards[kept], noise[kept])
+        self._fit_forest(features, ~np.isnan(rewards))
+
+    def condition(
+        self,
+        features: Numbers,
+        rewards: Numbers,
+        noise: Numbers,
+        pending: Numbers,
+        lengthscale_factors: Numbers | float = 1.0,
+    ) -> None:
+        """Condition on the same data or more, with the fitted hyperparameters.
+
+        pending: features of running trials, taken to end as predicted (kriging believer). lengthscale_factors: jitter
+        of the fitted lengthscales, shape (features,).
+        """
+        kept = _kept(rewards)
+        known, values, known_noise = features[kept], rewards[kept], noise[kept]
+        self._process.condition(known, values, known_noise, lengthscale_factors)
         if len(pending):
-            expected, dummy = self._process.predict(pending)
-            both = [(known, pending), (values, expected), (spreads, np.zeros(len(pending)))]
-            self._process.condition(*map(np.concatenate, both))
-        self._grow(features, ~np.isnan(rewards))
+            predicted, dummy = self._process.posterior(pending)
+            self._process.condition(
+                np.concatenate([known, pending]),
+                np.concatenate([values, predicted]),
+                np.concatenate([known_noise, np.zeros(len(pending))]),
+                lengthscale_factors,
+            )
+        self._fit_forest(features, ~np.isnan(rewards))
 
-    def _grow(self, features: Numbers, worked: NDArray[np.bool_]) -> None:
-        """New trees for new failures; what works where it was expected to is no news, until there is much of it."""
-        failed = int((~worked).sum())
-        if not failed or not self._ideas.feasibility:
+    def _fit_forest(self, features: Numbers, succeeded: NDArray[np.bool_]) -> None:
+        """Refit after a new failure, or after many successes."""
+        failed = int((~succeeded).sum())
+        if not failed or not self._components.feasibility:
             return
-        if self._forest is None or failed > self._failed or len(worked) > _GROWTH * self._grown:
+        if self._forest is None or failed > self._failed or len(succeeded) > _GROWTH * self._grown:
             forest = ExtraTreesClassifier(_TREES, max_features=None, random_state=self._seed)
-            self._forest, self._failed, self._grown = forest.fit(features, worked), failed, len(worked)
+            self._forest, self._failed, self._grown = forest.fit(features, succeeded), failed, len(succeeded)
 
-    @property
-    def spread(self) -> float:
-        """Of the rewards, as the process sees them: the unit in which differences are large or small."""
-        return float(self._process.spread)
+    def predict(self, features: Sequence[Numbers]) -> Prediction:
+        """Averaged over contexts, each with the same points; a point is as feasible as in its worst context."""
+        posteriors = [self._process.posterior(each) for each in features]
+        mean, std = np.mean(posteriors, axis=0)
+        return Prediction(mean, std, np.min([self._p_feasible(each) for each in features], axis=0))
 
-    def expect(self, features: Numbers) -> Expectation:
-        mean, std = self._process.predict(features)
-        return Expectation(mean, std, self._works(features))
+    def penalised(self, prediction: Prediction) -> Numbers:
+        """The predicted reward, less where the candidate may fail."""
+        return prediction.mean + self._process.scale * prediction.log_p_feasible
 
     def quality(self) -> float:
-        """The correlation of what was measured with what would have been predicted without it: 1 is perfect."""
-        left_out, values = self._process.left_out(), self._process.values
-        if np.ptp(values) == 0 or np.ptp(left_out) == 0:
+        """The correlation of the measured rewards with their leave-one-out predictions; 1 is perfect."""
+        measured, predicted = self._process.leave_one_out()
+        if np.ptp(measured) == 0 or np.ptp(predicted) == 0:
             return 0.0
-        return float(np.corrcoef(left_out, values)[0, 1])
+        return float(np.corrcoef(measured, predicted)[0, 1])
 
-    def _works(self, features: Numbers) -> Numbers:
+    def _p_feasible(self, features: Numbers) -> Numbers:
         if self._forest is None:
             return np.ones(len(features))
         if len(self._forest.classes_) == 1:
             return np.full(len(features), 0.5)
-        seen = features.astype(np.float32)
-        # Of each tree by itself: scikit-learn's own way checks and copies, and takes ten times as long.
-        votes = [tree.tree_.predict(seen)[:, 1] for tree in self._forest.estimators_]
+        # predict_proba() checks and copies its input for each tree, which takes ten times as long.
+        inputs = features.astype(np.float32)
+        votes = [tree.tree_.predict(inputs)[:, 1] for tree in self._forest.estimators_]
         return np.mean(votes, axis=0)  # type: ignore[no-any-return]
 
 
 def _kept(rewards: Numbers) -> NDArray[np.int_]:
-    """What the process sees: the evaluations that did not fail, the best and the latest of them if they are many."""
-    worked = np.flatnonzero(~np.isnan(rewards))
-    if len(worked) <= MOST:
-        return worked
-    best = worked[np.argsort(-rewards[worked])[: MOST // 2]]
-    return np.unique(np.concatenate([best, worked[-MOST // 2 :]]))
+    """The trials that the process is fitted to: those that did not fail; if they are many, the best and the latest."""
+    succeeded = np.flatnonzero(~np.isnan(rewards))
+    if len(succeeded) <= _MAX_TRIALS:
+        return succeeded
+    best = succeeded[np.argsort(-rewards[succeeded])[: _MAX_TRIALS // 2]]
+    return np.unique(np.concatenate([best, succeeded[-_MAX_TRIALS // 2 :]]))
 
 
-def place_of(space: SearchSpace, evaluation: Trial) -> Numbers:
-    """Where the values lie that the kernel kept; what it says nothing of is as it was asked for. Shape (size,)."""
-    return space.encode({**evaluation.requested, **evaluation.applied})
+def predicted_rewards(
+    space: SearchSpace, trials: Sequence[Trial], wanted: Sequence[Trial], hosts: HostContexts
+) -> Numbers:
+    """What a surrogate fitted to the trials predicts for the candidates of the wanted ones, averaged over the hosts.
 
-
-def expected_rewards(
-    space: SearchSpace, evaluations: Sequence[Trial], wanted: Sequence[Trial], hosts: Contexts
-) -> list[float]:
-    """What a surrogate of the evaluations expects where the wanted ones were, on average over the hosts.
-
-    Where it may fail on one of them it is worth less: each candidate was tried on few.
+    A candidate that may fail on any host is penalised, as it was tried on few of them.
     """
     features = Features(space)
-
-    def seen(some: Sequence[Trial], rows: Numbers) -> Numbers:
-        return np.hstack([features(np.array([place_of(space, one) for one in some])), rows])
-
-    surrogate = Surrogate(features.size + hosts.size, 0, Ideas())
-    rewards = np.array([np.nan if one.state == State.FAILED else one.score.reward for one in evaluations])
-    errors = np.array([one.score.uncertainty for one in evaluations])
-    surrogate.fit(seen(evaluations, hosts.rows[[hosts.number(one.host) for one in evaluations]]), rewards, errors)
-    each = [surrogate.expect(seen(wanted, np.tile(row, (len(wanted), 1)))) for row in hosts.rows[: hosts.known]]
-    works = np.min([expected.works for expected in each], axis=0)
-    means = np.mean([expected.mean for expected in each], axis=0) + surrogate.spread * np.log(np.maximum(works, 1e-6))
-    return [float(mean) for mean in means]
+    points = features(np.array([point_of(space, trial) for trial in trials]))
+    rows = hosts.rows[[hosts.index(trial.host) for trial in trials]]
+    rewards = np.array([np.nan if trial.state == State.FAILED else trial.score.reward for trial in trials])
+    surrogate = Surrogate(features.size + hosts.size, 0, Components())
+    surrogate.fit(np.hstack([points, rows]), rewards, np.array([trial.score.uncertainty for trial in trials]))
+    candidates = features(np.array([point_of(space, trial) for trial in wanted]))
+    return surrogate.penalised(surrogate.predict(in_contexts(candidates, hosts.rows[: hosts.known])))
 
 
-def log_expected_improvement(mean: Numbers, std: Numbers, best: float) -> Numbers:
-    """Its logarithm tells points apart where the improvement itself is 0 to a computer (Ament et al., 2023)."""
-    z = (mean - best) / std
-    density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
-    far = np.minimum(z, -1.0)
-    ratio = 1 + far * np.sqrt(np.pi / 2) * special.erfcx(-far / np.sqrt(2))
-    tail = density + np.where(far < -1e3, -2 * np.log(-far), np.log(np.maximum(ratio, 1e-300)))
-    near = np.maximum(z, -1.0)
-    body = np.log(np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi) + near * special.ndtr(near))
-    found: Numbers = np.log(std) + np.where(z < -1, tail, body)
+def in_contexts(features: Numbers, contexts: Numbers) -> list[Numbers]:
+    """The same features in each context: shapes (n, a) and (m, b) become m of (n, a + b)."""
+    return [np.hstack([features, np.tile(context, (len(features), 1))]) for context in contexts]
+
+
+def log_expected_improvement(prediction: Prediction, best: float) -> Numbers:
+    """Of the reward over `best`, times the probability of not failing (Ament et al., NeurIPS 2023)."""
+    z = torch.from_numpy((prediction.mean - best) / prediction.std)
+    found: Numbers = _log_ei_helper(z).numpy() + np.log(prediction.std) + prediction.log_p_feasible
     return found

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from .._fleet.fleet import Ended, Fleet
 from .._fleet.replay_log import ReplayLog
-from .._learner.caution import TrustRegion
 from .._learner.recommendation import recommend
+from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import OtherStudies
 from .._proof.ablation import ablate
 from .._proof.race import race
@@ -52,7 +52,7 @@ def run_study(
     with fleet.still():
         trained = history.in_hindsight()
     if study.exploration == "cautious":
-        trained = [trial for trial in trained if not region.harmful(trial)]
+        trained = [trial for trial in trained if not region.is_harmful(trial)]
     candidates = recommend(study.space, trained, study.verification.candidates, contexts)
     winner, standings = race(candidates, hosts_for(Phase.RACE), fleet.measure, seed=seed) if candidates else (None, [])
     if winner is None:

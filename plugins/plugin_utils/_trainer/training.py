@@ -15,11 +15,11 @@ from .._fleet.fleet import Fleet
 from .._fleet.host import Host
 from .._fleet.jobs import Ticket
 from .._fleet.replay_log import ReplayLog
-from .._learner.asking import slots_for
-from .._learner.caution import TrustRegion
-from .._learner.design import starting_candidates
-from .._learner.learner import IsEnough, search
-from .._learner.stopping import Stopping
+from .._learner.early_stopping import EarlyStopping
+from .._learner.initial_design import starting_candidates
+from .._learner.learner import ShouldStop, search
+from .._learner.protocols import slots_for
+from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import Notify, OtherStudies
 from .._study.space import Candidate
 from .._study.study import Study
@@ -78,38 +78,38 @@ def train(
             seed=seed,
             algorithm=study.algorithm,
             config=study.training_config,
-            own=originals,
-            starts=[] if cautious else starting_candidates(study.space, originals),
+            original=originals,
+            starting_candidates=[] if cautious else starting_candidates(study.space, originals),
             metrics=[state.metric for state in study.state_space],
             contexts=contexts,
             known=_as_candidates(study, history, baselines),
             earlier=others.warm_start(originals, notify),
-            news=lambda: others.shared(notify),
-            history=replay.trained,
-            is_enough=_stopping_rule(study, history, notify),
+            poll_trials=lambda: others.shared(notify),
+            replay=replay.trained,
+            should_stop=_stopping_rule(study, history, notify),
             region=region if cautious else None,
         )
     return contexts
 
 
-def _stopping_rule(study: Study, history: RunHistory, notify: Notify) -> IsEnough:
+def _stopping_rule(study: Study, history: RunHistory, notify: Notify) -> ShouldStop:
     """Whether to stop training early; the reason goes to the user and into `history`."""
-    stopping = Stopping(
-        study.training_config.total_timesteps, study.space.size, math.log1p(study.verification.min_improvement / 100)
-    )
+    margin = math.log1p(study.verification.min_improvement / 100)
+    rule = EarlyStopping(study.training_config.total_timesteps, study.space.size, margin)
 
-    def is_enough(told: int, under_way: int, promise: float | None) -> bool:
-        saved = stopping.budget - told - under_way
-        if not study.early_stopping.run or history.training_ended or saved <= 0:
+    def should_stop(observed: int, pending: int, expected_gain: float | None) -> bool:
+        left = rule.budget - observed - pending
+        if not study.early_stopping.run or history.training_ended or left <= 0:
             return False
-        performances = [trial.score.performance for trial in history.trained()[:told]]
-        reason = stopping.reason(performances, None if promise is None else promise / study.reward.performance_share)
+        performances = [trial.score.performance for trial in history.trained()[:observed]]
+        gain = None if expected_gain is None else expected_gain / study.reward.performance_share
+        reason = rule.reason(performances, gain)
         if reason:
             history.training_ended = reason
-            notify(f"training stopped early, with {saved} of {stopping.budget} evaluations left: {reason}")
+            notify(f"training stopped early, with {left} of {rule.budget} evaluations left: {reason}")
         return bool(reason)
 
-    return is_enough
+    return should_stop
 
 
 def _baselines_before_training(history: RunHistory) -> dict[str, list[Trial]]:
@@ -137,6 +137,6 @@ def _as_candidates(study: Study, history: RunHistory, baselines: Mapping[str, Se
 
 
 def _features(host: Host, baselines: Sequence[Trial]) -> list[float]:
-    """What distinguishes hosts, on a log scale, as `Contexts` expects it."""
+    """What distinguishes hosts, on a log scale, as `HostContexts` expects it."""
     metric = median(trial.metric or 1.0 for trial in baselines)
     return [math.log(host.facts["cpus"]), math.log(host.facts["memory_bytes"]), math.log(metric)]

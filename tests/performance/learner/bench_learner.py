@@ -1,14 +1,14 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""How good is the learner? All algorithms on the same surfaces, under the same noise: `./dev bench-learner [--full]`.
+"""Compares all algorithms on the same surfaces, under the same noise: `./dev bench-learner [--full]`.
 
-For trying something out, on surfaces that the tables are not made of:
+To try a change, on surfaces other than those of the published tables:
 
     python tests/performance/learner/bench_learner.py --cell 64/8 --algorithms ppo,tpe,gp --surfaces 8
 
-What was searched once is kept under build/bench-learner and not searched again, unless the code that proposes changed:
-an interrupted run goes on where it was.
+Finished searches are kept in build/bench-learner and are not repeated unless the algorithm's code has changed, so an
+interrupted run can be continued.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "playbooks/collections"))
-os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before NumPy and torch come in, here and below
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before NumPy and torch are imported
 from ansible_collections.autotune.kernel.tests.performance.learner import proofs, report, searches, waiting  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.searches import ALGORITHMS, Cell  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.work import Row, Task, append, read, run  # noqa: E402
 
 FOLDER = ROOT / "build/bench-learner"
-# The tables' surfaces are others than those which the learner was developed on.
+# Seeds of the first surface: the published tables use surfaces on which the learner was not developed.
 DEVELOPMENT, TABLES = 0, 1000
 RIVALS = ["random", "ppo-plain", "tpe", "cmaes", "gp", "smac-forest"]
-IDEAS = [name for name in searches.OURS if name != report.OWN]
+WITHOUT = [name for name in searches.OURS if name != report.OWN]
 CELLS = ["32/4", "64/8", "64/8@1", "64/8@10", "200/8", "200/16"]
 COLD, WARM = ["cold:32/8", "cold:64/8"], "warm:32/8"
 FLEETS = [*report.FLEETS]
-STUDIES, TOGETHER = 300, 10  # simulated ones, and how many of them a task
+STUDIES, PER_TASK = 300, 10  # simulated studies
 
 
 class Part(NamedTuple):
-    """Algorithms in a cell, on so many surfaces by default and with --full."""
+    """Algorithms in a cell, and the number of surfaces by default and with --full."""
 
     cell: str
     algorithms: Sequence[str]
@@ -53,8 +53,8 @@ PARTS = [
     Part("32/4", [report.OWN, *RIVALS], 20, 40),
     Part("64/8", [report.OWN, *RIVALS], 20, 40),
     Part("200/8", [report.OWN, *RIVALS], 8),
-    # What little an idea is worth, or PPO where hosts and loads differ, takes more surfaces to tell.
-    *(Part(cell, IDEAS, 20, 40) for cell in ("32/4", "64/8")),
+    # Small effects take more surfaces: those of the components, and of PPO where hosts and loads differ.
+    *(Part(cell, WITHOUT, 20, 40) for cell in ("32/4", "64/8")),
     *(Part(cell, [report.OWN], 10) for cell in (*COLD, WARM)),
     *(Part(cell, [report.OWN, "without policy"], 10, 40) for cell in FLEETS),
     *(Part(cell, ["gp", "tpe", "random"], 10) for cell in FLEETS),
@@ -64,13 +64,13 @@ PARTS = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="all cells, on 20 or 40 surfaces: hours")
-    parser.add_argument("--minutes", type=float, help="begin nothing that would end later (28, with --full no limit)")
-    parser.add_argument("--proofs", action="store_true", help="the simulated studies alone")
-    parser.add_argument("--cell", action="append", help=f"evaluations/parameters[@noise per cent], such as {CELLS}")
+    parser.add_argument("--full", action="store_true", help="all cells, on 20 or 40 surfaces; takes hours")
+    parser.add_argument("--minutes", type=float, help="time limit in minutes (28; none with --full or --cell)")
+    parser.add_argument("--proofs", action="store_true", help="only the simulated studies")
+    parser.add_argument("--cell", action="append", help="evaluations/parameters[@noise in %%], such as 64/8@10")
     parser.add_argument("--algorithms", help=f"comma-separated, among {', '.join(ALGORITHMS)}")
-    parser.add_argument("--surfaces", type=int, default=24, help="surfaces a cell (%(default)s)")
-    parser.add_argument("--first", type=int, default=DEVELOPMENT, help="the first surface's seed (%(default)s)")
+    parser.add_argument("--surfaces", type=int, default=24, help="surfaces per cell (%(default)s)")
+    parser.add_argument("--first", type=int, default=DEVELOPMENT, help="seed of the first surface (%(default)s)")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     minutes = arguments.minutes or (None if arguments.full or arguments.cell else 28.0)
@@ -80,7 +80,7 @@ def main() -> None:
     elif arguments.cell:
         names = arguments.algorithms.split(",") if arguments.algorithms else [report.OWN, *RIVALS]
         if unknown := [name for name in names if name not in ALGORITHMS]:
-            parser.error(f"no such algorithm: {', '.join(unknown)}; there are {', '.join(ALGORITHMS)}")
+            parser.error(f"unknown algorithm {', '.join(unknown)}; choose from {', '.join(ALGORITHMS)}")
         numbers = range(arguments.first, arguments.first + arguments.surfaces)
         wanted = [(name, cell, number) for number in numbers for cell in arguments.cell for name in names]
         rows = searched(wanted, arguments.processes, until)
@@ -94,7 +94,7 @@ def everything(*, full: bool, processes: int, until: float | None) -> str:
     """The tables of docs/figures/learner_*.json and proof_studies.json."""
     studies = proofs.table(simulated(processes, until))
     plan = [(part, part.full if full else part.surfaces) for part in PARTS]
-    # Surface by surface, so that an early end leaves all algorithms with nearly the same ones.
+    # Surface by surface, so that all algorithms have nearly the same ones if the time runs out.
     wanted = [
         (name, part.cell, TABLES + at)
         for at in range(max(count for dummy, count in plan))
@@ -107,24 +107,26 @@ def everything(*, full: bool, processes: int, until: float | None) -> str:
     cells = [cell for cell in CELLS if any(row["cell"] == cell for row in rows)]
     fleets = [cell for cell in FLEETS if any(row["cell"] == cell for row in rows)]
     compared = [report.OWN, *RIVALS]
-    with_ideas = [cell for cell in CELLS if any(row["cell"] == cell and row["algorithm"] in IDEAS for row in rows)]
+    ablated = [cell for cell in CELLS if any(row["cell"] == cell and row["algorithm"] in WITHOUT for row in rows)]
     sections = {
         "Share of the gap between default and optimum that is closed: median (lower quartile), surfaces": report.shares(
             rows, cells, compared
         ),
-        "Median of the paired differences; below 0, ours is better": report.differences(rows, cells, compared),
-        "What each idea is worth: the mean of the paired differences without it": report.worth(rows, with_ideas, IDEAS),
+        "Median of the paired differences to ppo; below 0, ppo is better": report.differences(rows, cells, compared),
+        "Ablation: effect of removing each component, mean of the paired differences": report.effects(
+            rows, ablated, WITHOUT
+        ),
         "Warm start": report.warm(rows, COLD, WARM),
         **{f"{report.FLEETS[cell]}, {report.words(cell)}": report.detailed(rows, cell, ALGORITHMS) for cell in fleets},
-        "CPU seconds of the algorithm itself, a search": report.seconds(rows, cells, compared),
-        "Hosts that wait for the learner": waiting.table(waits),
+        "CPU seconds of the algorithm, per search": report.seconds(rows, cells, compared),
+        "Time hosts wait for the learner": waiting.table(waits),
         "The proof": studies,
     }
     return "\n\n".join([*(f"**{title}**\n\n{table}" for title, table in sections.items()), report.cost(rows, "200/8")])
 
 
 def searched(wanted: Sequence[tuple[str, str, int]], processes: int, until: float | None) -> list[Row]:
-    """The judged rows of (algorithm, cell, surface), from the files or anew."""
+    """The evaluated rows of (algorithm, cell, surface), from the files where they are known."""
     known = {searches.key(row): row for row in read(FOLDER / "searches.jsonl")}
     judged = {(*searches.key(row), row["recommendation"]): row for row in read(FOLDER / "judged.jsonl")}
     costs: dict[str, list[float]] = defaultdict(list)
@@ -151,7 +153,7 @@ def _search(known: Row | None, name: str, cell: str, number: int) -> Row:
 
 
 def waited(until: float | None) -> list[Row]:
-    """The rows of all cases, from the file or anew; all at once, for mostly they sleep."""
+    """The rows of all cases, from the file where they are known; the others run in parallel, as they mostly sleep."""
     path, cases = FOLDER / "waiting.jsonl", range(len(waiting.CASES))
     known = {row["case"]: row for row in read(path) if row["version"] == waiting.version()}
     tasks = [Task("waiting", _wait, (at,)) for at in cases if at not in known]
@@ -166,10 +168,10 @@ def _wait(at: int) -> Row:
 
 
 def simulated(processes: int, until: float | None) -> list[Row]:
-    """The rows of all simulated studies, from the file or anew."""
+    """The rows of all simulated studies, from the file where they are known."""
     path, version = FOLDER / "proofs.jsonl", proofs.version()
     groups = {(row["kind"], row["first"]): row for row in read(path) if row["version"] == version}
-    wanted = [(kind, first) for first in range(0, STUDIES, TOGETHER) for kind in proofs.KINDS]
+    wanted = [(kind, first) for first in range(0, STUDIES, PER_TASK) for kind in proofs.KINDS]
     tasks = [Task(f"{kind} studies", _prove, each) for each in wanted if each not in groups for kind in each[:1]]
     costs = {f"{kind} studies": [15.0] for kind in proofs.KINDS}
     found = [groups[each] for each in wanted if each in groups]
@@ -180,7 +182,7 @@ def simulated(processes: int, until: float | None) -> list[Row]:
 
 def _prove(kind: str, first: int) -> Row:
     began = time.process_time()
-    studies = [proofs.KINDS[kind](seed) for seed in range(first, first + TOGETHER)]
+    studies = [proofs.KINDS[kind](seed) for seed in range(first, first + PER_TASK)]
     row = {"kind": kind, "first": first, "version": proofs.version(), "studies": studies}
     row["cpu_seconds"] = round(time.process_time() - began, 2)
     append(FOLDER / "proofs.jsonl", row)

@@ -3,21 +3,21 @@
 
 """Other algorithms on the same surfaces: Optuna's samplers, SMAC3, plain PPO, random search.
 
-Each gets what suits it best, as its documentation or a trial on other surfaces than the table's says; none gets less
-than ours: the space with its kinds, scales and steps, the default with its performance (0, for nothing), one candidate
-at a time. What is proposed against a constraint is repaired before it is measured, and told as proposed.
+Each runs with the settings that its documentation recommends, or that did best on surfaces other than the tables'. All
+get what ours gets: the types, scales and steps of the space, the default and its performance (0) for free, and one
+candidate at a time. A proposal that violates a constraint is repaired for the measurement, and reported unrepaired.
 
-| algorithm | is | a failed evaluation is told as |
+| algorithm | implementation | a failed evaluation is reported as |
 |---|---|---|
 | random | uniform over the unit cube | nothing |
-| tpe | Optuna's TPESampler, multivariate | pruned, which TPE ranks below all others |
-| gp | Optuna's GPSampler | the worst performance so far, and a constraint that does not hold |
-| cmaes | Optuna's CmaEsSampler with margin; choices are whole numbers to it | the worst performance so far |
-| smac | SMAC3, its setting for noise (repeats what is best up to 3 times) | crashed, with the worst cost so far |
+| tpe | Optuna's TPESampler, multivariate | pruned, which TPE ranks last |
+| gp | Optuna's GPSampler | the worst performance so far, and a violated constraint |
+| cmaes | Optuna's CmaEsSampler with margin; choices as integers | the worst performance so far |
+| smac | SMAC3 with its facade for noise (repeats the best up to 3 times) | crashed, with the worst cost so far |
 | ppo-plain | Stable-Baselines3's PPO, n_steps 64, batch 32, learning rate 1e-3 | a failure's reward |
 
-Of variants (CMA-ES from the default or from the centre, failures as infeasible or as the worst value, SMAC3's GP or its
-forest) the table has the one that was better on other surfaces (seeds 200 and up; CMA-ES at 64/8, the others at 32/4).
+The tables have the variant that did better on other surfaces (seeds from 200; CMA-ES at 64/8, the others at 32/4):
+CMA-ES from the default or the centre, failures as infeasible or as the worst value, SMAC3's GP or its forest.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def cmaes(bench: Bench, budget: int, seed: int) -> None:
 def _optuna(
     bench: Bench, budget: int, sampler: Any, *, failure: str, ordinal: bool = False, wide: bool = False
 ) -> None:
-    """failure: how one is told: "pruned", "worst" (performance so far), "infeasible" (and a broken constraint)."""
+    """failure: reported as "pruned", "worst" (performance so far) or "infeasible" (also as a violated constraint)."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -89,7 +89,7 @@ def _optuna(
     default = {_name(axis): _number(axis, bench.surface.default, space, ordinal=ordinal) for axis in space.axes}
     known = optuna.trial.create_trial(params=default, distributions=kinds, value=0.0)
     if failure == "infeasible":
-        known.set_constraint("works", -1.0)
+        known.set_constraint("succeeds", -1.0)
     study.add_trial(known)
     worst = 0.0
     for dummy in range(budget):
@@ -98,7 +98,7 @@ def _optuna(
         performance = evaluation.score.performance
         worst = min(worst, math.inf if performance is None else performance)
         if failure == "infeasible":
-            trial.set_constraint("works", -1.0 if performance is not None else 1.0)
+            trial.set_constraint("succeeds", -1.0 if performance is not None else 1.0)
         if performance is None and failure == "pruned":
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -106,7 +106,7 @@ def _optuna(
 
 
 def _distribution(axis: Axis, ordinal: bool, wide: bool) -> Any:
-    """ordinal: choices are whole numbers. wide: many whole numbers are an interval, and rounded when measured."""
+    """ordinal: choices are integers. wide: long integer ranges are intervals, and rounded when measured."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if axis.choices and not ordinal:
@@ -140,14 +140,14 @@ def _steps(axis: Axis, *values: float) -> list[int]:
 def smac_blackbox(bench: Bench, budget: int, seed: int) -> None:
     from smac import BlackBoxFacade
 
-    # A GP: wants costs on a scale on which differences mean the same everywhere.
+    # A Gaussian process: costs on an additive scale.
     _smac(bench, budget, seed, BlackBoxFacade, cost=lambda performance: -performance)
 
 
 def smac_forest(bench: Bench, budget: int, seed: int) -> None:
     from smac import HyperparameterOptimizationFacade
 
-    # A random forest on the logarithm of costs, which therefore have to be above 0.
+    # A random forest on the logarithm of costs, which must be positive.
     _smac(bench, budget, seed, HyperparameterOptimizationFacade, cost=lambda performance: math.exp(-performance))
 
 
@@ -163,7 +163,7 @@ def _smac(bench: Bench, budget: int, seed: int, facade: Any, cost: Callable[[flo
     kinds = [
         configspace.CategoricalHyperparameter(_name(axis), axis.choices, default_value=default[_name(axis)])
         if axis.choices
-        # SMAC knows no steps: it searches their number.
+        # SMAC has no step sizes: it searches the number of steps.
         else configspace.UniformIntegerHyperparameter(
             _name(axis),
             *_steps(axis, axis.low, axis.high),
@@ -183,7 +183,7 @@ def _smac(bench: Bench, budget: int, seed: int, facade: Any, cost: Callable[[flo
     own = configspace.ConfigurationSpace(seed=seed)
     own.add(kinds)
     with tempfile.TemporaryDirectory() as folder:
-        # One trial more than the budget: the default's, which is told for nothing.
+        # One more than the budget: the default, which is free.
         scenario = Scenario(own, n_trials=budget + 1, seed=seed, output_directory=Path(folder))
         optimiser = facade(scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=False)
         worst = cost(0.0)
@@ -202,7 +202,7 @@ def _smac(bench: Bench, budget: int, seed: int, facade: Any, cost: Callable[[flo
 
 
 class _Surface(gymnasium.Env):  # type: ignore[misc, type-arg]
-    """A candidate a step, its reward, and nothing to observe: as plain as PPO can have it."""
+    """A candidate per step, without observations."""
 
     def __init__(self, bench: Bench, budget: int) -> None:
         self._bench, self._left = bench, budget
@@ -215,7 +215,7 @@ class _Surface(gymnasium.Env):  # type: ignore[misc, type-arg]
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         reward = 0.0
-        if self._left:  # SB3 rounds up to whole rollouts
+        if self._left:  # Stable-Baselines3 rounds up to complete rollouts
             self._left -= 1
             point = (np.clip(action, -1, 1).astype(float) + 1) / 2
             reward = self._bench([self._bench.space.decode(point)])[0].score.reward

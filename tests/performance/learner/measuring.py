@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Measuring candidates on synthetic surfaces, as a fleet would: noise, drift, failures, hosts and loads that differ."""
+"""A simulated fleet that measures candidates on synthetic surfaces, with noise, drift, different hosts and loads."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.reward impo
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
 
 from .shapes import Numbers, Random
-from .surfaces import Surface, climb, draw, settle
+from .surfaces import Surface, calibrate, climb, draw
 
 BASELINE = 100.0
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What a measurement adds to the performance, as log ratios (0.03 is about 3 %).
+    """Noise of the measured performance, as log ratios (0.03 is about 3 %).
 
-    sigma: standard deviation. uneven: how much it differs between points (0: not at all; 1: a third to three times).
-    drift: how far each host's random walk comes in 100 evaluations. tails: the share of measurements that are outliers,
-    with five times the noise.
+    sigma: standard deviation. uneven: how much it varies between points (0: constant; 1: a third to three times).
+    drift: standard deviation of each host's random walk after 100 evaluations. tails: fraction of outliers, which have
+    five times the noise.
     """
 
     sigma: float
@@ -40,7 +40,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Host:
-    """A host of its own kind: its surface under each load, and what its state_space metrics show of kind and load."""
+    """A host with a surface for each load; its state_space metrics reveal its kind and the load."""
 
     name: str
     surfaces: Mapping[float, Surface]
@@ -54,18 +54,18 @@ class Host:
 
 
 def alike(surface: Surface) -> list[Host]:
-    """One host, whose load never changes."""
+    """One host with a constant load."""
     return [Host("bench1", {0.0: surface}, kind=0.0)]
 
 
 def contexts_of(hosts: Sequence[Host]) -> dict[str, Sequence[float]]:
-    """What tells them apart, as `learner.search` and `recommend` want it."""
+    """The features of the hosts, for `search` and `recommend`."""
     return {host.name: [host.kind] for host in hosts}
 
 
 @dataclass(frozen=True)
 class Together:
-    """All hosts under all their loads as one: the mean of their performances; what fails on one fails."""
+    """All hosts and loads as one surface: the mean performance; a candidate that fails on one host fails."""
 
     space: SearchSpace
     bound: tuple[int, int] | None
@@ -92,11 +92,10 @@ def together(hosts: Sequence[Host]) -> Together:
 
 
 def fleet(seed: int, parameters: int, *, hosts: int = 4, loads: Sequence[float] = (0.0,)) -> list[Host]:
-    """Hosts that differ, from small to large (`kind` -0.5 to 0.5), under loads of -0.5 to 0.5.
+    """Different hosts, from small to large (`kind` -0.5 to 0.5), under loads of -0.5 to 0.5.
 
-    What is best moves along every axis with the kind and with the load, by up to half of the range from one end to the
-    other, and choices are exchanged; less where that would leave no compromise worth at least half of what each host
-    could have by itself. The default is the same everywhere.
+    The landscape moves along every axis with kind and load, by up to half of the range, and choices are permuted. The
+    moves are reduced until some compromise brings at least half of each host's own gain. All have the same default.
     """
     plain = draw(seed, parameters)
     random = np.random.default_rng([seed, parameters, 2])
@@ -113,8 +112,8 @@ def fleet(seed: int, parameters: int, *, hosts: int = 4, loads: Sequence[float] 
                 shift = reach * (by_kind * kind + by_load * load) + (exchanged if kind > 0 and reach == 1 else 0)
                 there = replace(plain, name=f"{plain.name} host {at + 1} load {load:g}", shift=shift)
                 if there.fails(plain.space.encode(plain.default)[None, :])[0]:
-                    there = replace(there, cliffs=[])  # a host on which nothing works is tuned by nobody
-                surfaces[float(load)] = settle(there, plain.optimum, random, default=plain.default)
+                    there = replace(there, cliffs=[])  # the default must not fail
+                surfaces[float(load)] = calibrate(there, plain.optimum, random, default=plain.default)
             found.append(Host(f"bench{at + 1}", surfaces, float(kind)))
         if together(found).optimum >= plain.optimum / 2:
             break
@@ -124,7 +123,7 @@ def fleet(seed: int, parameters: int, *, hosts: int = 4, loads: Sequence[float] 
 def evaluated(
     number: int, job: Trial, asked: Candidate, metric: float | None, observations: Mapping[str, float]
 ) -> Trial:
-    """As the trainer records it; without a metric it failed."""
+    """The trial as the trainer would record it; without a metric it failed."""
     trial = replace(
         job,
         id=number,
@@ -141,19 +140,19 @@ def evaluated(
 
 @dataclass
 class Bench:
-    """Evaluates candidates as `learner.search` wants it, and keeps all it measured.
+    """An evaluator for `search` that keeps all its trials.
 
-    The n-th measurement of a seed has the same noise whichever candidate it is of: algorithms are compared under the
-    same luck. Evaluations go round the hosts; the load of all changes every `load_lasts` evaluations.
+    The n-th measurement of a seed has the same noise for every candidate, so that all algorithms face the same noise.
+    The hosts take turns; the load of all changes every `load_lasts` evaluations.
     """
 
     hosts: Sequence[Host]
     noise: Noise
     seed: int
     load_lasts: int = 10
-    history: Sequence[Trial] = ()  # of an earlier study, which those who can may learn from
+    history: Sequence[Trial] = ()  # trials of an earlier study, for a warm start
     evaluations: list[Trial] = field(default_factory=list)
-    shares: list[float] = field(default_factory=list)  # noise-free, of each evaluation, for the host and load it met
+    shares: list[float] = field(default_factory=list)  # of each trial, without noise, for its host and load
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng([self.seed, 77])
@@ -168,11 +167,11 @@ class Bench:
 
     @property
     def surface(self) -> Surface:
-        """The first host's; the only one where hosts do not differ."""
+        """The surface of the first host; all have the same one unless hosts differ."""
         return next(iter(self.hosts[0].surfaces.values()))
 
     def observed(self) -> list[dict[str, float]]:
-        """What each host's metrics show now, before anything is evaluated there."""
+        """Each host's metrics before its first evaluation."""
         random = np.random.default_rng([self.seed, 80])
         return [host.observations(self._load, random) for host in self.hosts]
 
@@ -180,7 +179,7 @@ class Bench:
         return [self.measure(candidate) for candidate in candidates]
 
     def measure(self, values: Candidate | None, phase: Phase = Phase.TRAIN, host: str | None = None) -> Trial:
-        """One evaluation, on the next host unless one is named; `values` None are the default."""
+        """One trial, on the named host or the next one; values: None for the default."""
         number = len(self.evaluations)
         if number and number % self.load_lasts == 0:
             self._load = self._next_load()
@@ -197,7 +196,7 @@ class Bench:
         return evaluation
 
     def _noise(self, surface: Surface, values: Candidate, host: str) -> float:
-        """The same draws for every candidate; where the noise is uneven they are scaled by where the candidate is."""
+        """The same random numbers for every candidate; uneven noise scales them by its position."""
         normal, tail, step = self._random.normal(), self._random.random(), self._random.normal()
         self._walks[host] += self.noise.drift / 10 * step
         where = (surface.space.encode(values) - 0.5) @ self._tilt / max(np.linalg.norm(self._tilt), 1e-9)

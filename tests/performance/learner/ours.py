@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Our own learner on a surface: whole, and without one of its ideas each."""
+"""Our own learner on a surface: complete, and with one of its components removed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.components import Components
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 
 from .measuring import BASELINE, Bench, contexts_of, evaluated
 
 
-def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
-    # Here, so that other algorithms can be run while ours is being worked on.
+def search(bench: Bench, budget: int, seed: int, *, components: Components) -> None:
+    # Imported here, so that other algorithms can run while the learner is being changed.
     from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import learner
 
     differing = len(bench.hosts) > 1
@@ -32,17 +32,17 @@ def search(bench: Bench, budget: int, seed: int, *, ideas: Ideas) -> None:
         Fleet(bench),
         budget=budget,
         seed=seed,
-        own=default,
+        original=default,
         metrics=["memory_used_percent", "cpu_usage"] if differing else [],
         contexts=contexts_of(bench.hosts),
         known=baselines,
         earlier=bench.history,
-        ideas=ideas,
+        components=components,
     )
 
 
 class Fleet:
-    """Hosts at work, each of which takes the next candidate as soon as it has ended one."""
+    """An Evaluator whose hosts take the next candidate as soon as they have finished one."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -63,6 +63,9 @@ class Fleet:
 
 
 OURS: dict[str, Callable[[Bench, int, int], None]] = {
-    "ppo": partial(search, ideas=Ideas()),
-    **{f"without {idea.name}": partial(search, ideas=replace(Ideas(), **{idea.name: False})) for idea in fields(Ideas)},
+    "ppo": partial(search, components=Components()),
+    **{
+        f"without {component.name}": partial(search, components=replace(Components(), **{component.name: False}))
+        for component in fields(Components)
+    },
 }

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""How often the proof errs: whole simulated studies in which nothing matters (A/A), and gains that are really there.
+"""How often the proof errs: simulated studies without any effect (A/A), and studies with a real improvement.
 
-An A/A study is trained on noise alone: random candidates of eight parameters on 1, 2 or 4 hosts, recommended, raced and
-proved by the trainer's own code. Its noise is drawn: 0.5 to 10 %, three times more or less of it from one end of the
-space to the other, drift of up to twice the noise over 100 evaluations, one measurement of fifty an outlier. What it
-must not end in is `improved`.
+An A/A study sees noise alone: random candidates of eight parameters on 1, 2 or 4 hosts are recommended, raced and
+proved by the trainer's code. The noise is drawn at random: a standard deviation of 0.5 to 10 %, varying by up to three
+times across the space, drift of up to twice the noise over 100 evaluations, and an outlier in 50 measurements. The
+verdict must not be `improved`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def study(pairs: int) -> Study:
 
 
 def level(space: Any, gain: float) -> Surface:
-    """Every candidate but the default is as good as any other: better by `gain`, a log ratio."""
+    """All candidates are better than the default by `gain`, a log ratio."""
     default = space.decode(np.full(space.size, 0.3))
     at = space.encode(default)
     effect = Effect("level", gain, tuple(range(space.size)), lambda x: (x != at).any(axis=1).astype(float))
@@ -63,7 +63,7 @@ def level(space: Any, gain: float) -> Surface:
 
 
 def aa_study(seed: int) -> Row:
-    """One whole A/A study."""
+    """One complete A/A study."""
     random = np.random.default_rng([seed, 5])
     sigma = math.exp(random.uniform(math.log(0.005), math.log(0.1)))
     noise = Noise(sigma, uneven=random.uniform(0, 1), drift=random.uniform(0, 2) * sigma, tails=0.02)
@@ -74,13 +74,13 @@ def aa_study(seed: int) -> Row:
     candidates = recommend(wanted.space, bench.evaluations, wanted.verification.candidates)
     winner = race(candidates, names, _measure(bench), seed=seed)[0]
     if winner is None:
-        raise RuntimeError("no winner, though nothing fails here")
+        raise RuntimeError("no candidate won the race, although none can fail")
     proof = prove(winner, names, _measure(bench), wanted, seed=seed)
     return {"kind": "aa", "seed": seed, "hosts": len(names), "improved": proof.improved, "pairs": len(proof.evidence)}
 
 
 def gain_study(seed: int, gain: float = 0.05, sigma: float = 0.03) -> Row:
-    """A candidate that is really better, proved within 40 pairs."""
+    """The proof of a candidate that is better by `gain`."""
     wanted = study(pairs=40)
     surface = level(wanted.space, math.log1p(gain))
     names, bench = _bench(surface, HOSTS[seed % len(HOSTS)], Noise(sigma), seed)
@@ -93,7 +93,7 @@ KINDS = {"aa": aa_study, "gain": gain_study}
 
 @cache
 def version() -> str:
-    """Changes when what recommends, races and proves may do otherwise."""
+    """Changes with the code that recommends, races and proves."""
     return code(
         *(
             found
@@ -116,7 +116,7 @@ def _measure(bench: Bench) -> Callable[[Sequence[Trial]], list[Trial]]:
 
 def table(rows: Sequence[Row]) -> str:
     lines = []
-    for kind, words in (("aa", "nothing matters"), ("gain", "5 % better, 3 % noise")):
+    for kind, words in (("aa", "no effect (A/A)"), ("gain", "5 % improvement, 3 % noise")):
         for hosts in (None, *HOSTS):
             own = [row for row in rows if row["kind"] == kind and hosts in (None, row["hosts"])]
             if own:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The rows of searches as tables."""
+"""Tables of the searches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .searches import Cell
 from .work import Row
 
 OWN = "ppo"
-# One candidate for all, against the best compromise; "last quarter": what was evaluated then, for its host and load.
+# One candidate for all hosts, compared with the best compromise.
 FLEETS = {
     "hosts:64/8": "Four hosts that differ",
     "loads:64/8": "Four hosts that differ, under a load that changes",
@@ -29,7 +29,7 @@ def words(cell: str) -> str:
 
 
 def detailed(rows: Rows, cell: str, algorithms: Sequence[str]) -> str:
-    """One cell, all there is to know of each algorithm."""
+    """One cell, an algorithm per row. last quarter: the mean share of the last quarter of the evaluations."""
     own = _by_surface(rows, cell, OWN)
     lines = []
     for name in algorithms:
@@ -66,8 +66,8 @@ def seconds(rows: Rows, cells: Sequence[str], algorithms: Sequence[str]) -> str:
     return _across(rows, cells, algorithms, lambda own: f"{median(row['cpu_seconds'] for row in own):.1f}")
 
 
-def worth(rows: Rows, cells: Sequence[str], without: Sequence[str]) -> str:
-    """The mean of the paired differences to ours, for an idea may matter on few surfaces, but much."""
+def effects(rows: Rows, cells: Sequence[str], without: Sequence[str]) -> str:
+    """The mean of the paired differences to ours: a component may matter much, but on few surfaces."""
     return differences(rows, cells, without, np.mean)
 
 
@@ -88,12 +88,12 @@ def warm(rows: Rows, cold: Sequence[str], warmed: str) -> str:
     for cell in (*cold, warmed):
         found = [row["share"] for row in _of(rows, cell, OWN)]
         if found:
-            after = "from an earlier study of a related surface" if cell == warmed else "from nothing"
+            after = "warm: after a study of a related surface" if cell == warmed else "cold"
             line = [words(cell), after, tables.rounded(median(found)), tables.rounded(tables.quartile(found))]
             lines.append([*line, str(len(found))])
     gap = tables.difference(_by_surface(rows, cold[-1], OWN), _by_surface(rows, warmed, OWN))
     said = f"\n\n{words(warmed)} warm minus {words(cold[-1])} cold: {_gap(gap)}" if gap else ""
-    head = ["evaluations/parameters", "begun", "median", "lower quartile", "surfaces"]
+    head = ["evaluations/parameters", "start", "median", "lower quartile", "surfaces"]
     return tables.markdown(head, lines) + said
 
 
@@ -102,7 +102,7 @@ def cost(rows: Rows, cell: str) -> str:
     if not own:
         return ""
     cpu, peak = median(row["cpu_seconds"] for row in own), max(row["peak_mb"] for row in own)
-    return f"A study of {words(cell)} takes the learner {cpu:.0f} s of CPU (median), its process {peak} MB at most."
+    return f"A study of {words(cell)} costs {cpu:.0f} s of CPU time (median) and at most {peak} MB of memory."
 
 
 def _across(rows: Rows, cells: Sequence[str], algorithms: Sequence[str], text: Callable[[Rows], str]) -> str:

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""One algorithm searching one surface, and what came of it: rows of a file that an interrupted run goes on with.
+"""Runs one algorithm on one surface, and evaluates the result; rows are kept in a file, to continue interrupted runs.
 
-Two steps, for the first one takes minutes and the second one seconds: `search` keeps what was tried and measured;
-`judge` recommends, races, and looks at the recommended candidate's noise-free value. Both are the same for all.
+`search` takes minutes and records the trials. `judge` takes seconds: it recommends candidates, races them, and looks up
+the winner's noise-free performance. Both treat all algorithms alike.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ ROOMS = Path(next(iter(plugin_utils.__path__)))
 
 @dataclass(frozen=True)
 class Cell:
-    """evaluations/parameters, and the noise. kind: what is special of it.
+    """Evaluations, parameters and noise of a comparison, and its kind:
 
-    | kind | the surface |
+    | kind | surface |
     |---|---|
-    | plain | drawn from its seed |
-    | cold | the second one of a related pair |
-    | warm | the same, and 64 evaluations of the first one by the same algorithm are known |
+    | plain | drawn from the seed |
+    | cold | the second of two related surfaces |
+    | warm | the same; 64 evaluations of the first one by the same algorithm are known |
     | hosts | four hosts that differ |
     | loads | four hosts that differ, under a load that changes |
     """
@@ -80,7 +80,7 @@ _PACKAGES = {"tpe": "optuna", "gp": "optuna", "cmaes": "optuna", "smac": "smac",
 
 @cache
 def version(algorithm: str) -> str:
-    """Changes when the algorithm may: of ours with the code that learns, of the others with package and adapter."""
+    """Changes with our learner's code, or with the package and adapter of another algorithm."""
     if algorithm in OURS:
         return code(*with_imports(ROOMS / "_learner/learner.py"), Path(ours.__file__))
     package = next((name for prefix, name in _PACKAGES.items() if algorithm.startswith(prefix)), None)
@@ -94,7 +94,7 @@ def recommendation_version() -> str:
 
 
 def with_imports(path: Path) -> list[Path]:
-    """A module of plugin_utils, those that it imports from there, and these import."""
+    """A module of plugin_utils and all that it imports from there, directly or not."""
     found, waiting = set(), [path]
     while waiting:
         path = waiting.pop()
@@ -107,7 +107,7 @@ def with_imports(path: Path) -> list[Path]:
 
 
 def code(*paths: Path) -> str:
-    """A digest of the code, comments and each file's own docstring apart."""
+    """A digest of the code, without comments and module docstrings."""
     digest = hashlib.sha256()
     for path in paths:
         body = ast.parse(path.read_text()).body[1:]
@@ -126,7 +126,7 @@ def hosts_of(cell: Cell, number: int) -> list[Host]:
 
 @cache
 def digest(cell: Cell, number: int) -> str:
-    """Of what the surface is and how it is measured: rows of another one are not ours."""
+    """A digest of the surface and its noise, which invalidates rows of an earlier definition."""
     bench = Bench(hosts_of(cell, number), Noise(cell.sigma), seed=number)
     points = np.random.default_rng(0).random((8, cell.parameters))
     measured = [e.metric for e in bench([bench.space.decode(point) for point in points])]
@@ -139,7 +139,7 @@ def key(row: Row) -> tuple[str, ...]:
 
 
 def search(algorithm: str, cell: Cell, number: int) -> Row:
-    """Run `algorithm` on surface `number`; its noise, and its own random choices, are of the same seed."""
+    """Run `algorithm` on surface `number`, which is also the seed of the noise and of the algorithm."""
     bench = Timed(hosts_of(cell, number), Noise(cell.sigma), seed=number)
     if cell.kind == "warm":
         earlier = Bench(alike(related(number, cell.parameters)[0]), Noise(cell.sigma), seed=number)
@@ -166,7 +166,7 @@ def search(algorithm: str, cell: Cell, number: int) -> Row:
 
 
 class Timed(Bench):
-    """Knows how long measuring took, which is not the learner's time."""
+    """Times the measurements, which do not count as the learner's time."""
 
     seconds = 0.0
 
@@ -179,9 +179,9 @@ class Timed(Bench):
 
 
 def judge(row: Row) -> Row:
-    """The share that the recommended candidate closes: the best of the race, and without the race.
+    """Add the share of the gap that the recommended candidate closes, with a race and without.
 
-    Hosts that differ get one candidate for all; it is measured against the best compromise that there is.
+    Hosts that differ get one candidate for all, which is compared with the best compromise.
     """
     cell, number = Cell.parse(row["cell"]), int(row["surface"])
     hosts = hosts_of(cell, number)
@@ -195,7 +195,7 @@ def judge(row: Row) -> Row:
 
 
 def _raced(candidates: Sequence[Candidate], bench: Bench) -> Candidate | None:
-    """By the trainer's own race, whose measurements are fresh and not part of the budget."""
+    """The winner of the trainer's race, whose measurements are not part of the budget."""
     if not candidates:
         return None
 
@@ -206,7 +206,7 @@ def _raced(candidates: Sequence[Candidate], bench: Bench) -> Candidate | None:
 
 
 def _evaluations(row: Row, first: Host) -> Iterator[Trial]:
-    """As they were, from the row."""
+    """The trials that the row records."""
     parameters = next(iter(first.surfaces.values())).space.parameters
     for number, (host, values, metric) in enumerate(row["tried"], start=1):
         asked = dict(zip(parameters, values, strict=True))

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""How parameters act on performance: effects on points of the unit cube, drawn at random.
+"""How parameters affect performance: random effects on points of the unit cube.
 
-Taken from what kernel parameters do: a buffer helps until it covers the path (knee), and too large a one hurts again
-(hump); a threshold acts at once (staircase); a switch opens what another parameter does (gate); two buffers in a row
-are as good as the smaller one (bottleneck); two must fit each other (ridge); memory promised twice breaks the host.
+Modelled on kernel parameters: a buffer helps until it covers the path (knee), and too large a one hurts (hump);
+a threshold acts at once (staircase); a switch enables another parameter (gate); of two buffers in a row the smaller one
+decides (bottleneck); two values must match (ridge); overcommitted memory makes the host fail (cliff).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class Effect:
-    """What some axes contribute to the log ratio: `weight` times `of(points)`, which lies in [0, 1] (shape (n,))."""
+    """The contribution of some axes to the log ratio: `weight` times `of(points)` in [0, 1], of shape (n,)."""
 
     kind: str
     weight: float
@@ -34,7 +34,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Cliff:
-    """Where an evaluation fails: `over(points)` is true, shape (n,)."""
+    """Evaluations fail where `over(points)`, of shape (n,), is true."""
 
     kind: str
     over: Callable[[Numbers], NDArray[np.bool_]]
@@ -77,7 +77,7 @@ CURVES = {"knee": knee, "hump": hump, "plateau": plateau, "staircase": staircase
 def curve(
     axis: Axis, random: Random, *, chances: Sequence[float] = (0.25, 0.25, 0.15, 0.15, 0.1, 0.1)
 ) -> tuple[str, Curve]:
-    """One axis alone, its values spread over [0, 1]; of a choice every position has a value of its own."""
+    """The effect of one axis, scaled to [0, 1]; each value of a choice has a height of its own."""
     if axis.choices:
         heights = random.permutation(np.concatenate([[0, 1], random.uniform(0, 1, len(axis.choices) - 2)]))
         return "table", lambda x: heights[np.minimum((x * len(heights)).astype(int), len(heights) - 1)]
@@ -89,7 +89,7 @@ def curve(
 
 
 def gate(axes: Sequence[Axis], i: int, j: int, random: Random) -> Effect:
-    """What j does counts only where i is open."""
+    """Parameter j matters only where i enables it."""
     opening, acting, rest = _half(axes[i], random), curve(axes[j], random)[1], random.uniform(0, 0.2)
     return Effect("gate", 1, (i, j), lambda x: np.where(opening(x[:, i]), 1, rest) * acting(x[:, j]))
 
@@ -125,15 +125,15 @@ def interaction(axes: Sequence[Axis], i: int, j: int, random: Random) -> Effect:
 
 
 def drop(axis: Axis, i: int, random: Random) -> Effect:
-    """Past a threshold most of the performance is gone, as in thrashing, but the evaluation does not fail."""
+    """Beyond a threshold most of the performance is lost, as in thrashing, but evaluations do not fail."""
     most = _half(axis, random, 0.12, 0.3)
     return Effect("drop", 1, (i,), lambda x: (~most(x[:, i])).astype(float))
 
 
 def cliff(axes: Sequence[Axis], near: Numbers, random: Random) -> Cliff:
-    """Failure at one end of an axis, in a corner, or where two together are too much; often close to the best point.
+    """Failures at one end of an axis, in a corner, or where a sum is too large; often close to the best point.
 
-    near: what would be the best point, shape (size,), if nothing failed: the more the better, until it breaks.
+    near: the best point if nothing failed, shape (size,).
     """
     numeric = [at for at, axis in enumerate(axes) if not axis.choices]
     i, j = random.choice(numeric, 2, replace=False)
@@ -156,7 +156,7 @@ def cliff(axes: Sequence[Axis], near: Numbers, random: Random) -> Cliff:
 
 
 def _half(axis: Axis, random: Random, low: float = 0.25, high: float = 0.75) -> Callable[[Numbers], NDArray[np.bool_]]:
-    """One side of a threshold, or some of the choices: neither none nor all of them."""
+    """One side of a threshold, or a proper subset of the choices."""
     if axis.choices:
         count = len(axis.choices)
         members = np.isin(np.arange(count), random.choice(count, random.integers(1, count), replace=False))

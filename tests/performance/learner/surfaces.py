@@ -1,22 +1,22 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Synthetic surfaces to compare learners on: what a workload would do with each candidate, drawn from a seed.
+"""Synthetic surfaces for comparing learners: the performance of each candidate, drawn from a seed.
 
-How one is drawn (`draw`):
+`draw` proceeds as follows:
 
-1. Parameters as studies have them: integers on a log or a linear scale (some in steps), choices of 3 to 5, booleans;
-   at least half of them are numbers. In one space of three, two parameters of one range are bound by `a <= b`.
-2. A quarter to a half of the parameters do nothing (with 4: one at most). Each of the others has a curve of its own
-   (shapes.py), weighted by a log-normal draw: a few matter much, most a little. Pairs of them interact (about half as
-   many pairs as parameters that matter), and in one surface of three there is a drop: past a threshold most is lost.
-3. In two surfaces of three some of the space fails outright, up to three tenths of it, often right beside the best.
-4. The default is a point that does not fail, worse than 30 to 80 % of random points.
-5. All is scaled so that the optimum is 15 to 170 % better than the default (its logarithm drawn uniformly).
-   The optimum is found by a search of the noise-free function which no learner could pay for (`climb`).
+1. Parameters as in real studies: integers on a log or linear scale (some with steps), choices of 3 to 5, booleans; at
+   least half of them are integers. In one space of three, two parameters of the same range are constrained by `a <= b`.
+2. A quarter to a half of the parameters have no influence (of 4, at most one). Each of the others has a random curve
+   (shapes.py) with a log-normal weight: a few matter much, most a little. Pairs of them interact (half as many pairs as
+   parameters that matter), and one surface of three has a drop: beyond a threshold most performance is lost.
+3. On two surfaces of three, evaluations fail in up to 30 % of the space, often next to the optimum.
+4. The default is a random point that does not fail, and is worse than 30 to 80 % of random points.
+5. The optimum is scaled to be 15 to 170 % better than the default (uniform in the logarithm). It is found by an
+   exhaustive search of the noise-free function (`climb`).
 
-No algorithm was looked at for any of this. Performance is a log ratio to the default, which has 0; higher is better.
-A metric is measured as `baseline x exp(performance + noise)`, or fails.
+The surfaces favour no algorithm by design. Performance is the log ratio to the default; higher is better.
+A measured metric is `baseline x exp(performance + noise)`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,7 @@ SMALLEST_GAIN, LARGEST_GAIN = 0.15, 1.0  # log ratios of the optimum
 
 @dataclass(frozen=True)
 class Surface:
-    """A workload on one host. `shift` moves the whole landscape along each axis; choices it exchanges for others.
-
-    name: how it can be drawn again. optimum: the performance of `best`, above 0.
-    """
+    """A workload on one host. shift: moves the landscape along each axis, and permutes choices. optimum: of `best`."""
 
     name: str
     space: SearchSpace
@@ -66,17 +63,14 @@ class Surface:
         return None if math.isinf(found) else found
 
     def share(self, values: Mapping[str, Value] | None) -> float:
-        """Of the way from the default to the optimum: 1 is the optimum, below 0 is worse than the default.
-
-        Nothing recommended leaves the default: 0. A candidate that fails is as bad as no benchmark lets through: -1.
-        """
+        """The closed share of the gap between default (0) and optimum (1); -1 for a failure, and never less."""
         if values is None:
             return 0.0
         performance = self.performance(values)
         return -1.0 if performance is None else max(performance / self.optimum, -1.0)
 
     def at(self, points: Numbers) -> Numbers:
-        """Performance at points that candidates lie at, shape (n, size) -> (n,); -inf where they fail."""
+        """The performance at decodable points: shape (n, size) to (n,); -inf where evaluations fail."""
         moved = _moved(self.space.axes, points, self.shift)
         total = sum((effect.weight * effect.of(moved) for effect in self.effects), np.zeros(len(points)))
         return np.where(self.fails(points), -np.inf, (total - self.offset) * self.scale)
@@ -90,7 +84,7 @@ class Surface:
 
 
 def draw(seed: int, parameters: int) -> Surface:
-    """The surface of this seed, in a space of so many parameters."""
+    """The surface of this seed, with this number of parameters."""
     random = np.random.default_rng([seed, parameters])
     space, bound = _space(parameters, random)
     axes = space.axes
@@ -112,14 +106,14 @@ def draw(seed: int, parameters: int) -> Surface:
         if replace(bare, cliffs=more).fails(points).mean() < 0.3:
             cliffs = more
     gain = math.exp(random.uniform(math.log(SMALLEST_GAIN), math.log(LARGEST_GAIN)))
-    return settle(replace(bare, cliffs=cliffs), gain, random)
+    return calibrate(replace(bare, cliffs=cliffs), gain, random)
 
 
 def related(seed: int, parameters: int) -> tuple[Surface, Surface]:
-    """Two surfaces of one space, as of one workload on two generations of hosts: an earlier study's and the next one's.
+    """Two related surfaces of one space, as of one workload on two generations of hosts.
 
-    The second one's landscape has moved by about 5 % of every range, the weights of its effects differ by about a
-    quarter, one effect is another one, and its default and gain are its own.
+    The second landscape is moved by about 5 % of every range, its weights differ by about a quarter, one effect is
+    replaced, and default and gain are drawn again.
     """
     first = draw(seed, parameters)
     random = np.random.default_rng([seed, parameters, 1])
@@ -130,11 +124,11 @@ def related(seed: int, parameters: int) -> tuple[Surface, Surface]:
     shift = np.array([0.0 if axis.choices else random.normal(0, 0.05) for axis in first.space.axes])
     moved = replace(first, name=f"{first.name} moved", effects=effects, shift=shift, offset=0.0, scale=1.0)
     gain = math.exp(random.uniform(math.log(SMALLEST_GAIN), math.log(LARGEST_GAIN)))
-    return first, settle(moved, gain, random)
+    return first, calibrate(moved, gain, random)
 
 
 def snap(space: SearchSpace, points: Numbers) -> Numbers:
-    """space.encode(space.decode(point)) for many points at once, constraints apart."""
+    """space.encode(space.decode(point)) for many points at once, without the constraints."""
     snapped = np.empty_like(points)
     for at, axis in enumerate(space.axes):
         unit = np.clip(points[:, at], 0, 1)
@@ -152,7 +146,7 @@ def snap(space: SearchSpace, points: Numbers) -> Numbers:
 
 
 class Landscape(Protocol):
-    """What can be climbed."""
+    """A function for `climb` to maximise."""
 
     space: SearchSpace
     bound: tuple[int, int] | None
@@ -161,7 +155,7 @@ class Landscape(Protocol):
 
 
 def climb(surface: Landscape, random: Random, *, starts: int = 24, samples: int = 20_000) -> Numbers:
-    """The best point that many samples, then every axis and random pairs of axes in turn, lead to; shape (size,)."""
+    """The best point of many samples, improved along single axes and by random steps; shape (size,)."""
     axes = surface.space.axes
     levels = [_levels(axis) for axis in axes]
     points = _sample(surface, samples, random)
@@ -173,7 +167,7 @@ def climb(surface: Landscape, random: Random, *, starts: int = 24, samples: int 
             tried = np.repeat(found, len(levels[i]), axis=0)
             tried[:, i] = np.tile(levels[i], len(found))
             found, values = _better(surface, found, values, tried)
-        # Along one axis a ridge looks like a peak: steps in several axes at once, wide ones first.
+        # A ridge looks like a peak along each axis: also step along several axes at once, with decreasing widths.
         width = 0.3 * 0.7**round_
         some = random.random((len(found) * 100, len(axes))) < 2.5 / len(axes)
         moves = random.normal(0, width, some.shape) * some
@@ -184,8 +178,8 @@ def climb(surface: Landscape, random: Random, *, starts: int = 24, samples: int 
     return best
 
 
-def settle(surface: Surface, gain: float, random: Random, default: Candidate | None = None) -> Surface:
-    """The surface with its default (drawn unless given), its optimum, and a scale by which that is `gain` better."""
+def calibrate(surface: Surface, gain: float, random: Random, default: Candidate | None = None) -> Surface:
+    """The surface with a default (drawn unless given) and an optimum, scaled to be better by `gain`."""
     bare = replace(surface, offset=0.0, scale=1.0)
     if default is None:
         points = _sample(bare, 400, random)
@@ -249,7 +243,7 @@ def _sample(surface: Landscape, count: int, random: Random) -> Numbers:
 
 
 def _better(surface: Landscape, found: Numbers, values: Numbers, tried: Numbers) -> tuple[Numbers, Numbers]:
-    """Each of `found`, or the best of its equally many successors in `tried` where that is better."""
+    """Each of `found`, or the best of its successors in `tried` if that is better."""
     judged = surface.at(tried)
     if surface.bound:
         a, b = surface.bound
@@ -262,7 +256,7 @@ def _better(surface: Landscape, found: Numbers, values: Numbers, tried: Numbers)
 
 
 def _levels(axis: Axis) -> Numbers:
-    """What an axis can be: every choice, or at most 65 of its values."""
+    """Every choice of an axis, or at most 65 of its values."""
     if axis.choices:
         return (np.arange(len(axis.choices)) + 0.5) / len(axis.choices)
     return np.unique([axis.encode(axis.decode(unit)) for unit in np.linspace(0, 1, 65)])

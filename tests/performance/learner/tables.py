@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What the shares of many surfaces come to, and Markdown of it."""
+"""Statistics of the shares on many surfaces, and Markdown tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Difference:
-    """The middle of the paired differences on the surfaces that both were on, with its 95 % interval."""
+    """Median or mean of the paired differences on the surfaces that both have, with its 95 % interval."""
 
     middle: float
     low: float
@@ -29,10 +29,7 @@ Statistic = Callable[..., Any]
 def difference(
     ours: Mapping[int, float], other: Mapping[int, float], middle: Statistic = np.median
 ) -> Difference | None:
-    """`other` minus `ours`, both by surface: below 0, ours is better. None with fewer than five in common.
-
-    middle: np.median, or np.mean, which sees what happens on few surfaces, too.
-    """
+    """`other` minus `ours`, both by surface: below 0, ours is better. None with fewer than five common surfaces."""
     common = sorted(ours.keys() & other.keys())
     gaps = np.array([other[surface] - ours[surface] for surface in common])
     if len(gaps) < 5:
@@ -48,7 +45,7 @@ def quartile(values: Sequence[float]) -> float:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns line up."""
+    """A table with aligned columns."""
     lines = [list(head), ["-" * len(cell) for cell in head], *map(list, rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
     lines[1] = ["-" * width for width in widths]
@@ -58,5 +55,5 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def rounded(value: float) -> str:
-    """A share as the tables show it: .93, 1.00, -.12."""
+    """A share in the tables' format: .93, 1.00, -.12."""
     return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.2f}"

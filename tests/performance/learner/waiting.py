@@ -1,10 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""How long do hosts wait for the learner? Hosts that take real time for an evaluation, and what they are idle between.
-
-Evaluations are as many seconds of sleep: shorter than any benchmark, so that the learner is hurried.
-"""
+"""How long hosts wait for the learner: each evaluation is a real sleep, shorter than any benchmark."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.asking import slots_for
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.protocols import slots_for
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 
@@ -31,21 +28,21 @@ SURFACE = 1000
 class Case(NamedTuple):
     hosts: int
     evaluations: int
-    seconds: float  # an evaluation
+    seconds: float  # per evaluation
 
 
 CASES = [Case(1, 64, 3.0), Case(8, 200, 3.0)]
 
 
 class Hosts:
-    """An Evaluator (see learner.search) of so many hosts, each of which is a thread."""
+    """An `Evaluator` whose hosts are threads. idle: seconds all hosts have waited between evaluations."""
 
     def __init__(self, bench: Bench, case: Case) -> None:
         self._bench, self._case = bench, case
         self._measuring = threading.Lock()
         self._candidates: queue.Queue[Candidate] = queue.Queue()
         self._ended: queue.Queue[Trial] = queue.Queue()
-        self.idle = 0.0  # seconds of all hosts, between the end of an evaluation and the next one's beginning
+        self.idle = 0.0
         for dummy in range(case.hosts):
             threading.Thread(target=self._work, daemon=True).start()
 
@@ -77,23 +74,23 @@ class Hosts:
 
 
 def version() -> str:
-    """Changes when the learner does, or what is measured of it."""
+    """Changes with the learner and with the cases."""
     return f"{searches.version('ppo')} {CASES}"
 
 
 def measure(at: int) -> Row:
-    """Of case `at`: the share of the hosts' time in which they had nothing to do though there was something left."""
+    """The fraction of their time that the hosts of case `at` waited, up to the end of the search."""
     case = CASES[at]
     bench = Bench(alike(draw(SURFACE, PARAMETERS)), Noise(0.03), seed=1)
     hosts, began, cpu = Hosts(bench, case), time.monotonic(), time.process_time()
-    search(bench.space, hosts, budget=case.evaluations, seed=1, own=bench.surface.default)
+    search(bench.space, hosts, budget=case.evaluations, seed=1, original=bench.surface.default)
     lasted = time.monotonic() - began
     spent = round(time.process_time() - cpu, 2)
     return {"version": version(), "case": at, "waiting": hosts.idle / (case.hosts * lasted), "cpu_seconds": spent}
 
 
 def table(rows: Sequence[Row]) -> str:
-    head = ["hosts", "evaluations", "seconds an evaluation", "of the hosts' time spent waiting for the learner"]
+    head = ["hosts", "evaluations", "seconds per evaluation", "time hosts wait for the learner"]
     by_case = {row["case"]: row["waiting"] for row in rows}
     lines = [
         [str(case.hosts), str(case.evaluations), f"{case.seconds:g}", f"{by_case[at]:.1%}"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Tasks in worker processes, each kept in a file as soon as it is done, so that an interrupted run goes on."""
+"""Tasks in worker processes; each result is kept in a file at once, so that an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """`do(*arguments)` in another process, for one row. kind: tasks of one kind take about as long as each other."""
+    """`do(*arguments)` in another process, for one row. kind: tasks of the same kind take about equally long."""
 
     kind: str
     do: Callable[..., Row]
@@ -31,9 +31,9 @@ class Task:
 
 
 def run(tasks: Sequence[Task], *, processes: int, until: float | None, costs: dict[str, list[float]]) -> list[Row]:
-    """The rows of all tasks that can be expected to end before the monotonic clock says `until`.
+    """The rows of all tasks that are likely to finish before `until`, on the monotonic clock.
 
-    costs: CPU seconds of tasks of each kind that are known already.
+    costs: known CPU seconds of tasks, by kind.
     """
     seconds: dict[str, list[float]] = defaultdict(list, costs)
     waiting, found = list(tasks), []
@@ -68,7 +68,7 @@ def _one_thread() -> None:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """The rows of a file; a line that was cut off when its writer ended is not one."""
+    """The rows of a file, except for a line that was truncated when its writer was killed."""
     if path.exists():
         for line in path.read_text().splitlines():
             try:
@@ -78,7 +78,7 @@ def read(path: Path) -> Iterator[Row]:
 
 
 def append(path: Path, row: Row) -> None:
-    """In one write, so that two processes can share the file."""
+    """Append in a single write, so that processes can share the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
-    Contexts,
+    HostContexts,
     Observer,
     OSTuningEnv,
     to_point,
@@ -22,7 +22,7 @@ METRICS = ["cpu_usage", "load_1m"]
 
 
 def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Trial]:
-    """Better with more swappiness; 13 fails."""
+    """The more swappiness the better; 13 fails."""
     found = []
     for candidate in candidates:
         value = float(candidate["vm.swappiness"])
@@ -42,11 +42,11 @@ def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Trial]:
 
 @pytest.fixture
 def start(study: Study) -> np.ndarray:
-    own = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
-    return Observer(study.space, METRICS).at_baseline(own, {"cpu_usage": 50.0})
+    original = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
+    return Observer(study.space, METRICS).at_baseline(original, {"cpu_usage": 50.0})
 
 
-def test_gymnasium_and_stable_baselines_find_nothing_wrong(study: Study, start: np.ndarray) -> None:
+def test_passes_the_checks_of_gymnasium_and_stable_baselines(study: Study, start: np.ndarray) -> None:
     environment = OSTuningEnv(study.space, METRICS, evaluate, start, max_steps=3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -64,45 +64,45 @@ def test_an_episode_is_truncated_and_never_terminates(study: Study, start: np.nd
         (False, True),
     ]
     assert [reward for dummy, reward, *dummy2 in steps] == [1.0, 1.0, 1.0]
-    candidate = steps[0][4]["evaluation"].requested
+    candidate = steps[0][4]["trial"].requested
     assert candidate == {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "reno"}
 
 
 def test_the_observation_is_values_performance_and_metrics(study: Study, start: np.ndarray) -> None:
     assert start == pytest.approx([0.6, 0.25, 0.0, 0.5, 0.0])
-    (evaluation,) = evaluate([{"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "bbr"}])
-    observed = Observer(study.space, METRICS).after(evaluation)
+    (trial,) = evaluate([{"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "bbr"}])
+    observed = Observer(study.space, METRICS).after(trial)
     assert observed == pytest.approx([1.0, 0.75, math.log(2) / 2, 0.5, 0.0])
 
 
 def test_a_failure_is_observed_as_the_worst_performance(study: Study) -> None:
-    (evaluation,) = evaluate([{"vm.swappiness": 13, "net.ipv4.tcp_congestion_control": "bbr"}])
+    (trial,) = evaluate([{"vm.swappiness": 13, "net.ipv4.tcp_congestion_control": "bbr"}])
     observer = Observer(study.space, METRICS)
-    assert observer.after(evaluation)[2] == -1.0
-    assert observer.box.contains(observer.after(evaluation))
+    assert observer.after(trial)[2] == -1.0
+    assert observer.box.contains(observer.after(trial))
 
 
-def test_observes_what_the_kernel_kept(study: Study) -> None:
+def test_observes_the_applied_values(study: Study) -> None:
     requested = {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "bbr"}
-    evaluation = Trial(Phase.TRAIN, requested, host="h1", applied={"vm.swappiness": "50"}, score=Score(0.0))
-    assert Observer(study.space, []).after(evaluation) == pytest.approx([0.5, 0.75, 0.0])
+    trial = Trial(Phase.TRAIN, requested, host="h1", applied={"vm.swappiness": "50"}, score=Score(0.0))
+    assert Observer(study.space, []).after(trial) == pytest.approx([0.5, 0.75, 0.0])
 
 
 @pytest.mark.parametrize(("action", "point"), [(-1, 0), (0, 0.5), (1, 1), (-7, 0), (7, 1)])
-def test_an_action_beyond_its_bounds_is_the_nearer_end(action: float, point: float) -> None:
+def test_actions_are_clipped(action: float, point: float) -> None:
     assert to_point(np.array([action], dtype=np.float32)) == pytest.approx([point])
 
 
-def test_the_observation_tells_hosts_apart_that_differ(study: Study) -> None:
-    contexts = Contexts({"small": [0.0, 1.0, 3.0], "middle": [1.0, 1.1, 3.0], "large": [4.0, 1.0, 3.0]})
+def test_the_observation_distinguishes_hosts_that_differ(study: Study) -> None:
+    contexts = HostContexts({"small": [0.0, 1.0, 3.0], "middle": [1.0, 1.1, 3.0], "large": [4.0, 1.0, 3.0]})
     observer = Observer(study.space, [], contexts)
-    own = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
-    # A tenth more of something is no difference: one feature is left.
-    assert [observer.at_baseline(own, {}, host)[-1] for host in ("small", "middle", "large")] == [0.0, 0.25, 1.0]
-    assert observer.at_baseline(own, {}, "came later")[-1] == 0.5
-    assert observer.box.contains(observer.at_baseline(own, {}, "large"))
+    original = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
+    # A difference of a tenth does not count: one feature is left.
+    assert [observer.at_baseline(original, {}, host)[-1] for host in ("small", "middle", "large")] == [0.0, 0.25, 1.0]
+    assert observer.at_baseline(original, {}, "joined later")[-1] == 0.5
+    assert observer.box.contains(observer.at_baseline(original, {}, "large"))
 
 
-def test_hosts_that_are_alike_are_not_told_apart(study: Study) -> None:
-    assert Contexts({"h1": [1.0, 2.0], "h2": [1.0, 2.1]}).size == 0
-    assert Contexts({}).size == 0
+def test_hosts_that_are_alike_have_no_features(study: Study) -> None:
+    assert HostContexts({"h1": [1.0, 2.0], "h2": [1.0, 2.1]}).size == 0
+    assert HostContexts({}).size == 0

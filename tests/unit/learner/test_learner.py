@@ -1,4 +1,4 @@
-"""The search, on functions whose best value is known."""
+"""The search, on functions whose maximum is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import State, Trial
 
 Surface = Callable[[Candidate], float | None]
-# The policy practises less than it would: what is tested here does not hang on it.
+# The policy is trained less than in a study: nothing tested here depends on it.
 search = partial(learner.search, config=TrainingConfig(n_steps=16, n_epochs=1))
 ALGORITHMS = ["ppo", "random", "tpe", "gp", "cmaes"]
 SLOW_PPO, WARM_SLOW_PPO = (pytest.param("ppo", warm, marks=pytest.mark.slow) for warm in (False, True))
@@ -38,58 +38,58 @@ def space(new_study: Callable[..., Study]) -> SearchSpace:
 
 
 def hill(candidate: Candidate) -> float:
-    """Best at swappiness 150 with bbr; somaxconn does nothing."""
+    """Best at vm.swappiness 150 with bbr; net.core.somaxconn has no influence."""
     bonus = {"reno": 0.0, "cubic": 0.1, "bbr": 0.3}[str(candidate["net.ipv4.tcp_congestion_control"])]
     return bonus - ((float(candidate["vm.swappiness"]) - 150) / 200) ** 2
 
 
 def cliff(candidate: Candidate) -> float | None:
-    """The best lies right beside where everything fails."""
+    """The best candidates lie next to a region where all fail."""
     return None if float(candidate["vm.swappiness"]) > 155 else hill(candidate)
 
 
-class Seen:
-    """A surface that keeps what was seen of it."""
+class Recorder:
+    """A surface that records its trials."""
 
     def __init__(self, surface: Surface) -> None:
         self.surface = surface
-        self.seen: list[Trial] = []
+        self.trials: list[Trial] = []
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Trial]:
         found = [Trial.of_function(candidate, self.surface(candidate)) for candidate in candidates]
-        self.seen += found
+        self.trials += found
         return found
 
     @property
     def tried(self) -> list[Candidate]:
-        return [dict(evaluation.requested) for evaluation in self.seen]
+        return [dict(evaluation.requested) for evaluation in self.trials]
 
 
-class Function(Seen):
-    """A plain function as evaluator."""
+class Function(Recorder):
+    """A plain function as an evaluator."""
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Trial]:
         return self.evaluate(candidates)
 
 
-class Hosts(Seen):
-    """Several hosts, which are done in an order of their own: the last of those that have work first."""
+class Hosts(Recorder):
+    """Several hosts; the candidate submitted last ends first."""
 
     def __init__(self, surface: Surface, slots: int) -> None:
         super().__init__(surface)
         self.slots = slots
-        self.working: list[Candidate] = []
-        self.most = 0
+        self.pending: list[Candidate] = []
+        self.max_pending = 0
 
     def submit(self, candidates: Sequence[Candidate]) -> None:
-        self.working += candidates
-        self.most = max(self.most, len(self.working))
+        self.pending += candidates
+        self.max_pending = max(self.max_pending, len(self.pending))
 
     def collect(self) -> list[Trial]:
-        return self.evaluate([self.working.pop()])
+        return self.evaluate([self.pending.pop()])
 
 
-def test_the_example_of_the_documentation_runs() -> None:
+def test_the_example_in_the_docstring_runs() -> None:
     results = doctest.testmod(learner)
     assert results.attempted > 5
     assert results.failed == 0
@@ -100,7 +100,7 @@ def test_every_algorithm_spends_exactly_its_budget(algorithm: Any, space: Search
     for budget in (1, 11):
         function = Function(hill)
         search(space, function, budget=budget, seed=1, algorithm=algorithm)
-        assert len(function.seen) == budget
+        assert len(function.trials) == budget
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -115,10 +115,8 @@ def test_same_seed_and_measurements_give_the_same_candidates(algorithm: Any, spa
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_ranges_of_billions_are_searched_in_their_whole_numbers(
-    algorithm: Any, new_study: Callable[..., Study]
-) -> None:
-    """Optuna's Gaussian process listed them all: 32 GiB for tcp_notsent_lowat of the lab's own study."""
+def test_ranges_of_billions_are_searched_as_integers(algorithm: Any, new_study: Callable[..., Study]) -> None:
+    """Optuna's Gaussian process enumerated them: 32 GiB for tcp_notsent_lowat in the lab's study."""
     wide = {"param": "net.ipv4.tcp_notsent_lowat", "min": 16384, "max": 2**32 - 1}
     stepped = {"param": "vm.min_free_kbytes", "min": 1000, "max": 10**9, "step": 1000}
     space = new_study(action_space=[{**wide, "log": True}, stepped]).space
@@ -130,7 +128,7 @@ def test_ranges_of_billions_are_searched_in_their_whole_numbers(
         assert int(candidate["vm.min_free_kbytes"]) % 1000 == 0
 
 
-def test_what_was_measured_decides_what_comes_next(space: SearchSpace) -> None:
+def test_the_trials_decide_which_candidates_follow(space: SearchSpace) -> None:
     def tried(surface: Surface) -> list[Candidate]:
         function = Function(surface)
         search(space, function, budget=8, seed=1)
@@ -141,26 +139,26 @@ def test_what_was_measured_decides_what_comes_next(space: SearchSpace) -> None:
     assert one[4:] != other[4:]
 
 
-def test_finds_what_is_best(space: SearchSpace) -> None:
+def test_finds_the_maximum(space: SearchSpace) -> None:
     function = Function(hill)
     search(space, function, budget=30, seed=1)
-    best = recommend(space, function.seen, 1)[0]
-    assert hill(best) > 0.29  # of 0.3; chance alone finds that once in a hundred
+    best = recommend(space, function.trials, 1)[0]
+    assert hill(best) > 0.29  # of 0.3; one random candidate in a hundred is as good
 
 
 @pytest.mark.slow
-def test_a_cliff_beside_the_best_is_learned(space: SearchSpace) -> None:
-    """A fifth of the space fails; a search that did not learn it would fall from its best place half of the time."""
+def test_learns_where_trials_fail(space: SearchSpace) -> None:
+    """A fifth of the space fails; without learning this, half of the trials near the maximum would."""
     function = Function(cliff)
     search(space, function, budget=40, seed=1)
-    failed = [evaluation.state == State.FAILED for evaluation in function.seen]
+    failed = [evaluation.state == State.FAILED for evaluation in function.trials]
     assert sum(failed[20:]) <= 4
-    assert hill(recommend(space, function.seen, 1)[0]) > 0.28
+    assert hill(recommend(space, function.trials, 1)[0]) > 0.28
 
 
 @pytest.mark.slow
-def test_where_the_surrogate_is_useless_the_search_goes_on_without_it(space: SearchSpace) -> None:
-    """Noise alone: nothing can be predicted, so candidates stay spread over the space."""
+def test_the_search_continues_without_a_useless_surrogate(space: SearchSpace) -> None:
+    """Noise cannot be predicted, so candidates stay spread over the space."""
     noise = iter(range(1000))
     function = Function(lambda dummy: (next(noise) * 0.618) % 1.0)
     search(space, function, budget=30, seed=1)
@@ -169,24 +167,24 @@ def test_where_the_surrogate_is_useless_the_search_goes_on_without_it(space: Sea
 
 
 @pytest.mark.slow
-def test_what_was_known_before_is_learned_from_and_does_not_count(space: SearchSpace) -> None:
+def test_learns_from_known_trials_which_do_not_count(space: SearchSpace) -> None:
     before = Function(hill)
     search(space, before, budget=24, seed=1)
     function = Function(hill)
-    search(space, function, budget=6, seed=2, known=before.seen)
-    assert len(function.seen) == 6
+    search(space, function, budget=6, seed=2, known=before.trials)
+    assert len(function.trials) == 6
     assert max(hill(candidate) for candidate in function.tried) > 0.29
 
 
 def earlier_of(surface: Surface, space: SearchSpace) -> list[Trial]:
     before = Function(surface)
     search(space, before, budget=24, seed=1)
-    return before.seen
+    return before.trials
 
 
 @pytest.mark.slow
-def test_an_earlier_study_of_a_related_surface_shows_where_to_begin(space: SearchSpace) -> None:
-    """Its scale is another, and its baseline: as measurements of this surface all of them would lie far above it."""
+def test_an_earlier_study_of_a_related_surface_speeds_up_the_search(space: SearchSpace) -> None:
+    """Its scale and its baseline differ: taken for trials of this surface, all would lie far above it."""
     earlier = earlier_of(lambda candidate: 5.0 + 3.0 * hill(candidate), space)
     function = Function(hill)
     search(space, function, budget=6, seed=2, earlier=earlier)
@@ -195,15 +193,15 @@ def test_an_earlier_study_of_a_related_surface_shows_where_to_begin(space: Searc
 
 
 @pytest.mark.slow
-def test_an_earlier_study_that_misleads_is_outvoted(space: SearchSpace) -> None:
+def test_a_misleading_earlier_study_is_outvoted(space: SearchSpace) -> None:
     earlier = earlier_of(lambda candidate: -hill(candidate), space)
     function = Function(hill)
     search(space, function, budget=30, seed=2, earlier=earlier)
-    assert hill(recommend(space, function.seen, 1)[0]) > 0.25
+    assert hill(recommend(space, function.trials, 1)[0]) > 0.25
 
 
 @pytest.mark.slow
-def test_an_earlier_study_of_a_few_evaluations_does_not_replace_the_first_batch(space: SearchSpace) -> None:
+def test_a_short_earlier_study_does_not_replace_the_initial_design(space: SearchSpace) -> None:
     def first(earlier: Sequence[Trial]) -> list[Candidate]:
         function = Function(hill)
         search(space, function, budget=24, seed=2, earlier=earlier)
@@ -215,33 +213,33 @@ def test_an_earlier_study_of_a_few_evaluations_does_not_replace_the_first_batch(
 
 
 @pytest.mark.slow
-def test_what_others_measure_of_this_surface_counts_for_more_than_an_earlier_study(space: SearchSpace) -> None:
+def test_trials_of_other_runs_count_for_more_than_an_earlier_study(space: SearchSpace) -> None:
     here = earlier_of(hill, space)
     earlier = earlier_of(lambda candidate: -hill(candidate), space)
     function = Function(hill)
-    news = iter([here])
-    search(space, function, budget=6, seed=2, earlier=earlier, news=lambda: next(news, []))
+    polled = iter([here])
+    search(space, function, budget=6, seed=2, earlier=earlier, poll_trials=lambda: next(polled, []))
     assert max(hill(candidate) for candidate in function.tried[1:]) > 0.29
 
 
-def test_what_others_recommend_is_tried_first(space: SearchSpace) -> None:
+def test_starting_candidates_are_tried_first(space: SearchSpace) -> None:
     start: Candidate = {
         "vm.swappiness": 33,
         "net.core.somaxconn": 4096,
         "net.ipv4.tcp_congestion_control": "cubic",
     }
     function = Function(hill)
-    search(space, function, budget=12, seed=1, starts=[start])
+    search(space, function, budget=12, seed=1, starting_candidates=[start])
     assert function.tried[0] == start
 
 
-def test_no_two_hosts_are_given_the_same_and_none_is_idle(space: SearchSpace) -> None:
+def test_hosts_get_different_candidates_and_none_is_idle(space: SearchSpace) -> None:
     hosts = Hosts(hill, slots=4)
     search(space, hosts, budget=24, seed=1)
-    assert len(hosts.seen) == 24
-    assert hosts.most == 4
+    assert len(hosts.trials) == 24
+    assert hosts.max_pending == 4
     keys = {tuple(map(kernel_text, candidate.values())) for candidate in hosts.tried}
-    assert len(keys) > 18  # the last ones may well repeat what is best
+    assert len(keys) > 18  # the last ones may repeat the best
 
 
 @pytest.mark.parametrize(("algorithm", "warm"), [SLOW_PPO, WARM_SLOW_PPO, *((name, False) for name in ALGORITHMS[1:])])
@@ -249,18 +247,18 @@ def test_no_two_hosts_are_given_the_same_and_none_is_idle(space: SearchSpace) ->
 def test_an_interrupted_search_continues_with_the_same_candidates(
     algorithm: Any, warm: bool, end: int, space: SearchSpace
 ) -> None:
-    """Replaying the evaluations is all it takes, although two hosts return them out of order."""
+    """By replaying the trials alone, although two hosts return them out of order."""
     earlier = earlier_of(cliff, space) if warm else []
     whole = Hosts(cliff, slots=2)
     search(space, whole, budget=20, seed=1, algorithm=algorithm, earlier=earlier)
 
     resumed = Hosts(cliff, slots=2)
-    search(space, resumed, budget=20, seed=1, algorithm=algorithm, earlier=earlier, history=whole.seen[:end])
+    search(space, resumed, budget=20, seed=1, algorithm=algorithm, earlier=earlier, replay=whole.trials[:end])
 
     assert resumed.tried == whole.tried[end:]
 
 
-def test_an_exception_from_an_evaluation_passes_through(space: SearchSpace) -> None:
+def test_an_exception_of_the_evaluator_propagates(space: SearchSpace) -> None:
     def evaluate(candidates: Sequence[Candidate]) -> list[Trial]:
         raise InterruptedError
 
@@ -280,9 +278,7 @@ def test_only_ppo_needs_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
 
 
-def test_says_what_to_install_for_an_algorithm_that_is_not_there(
-    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_says_what_to_install_for_an_algorithm(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sections, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"algorithm cmaes needs optuna and cmaes: pip install 'autotune-kernel\[alg"):
         search(space, Function(hill), budget=4, seed=1, algorithm="cmaes")

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.components import Components
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.gaussian_process import GaussianProcess
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.ideas import Ideas
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate import (
     Features,
+    Prediction,
     Surrogate,
     log_expected_improvement,
 )
@@ -17,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-NONE = np.zeros((0, 3))
-QUIET = np.zeros(60)
+NO_POINTS = np.zeros((0, 3))
+NO_NOISE = np.zeros(60)
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def space(new_study: Callable[..., Study]) -> SearchSpace:
     ).space
 
 
-def test_a_choice_is_as_far_from_any_other(space: SearchSpace) -> None:
+def test_choices_are_one_hot_encoded(space: SearchSpace) -> None:
     points = np.array([[0.3, 1 / 6, 0.25], [0.3, 0.5, 0.25], [0.3, 5 / 6, 0.75]])
     seen = Features(space)(points)
     assert seen.tolist() == [[0.3, 1, 0, 0, 0], [0.3, 0, 1, 0, 0], [0.3, 0, 0, 1, 1]]
@@ -40,7 +41,7 @@ def test_a_choice_is_as_far_from_any_other(space: SearchSpace) -> None:
 
 
 def steps(points: np.ndarray) -> np.ndarray:
-    """A step, a slope, and an axis that does nothing."""
+    """A step, a slope, and an axis without influence."""
     return (points[:, 0] > 0.4) + 0.5 * points[:, 1]  # type: ignore[no-any-return]
 
 
@@ -53,28 +54,28 @@ def process() -> GaussianProcess:
     return fitted
 
 
-def test_the_process_predicts_what_it_has_not_seen(process: GaussianProcess) -> None:
+def test_the_process_predicts_new_points(process: GaussianProcess) -> None:
     points = np.random.default_rng(2).random((300, 3))
-    mean, std = process.predict(points)
+    mean, std = process.posterior(points)
     assert 1 - np.var(mean - steps(points)) / np.var(steps(points)) > 0.9
-    # Most of the truth lies within two standard deviations, even with a step.
+    # Most true values lie within two standard deviations, even with a step.
     assert np.mean(np.abs(mean - steps(points)) < 2 * std + 0.02) > 0.8
 
 
-def test_leaving_one_out_is_what_conditioning_on_the_others_says(process: GaussianProcess) -> None:
+def test_leave_one_out_equals_conditioning_on_all_others(process: GaussianProcess) -> None:
     random = np.random.default_rng(3)
     points = random.random((20, 3))
     values = steps(points)
     process.condition(points, values)
-    left_out = process.left_out()
+    dummy, left_out = process.leave_one_out()
     for at in (0, 7):
         others = np.arange(20) != at
         process.condition(points[others], values[others])
-        assert process.predict(points[at : at + 1])[0][0] == pytest.approx(left_out[at], abs=1e-8)
+        assert process.posterior(points[at : at + 1])[0][0] == pytest.approx(left_out[at], abs=1e-8)
 
 
-def test_what_is_known_to_be_noisy_weighs_less() -> None:
-    """Every fourth value is of a host that is ten times as noisy as the others."""
+def test_values_with_more_noise_weigh_less() -> None:
+    """Every fourth value comes from a host that is ten times as noisy."""
     random = np.random.default_rng(8)
     points, unseen = random.random((48, 3)), random.random((300, 3))
 
@@ -87,107 +88,106 @@ def test_what_is_known_to_be_noisy_weighs_less() -> None:
     def error(known: np.ndarray | float) -> float:
         process = GaussianProcess(3)
         process.fit(points, values, known)
-        return float(np.mean((process.predict(unseen)[0] - smooth(unseen)) ** 2))
+        return float(np.mean((process.posterior(unseen)[0] - smooth(unseen)) ** 2))
 
     assert error(errors) < 0.7 * error(0.0)
-    assert error(0.05) == pytest.approx(error(0.0), rel=0.1), "if all are alike, that it is known changes little"
+    assert error(0.05) == pytest.approx(error(0.0), rel=0.1), "where all noise is equal, knowing it changes little"
 
 
-def test_an_earlier_surface_is_followed_as_far_as_this_one_does() -> None:
-    """Eight measurements here say how large the factor is, and how far the baselines are apart."""
+def test_an_earlier_surface_improves_the_prediction() -> None:
+    """This surface is half of the earlier one, less 0.3; eight values reveal how they are related."""
     random = np.random.default_rng(7)
-    here, before, unseen = random.random((8, 3)), random.random((60, 3)), random.random((300, 3))
 
-    def error(points: np.ndarray, values: np.ndarray, wanted: np.ndarray, *, related: bool) -> float:
-        process = GaussianProcess(3, related=related)
-        process.fit(points, values)
-        truth = 0.5 * steps(unseen) - 2
-        return float(np.var(process.predict(wanted)[0] - truth) / np.var(truth))
+    def errors() -> list[float]:
+        here, earlier, unseen = random.random((8, 3)), random.random((60, 3)), random.random((300, 3))
+        values, truth = 0.5 * steps(here) - 0.3, 0.5 * steps(unseen) - 0.3
+        cold, warm = GaussianProcess(3), GaussianProcess(3, multi_task=True)
+        cold.fit(here, values)
+        both = np.hstack([np.vstack([earlier, here]), np.repeat([[1.0], [0.0]], (60, 8), axis=0)])
+        warm.fit(both, np.concatenate([steps(earlier), values]))
+        predicted = cold.posterior(unseen)[0], warm.posterior(np.hstack([unseen, np.zeros((300, 1))]))[0]
+        return [float(np.mean((each - truth) ** 2) / np.var(truth)) for each in predicted]
 
-    both = np.hstack([np.vstack([before, here]), np.repeat([[1.0], [0.0]], (60, 8), axis=0)])
-    values = np.concatenate([steps(before), 0.5 * steps(here) - 2])
-    warm = error(both, values, np.hstack([unseen, np.zeros((300, 1))]), related=True)
-    cold = error(here, values[60:], unseen, related=False)
-    assert warm < 0.1
-    assert warm < cold / 3
+    cold, warm = np.mean([errors() for dummy in range(4)], axis=0)
+    assert warm < 0.7 * cold
 
 
 def known(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Where the first axis is above 0.7 everything fails."""
+    """Trials fail where the first axis is above 0.7."""
     points = np.random.default_rng(5).random((count, 3))
     return points, np.where(points[:, 0] > 0.7, np.nan, steps(points))
 
 
-def test_an_axis_that_is_said_to_matter_more_is_no_longer_known(process: GaussianProcess) -> None:
-    """Only until the next fit, and not to the hyperparameters that are kept."""
+def test_lengthscale_jitter_widens_the_posterior(process: GaussianProcess) -> None:
+    """Only for one conditioning: the fitted lengthscales are kept."""
     points, values = known()
     middle, far = np.full((1, 3), 0.5), np.array([[0.5, 0.5, 0.99]])
-    surrogate = Surrogate(3, 1, Ideas())
-    surrogate.fit(points, values, QUIET)
+    surrogate = Surrogate(3, 1, Components())
+    surrogate.fit(points, values, NO_NOISE)
 
     def widths(factors: np.ndarray | float) -> list[float]:
-        surrogate.doubt(factors)
-        surrogate.condition(points, values, QUIET, NONE)
-        return [float(surrogate.expect(at).std[0]) for at in (middle, far)]
+        surrogate.condition(points, values, NO_NOISE, NO_POINTS, factors)
+        return [float(surrogate.predict([at]).std[0]) for at in (middle, far)]
 
-    believed, doubted = widths(1.0), widths(np.array([1.0, 1.0, 0.05]))
-    assert all(wide > 1.5 * narrow for wide, narrow in zip(doubted, believed, strict=True))
-    assert widths(1.0) == believed
+    fitted, jittered = widths(1.0), widths(np.array([1.0, 1.0, 0.05]))
+    assert all(wide > 1.5 * narrow for wide, narrow in zip(jittered, fitted, strict=True))
+    assert widths(1.0) == fitted
 
 
-def test_failures_are_expected_beyond_the_cliff_and_do_not_lower_what_is_beside_it() -> None:
+def test_failures_are_predicted_beyond_the_cliff_and_do_not_lower_the_reward_beside_it() -> None:
     points, rewards = known()
-    surrogate = Surrogate(3, 1, Ideas())
-    surrogate.fit(points, rewards, QUIET)
-    surrogate.condition(points, rewards, QUIET, NONE)
-    expected = surrogate.expect(np.array([[0.2, 0.5, 0.5], [0.6, 0.5, 0.5], [0.9, 0.5, 0.5]]))
-    assert expected.works[0] > 0.95
-    assert expected.works[1] > 0.7
-    assert expected.works[2] < 0.1
+    surrogate = Surrogate(3, 1, Components())
+    surrogate.fit(points, rewards, NO_NOISE)
+    surrogate.condition(points, rewards, NO_NOISE, NO_POINTS)
+    expected = surrogate.predict([np.array([[0.2, 0.5, 0.5], [0.6, 0.5, 0.5], [0.9, 0.5, 0.5]])])
+    assert expected.p_feasible[0] > 0.95
+    assert expected.p_feasible[1] > 0.7
+    assert expected.p_feasible[2] < 0.1
     assert expected.mean[1] > expected.mean[0] + 0.5
-    without = Surrogate(3, 1, Ideas(feasibility=False))
-    without.fit(points, rewards, QUIET)
-    without.condition(points, rewards, QUIET, NONE)
-    assert (without.expect(points).works == 1).all()
+    without = Surrogate(3, 1, Components(feasibility=False))
+    without.fit(points, rewards, NO_NOISE)
+    without.condition(points, rewards, NO_NOISE, NO_POINTS)
+    assert (without.predict([points]).p_feasible == 1).all()
 
 
-def test_what_is_pending_is_no_longer_in_doubt() -> None:
+def test_a_pending_trial_reduces_the_variance() -> None:
     points, rewards = known()
-    surrogate = Surrogate(3, 1, Ideas())
-    surrogate.fit(points, rewards, QUIET)
+    surrogate = Surrogate(3, 1, Components())
+    surrogate.fit(points, rewards, NO_NOISE)
     place = np.array([[0.3, 0.99, 0.01]])
-    surrogate.condition(points, rewards, QUIET, NONE)
-    before = surrogate.expect(place)
-    surrogate.condition(points, rewards, QUIET, place)
-    after = surrogate.expect(place)
+    surrogate.condition(points, rewards, NO_NOISE, NO_POINTS)
+    before = surrogate.predict([place])
+    surrogate.condition(points, rewards, NO_NOISE, place)
+    after = surrogate.predict([place])
     assert after.mean == pytest.approx(before.mean, rel=1e-3)
     assert after.std < 0.8 * before.std
 
 
-def test_a_surrogate_of_noise_says_that_it_is_useless() -> None:
+def test_a_surrogate_of_noise_has_no_quality() -> None:
     random = np.random.default_rng(6)
     points = random.random((40, 3))
-    surrogate = Surrogate(3, 1, Ideas())
+    surrogate = Surrogate(3, 1, Components())
     for rewards, useful in ((random.normal(size=40), False), (steps(points), True), (np.ones(40), False)):
-        surrogate.fit(points, rewards, QUIET)
-        surrogate.condition(points, rewards, QUIET, NONE)
+        surrogate.fit(points, rewards, NO_NOISE)
+        surrogate.condition(points, rewards, NO_NOISE, NO_POINTS)
         assert (surrogate.quality() > 0.5) is useful
 
 
 @given(st.floats(-30, 5), st.floats(0.01, 10), st.floats(-3, 3))
-def test_the_expected_improvement_is_the_mean_of_what_exceeds_the_best(z: float, std: float, best: float) -> None:
+def test_expected_improvement_follows_its_formula(z: float, std: float, best: float) -> None:
     mean = best + z * std
-    found = float(log_expected_improvement(np.array([mean]), np.array([std]), best)[0])
+    found = float(log_expected_improvement(Prediction(np.array([mean]), np.array([std]), np.ones(1)), best)[0])
     real = (mean - best) / std
     exact = std * (stats.norm.pdf(real) + real * stats.norm.cdf(real))
-    if real > -4:  # beyond, the plain formula loses its digits
+    if real > -4:  # below, the plain formula loses precision
         assert np.exp(found) == pytest.approx(exact, rel=1e-5)
     else:
         assert np.isfinite(found)
         assert found == pytest.approx(stats.norm.logpdf(real) + np.log(std) - 2 * np.log(-real), abs=0.3)
 
 
-def test_far_from_any_improvement_points_are_still_told_apart() -> None:
-    found = log_expected_improvement(np.array([-1e4, -1e3, -100.0, -40.0, -1.0, 0.0]), np.ones(6), 0.0)
+def test_expected_improvement_stays_monotonic_far_below_the_best() -> None:
+    means = np.array([-1e4, -1e3, -100.0, -40.0, -1.0, 0.0])
+    found = log_expected_improvement(Prediction(means, np.ones(6), np.ones(6)), 0.0)
     assert np.isfinite(found).all()
     assert (np.diff(found) > 0).all()

@@ -12,7 +12,7 @@ import pytest
 import stable_baselines3.common.env_checker
 import torch
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
-    Contexts,
+    HostContexts,
     Observer,
     OSTuningEnv,
 )
@@ -21,44 +21,44 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
-CONTEXTS = Contexts({"small": [0.0], "large": [1.0]})
+CONTEXTS = HostContexts({"small": [0.0], "large": [1.0]})
 
 
-def imagined(points: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Small hosts like a little swappiness, large ones much of it."""
-    rewards = 1 - 4 * np.abs(points[:, 0] - np.where(contexts[:, -1] == 0, 0.1, 0.9))
+def predict(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lower vm.swappiness, the better."""
+    rewards = 1 - 4 * np.abs(points[:, 0] - 0.1)
     return rewards, rewards / 10
 
 
-def new_environment(study: Study, slots: int, max_steps: int = 3) -> tuple[SurrogateEnv, Observer, np.ndarray]:
+def new_environment(study: Study, envs: int, max_steps: int = 3) -> tuple[SurrogateEnv, Observer, np.ndarray]:
     observer = Observer(study.space, ["cpu_usage"], CONTEXTS)
-    own = {"vm.swappiness": "50", "net.ipv4.tcp_congestion_control": "reno"}
-    starts = np.stack([observer.at_baseline(own, {"cpu_usage": 40.0}, host) for host in ("small", "large")])
-    environment = SurrogateEnv(study.space, observer, max_steps, slots, seed=1)
-    environment.set(imagined, starts, seed=1)
+    original = {"vm.swappiness": "50", "net.ipv4.tcp_congestion_control": "reno"}
+    starts = np.stack([observer.at_baseline(original, {"cpu_usage": 40.0}, host) for host in ("small", "large")])
+    environment = SurrogateEnv(study.space, observer, max_steps, envs, seed=1)
+    environment.set_model(predict, starts, seed=1)
     return environment, observer, starts
 
 
-class OneSlot(gymnasium.Env[Any, Any]):
-    """A slot as the checkers want it."""
+class SingleEnv(gymnasium.Env[Any, Any]):
+    """A single environment, as the checkers require it."""
 
     def __init__(self, environment: SurrogateEnv) -> None:
-        self._slots = environment
+        self._environment = environment
         self.action_space, self.observation_space = environment.action_space, environment.observation_space
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
-        self._slots.set(imagined, self._slots._starts, seed=seed or 1)
-        return self._slots.reset()[0], {}
+        self._environment.set_model(predict, self._environment._starts, seed=seed or 1)
+        return self._environment.reset()[0], {}
 
     def step(self, action: Any) -> Any:
-        observations, rewards, dones, infos = self._slots.step(action[None, :])
+        observations, rewards, dones, infos = self._environment.step(action[None, :])
         last = infos[0].get("terminal_observation", observations[0])
         return last, float(rewards[0]), False, bool(dones[0]), infos[0]
 
 
-def test_gymnasium_and_stable_baselines_find_nothing_wrong(study: Study) -> None:
-    one = OneSlot(new_environment(study, slots=1)[0])
+def test_passes_the_checks_of_gymnasium_and_stable_baselines(study: Study) -> None:
+    one = SingleEnv(new_environment(study, envs=1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gymnasium.utils.env_checker.check_env(one, skip_render_check=True)
@@ -66,7 +66,7 @@ def test_gymnasium_and_stable_baselines_find_nothing_wrong(study: Study) -> None
 
 
 def test_it_has_the_spaces_of_the_real_environment(study: Study) -> None:
-    environment, observer, starts = new_environment(study, slots=2)
+    environment, observer, starts = new_environment(study, envs=2)
     real = OSTuningEnv(study.space, ["cpu_usage"], lambda candidates: [], starts[0], max_steps=3)
     assert environment.action_space == real.action_space
     assert environment.observation_space == observer.box
@@ -74,12 +74,12 @@ def test_it_has_the_spaces_of_the_real_environment(study: Study) -> None:
     assert plain.observation_space == real.observation_space
 
 
-def test_what_is_observed_is_where_the_candidate_lies_and_what_is_expected_of_it(study: Study) -> None:
-    environment, dummy, starts = new_environment(study, slots=4)
+def test_observes_the_candidate_and_its_predicted_performance(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, envs=4)
     before = environment.reset()
     actions = np.array([[-1.0, -1.0], [0.004, 0.3], [1.0, 1.0], [1.0, 1.0]])
     observations, rewards, dones, dummy2 = environment.step(actions)
-    # Swappiness is a whole number, and bbr the upper half of its axis.
+    # vm.swappiness is an integer, and bbr takes the upper half of its axis.
     assert observations[:, 0] == pytest.approx([0.0, 0.5, 1.0, 1.0])
     assert observations[:, 1] == pytest.approx([0.25, 0.75, 0.75, 0.75])
     assert observations[:, 2] == pytest.approx(np.clip(rewards / 10 / 2, -1, 1))
@@ -88,8 +88,8 @@ def test_what_is_observed_is_where_the_candidate_lies_and_what_is_expected_of_it
     assert {tuple(row) for row in before} <= {tuple(row) for row in starts}
 
 
-def test_episodes_end_as_stable_baselines_expects(study: Study) -> None:
-    environment, dummy, starts = new_environment(study, slots=3, max_steps=2)
+def test_episodes_are_truncated_as_stable_baselines_expects(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, envs=3, max_steps=2)
     environment.reset()
     actions = np.zeros((3, 2))
     assert not environment.step(actions)[2].any()
@@ -99,47 +99,37 @@ def test_episodes_end_as_stable_baselines_expects(study: Study) -> None:
     assert {tuple(row) for row in observations} <= {tuple(row) for row in starts}
 
 
-def test_one_policy_serves_hosts_that_differ(study: Study) -> None:
-    """What is best on the small host is worst on the large one: the policy has to look at which it is."""
-    environment, dummy, starts = new_environment(study, slots=256)
-    policy = Policy(environment, TrainingConfig(), seed=1)
-    policy.imagine(20 * 256, seed=1)
-    small, large = (policy.propose(np.tile(start, (200, 1)), seed=2)[:, 0].mean() for start in starts)
-    assert small < 0.35
-    assert large > 0.65
-
-
-def test_real_evaluations_move_the_policy(study: Study) -> None:
-    environment, dummy, starts = new_environment(study, slots=8)
+def test_the_policy_learns_from_real_trials(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, envs=8)
     policy = Policy(environment, TrainingConfig(learning_rate=0.01), seed=1)
     random = np.random.default_rng(1)
     before = policy.propose(np.tile(starts[0], (300, 1)), seed=3)[:, 0].mean()
     for number in range(15):
         actions = random.uniform(-1, 1, (40, 2)).astype(np.float32)
-        policy.learn(np.tile(starts[0], (40, 1)), actions, actions[:, 0], seed=number)
+        policy.train_on_trials(np.tile(starts[0], (40, 1)), actions, actions[:, 0], seed=number)
     assert policy.propose(np.tile(starts[0], (300, 1)), seed=3)[:, 0].mean() > before + 0.1
 
 
-def test_what_others_draw_at_random_is_not_touched(study: Study) -> None:
-    environment, dummy, starts = new_environment(study, slots=8)
+def test_global_random_generators_are_left_alone(study: Study) -> None:
+    environment, dummy, starts = new_environment(study, envs=8)
     torch.manual_seed(7)
     np.random.seed(7)
     expected = torch.rand(1), np.random.random()
     torch.manual_seed(7)
     np.random.seed(7)
     policy = Policy(environment, TrainingConfig(), seed=1)
-    policy.imagine(16, seed=1)
+    policy.train_on_surrogate(16, seed=1)
     policy.propose(starts, seed=1)
     assert (torch.rand(1), np.random.random()) == expected
 
 
 @pytest.mark.parametrize("verbose", [False, True])
-def test_says_what_it_learns_only_if_asked_and_leaves_no_folder(
+def test_logs_only_if_verbose_and_leaves_no_folder(
     study: Study, verbose: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    environment = new_environment(study, slots=8)[0]
-    Policy(environment, TrainingConfig(verbose=verbose), seed=1).imagine(32, seed=1)
+    environment = new_environment(study, envs=8)[0]
+    Policy(environment, TrainingConfig(verbose=verbose), seed=1).train_on_surrogate(32, seed=1)
     said = capsys.readouterr()
     assert ("train/" in said.err and "loss" in said.err) is verbose
     assert not said.out

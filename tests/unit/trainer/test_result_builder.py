@@ -256,4 +256,4 @@ def test_training_stops_early_only_if_the_study_allows_it(new_study: NewStudy) -
         assert is_enough(40, 1, 0.0) is allowed
         assert is_enough(40, 1, 0.0) is False  # once is enough
     (line,) = told
-    assert line.startswith("training stopped early, with 19 of 60 evaluations left: the last 12 evaluations brought")
+    assert line.startswith("training stopped early, with 19 of 60 evaluations left: the last 12 evaluations improved")
