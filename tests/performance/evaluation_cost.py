@@ -1,8 +1,8 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What tuning adds to an evaluation beyond the benchmark's own seconds, by stage: `./dev bench`.
+"""The overhead of an evaluation beyond the benchmark, by stage: `./dev bench`.
 
-A real study on the lab's hosts, with a benchmark that does nothing for a known time; the figures come from the store.
+Runs a study on the lab's hosts whose benchmark sleeps for a known time, and reads the stages from the store.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ for second in range(int(sys.argv[1])):
     print(f"throughput: {100 + second}", flush=True)
 """
 STAGES = {
-    "apply": "module sysctl over Ansible's ssh: values set under the lease, read back",
-    "sample": "channels, sampling of system metrics, reading the output",
-    "wait": "the host waits: store, learner, and the other hosts of its round",
+    "apply": "module sysctl over SSH: set the values under the lease, read them back",
+    "sample": "open channels, sample system metrics, read the output",
+    "wait": "the host waits for the store, the learner and other hosts",
 }
 
 
@@ -55,7 +55,7 @@ def study(seconds: int, evaluations: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=5, help="how long the benchmark takes (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=5, help="duration of the benchmark (%(default)s)")
     parser.add_argument("--evaluations", type=int, default=24, help="training evaluations (%(default)s)")
     arguments = parser.parse_args()
     play = [Path(sys.executable).with_name("ansible-playbook"), "-i"]
@@ -73,20 +73,18 @@ def main() -> None:
 
 
 def report(evaluations: list[dict[str, float]], result: dict[str, Any], hosts: int) -> None:
-    """Print the table: seconds an evaluation, the median and the 90th percentile."""
-    print(f"\n{len(evaluations)} evaluations on {hosts} hosts, seconds an evaluation")
+    """Print the seconds per evaluation by stage: median and 90th percentile."""
+    print(f"\n{len(evaluations)} evaluations on {hosts} hosts, seconds per evaluation")
     print(f"{'stage':<12}{'median':>8}{'90 %':>8}")
     benchmark = [row["benchmark"] for row in evaluations]
     for stage, own in {"benchmark": benchmark, **{s: [row[s] for row in evaluations] for s in STAGES}}.items():
-        print(f"{stage:<12}{median(own):8.3f}{quantiles(own, n=10)[-1]:8.3f}  {STAGES.get(stage, 'its own time')}")
+        print(f"{stage:<12}{median(own):8.3f}{quantiles(own, n=10)[-1]:8.3f}  {STAGES.get(stage, 'benchmark')}")
     added = [row["apply"] + row["sample"] + row["wait"] for row in evaluations]
-    print(f"{'added':<12}{median(added):8.3f}{quantiles(added, n=10)[-1]:8.3f}  apply, sample and wait together")
+    print(f"{'overhead':<12}{median(added):8.3f}{quantiles(added, n=10)[-1]:8.3f}  sum of apply, sample and wait")
     own = result["seconds"]
-    print(
-        f"in all: connect {own['connect'] / hosts:.3f} s a host, learn {own['learn']:.2f} s, store {own['store']:.2f} s"
-    )
+    print(f"connect {own['connect'] / hosts:.3f} s per host, learn {own['learn']:.2f} s, store {own['store']:.2f} s")
     waited = sum(row["wait"] for row in evaluations) / hosts
-    print(f"of {own['total']:.0f} s, hosts waited for the learner and for each other {waited / own['total']:.1%}")
+    print(f"hosts waited for the learner and each other for {waited / own['total']:.1%} of {own['total']:.0f} s")
 
 
 if __name__ == "__main__":

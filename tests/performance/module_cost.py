@@ -1,10 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One call of autotune.kernel.sysctl with 20 parameters beside a loop of ansible.posix.sysctl over them, and the lease.
+"""Compares one call of autotune.kernel.sysctl with a loop of ansible.posix.sysctl over 20 parameters: `./dev bench`.
 
-On a host of the lab, over its real sshd, with the same connection settings for both; part of `./dev bench`. The other
-module comes from PyPI's package `ansible`, of which only that one collection is unpacked, into a temporary folder. The
-lease's cost is measured where it arises: in the module's own process, `leased` against `present` on the same values.
+Both run on a lab host over its sshd, with the same connection settings. ansible.posix is unpacked from PyPI's package
+`ansible` into a temporary folder. The cost of the lease is measured in the module's process, as `leased` minus
+`present` for the same values.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ print(json.dumps({**found, "first": first}))
 
 
 def play(own: dict[str, int], step: int, how: str) -> list[dict[str, Any]]:
-    """A play that sets all parameters to their own value plus `step`."""
+    """A play that sets all parameters to their original value plus `step`."""
     values = {name: value + step for name, value in own.items()}
     if how == "one call":
         task = {"autotune.kernel.sysctl": {"values": values}}
@@ -83,7 +83,7 @@ def play(own: dict[str, int], step: int, how: str) -> list[dict[str, Any]]:
 
 
 def run(folder: Path, collections: Path, content: list[dict[str, Any]]) -> float:
-    """Seconds for a play; ansible-playbook's own start and its connection are measured by an empty one."""
+    """Seconds for a play; an empty one measures the start of ansible-playbook and the connection."""
     file = folder / "play.yml"
     file.write_text(yaml.safe_dump(content))
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / 'playbooks/collections'}:{collections}"}
@@ -97,7 +97,7 @@ def run(folder: Path, collections: Path, content: list[dict[str, Any]]) -> float
 
 
 def other_module(folder: Path) -> Path:
-    """The collection ansible.posix, as the package `ansible` has it."""
+    """Unpack the collection ansible.posix from the package `ansible`."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", folder]
     subprocess.run([*command, "ansible"], check=True)
     (wheel,) = folder.glob("ansible-*.whl")
@@ -111,8 +111,8 @@ def other_module(folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=3, help="of each, in turn (%(default)s)")
-    parser.add_argument("--lease-only", action="store_true", help="without the other module, which is a large download")
+    parser.add_argument("--times", type=int, default=3, help="repetitions of each (%(default)s)")
+    parser.add_argument("--lease-only", action="store_true", help="skip the comparison, which needs a large download")
     arguments = parser.parse_args()
     lease_cost()
     if arguments.lease_only:
@@ -134,7 +134,7 @@ def main() -> None:
         ).stdout
         numbers = [word for word in looked.replace("\\r", " ").replace("\\n", " ").split() if word.isdigit()]
         own = dict(zip(PARAMETERS, map(int, numbers[-len(PARAMETERS) :]), strict=True))
-        run(folder, collections, read)  # the connection is open from here on
+        run(folder, collections, read)  # opens the connection
         seconds: dict[str, list[float]] = {"nothing": [], "one call": [], "loop": []}
         for number in range(arguments.times):
             seconds["nothing"].append(run(folder, collections, read))
@@ -149,16 +149,16 @@ def main() -> None:
 
 
 def lease_cost() -> None:
-    """In namespaces of its own, so that neither the values nor /run are the machine's."""
+    """In its own namespaces, so that the machine's values and /run are untouched."""
     script = 'mount -t tmpfs run /run && exec "$@"'
     command = ["unshare", "--net", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", INSIDE]
     arguments = [str(ROOT / "playbooks/collections"), json.dumps(PARAMETERS)]
     found = json.loads(subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout)
     present, leased = median(found["present"]) * 1000, median(found["leased"]) * 1000
-    print(f"\n{len(PARAMETERS)} parameters in the module's own process, median of {len(found['leased'])}")
-    print(f"set to stay        {present:8.2f} ms")
-    print(f"set on a lease     {leased:8.2f} ms: the lease costs {leased - present:.2f} ms an apply")
-    print(f"the first on it    {found['first'] * 1000:8.2f} ms, with the watchdog's start")
+    print(f"\n{len(PARAMETERS)} parameters in the module's process, median of {len(found['leased'])}")
+    print(f"state: present     {present:8.2f} ms")
+    print(f"state: leased      {leased:8.2f} ms: the lease adds {leased - present:.2f} ms per call")
+    print(f"first lease        {found['first'] * 1000:8.2f} ms, including the start of the watchdog")
 
 
 if __name__ == "__main__":

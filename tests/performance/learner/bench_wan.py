@@ -1,11 +1,11 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The lab's WAN study by several algorithms, and what experts recommend, side by side: `./dev bench-wan`.
+"""Compares algorithms and expert recommendations on the lab's WAN: `./dev bench-wan`.
 
-Each algorithm runs the whole study. Then all winners, the experts' values and the hosts' own values meet: in every
-round, on every host, each is measured once, in random order, by iperf3 itself. With `--aa 5` instead: as many real
-studies of parameters that have no influence on the benchmark, none of which should end with an improvement.
+Each algorithm runs the whole study. Then the winners, the experts' values and the original values are compared: in each
+round, every set of values is measured once on every host with iperf3, in random order. `--aa 5` runs five A/A studies
+instead, of parameters without influence on the benchmark; none should end with an improvement.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets imp
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
 
 WAN = ROOT / "benchmarks/wan"
-BASELINE = "own values"
-# What a connection that sends for seconds never comes to.
+BASELINE = "original values"
+# They have no influence on a connection that sends for a few seconds.
 WITHOUT_INFLUENCE = [
     {"param": "net.ipv4.tcp_fin_timeout", "min": 20, "max": 120},
     {"param": "net.ipv4.tcp_keepalive_time", "min": 600, "max": 14400, "log": True},
@@ -48,13 +48,13 @@ Values = Mapping[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--evaluations", type=int, default=60, help="training evaluations a study (%(default)s)")
+    parser.add_argument("--evaluations", type=int, default=60, help="training evaluations per study (%(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="rounds of the comparison (%(default)s)")
     parser.add_argument("--algorithms", default="ppo,gp", help="comma-separated (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of all studies and of the rounds (%(default)s)")
-    parser.add_argument("--aa", type=int, metavar="N", help="run N A/A studies, and nothing else")
-    parser.add_argument("--pairs", type=int, default=40, help="pairs of the proof at most (%(default)s)")
-    parser.add_argument("--inventory", help="a lab that is up; otherwise inventories/lab, which is brought up first")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the studies and the rounds (%(default)s)")
+    parser.add_argument("--aa", type=int, metavar="N", help="only run N A/A studies")
+    parser.add_argument("--pairs", type=int, default=40, help="maximum pairs of the proof (%(default)s)")
+    parser.add_argument("--inventory", help="inventory of a running lab; by default inventories/lab is started")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench-wan", help="folder (%(default)s)")
     arguments = parser.parse_args()
     if not arguments.inventory:
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def learn(arguments: argparse.Namespace, inventory: str, name: str, study: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Run the study; its result.json."""
+    """Run the study and return its result.json."""
     folder = arguments.output / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -94,7 +94,7 @@ def learn(arguments: argparse.Namespace, inventory: str, name: str, study: dict[
 
 
 def experts(parameters: set[str]) -> dict[str, Values]:
-    """Their values of the study's parameters, as they are and with bbr, of which they say nothing."""
+    """The experts' values of the study's parameters, as published and with bbr added."""
     found: dict[str, Values] = {}
     for name, settings in EXPERT_SETTINGS.items():
         values = {parameter: value for parameter, value in settings.items() if parameter in parameters}
@@ -106,7 +106,7 @@ def experts(parameters: set[str]) -> dict[str, Values]:
 def compare(
     arguments: argparse.Namespace, inventory: str, contestants: Mapping[str, Values], own: Mapping[str, Values]
 ) -> list[dict[str, Any]]:
-    """Every contestant once a round and host, in random order: what each came to, by host and round."""
+    """Measure every contestant once per round and host, in random order."""
     order = random.Random(arguments.seed)
     schedule = {
         host: [
@@ -126,7 +126,7 @@ def compare(
 
 
 def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str:
-    """Each contestant against the hosts' own values and against our winner, paired by round and host."""
+    """Each contestant compared with the original values and with our winner, paired by round and host."""
     figures = {(row["name"], row["host"], row["round"]): row["metric"] for row in measured}
     blocks = sorted({(host, number) for dummy, host, number in figures})
     names = list(dict.fromkeys(row["name"] for row in sorted(measured, key=lambda row: row["round"])))
@@ -141,7 +141,7 @@ def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str
         return f"{median} ({low} to {high})"
 
     def mean(name: str) -> float:
-        own = [math.log(metric) for (whose, *dummy), metric in figures.items() if whose == name and metric]
+        own = [math.log(metric) for (contestant, *dummy), metric in figures.items() if contestant == name and metric]
         return math.exp(fmean(own)) if own else 0.0
 
     lines = [
@@ -151,7 +151,7 @@ def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str
             against(name, BASELINE),
             against(name, "ppo"),
             results[name]["verdict"] if name in results else "",
-            str(sum(1 for (whose, *dummy), metric in figures.items() if whose == name and metric)),
+            str(sum(1 for (contestant, *dummy), metric in figures.items() if contestant == name and metric)),
         ]
         for name in sorted(names, key=mean, reverse=True)
     ]
