@@ -128,7 +128,9 @@ class GaussianProcess:
         self._matern = get_covar_module_with_dim_scaled_prior(ard_num_dims=self._size, use_rbf_kernel=False)
         parts = {"likelihood": likelihood, "covar_module": self._matern, "outcome_transform": None}
         if self._multi_task:
-            return MultiTaskGP(inputs, targets, -1, output_tasks=[0], all_tasks=[0, 1], **parts)
+            with torch.random.fork_rng(devices=[]):  # the task covariance is initialised at random
+                torch.manual_seed(0)
+                return MultiTaskGP(inputs, targets, -1, output_tasks=[0], all_tasks=[0, 1], **parts)
         return SingleTaskGP(inputs, targets, **parts)
 
 
