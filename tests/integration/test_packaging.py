@@ -128,7 +128,7 @@ def test_a_module_runs_with_all_that_it_imports(installed):
 
 
 def test_playbooks_run_by_name(installed):
-    assert "Learn" in run("ansible-playbook", "autotune.kernel.tune", *LISTED, **installed)
+    assert "Run the study" in run("ansible-playbook", "autotune.kernel.tune", *LISTED, **installed)
     assert "lab" in run("ansible-playbook", "autotune.kernel.lab", "--list-tasks", **installed)
 
 
@@ -164,7 +164,7 @@ def test_the_page_has_a_command_of_its_own(from_wheel):
 
 def test_a_bare_checkout_needs_no_installation(checkout):
     shown = run("ansible-playbook", checkout / "playbooks/tune.yml", *LISTED)
-    assert "Learn" in shown
+    assert "Run the study" in shown
 
 
 def dev(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

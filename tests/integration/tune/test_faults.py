@@ -34,7 +34,7 @@ FIN_TIMEOUT = {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 300}
             [{"param": "net.ipv4.tcp_available_congestion_control", "choices": ["a", "b"]}],
             "net.ipv4.tcp_available_congestion_control cannot be set: ",
         ),
-        ([{"param": "kernel.core_pattern", "choices": ["a", "b"]}], "kernel.core_pattern is denied"),
+        ([{"param": "kernel.core_pattern", "choices": ["a", "b"]}], "kernel.core_pattern is on the denylist"),
         ([{"param": "net.ipv4.tcp_fin_timeout", "min": 9, "max": 3}], "action_space[0]: min (9) must be below max (3)"),
     ],
     ids=["unknown", "read-only", "denied", "bad range"],
@@ -79,7 +79,7 @@ EXIT_CODE = "sys.exit('out of luck')", "ended with exit code 1: out of luck"
 NO_METRIC = "print('latency: 3')", "printed no line `throughput: NUMBER`; its last line was 'latency: 3'"
 NOT_A_NUMBER = "print('throughput: nan')", "`throughput: nan`, which is not a finite number"
 LOCALE = "print('throughput: 1.234,5')", "printed `throughput: 1.234,5`, which is not a number"
-ZERO = "print('throughput: 0')", "the metric is 0.0; it must be above 0"
+ZERO = "print('throughput: 0')", "the metric throughput is 0; it must be above 0"
 HANGS = "subprocess.run(['sleep', '600'])", "exceeded its time limit of 10 s"
 FLOOD = "[print('x' * 10**6) for dummy in range(20)]", "printed no line `throughput: NUMBER`; its last line was 'xxx"
 NO_TEXT = "os.write(1, bytes(range(128, 256)))", "printed no line `throughput: NUMBER`; its last line was"

@@ -86,7 +86,7 @@ def test_tables_show_what_there_is_of_each_algorithm_and_cell():
     assert gap.split("|")[2].strip() == "-0.100 (-0.100 to -0.100)"
     assert (
         report.cost(rows, "64/8")
-        == "A study of 64/8 takes the learner 2 s of CPU (median), its process 500 MB at most."
+        == "A study of 64/8 costs 2 s of CPU time (median) and at most 500 MB of memory."
     )
 
 
