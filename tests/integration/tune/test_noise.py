@@ -24,7 +24,7 @@ def test_says_what_the_noise_lets_through(
 ) -> None:
     space = [{"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 300}]
     run = start(write_study(BENCHMARK, algorithm="random", action_space=space))
-    run.wait_for("find a gain of", seconds=180)
-    assert "note: noise of the baseline from one run to the next: " in run.text
+    run.wait_for("detect a gain of", seconds=180)
+    assert "note: baseline noise between runs: " in run.text
     run.signal(signal.SIGINT)
     run.end()
