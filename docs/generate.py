@@ -74,7 +74,6 @@ def study_keys() -> str:
         "RewardWeights": "`RewardWeights`: reward",
         "Guard": "`Guard`: guard",
         "Caution": "`Caution`: caution",
-        "EarlyStopping": "`EarlyStopping`: early_stopping",
     }
     return _sections(Study.model_json_schema(by_alias=True), titles, _descriptions()["study"])
 

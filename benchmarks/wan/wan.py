@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How fast this host sends over a wide-area link, with iperf3, to the iperf3 server that $WAN_SERVER names.
+"""Measures how fast this host sends over a wide-area link, with iperf3, to the iperf3 server at $WAN_SERVER.
 
 Prints the throughput of each second as it passes, then the retransmits, then the mean that reached the server. Ends
 with 2 when something is missing here, with 1 when the run fails, and one line on stderr either way.
@@ -35,7 +35,7 @@ def read_arguments() -> argparse.Namespace:
 
 
 def forget_earlier_runs() -> None:
-    """The kernel remembers round trips and reordering, and each run should start afresh. Only root can; or not."""
+    """Clears what the kernel remembers about round trips and reordering, so that each run starts afresh; needs root."""
     if shutil.which("ip"):
         subprocess.run(["ip", "tcp_metrics", "flush"], check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
@@ -49,7 +49,7 @@ def measure(command: list[str], streams: int) -> str | None:
             if text.startswith("iperf3: "):
                 error = text.strip()
             line = LINE.match(text)
-            if line is None or line["stream"].isdigit() != (streams == 1):  # of several, the line of their sum counts
+            if line is None or line["stream"].isdigit() != (streams == 1):  # of several streams, only their sum counts
                 continue
             if line["what"] is None:
                 print(f"{METRIC}: {line['mbit']}", flush=True)
@@ -78,8 +78,8 @@ def main() -> int:
     command = ["iperf3", "--client", server, "--port", str(arguments.port), "--connect-timeout", "5000"]
     command += ["--time", str(arguments.seconds), "--parallel", str(arguments.streams)]
     command += ["--interval", "1", "--format", "m", "--forceflush"]
-    command += ["--length", "16K"]  # counted ten at a time: the seconds would look uneven with larger ones
-    # The server serves one client at a time, and takes a while to notice that the one before was killed.
+    command += ["--length", "16K"]  # larger buffers would make the seconds look uneven
+    # The server serves one client at a time, and takes a while to notice that its last client was killed.
     patience = time.monotonic() + 10
     while (error := measure(command, arguments.streams)) and BUSY in error:
         if time.monotonic() > patience:

@@ -29,7 +29,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 REFERENCE = (DOCS / "reference/study.md").read_text()
 WHOLE, *PARTS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)]
 # Keys with a default of which the reference shows something else.
-EXAMPLES = {"exploration", "streams", "share"}
+EXAMPLES = {"exploration", "share"}
 
 
 def named(page: Path) -> str:

@@ -60,22 +60,6 @@ class Objective(Strict):
     weight: float = Field(default=1.0, gt=0, le=1000)
 
 
-class EarlyStopping(Strict):
-    """run: end training when it promises no more than `verification.min_improvement`. evaluation: end a benchmark that
-    `streams` when its output so far shows that the candidate cannot win.
-    """
-
-    run: bool = True
-    evaluation: bool = True
-
-
-# `early_stopping: false`, which YAML also reads from `off`, sets both keys.
-EarlyStoppingOrBool = Annotated[
-    EarlyStopping,
-    BeforeValidator(lambda given: {"run": given, "evaluation": given} if isinstance(given, bool) else given),
-]
-
-
 class TrainingConfig(Strict):
     """The training budget and PPO's hyperparameters. A hyperparameter left out gets the default in _learner/policy.py.
 

@@ -23,8 +23,6 @@ from .sections import (
     AlgorithmName,
     Caution,
     Direction,
-    EarlyStopping,
-    EarlyStoppingOrBool,
     Guard,
     GuardMetric,
     MetricName,
@@ -60,8 +58,7 @@ class Study(Strict):
     state_space: list[StateMetric] = Field(default=[], max_length=100)
     files: list[str] = Field(default=[], max_length=1000)
     benchmark_command: str
-    streams: bool = False
-    early_stopping: EarlyStoppingOrBool = EarlyStopping()
+    early_stopping: bool = True
     environment: dict[str, str] = {}
     run_on: str | None = None
     setup: str | None = None

@@ -99,7 +99,7 @@ def _stopping_rule(study: Study, history: RunHistory, notify: Notify) -> ShouldS
 
     def should_stop(observed: int, pending: int, expected_gain: float | None) -> bool:
         left = rule.budget - observed - pending
-        if not study.early_stopping.run or history.training_ended or left <= 0:
+        if not study.early_stopping or history.training_ended or left <= 0:
             return False
         performances = [trial.score.performance for trial in history.trained()[:observed]]
         gain = None if expected_gain is None else expected_gain / study.reward.performance_share

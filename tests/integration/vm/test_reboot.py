@@ -42,7 +42,7 @@ STUDY = {
     "training_config": {"total_timesteps": 24, "benchmark_timeout": 20},
     "verification": {"pairs": 4, "candidates": 2},
     "baseline_evaluations": 2,
-    "early_stopping": {"run": False},
+    "early_stopping": False,
 }
 
 

@@ -40,7 +40,7 @@ FULL: dict[str, Any] = {
     "training_config": {"total_timesteps": 10, "seed": 1},
     "verification": {"pairs": 10},
     "guard_metrics": [{"metric": "p99", "direction": "minimise", "may_worsen": 2}],
-    "early_stopping": {"run": True},
+    "early_stopping": True,
     "warm_start": ["wan", 12],
 }
 MOST_CALLS = 3_000_000  # of a study of 200 kB, a second or two

@@ -71,9 +71,7 @@ LARGEST = 1_000_000
         ("exploration: careful", "exploration: must be 'free' or 'cautious', not \"careful\""),
         ("caution: {step: 0}", "caution.step: must be greater than 0, not 0"),
         ("caution: {harm: 100}", "caution.harm: must be less than 100, not 100"),
-        ("streams: 1", "streams: must be a valid boolean, not 1"),
-        ("early_stopping: {runs: true}", "early_stopping.runs: unknown key; did you mean run?"),
-        ("early_stopping: sometimes", 'early_stopping: must be a mapping of keys to values, not "sometimes"'),
+        ("early_stopping: sometimes", 'early_stopping: must be a valid boolean, not "sometimes"'),
         ("objectives: [{metric: p99, weight: 0}]", "objectives[0].weight: must be greater than 0, not 0"),
         (
             "objectives: [{metric: p99, direction: less}]",
@@ -145,23 +143,6 @@ def test_allow_unsafe_permits_a_denied_parameter(read: Read, mistakes: Mistakes)
     assert line.startswith("action_space[0].param: net.ipv4.ip_forward is on the denylist: ")
     assert line.endswith("; to tune it anyway, add it to allow_unsafe")
     assert read(text + "allow_unsafe: [net.ipv4.ip_forward]\n").study.space.parameters == ["net.ipv4.ip_forward"]
-
-
-@pytest.mark.parametrize(
-    ("more", "run", "evaluation"),
-    [
-        ("", True, True),
-        ("early_stopping: off", False, False),
-        ("early_stopping: on", True, True),
-        ("early_stopping: {run: false}", False, True),
-        ("early_stopping: {evaluation: false}", True, False),
-    ],
-)
-def test_early_stopping_is_on_unless_it_is_switched_off(
-    more: str, run: bool, evaluation: bool, study_with: Read
-) -> None:
-    found = study_with(more).study.early_stopping
-    assert (found.run, found.evaluation) == (run, evaluation)
 
 
 def test_objectives_come_with_a_direction_and_a_weight(study_with: Read) -> None:

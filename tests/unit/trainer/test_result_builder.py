@@ -249,7 +249,7 @@ def test_training_stops_early_only_if_the_study_allows_it(new_study: NewStudy) -
     told: list[str] = []
     worse = replace(measured(90.0), score=Score(-0.1, None, -0.1))
     for allowed in (False, True):
-        study = new_study(training_config={"total_timesteps": 60}, early_stopping={"run": allowed})
+        study = new_study(training_config={"total_timesteps": 60}, early_stopping=allowed)
         history: Any = SimpleNamespace(training_ended=None, trained=lambda: [worse] * 40)
         is_enough = _stopping_rule(study, history, told.append)
         assert is_enough(40, 20, 0.0) is False  # what is under way comes to its end, so nothing would be saved

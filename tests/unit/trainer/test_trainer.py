@@ -38,7 +38,7 @@ def config(new_study: Callable[..., Study], tmp_path: Path) -> dict[str, Any]:
     study = new_study(
         training_config={"total_timesteps": 24},
         verification={"candidates": 2, "pairs": 6},
-        early_stopping={"run": False},
+        early_stopping=False,
         state_space=[{"metric": "cpu_usage"}],
     )
     return {
