@@ -200,7 +200,7 @@ def test_a_controller_that_went_while_the_link_was_cut_leaves_no_folder(lab: Any
     assert lab.run("lab1", "sh", "-c", "ls -d /tmp/autotune.*").stdout
     subprocess.run(["ip", "link", "set", lab.link("lab1"), "down"], check=True)
     # What goes by a reset says so once only, and here nobody hears it.
-    connection = transport._stream.socket
+    connection = transport._socket.socket
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.close()
     lab.build()

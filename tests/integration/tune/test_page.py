@@ -101,7 +101,7 @@ def test_a_taken_port_is_said_and_the_run_goes_on(start: Any, write_study: Any, 
         port = taken.getsockname()[1]
         run = start(write_study(), "-e", "dashboard=true", "-e", f"dashboard_port={port}")
         assert run.end() == 0
-    assert f"nothing can listen on 127.0.0.1 port {port}" in " ".join(run.text.split())
+    assert f"cannot listen on 127.0.0.1 port {port}" in " ".join(run.text.split())
     assert "dashboard_port" in run.text
     engine = store.open_store(f"sqlite:///{run.output}/autotune.sqlite")
     assert store.studies(engine)[0].verdict in ("improved", "no_improvement")

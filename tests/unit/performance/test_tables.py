@@ -84,10 +84,7 @@ def test_tables_show_what_there_is_of_each_algorithm_and_cell():
     assert len(shown) == 4  # nothing of gp
     gap = report.differences(rows, ["64/8"], ["ppo", "tpe"]).splitlines()[-1]
     assert gap.split("|")[2].strip() == "-0.100 (-0.100 to -0.100)"
-    assert (
-        report.cost(rows, "64/8")
-        == "A study of 64/8 costs 2 s of CPU time (median) and at most 500 MB of memory."
-    )
+    assert report.cost(rows, "64/8") == "A study of 64/8 costs 2 s of CPU time (median) and at most 500 MB of memory."
 
 
 def test_a_line_that_was_cut_off_is_no_row(tmp_path):
