@@ -15,7 +15,7 @@ from .._study.study import Study
 from .._trial.reward import checked, objective, percent, score
 from .._trial.stability import stability_parts, usual_parts
 from .._trial.trial import Phase, Score, Trial
-from .drift import TYPICAL_SPEED, Drift, Estimate
+from .drift import Drift, Estimate
 
 _LARGE_DRIFT = 0.05
 _FACTS = ("boot_id", "network_namespace", "kernel", "cpus", "memory_bytes", "values")
@@ -43,7 +43,7 @@ class Host:
     news: list[str] = field(default_factory=list)
     _first: tuple[float, float] = (1.0, 0.0)
     _steadiness: list[dict[str, float]] = field(default_factory=list)
-    _told_of_drift: bool = False
+    _drift_reported: bool = False
     _places: dict[int | None, int] = field(default_factory=dict)
 
     def judge(self, study: Study, trial: Trial) -> Trial:
@@ -71,37 +71,35 @@ class Host:
             self._first = trial.metric, value
         self.baseline_metrics.append(trial.metric)
         self._steadiness.append(stability_parts(trial.streamed, trial.health))
-        jump = self.drift.add(self.done, value)
-        if jump:
+        if shift := self.drift.add(self.done, value):
             self.news.append(
-                f"its baseline is suddenly {_in_words(jump.change)}: something on the host has changed between its "
-                f"evaluations {jump.after} and {jump.until}; from here on candidates are compared to the new baseline"
+                f"baseline shifted by {percent(shift.change):+.0f} %: something changed on the host between its "
+                f"trials {shift.after} and {shift.until}; candidates are compared with the new baseline from here on"
             )
-        elif not self._told_of_drift and trial.phase != Phase.BASELINE and self._drifts():
-            self._told_of_drift = True
+        elif not self._drift_reported and trial.phase != Phase.BASELINE and self._has_drifted():
+            self._drift_reported = True
             self.news.append(
-                f"its baseline drifts and is {_in_words(self.drift.change)} than at the start: every candidate is "
-                f"compared to the baseline of its own time, and there are more controls"
+                f"baseline has drifted by {percent(self.drift.change_since_shift):+.0f} %; each candidate is "
+                f"compared with the baseline at its time"
             )
 
     def is_still(self, facts: Mapping[str, Any]) -> bool:
         """Whether it is as it was: not booted since, on the same hardware, with the same values of its own."""
         return all(self.facts.get(fact) == facts.get(fact) for fact in _FACTS)
 
-    def _drifts(self) -> bool:
-        sure = 3 * self.drift.now(self.done).uncertainty
-        return abs(self.drift.change) > max(_LARGE_DRIFT, sure) and self.drift.speed > TYPICAL_SPEED
+    def _has_drifted(self) -> bool:
+        return abs(self.drift.change_since_shift) > max(_LARGE_DRIFT, 3 * self.drift.level(self.done).uncertainty)
 
     def score(self, study: Study, trial: Trial) -> Score:
         """The score of a trial against the baseline as it is known now."""
-        return self._scored(study, trial, self.drift.now(self.done) if self.drift.known else None)
+        return self._scored(study, trial, self.drift.level(self.done) if self.drift.known else None)
 
     def in_hindsight(self, study: Study, trial: Trial) -> Trial:
         """The trial, scored against the baseline at its time, as known from the controls before and after it."""
         place = self._places.get(trial.id)
         if not self.drift.known or place is None:
             return trial
-        return replace(trial, score=self._scored(study, trial, self.drift.then(place)))
+        return replace(trial, score=self._scored(study, trial, self.drift.level(place)))
 
     def _scored(self, study: Study, trial: Trial, baseline: Estimate | None) -> Score:
         value = objective(study, trial)
@@ -121,15 +119,8 @@ class Host:
         return metric * math.exp(sign * (level - found))
 
     def control_is_due(self, interval: int) -> bool:
-        """More controls while the baseline drifts or has a suspect, fewer while it does not."""
-        if self.drift.suspect:
-            return True
-        pace = min(max(TYPICAL_SPEED / max(self.drift.speed, 1e-9), 1 / 3), 2.0)
-        return self.since_control >= max(round(interval * pace), 1)
-
-
-def _in_words(change: float) -> str:
-    return f"{abs(percent(change)):.0f} % {'better' if change > 0 else 'worse'}"
+        """At once if the last measurement of the baseline is a suspect."""
+        return self.drift.suspect is not None or self.since_control >= interval
 
 
 def host_of(name: str, facts: dict[str, Any], study: Study) -> Host:

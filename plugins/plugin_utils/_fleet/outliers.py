@@ -72,7 +72,9 @@ def offsets(trained: Sequence[Trial]) -> dict[str, Offset]:
 def noisier(drifts: Mapping[str, Drift]) -> dict[str, float]:
     """The hosts whose baseline is at least twice as noisy as the others', surely so: how many times as noisy."""
     known = {
-        host: (drift.scatter, drift.freedom) for host, drift in drifts.items() if drift.known and drift.freedom > 1
+        host: (drift.scatter, drift.degrees_of_freedom)
+        for host, drift in drifts.items()
+        if drift.known and drift.degrees_of_freedom > 1
     }
     found = {}
     for host, (scatter, freedom) in known.items():

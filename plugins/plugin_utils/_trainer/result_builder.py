@@ -173,7 +173,7 @@ def noise_of(history: RunHistory) -> outcome.Noise | None:
                 cv_percent=forecast.per_host.get(name) if forecast else None,
                 noise_percent=percent(drift.noise),
                 drift_percent=percent(drift.change),
-                baseline_shifts=tuple((jump.after, jump.until, percent(jump.change)) for jump in drift.jumps),
+                baseline_shifts=tuple((shift.after, shift.until, percent(shift.change)) for shift in drift.shifts),
                 outlier=history.watcher.odd.get(name),
             )
             for name, drift in drifts.items()

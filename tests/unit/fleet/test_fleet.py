@@ -34,7 +34,7 @@ def test_measures_the_baseline_with_the_hosts_own_values(new_room: NewRoom) -> N
     waiting.result(PATIENCE)
     host = room.fleet.hosts["h1"]
     assert (room.arrived, host.baseline_metrics) == (["h1"], [90.0, 110.0])
-    assert math.exp(host.drift.now(2).level) == pytest.approx(100.0, abs=1)
+    assert math.exp(host.drift.level(2).level) == pytest.approx(100.0, abs=1)
 
 
 def test_waits_for_the_baselines_of_all_who_are_connected(new_room: NewRoom) -> None:
@@ -155,12 +155,11 @@ def test_controls_come_after_every_interval(new_room: NewRoom) -> None:
     worker = room.worker("h1").baseline()
     measuring = room.measure(*map(candidate, range(7)))
     phases = []
-    for dummy in range(8):
+    for dummy in range(9):
         phases.append(worker.trial()["phase"])
         worker.answer(100.0)
     measuring.result(PATIENCE)
-    # Nothing has drifted, so that the second one comes later than the first.
-    assert phases == ["train"] * 3 + ["control"] + ["train"] * 4
+    assert phases == [*["train"] * 3, "control", *["train"] * 3, "control", "train"]
 
 
 def test_a_control_that_looks_odd_is_repeated_at_once_and_a_jump_is_told(new_room: NewRoom) -> None:
@@ -181,7 +180,7 @@ def test_a_control_that_looks_odd_is_repeated_at_once_and_a_jump_is_told(new_roo
         *[0.69, 0.69],
     ]
     ((name, text),) = room.news
-    assert (name, text.split(":")[0]) == ("h1", "its baseline is suddenly 50 % worse")
+    assert (name, text.split(":")[0]) == ("h1", "baseline shifted by -50 %")
     assert [round(evaluation.score.level or 0.0) for evaluation in room.evaluations[-2:]] == [50, 50]
 
 

@@ -251,7 +251,7 @@ def test_losing_the_last_host_after_training_fails_the_study(
     while left:
         message = line.receive()
         if message["kind"] == "trial":
-            left -= message["phase"] == "train"
+            left -= message["trial"]["phase"] == "train"
             line.send("trial", trial={**message["trial"], "state": "complete", **better_with_less()(message["trial"])})
     line.receive()  # the last evaluation counts
     line.close()
@@ -264,7 +264,11 @@ def test_if_all_candidates_fail_there_is_no_improvement(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     def measure(job: dict[str, Any]) -> dict[str, Any]:
-        return {"metric": 100.0} if job["phase"] in ("baseline", "control") else {"error": "out of memory"}
+        return (
+            {"metric": 100.0}
+            if job["phase"] in ("baseline", "control")
+            else {"state": "failed", "error": "out of memory"}
+        )
 
     running = trainer(hosts=["h1"])
     end = pool.submit(work, connect(tmp_path / "run"), "h1", measure).result(PATIENCE)
