@@ -52,8 +52,9 @@ def checked(study: Study, trial: Trial) -> Trial:
     """The trial, failed if the benchmark did not print what the study needs in order to compare it."""
     if trial.state != State.COMPLETE:
         return trial
-    if not (trial.metric and math.isfinite(trial.metric) and trial.metric > 0):
-        return trial.fail(f"the metric {study.reward_metric} is {trial.metric:g}; it must be above 0")
+    metric = trial.metric or 0.0
+    if not (math.isfinite(metric) and metric > 0):
+        return trial.fail(f"the metric {study.reward_metric} is {metric:g}; it must be above 0")
     for each in study.objectives:
         value = trial.metrics.get(each.metric)
         if value is None:

@@ -220,7 +220,7 @@ def test_a_metric_that_forms_no_ratio_is_a_failure(metric: float | None, new_roo
     worker.answer(metric)
     (evaluation,) = measuring.result(PATIENCE)
     assert evaluation.state == State.FAILED
-    assert evaluation.error == f"the metric is {metric}; it must be above 0"
+    assert evaluation.error == f"the metric throughput is {metric or 0:g}; it must be above 0"
     assert evaluation.score.reward == -2.0
 
 
