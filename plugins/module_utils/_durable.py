@@ -16,13 +16,16 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _trust
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write(path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+def write(
+    path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None, locked: bool = True
+) -> None:
     """Replace a file and return once it is on disk; raises OSError with the old file intact.
 
-    The caller holds a lock: one writer at a time.
+    locked: the caller holds a lock, so there is one writer at a time, and leftovers of a killed call are reused.
+    Without one, processes may write the file at the same time: the last one prevails.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.new")  # a fixed name, so that leftovers of a killed call are reused
+    temporary = os.path.join(folder, f".{name}.new" if locked else f".{name}.{os.getpid()}.new")
     try:
         descriptor = os.open(temporary, _NEW, 0o600)
     except FileExistsError:

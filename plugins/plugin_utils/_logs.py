@@ -30,6 +30,9 @@ _LARGEST_LOG = 64 * 2**20  # bytes
 _LONGEST_LINE = 4000  # characters
 _SECRETS = ("nonce", "environment", "store", "token", "password")
 
+# Without any handler, Python would print warnings to standard error, among the output of ansible-playbook.
+logging.getLogger(_COLLECTION).addHandler(logging.NullHandler())
+
 
 class LogFailed(Exception):
     """A log cannot be written; the message says why and what to do."""

@@ -9,6 +9,8 @@ import logging
 import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,13 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._logs import LogFa
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Line
 
 LOG = logging.getLogger(_logs.__name__)
+COLLECTIONS = Path(__file__).resolve().parents[2] / "playbooks/collections"
+
+
+def test_without_a_log_warnings_are_not_printed() -> None:
+    program = f"import logging, {_logs.__name__} as logs; logging.getLogger(logs.__name__).warning('x')"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=COLLECTIONS, capture_output=True, text=True, check=True)
+    assert ran.stdout + ran.stderr == ""
 
 
 def test_each_line_tells_time_process_host_and_area_and_is_one_line(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def carry_out(plan: Plan) -> None:
         _remove(path, plan.folder)
     for path, content in plan.writes.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _durable.write(str(path), content.encode())
+        _durable.write(str(path), content.encode(), locked=False)
 
 
 def withdraw(folder: Path, result: Result) -> None:

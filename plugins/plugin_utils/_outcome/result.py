@@ -210,7 +210,7 @@ def write(folder: Path, result: Result) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     text = json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-    _durable.write(str(path), f"{text}\n".encode())
+    _durable.write(str(path), f"{text}\n".encode(), locked=False)
     return path
 
 

@@ -174,7 +174,7 @@ def _stop_with(playbook_pid: int, fleet: Fleet) -> None:
 def _leave(folder: Path, content: dict[str, Any]) -> None:
     """For workers that connect later. The folder is gone if Ansible has ended."""
     if folder.is_dir():
-        _durable.write(str(folder / "end.json"), json.dumps(content).encode())
+        _durable.write(str(folder / "end.json"), json.dumps(content).encode(), locked=False)
 
 
 def _versions() -> dict[str, str]:

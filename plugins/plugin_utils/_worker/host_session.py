@@ -77,12 +77,14 @@ class HostSession:
 
     def show(self, text: str) -> None:
         """Print one line for the user, whatever a host or a benchmark has put into the text."""
-        _LOG.info("shown: %s", text)
-        self._display.display(f"[autotune] {plain_line(text)}")
+        line = plain_line(text)
+        _LOG.info("shown: %s", line)
+        self._display.display(f"[autotune] {line}")
 
     def warn(self, text: str) -> None:
-        _LOG.warning("%s", text)
-        self._display.warning(plain_line(text))
+        line = plain_line(text)
+        _LOG.warning("%s", line)
+        self._display.warning(line)
 
     def prepare(self) -> tuple[dict[str, Any], HostContext]:
         """Check the host, connect, copy the benchmark and run the setup command. Changes no parameter.
