@@ -158,7 +158,9 @@ def restoration(hosts: Sequence[Mapping[str, Any]], result: Mapping[str, Any] | 
     )
     told = [f"{text}: {_names(members)}." for text, members in groups if members]
     needs_attention = bool(groups[0][1])
-    return Restoration(" ".join(told) or "All hosts have their original values back, verified.", needs_attention)
+    return Restoration(
+        " ".join(told) or "The original values of all hosts were restored and verified.", needs_attention
+    )
 
 
 def _names(hosts: Sequence[Mapping[str, Any]]) -> str:

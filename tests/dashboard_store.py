@@ -60,7 +60,7 @@ REASONS = {
 ERRORS = (
     "the benchmark ended with exit code 1: connection refused",
     "the values could not be applied: net.ipv4.tcp_rmem: Invalid argument",
-    "ended by the guard: 1 process was killed for want of memory",
+    "guard limit exceeded: 1 process was killed for want of memory",
 )
 
 

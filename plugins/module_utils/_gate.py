@@ -54,13 +54,13 @@ _INFO = {"parameters": lambda given: given is None or (isinstance(given, list) a
 
 
 def main() -> NoReturn:
-    """The program: one request, one answer. The exit code is 0 if there is an answer, even a refusal."""
+    """One request, one answer. The exit code is 0 if there is an answer, even a refusal."""
     account = shed_environment()
     syslog.openlog("autotune-sysctl", syslog.LOG_PID, syslog.LOG_AUTH)
     request: dict[str, Any] = {}
     try:
         if len(sys.argv) > 1:
-            raise Failure("This program takes no arguments: it reads a request from standard input.")
+            raise Failure("The gate takes no arguments: it reads a request from standard input.")
         raise_limits()
         request = read_request(sys.stdin.buffer)
         answer = handle(request, account)

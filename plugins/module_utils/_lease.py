@@ -29,7 +29,7 @@ class LeaseExpired(Failure):
         self.verdict = verdict if verdict and verdict["nonce"] == nonce else None
         how = "the host does not know how"
         if self.verdict and self.verdict["verified"]:
-            how = f"the host restored its original values, verified, at {self.verdict['at']}"
+            how = f"the host restored and verified its original values at {self.verdict['at']}"
         elif self.verdict:
             how = f"at {self.verdict['at']} the host could NOT restore all of its original values"
         super().__init__(f"The lease {nonce} has ended ({how}); nothing was written. Start a new one without a nonce.")
@@ -85,7 +85,7 @@ def acquire(
 
 
 def release(holder: str | None = None, check: bool = False, nonce: str | None = None) -> Report:
-    """End the lease and restore the originals, verified; raises Failure naming what could not be restored.
+    """End the lease, and restore and verify the originals; raises Failure naming what could not be restored.
 
     With a nonce, only the lease of that nonce. Without a lease, the report has the verdict of the last one, if any.
     """
@@ -108,7 +108,7 @@ def release(holder: str | None = None, check: bool = False, nonce: str | None = 
 def _release_other(holder: str | None, check: bool, nonce: str | None, report: Report) -> None:
     """For root: end the lease of the network account, if that one is meant; fills the report. Raises Failure.
 
-    The account's own program does it, which keeps root from acting on what the account has written into its journal.
+    The account's own gate does it, which keeps root from acting on what the account has written into its journal.
     """
     other = _journal.read_other()
     if other is None:
@@ -202,8 +202,8 @@ def end(lease: _journal.Lease, has_expired: bool = False) -> dict[str, Any]:
                 _journal.conclude(verdict) if has_expired else _journal.remove()
             except OSError as error:
                 raise Failure(
-                    f"The original values are restored, verified, but the lease journal cannot be removed ({error}), "
-                    "so that they would be restored once more. Remove it."
+                    "The original values were restored and verified, but the lease journal could not be removed "
+                    f"({error}). Remove it, or they will be restored again."
                 ) from None
             return verdict
     mismatches = [Mismatch(**mismatch) for mismatch in verdict["mismatches"]]

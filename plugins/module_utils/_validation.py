@@ -21,7 +21,7 @@ def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Chang
     """The fault of one value by itself, or else the parameter's present value."""
     reason = _denylist.denied_because(parameter, value)
     if reason and parameter not in allow_unsafe:
-        message = f"{parameter} is denied because {reason} (to set it anyway, name it in allow_unsafe)"
+        message = f"{parameter} is denied because {reason} (to set it anyway, add it to allow_unsafe)"
         return Change("denied", value, message=message)
     if not _kernel.exists(parameter):
         return Change("missing", value, message=f"{parameter} {missing(parameter)}")

@@ -22,7 +22,7 @@ description:
 options:
   study:
     description:
-      - Path of the study file, in YAML or JSON. All mistakes in it are reported together, before any host is touched.
+      - Path of the study file, in YAML or JSON. All errors in it are reported together, before any host is touched.
     type: path
     required: true
   store:

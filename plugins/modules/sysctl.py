@@ -107,8 +107,8 @@ attributes:
     support: full
     platforms: linux
 notes:
-  - Requires Python 3.9 or later on the host, and root. Some parameters in V(net) can be set in a network namespace of
-    one's own.
+  - Requires Python 3.9 or later on the host, and root. Some parameters in V(net) can be set in your own network
+    namespace.
   - Without root, O(state=leased) and O(state=restored) work where role P(autotune.kernel.access#role) has granted it to
     the account. The host then accepts only safe values of parameters in the catalogue and ignores O(allow_unsafe); the
     role can allow more.

@@ -105,14 +105,14 @@ effective_uid:
   type: int
 gate:
   description:
-    - The program of role P(autotune.kernel.access#role) by which M(autotune.kernel.sysctl) works without root. If set,
-      everything else that is returned comes from that program. Null for root, and if there is no such program or this
-      account may not use it.
+    - The gate of role P(autotune.kernel.access#role) by which M(autotune.kernel.sysctl) works without root. If set,
+      everything else that is returned comes from it. Null for root, and if there is no gate or this account may
+      not use it.
   returned: always
   type: str
   sample: /usr/local/libexec/autotune-sysctl
 gate_message:
-  description: What that program refuses to do for this account, in one line; null if nothing.
+  description: What the gate refuses to do for this account, in one line; null if nothing.
   returned: always
   type: str
 parameters:

@@ -108,5 +108,5 @@ def test_the_values_are_back_and_the_lease_ends_as_soon_as_it_can(how: str) -> N
     assert [told["back"], told["ended"], told["gone"]] == [True, True, True], told
     assert told["verdict"]["verified"]
     if how == "read-only":
-        assert "original values are restored, verified, but the lease journal" in told["said"]
+        assert "original values were restored and verified, but the lease journal" in told["said"]
         assert told["given back"]

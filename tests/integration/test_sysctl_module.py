@@ -483,7 +483,7 @@ def test_a_call_that_comes_after_its_lease_is_refused(state: str, host: Host) ->
     late = host.call(values={FIN_TIMEOUT: 18}, state=state, holder="anna", nonce=lease["nonce"])
     assert late["failed"]
     assert late["expired"]
-    assert "has ended (the host restored its original values, verified, at" in late["msg"]
+    assert "has ended (the host restored and verified its original values at" in late["msg"]
     assert host.value(FIN_TIMEOUT) == found
 
 

@@ -55,12 +55,14 @@ def new_algorithm(
             earlier=earlier,
             components=components,
         )
-    from .optuna_search import OptunaSearch  # an optional dependency
+    if name == "tpe" or name == "gp" or name == "cmaes":
+        from .optuna_search import OptunaSearch  # an optional dependency
 
-    optuna = OptunaSearch(name, space, seed)
-    for trial in [*earlier, *known]:
-        optuna.observe(trial)
-    return optuna
+        optuna = OptunaSearch(name, space, seed)
+        for trial in [*earlier, *known]:
+            optuna.observe(trial)
+        return optuna
+    raise ValueError(f"algorithm '{name}' has no branch in new_algorithm()")
 
 
 class RandomSearch:

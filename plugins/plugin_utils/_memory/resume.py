@@ -44,7 +44,10 @@ class StartedStudy:
 def start_study(
     engine: Engine, study: Study, content: dict[str, Any], files: dict[str, str], seed: int | None
 ) -> StartedStudy:
-    """content: the study as it is stored. files: each shipped file's SHA-256. Raises CannotStart and StoreError."""
+    """content: the study as it is stored. files: the SHA-256 of each file copied to the hosts.
+
+    Raises CannotStart and StoreError.
+    """
     chosen = next((s for s in (seed, study.training_config.seed) if s is not None), secrets.randbelow(2**31))
     if not 0 <= chosen <= _LARGEST_SEED:
         raise CannotStart(f"seed {chosen} is out of range; choose one from 0 to {_LARGEST_SEED}")
@@ -116,7 +119,7 @@ def _check_compatible(row: StudyRow, stored: Study, study: Study, files: Mapping
     stored_files = row.files or {}
     found = differences(stored, study)
     found += [f"{name} has changed" for name in files if stored_files.get(name, files[name]) != files[name]]
-    found += [f"{name} is no longer shipped" for name in stored_files if name not in files]
+    found += [f"{name} is no longer copied to the hosts" for name in stored_files if name not in files]
     if found:
         raise CannotStart(
             f"study {row.id} cannot be resumed because the study has changed: {'; '.join(found)}; undo the change, or "

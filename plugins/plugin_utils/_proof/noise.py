@@ -45,7 +45,7 @@ def power_forecast(
 
     hosts: how many the proof will run on. seconds: duration of the benchmark.
     """
-    drifts = {host: _drift_of(own) for host, own in objectives.items() if len(own) > 1}
+    drifts = {host: _drift_of(values) for host, values in objectives.items() if len(values) > 1}
     scatters = {host: (found.scatter or 0.0, len(objectives[host]) - 1) for host, found in drifts.items()}
     if not scatters:
         return None
@@ -81,7 +81,7 @@ def detectable(cv: float, pairs: int, hosts: int, confidence: float, power: floa
 
 def _advice(rules: Verification, cv: float, hosts: int, found: float, seconds: float) -> str:
     if found > _LARGEST_USUAL_GAIN:
-        problem = f"too noisy: kernel parameters seldom gain more than {_LARGEST_USUAL_GAIN:g} %"
+        problem = f"too noisy: kernel parameters seldom improve a benchmark by more than {_LARGEST_USUAL_GAIN:g} %"
     else:
         problem = f"smaller gains, down to min_improvement ({rules.min_improvement:g} %), will mostly go undetected"
     ways = []

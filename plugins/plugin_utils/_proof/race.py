@@ -51,7 +51,7 @@ class _Runner:
     def runs_per_host(self) -> int:
         return min((len(values) for values in self.results.values() if values), default=0)
 
-    def note(self, trial: Trial, number: int) -> None:
+    def add(self, trial: Trial, number: int) -> None:
         if trial.score.performance is not None:
             self.results[trial.host].append(trial.score.performance)
         elif trial.state != State.LOST:
@@ -87,7 +87,7 @@ def race(
         order = [(host, remaining[at]) for host in present for at in generator.permutation(len(remaining))]
         trials = measure([Trial.pending(Phase.RACE, runner.values, host) for host, runner in order])
         for (dummy, runner), trial in zip(order, trials, strict=True):
-            runner.note(trial, number)
+            runner.add(trial, number)
         present = still_present(present, trials)
         if number > 1:
             _eliminate(runners, number)

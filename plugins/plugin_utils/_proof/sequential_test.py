@@ -5,7 +5,7 @@
 
 The order within a pair is random, and reversed in the host's next pair (ABBA or BAAB), so that linear drift cancels
 and any other drift only makes the test more conservative. Log ratios are stratified by host (estimate.py) and analysed
-several times on the way (bounds.py). At each analysis the first of these decides:
+at interim analyses (bounds.py). At each analysis the first of these decides:
 
 | decision | condition |
 |---|---|
@@ -58,8 +58,8 @@ def prove(
     """Measure pairs on all hosts until the test has decided.
 
     rounds: pairs per host at most, by default what the study says. originals: each host's values for parameters that
-    the candidate leaves alone. pairs_before: how many pairs of this phase were measured before. Hosts that are lost on
-    the way are replaced by more pairs on the others. Which trials are run depends only on the arguments and on
+    the candidate leaves alone. pairs_before: how many pairs of this phase were measured before. Hosts that are lost
+    during the proof are replaced by more pairs on the others. Which trials are run depends only on the arguments and on
     earlier measurements, so an interrupted proof can be replayed.
     """
     rounds = rounds or study.verification.rounds(len(hosts))
@@ -207,7 +207,7 @@ class _SequentialTest:
             return False, f"Stopped for futility (estimate {gain:+.1f} %)"
         for guard, found in undecided.items():
             if last or (found.z is not None and found.z < at.futility):
-                return False, f"{guard.metric} was not shown to be at most {guard.may_worsen:g} % worse"
+                return False, f"{guard.metric} was not shown to be non-inferior (limit: {guard.may_worsen:g} % worse)"
         return None
 
 

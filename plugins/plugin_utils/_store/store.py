@@ -51,7 +51,7 @@ class StudyRecord:
         seed: int,
         files: dict[str, str] | None = None,
     ) -> StudyRecord:
-        """The pen of a new study. files: the SHA-256 of what it ships to its hosts, by name."""
+        """The pen of a new study. files: the SHA-256 of what is copied to its hosts, by name."""
         started = datetime.now(UTC)
 
         def add(session: Session) -> StudyRecord:
@@ -104,7 +104,7 @@ class StudyRecord:
         self._change_host(name, None, doing=doing, since=datetime.now(UTC))
 
     def set_ending(self, name: str, ending: str, restored: bool) -> None:
-        """What the host has once it was left; restored: its own values, verified."""
+        """What values the host has at the end; restored: whether its original ones were restored and verified."""
         self._change_host(name, ending, restored=restored)
 
     def _change_host(self, name: str, event: str | None, **columns: Any) -> None:

@@ -42,7 +42,7 @@ class Base(DeclarativeBase):
 class StudyRow(Base):
     """A study. `verdict` is empty while it runs; `result` is what result.json holds once it has ended.
 
-    `files` are the SHA-256 of those that it ships to its hosts, by name: a run that goes on must measure the same.
+    `files` are the SHA-256 of those that are copied to its hosts, by name: a run that goes on must measure the same.
     """
 
     __tablename__ = "studies"
@@ -65,8 +65,8 @@ class HostRow(Base):
     """A host of a study: `facts` is what sysctl_info found, `baseline_values` what the host itself had.
 
     doing: what it is at now ("train 12", "waits", …), and `since` when. changed_after: a host that was started again
-    while the run had stopped is another one since the evaluation of this number. restored: whether the host has its own
-    values back, verified; None as long as it has not said so.
+    while the run had stopped is another one since the evaluation of this number. restored: whether the host's original
+    values were restored and verified; None until it has reported that.
     """
 
     __tablename__ = "hosts"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The commands of a study, which run without a shell: finds shell syntax in them, and the scripts to ship."""
+"""The commands of a study, which run without a shell: finds shell syntax and the scripts to copy to the hosts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _runs_a_shell(words: list[str]) -> bool:
 
 
 def script_of(words: list[str]) -> str | None:
-    """The script that a command runs by a relative path, which has to be shipped to the host."""
+    """The script that a command runs by a relative path, which has to be copied to the host."""
     words = _without_wrappers(words)
     if not words:
         return None
@@ -75,7 +75,7 @@ def script_of(words: list[str]) -> str | None:
 
 
 def files_named(words: list[str], find: Callable[[str], object]) -> list[str]:
-    """The files to ship for a command: its script, and every other word that looks like one and exists."""
+    """The files to copy to the hosts for a command: its script, and every other word that looks like one and exists."""
     script = script_of(words)
     others = [word for word in words if _looks_like_a_script(word) and ".." not in word.split("/") and find(word)]
     return [*([script] if script else []), *others]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Mistakes in a study file, as messages: one line each, with the place, what is wrong and what to do."""
+"""Errors in a study file, as messages: one line each, with the place, what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ _KINDS = ("int", "bool", "choice", "vector")
 
 
 class StudyError(Exception):
-    """The study file is wrong. `errors`: a line each for the first fifty mistakes, and one that counts the others."""
+    """The study file is wrong. `errors`: a line each for the first fifty errors, and one that counts the others."""
 
     def __init__(self, path: Path, errors: Sequence[str]) -> None:
         self.errors = [plain_line(error, _LONGEST_ERROR) for error in errors[:_MOST_ERRORS]]
         if len(errors) > _MOST_ERRORS:
             self.errors.append(f"... and {len(errors) - _MOST_ERRORS} more")
-        count = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         head = f"{plain_line(path)}: {count} in the study; no host was touched:"
         super().__init__("\n".join([head, *(f"  - {error}" for error in self.errors)]))
 
 
 def error_lines(error: ValidationError, notices: Sequence[str], keys: Collection[str]) -> list[str]:
-    """A line for each mistake that pydantic found. keys: those of all models. notices: what presets left out."""
-    mistakes = error.errors(include_url=False)
-    wrong_preset = any(mistake["loc"][:1] == ("parameters",) for mistake in mistakes)
+    """A line for each error that pydantic found. keys: those of all models. notices: what presets left out."""
+    details = error.errors(include_url=False)
+    wrong_preset = any(detail["loc"][:1] == ("parameters",) for detail in details)
     lines = []
-    for mistake in mistakes:
-        nothing_to_tune = mistake["loc"] == ("action_space",) and mistake["type"] in ("missing", "too_short")
+    for detail in details:
+        nothing_to_tune = detail["loc"] == ("action_space",) and detail["type"] in ("missing", "too_short")
         if nothing_to_tune and notices:
             lines.append(f"parameters: nothing is left to tune: {few(notices, '; ')}")
         elif not (nothing_to_tune and wrong_preset):
             # Lines beyond the limit are only counted: do not search for similar keys, which is slow.
-            lines.append(_line(mistake, keys if len(lines) < _MOST_ERRORS else ()))
+            lines.append(_line(detail, keys if len(lines) < _MOST_ERRORS else ()))
     return lines
 
 
 def _line(error: Any, keys: Collection[str]) -> str:
-    """One mistake as `place: what is wrong; what to do`."""
+    """One error as `place: what is wrong; what to do`."""
     place = ""
     for part in error["loc"]:
         if isinstance(part, int):

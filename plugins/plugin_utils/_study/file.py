@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Reads a study file: reports all mistakes at once, and finds the files to ship with it."""
+"""Reads a study file: reports all errors at once, and finds the files to copy to the hosts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study, and the files to ship with it, as (path on the controller, path in the benchmark's folder).
+    """A study, and the files to copy to the hosts, as (path on the controller, path in the benchmark's folder).
 
     notices: what the user should know although nothing is wrong.
     """
@@ -50,7 +50,7 @@ def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = ()) -> Stu
     """The study at `path`; the files that it names are searched beside it, then in `folder`.
 
     `hosts`, those of the run as far as known, decide what presets contain and which values are safe.
-    Raises StudyError with all mistakes in the file.
+    Raises StudyError with all errors in the file.
     """
     data, notices = expand_study(parse(path), hosts)
     if path.stat().st_mode & stat.S_IWOTH:

@@ -20,11 +20,11 @@ NO_PROOF = Proof(improved=False, reason="")
 
 @dataclass(frozen=True)
 class Conclusion:
-    """winner, proof: the values that the ablation has kept, and their proof."""
+    """learned_values, proof: the values that the ablation kept, and their proof."""
 
     verdict: Verdict
     reason: str
-    winner: Candidate | None = None
+    learned_values: Candidate | None = None
     standings: Sequence[Standing] = ()
     proof: Proof = NO_PROOF
     ablation: Ablation | None = None
@@ -40,7 +40,7 @@ class Conclusion:
         return [pair for pair in self.proof.evidence if pair.host in self.proof.by_host] or self.proof.evidence
 
     def runs(self, trials: Iterable[Trial]) -> tuple[Runs, Runs]:
-        """The proof's runs with the original values, and those with the winner's, by host and number of the pair."""
+        """The proof's runs with the original and with the learned values, by host and number of the pair."""
         reduced = self.ablation is not None and self.proof == self.ablation.fewer_values
         phase = Phase.ABLATE if reduced else Phase.VERIFY
         pairs = {(pair.host, pair.pair) for pair in self.proof.evidence}

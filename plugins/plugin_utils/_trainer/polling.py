@@ -21,8 +21,8 @@ _LOG = logging.getLogger(__name__)
 _INTERVAL = 1.0
 
 
-def poll_requests(engine: Engine, study_id: int, fleet: Fleet, note: Callable[[str], None]) -> None:
-    """Start a thread that polls the store for requests. note: adds an event to the study; may raise StoreError."""
+def poll_requests(engine: Engine, study_id: int, fleet: Fleet, add_event: Callable[[str], None]) -> None:
+    """Start a thread that polls the store for requests. add_event: adds one to the study; may raise StoreError."""
 
     def pending() -> list[Request]:
         try:
@@ -34,13 +34,13 @@ def poll_requests(engine: Engine, study_id: int, fleet: Fleet, note: Callable[[s
         while True:
             time.sleep(_INTERVAL)
             for request in pending():
-                _handle(request, fleet, note)
+                _handle(request, fleet, add_event)
 
     pending()  # discards the requests to an earlier run of this study that was killed
     threading.Thread(target=poll, daemon=True).start()
 
 
-def _handle(request: Request, fleet: Fleet, note: Callable[[str], None]) -> None:
+def _handle(request: Request, fleet: Fleet, add_event: Callable[[str], None]) -> None:
     reason = f"stopped on the dashboard by {request.by}"
     # The hosts come first: a store that cannot be written must not delay them.
     if request.kind == "restore":
@@ -52,6 +52,6 @@ def _handle(request: Request, fleet: Fleet, note: Callable[[str], None]) -> None
     _LOG.info("%s", text)
     fleet.notify(text)
     try:
-        note(text)
+        add_event(text)
     except StoreError:
         return

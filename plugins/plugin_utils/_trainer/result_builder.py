@@ -36,7 +36,7 @@ def build_result(
     proof = conclusion.proof
     original, tuned = conclusion.runs(history.trials)
     counted = [(pair.host, pair.pair) for pair in conclusion.counted]
-    winner = _as_applied(conclusion.winner, tuned) if conclusion.winner else None
+    learned = _as_applied(conclusion.learned_values, tuned) if conclusion.learned_values else None
     return outcome.Result(
         workload_name=study.workload_name,
         verdict=conclusion.verdict,
@@ -44,7 +44,7 @@ def build_result(
         reason=conclusion.reason,
         metric=study.reward_metric,
         direction=study.direction,
-        best_config=winner,
+        best_config=learned,
         best_reward=fmean(run.score.reward for run in tuned.values()) if tuned else None,
         improvement=proof.improvement,
         interval=proof.interval,
@@ -66,7 +66,7 @@ def build_result(
         evaluations=_counts(history.trials),
         not_needed=history.at_most - len(history.trials) if conclusion.is_complete else 0,
         seconds=_seconds(history, seconds_waited),
-        parameters=_changes(study, winner, history, conclusion.ablation) if winner else (),
+        parameters=_changes(study, learned, history, conclusion.ablation) if learned else (),
         seed=seed,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         study=study.model_dump(mode="json", exclude_none=True),
@@ -74,29 +74,29 @@ def build_result(
     )
 
 
-def _as_applied(winner: Candidate, tuned: Runs) -> dict[str, Value]:
-    """The winner with the values that the kernel kept, where it rounded or clamped the requested ones."""
+def _as_applied(learned: Candidate, tuned: Runs) -> dict[str, Value]:
+    """The learned values as the kernel kept them, where it rounded or clamped the requested ones."""
     applied = next((run.applied for run in tuned.values() if run.applied), {})
     return {
         parameter: value if kernel_text(value) == applied.get(parameter, kernel_text(value)) else applied[parameter]
-        for parameter, value in winner.items()
+        for parameter, value in learned.items()
     }
 
 
 def _changes(
-    study: Study, winner: Mapping[str, Value], history: RunHistory, ablation: Ablation | None
+    study: Study, learned: Mapping[str, Value], history: RunHistory, ablation: Ablation | None
 ) -> tuple[outcome.Change, ...]:
     contributions = {each.param: each for each in ablation.contributions} if ablation else {}
     changes = []
     for parameter in study.action_space:
-        if (name := parameter.param) in winner:
+        if (name := parameter.param) in learned:
             found = contributions.get(name)
             changes.append(
                 outcome.Change(
                     param=name,
                     description=parameter.description,
                     original={host: each.baseline_values[name] for host, each in history.hosts.items()},
-                    learned=winner[name],
+                    learned=learned[name],
                     contribution=found.contribution if found else None,
                     interval=found.interval if found else None,
                 )

@@ -44,7 +44,7 @@ class TrainerConfig:
     """What a worker passes to the trainer that it starts.
 
     hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: of ansible-playbook.
-    files: the SHA-256 of each file shipped to the hosts. resume: the ID of a study to resume, True for the latest.
+    files: the SHA-256 of each file copied to the hosts. resume: the ID of a study to resume, True for the latest.
     """
 
     study: dict[str, Any]

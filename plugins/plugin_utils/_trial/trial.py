@@ -67,7 +67,7 @@ class Trial:
     from 1. applied: the values that the kernel kept. metric: the benchmark's result in its own unit; None if the trial
     failed. streamed: the values of the metric printed before the result. metrics: all other metrics printed.
     observations: system metrics sampled during the run. health: the host's health signals, 0 being healthy (see
-    _worker/guard.py). seconds: the duration of each stage.
+    _worker/health_guard.py). seconds: the duration of each stage.
     """
 
     phase: Phase

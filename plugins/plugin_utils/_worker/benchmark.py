@@ -14,21 +14,21 @@ from pathlib import Path
 
 from .._plain import plain_line
 from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric
-from .transport import CUT_SHORT, Completed, Lost, Process, TimedOut, Transport, follow, output_of
+from .transport import CUT_SHORT, CommandTimeout, Completed, ConnectionLost, Process, Transport, follow, output_of
 
 # Processes that leave the process group, such as daemons, are found by this environment variable.
 _MARK = "AUTOTUNE_BENCHMARK"  # as module_utils/_process_group.py has it
-_END_STRAYS = f"""for dummy in 1 2 3; do
-    strays=$(grep -lsF "{_MARK}=$folder" /proc/[0-9]*/environ | cut -d/ -f3)
-    [ -n "$strays" ] && kill -s KILL $strays 2>/dev/null || break
+_KILL_LEFTOVERS = f"""for dummy in 1 2 3; do
+    leftovers=$(grep -lsF "{_MARK}=$folder" /proc/[0-9]*/environ | cut -d/ -f3)
+    [ -n "$leftovers" ] && kill -s KILL $leftovers 2>/dev/null || break
 done
 """
-_BEAT = 5  # seconds
+_HEARTBEAT_SECONDS = 5
 # Runs on the host as long as the connection lasts. When its input ends, because the controller is done or dead or sshd
 # has ended, it kills what is left of the benchmark and removes the folder. It writes a byte now and then, because only
 # a write detects a controller that vanished while the link was cut; a reader would take two hours.
 # $1: the parent folder, or empty for the host's default for temporary files.
-_KEEPER = f"""base=$1
+_CLEANUP_SCRIPT = f"""base=$1
 case $base in
     "~" | "~/"*) base=$HOME${{base#"~"}} ;;
     "\\$HOME" | "\\$HOME/"*) base=$HOME${{base#"\\$HOME"}} ;;
@@ -46,7 +46,8 @@ printf '#!/bin/sh\\n' > "$folder/.runs" && chmod 700 "$folder/.runs"
 "$folder/.runs" 2> /dev/null && runs=runs || runs=noexec
 rm -f "$folder/.runs"
 echo "$runs $folder"
-(trap 'kill $! 2>/dev/null; wait; exit' TERM; while sleep {_BEAT} > /dev/null 2>&1 & wait $!; do echo; done) &
+(trap 'kill $! 2>/dev/null; wait; exit' TERM; while sleep {_HEARTBEAT_SECONDS} > /dev/null 2>&1 & wait $!
+do echo; done) &
 cat > /dev/null
 kill $!
 wait
@@ -54,7 +55,7 @@ cd "$folder" && [ -s {PROCESS_GROUP} ] && read -r group started < {PROCESS_GROUP
     case $(cut -d' ' -f22 "/proc/$group/stat" 2>/dev/null) in
     '' | "$started") kill -s KILL -- "-$group" 2>/dev/null ;; # else the number has been reused
     esac
-{_END_STRAYS}cd / && rm -rf -- "$folder"
+{_KILL_LEFTOVERS}cd / && rm -rf -- "$folder"
 """
 # Seconds that the host has to kill a benchmark after its time limit before the controller gives up.
 _GRACE = 10.0
@@ -68,8 +69,8 @@ _NOEXEC = (
 _TAKE_ENVIRONMENT = "environment=$(cat)"
 
 
-def _with_environment(words: list[str]) -> str:
-    return f'(eval "$environment"; exec {shlex.join(words)})'
+def _with_environment(command: list[str]) -> str:
+    return f'(eval "$environment"; exec {shlex.join(command)})'
 
 
 class BenchmarkFailed(Exception):
@@ -99,18 +100,18 @@ class Benchmark:
             f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()
         ).encode()
         self._folder, self._noexec = "", False
-        self._keeper: Process | None = None
+        self._cleanup: Process | None = None
 
-    def ship(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Create the private folder and copy the files to it. Raises Lost, TimedOut or OSError."""
-        found: list[str] = []
-        self._keeper = self._transport.start(["sh", "-c", _KEEPER, "sh", self._base], stdin=None)
-        keeping = follow(self._keeper, found.append, limit=30.0, until=lambda: bool(found))
-        answer = _ANSWER.fullmatch(found[0]) if found else None
+    def copy(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Create the private folder and copy the files to it. Raises ConnectionLost, CommandTimeout or OSError."""
+        lines: list[str] = []
+        self._cleanup = self._transport.start(["sh", "-c", _CLEANUP_SCRIPT, "sh", self._base], stdin=None)
+        started = follow(self._cleanup, lines.append, limit=30.0, until=lambda: bool(lines))
+        answer = _ANSWER.fullmatch(lines[0]) if lines else None
         if answer is None:
-            said = plain_line((keeping.errors or "mktemp failed").splitlines()[-1], 200)
+            reason = plain_line((started.errors or "mktemp failed").splitlines()[-1], 200)
             parent = self._base or "the folder for temporary files"
-            raise OSError(f"cannot create a private folder in {parent} on the host: {said}")
+            raise OSError(f"cannot create a private folder in {parent} on the host: {reason}")
         self._noexec, self._folder = answer[1] == "noexec", answer[2]
         for source, name in files:
             script = 'mkdir -p -- "$(dirname -- "$1")" && cat > "$1" && chmod "$2" -- "$1"'
@@ -124,15 +125,15 @@ class Benchmark:
         return f"{self._folder}/{PROCESS_GROUP}"
 
     def remove(self) -> None:
-        """Remove the private folder. Raises Lost or TimedOut."""
-        if self._keeper:
-            self._keeper.end_input()
-            follow(self._keeper, lambda dummy: None, limit=30.0)
-            self._keeper.close()
-            self._keeper = None
+        """Remove the private folder. Raises ConnectionLost or CommandTimeout."""
+        if self._cleanup:
+            self._cleanup.end_input()
+            follow(self._cleanup, lambda dummy: None, limit=30.0)
+            self._cleanup.close()
+            self._cleanup = None
 
     def run(self, command: str, metric: str, stop: Callable[[], bool] = lambda: False) -> BenchmarkResult:
-        """Run the benchmark once, or kill it once `stop()` is true. Raises BenchmarkFailed or Lost."""
+        """Run the benchmark once, or kill it once `stop()` is true. Raises BenchmarkFailed or ConnectionLost."""
         output = BenchmarkOutput(metric)
         completed = self._follow(command, output, stop)
         if output.malformed or not output.streamed:
@@ -143,18 +144,24 @@ class Benchmark:
         return BenchmarkResult(result, _finite(streamed), output.metrics, completed.seconds)
 
     def run_once(self, command: str) -> None:
-        """Run a setup or teardown command, which may leave daemons running. Raises BenchmarkFailed or Lost."""
+        """Run a setup or teardown command, which may leave daemons running.
+
+        Raises BenchmarkFailed or ConnectionLost.
+        """
         self._follow(command, BenchmarkOutput(""), mark="")
 
     def check(self, command: str, limit: float) -> str | None:
-        """Run a short command beside the benchmark; returns how it failed, or None. limit: seconds. Raises Lost."""
+        """Run a short command beside the benchmark; returns how it failed, or None.
+
+        limit: seconds. Raises ConnectionLost.
+        """
         output = BenchmarkOutput("")
         limited = ["timeout", "-k", "1", f"{limit:g}", *shlex.split(command)]
         script = f"{_TAKE_ENVIRONMENT}; cd {shlex.quote(self._folder)} && {_with_environment(limited)}"
         process = self._transport.start(["sh", "-c", script], stdin=self._environment)
         try:
             completed = follow(process, output.feed, limit=limit + _GRACE)
-        except TimedOut:
+        except CommandTimeout:
             return f"did not end within {limit:g} s"
         finally:
             process.close()
@@ -181,7 +188,7 @@ class Benchmark:
                 patience=0.1,
             )
             finished = not stop() and completed.code != CUT_SHORT
-        except TimedOut:
+        except CommandTimeout:
             raise BenchmarkFailed(f"exceeded its time limit of {self._timeout:g} s") from None
         finally:
             if not finished:
@@ -197,12 +204,12 @@ class Benchmark:
             raise BenchmarkFailed(_ending(completed, output.last_line) + hint)
         return completed
 
-    def _script(self, words: list[str], mark: str = _MARK) -> str:
+    def _script(self, arguments: list[str], mark: str = _MARK) -> str:
         """Runs the command in its own session, and kills its process group at its end or time limit.
 
         The host enforces the limit, so that it holds if the connection breaks. Processes with `mark` are killed, too.
         """
-        limited = ["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *words]
+        limited = ["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *arguments]
         command = _with_environment(["env", f"{mark}={self._folder}", *limited] if mark else limited)
         return f"""{_TAKE_ENVIRONMENT}
 folder={shlex.quote(self._folder)}
@@ -214,7 +221,7 @@ echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {PROCESS_GROUP}
 wait $group
 code=$?
 kill -s KILL -- -$group 2>/dev/null
-{_END_STRAYS if mark else ""}rm -f {PROCESS_GROUP}
+{_KILL_LEFTOVERS if mark else ""}rm -f {PROCESS_GROUP}
 exit $code
 """
 
@@ -223,7 +230,7 @@ exit $code
             return
         try:
             output_of(self._transport, ["sh", "-c", f"kill -s KILL -- -{group}"], limit=5.0)
-        except (Lost, TimedOut, OSError):
+        except (ConnectionLost, CommandTimeout, OSError):
             pass  # it has ended, or the host is unreachable and enforces the time limit
 
 

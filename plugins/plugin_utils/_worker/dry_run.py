@@ -24,7 +24,7 @@ def dry_run(
     """Show the search space, check its bounds on the host without writing, and measure the baseline.
 
     hosts: the number of hosts of the study. `context.apply` must be in check mode. Raises what it raises,
-    BenchmarkFailed and Lost.
+    BenchmarkFailed and ConnectionLost.
     """
     host, space = context.host, context.study.space
     count = "1 parameter" if len(space.parameters) == 1 else f"{len(space.parameters)} parameters"
@@ -66,13 +66,13 @@ def _try_benchmark(context: HostContext, hosts: int, overhead: float, show: Call
         if problem := context.benchmark.check(command, study.guard.health_timeout):
             raise BenchmarkFailed(f"the health command {problem}, with the original values")
         show("  the health command succeeds")
-    count, each = study.evaluations_on(1), fmean(seconds)
+    count, benchmark_seconds = study.evaluations_on(1), fmean(seconds)
     metrics = ", ".join(f"{trial.metric:.6g}" for trial in trials)
     show(
-        f"  the benchmark works: {metrics} {study.reward_metric} in {each:.1f} s each; "
-        f"on this host alone, {count} trials would take about {duration(count * (each + overhead))}"
+        f"  the benchmark works: {metrics} {study.reward_metric} in {benchmark_seconds:.1f} s each; "
+        f"on this host alone, {count} trials would take about {duration(count * (benchmark_seconds + overhead))}"
     )
     objectives = {context.host: [objective(study, trial) or 0.0 for trial in trials]}
-    forecast = power_forecast(study, objectives, hosts, each)
+    forecast = power_forecast(study, objectives, hosts, benchmark_seconds)
     for line in forecast.lines if forecast else ():
         show(f"  {line}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from .._study.sections import Guard
 from .sampling import Sample, Sampler, summarise
-from .transport import Lost, Transport
+from .transport import ConnectionLost, Transport
 
 _WINDOW = 3.0  # seconds of pressure; a shorter stall does not justify ending a trial
 _HEALTH_INTERVAL = 0.5
@@ -46,7 +46,8 @@ class LimitCheck:
     def _memory(self, first: Sample, sample: Sample) -> str | None:
         limit, minimum = self._guard.oom_kills, self._guard.free_memory
         # The larger of two counts: kernels before 4.13 have no counter, and the log may not be readable.
-        kills = max(int(sample.signs.get("oom_kills", 0.0) - first.signs.get("oom_kills", 0.0)), len(self._killed))
+        before, after = (each.error_counters.get("oom_kills", 0.0) for each in (first, sample))
+        kills = max(int(after - before), len(self._killed))
         if limit is not None and kills > limit:
             process = f" ({self._killed[-1]})" if self._killed else ""
             return f"{kills} OOM kill{'s' if kills > 1 else ''}{process}, limit {limit} (guard.oom_kills)"
@@ -63,12 +64,13 @@ class LimitCheck:
 
     def _pressure(self, sample: Sample) -> str | None:
         oldest = self._recent[0]
-        for name, limit in (("memory", self._guard.memory_pressure), ("io", self._guard.io_pressure)):
+        limits = (("memory", "memory", self._guard.memory_pressure), ("io", "I/O", self._guard.io_pressure))
+        for name, title, limit in limits:
             stalled = _growth(oldest, sample, f"{name}_stalled")
             percent = 100 * stalled / max(sample.at - oldest.at, _WINDOW)
             if limit is not None and percent > limit:
                 return (
-                    f"{name} pressure (PSI full) {min(percent, 100):.0f} % over {_WINDOW:g} s, limit {limit:g} % "
+                    f"{title} pressure (PSI full) {min(percent, 100):.0f} % over {_WINDOW:g} s, limit {limit:g} % "
                     f"(guard.{name}_pressure)"
                 )
         return None
@@ -77,8 +79,8 @@ class LimitCheck:
 class HealthMonitor:
     """Watches a host during one trial, from its creation until end().
 
-    health_check: runs the user's health command; returns what is wrong, or None. May block, and raise Lost.
-    violation: why the trial must end, set within a second of the cause.
+    health_check: runs the user's health command; returns what is wrong, or None. May block, and raise ConnectionLost.
+    violation: why the trial must end, set within a few seconds of the cause.
     """
 
     def __init__(self, guard: Guard, transport: Transport, health_check: Callable[[], str | None] | None) -> None:
@@ -117,9 +119,9 @@ class HealthMonitor:
         """What this user cannot observe on this host, one line each."""
         found = []
         if self._sampler.sees_log is False:
-            found.append("this user may not read the kernel log: hung tasks and oopses will go unnoticed")
-        if self._samples and "memory_stalled" not in self._samples[-1].signs:
-            found.append("the kernel has no pressure stall information (PSI): memory and IO pressure go unnoticed")
+            found.append("this user may not read the kernel log: hung tasks and oopses go unnoticed")
+        if self._samples and "memory_stalled" not in self._samples[-1].error_counters:
+            found.append("the kernel has no pressure stall information (PSI): memory and I/O pressure go unnoticed")
         return found
 
     def _take(self, sample: Sample) -> None:
@@ -133,7 +135,7 @@ class HealthMonitor:
             last = self._ending.is_set()
             try:
                 problem = self._health_check()
-            except Lost:
+            except ConnectionLost:
                 return  # the benchmark's own command reports the lost connection
             if problem:
                 self.violation = self.violation or f"the health command {problem}"
@@ -156,15 +158,19 @@ def health_signals(samples: Sequence[Sample], errors_logged: int | None) -> dict
     span = last.at - first.at
     found = {}
     for name in ("memory", "io"):
-        if f"{name}_stalled" in last.signs and span > 0:
+        if f"{name}_stalled" in last.error_counters and span > 0:
             found[f"{name}_pressure"] = min(_growth(first, last, f"{name}_stalled") / span, 1.0)
-    for name, part, whole in (("retransmits", "segments_again", "segments"), ("errors", "packets_lost", "packets")):
-        if part in last.signs and whole in last.signs:
+    for name, part, whole in (
+        ("retransmits", "segments_retransmitted", "segments"),
+        ("errors", "packets_lost", "packets"),
+    ):
+        if part in last.error_counters and whole in last.error_counters:
             found[name] = min(_growth(first, last, part) / max(_growth(first, last, whole), 1.0), 1.0)
     if errors_logged is not None:
         found["kernel_messages"] = float(errors_logged)
     return found
 
 
-def _growth(first: Sample, last: Sample, sign: str) -> float:
-    return max(last.signs.get(sign, 0.0) - first.signs.get(sign, last.signs.get(sign, 0.0)), 0.0)
+def _growth(first: Sample, last: Sample, name: str) -> float:
+    final = last.error_counters.get(name, 0.0)
+    return max(final - first.error_counters.get(name, final), 0.0)

@@ -29,10 +29,10 @@ from .._study.file import StudyFile
 from .benchmark import Benchmark, BenchmarkFailed
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
 from .local import LocalTransport
-from .preflight import become_advice, cautious_start_problem, holder_is_gone, notes, problems
+from .preflight import become_advice, cautious_start_problem, holder_is_gone, notices, problems
 from .ssh import SSHTransport
 from .ssh_config import SSHAddress
-from .transport import Lost, TimedOut, Transport
+from .transport import CommandTimeout, ConnectionLost, Transport
 from .trial_runner import ApplyFailed, HostContext
 
 _LOG = logging.getLogger(__name__)
@@ -101,12 +101,14 @@ class HostSession:
         self._benchmark = benchmark = Benchmark(
             self._load_generator or transport, self._environment(), timeout, self._remote_tmp()
         )
-        benchmark.ship(self._file.files)
+        benchmark.copy(self._file.files)
         if self._study.setup:
             try:
                 benchmark.run_once(self._study.setup)
             except BenchmarkFailed as error:
-                raise SessionFailed(f"{self.host}: the setup command {error}; nothing was written") from None
+                raise SessionFailed(
+                    f"{self.host}: the setup command {error}; no kernel parameter was changed"
+                ) from None
         return facts, HostContext(
             host=self.host,
             study=self._study,
@@ -129,8 +131,8 @@ class HostSession:
             found = cautious_start_problem(self._study.space, values)
         if found:
             raise SessionFailed(f"{self.host}: {'; '.join(found)}; nothing was written")
-        for note in notes(facts, (_kernel.boot_id(), _kernel.network_namespace())):
-            self.show(f"{self.host}: {note}")
+        for notice in notices(facts, (_kernel.boot_id(), _kernel.network_namespace())):
+            self.show(f"{self.host}: {notice}")
         return {**{name: facts[name] for name in _FACTS}, "values": values}
 
     def _facts(self, parameters: list[str]) -> dict[str, Any]:
@@ -144,7 +146,8 @@ class HostSession:
             raise SessionFailed(
                 f"{self.host} is leased to {lease['holder']} for another {expires_in:.0f} s; nothing was written"
             )
-        self.show(f"{self.host}: waiting {expires_in:.0f} s until the lease of {lease['holder']} (ended) expires")
+        run = f"the lease of a run that has ended ({lease['holder']})"
+        self.show(f"{self.host}: {run} expires in {expires_in:.0f} s; waiting")
         time.sleep(expires_in + 1.5)  # the watchdog checks once a second
         self._module("sysctl", {"state": "restored"})  # in case the watchdog is gone, too
         return self._module("sysctl_info", {"parameters": parameters})
@@ -178,7 +181,7 @@ class HostSession:
                 self._benchmark.remove()
             except BenchmarkFailed as error:
                 self.warn(f"{self.host}: the teardown command {error}")
-            except (Lost, TimedOut, OSError) as error:
+            except (ConnectionLost, CommandTimeout, OSError) as error:
                 self.warn(f"{self.host}: the benchmark's temporary folder could not be removed: {error}")
             for transport in filter(None, (self._load_generator, self._transport)):
                 transport.close()
@@ -213,9 +216,7 @@ class HostSession:
         if connection.transport == "local":
             return LocalTransport()
         if connection.transport != "ssh":
-            raise SessionFailed(
-                f"{self.host}: ansible_connection '{connection.transport}' is not supported; use ssh or local"
-            )
+            raise _unsupported(self.host, connection.transport)
         return SSHTransport(SSHAddress.of_connection(connection.get_option))
 
     def _connect_to(self, name: str) -> Transport:
@@ -223,8 +224,11 @@ class HostSession:
         if name not in hostvars:
             raise SessionFailed(f"{self.host}: run_on names {name}, which is not in the inventory")
         variables = hostvars[name]
-        if variables.get("ansible_connection") == "local":
+        kind = str(variables.get("ansible_connection") or "ssh").removeprefix("ansible.builtin.")
+        if kind == "local":
             return LocalTransport()
+        if kind not in ("ssh", "smart"):
+            raise _unsupported(f"{self.host}: run_on host {name}", kind)
         connection = connection_loader.get("ansible.builtin.ssh", PlayContext())
         return SSHTransport(SSHAddress.of_connection(_option_of(connection, "connection", variables)))
 
@@ -245,6 +249,10 @@ class HostSession:
             if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
                 raise SessionFailed(f"{self.host}: {name!r} is not a valid name for an environment variable")
         return environment
+
+
+def _unsupported(host: str, connection: str) -> SessionFailed:
+    return SessionFailed(f"{host}: ansible_connection '{connection}' is not supported; use ssh or local")
 
 
 def _option_of(plugin: Any, kind: str, variables: Mapping[str, Any]) -> Callable[[str], Any]:

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(Exception):
+class RunInterrupted(Exception):
     """The user has stopped the run."""
 
 
 class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGHUP into a single Interrupted, raised within allowed() or when it is entered."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a single RunInterrupted, raised within allowed() or when it is entered."""
 
     def __init__(self) -> None:
         self._pending: int | None = None
@@ -48,4 +48,4 @@ class Interrupts:
         # Only once: Ansible's second signal must not interrupt the restore.
         if self._pending is not None and not self._raised:
             self._raised = True
-            raise Interrupted(f"stopped by {signal.Signals(self._pending).name}")
+            raise RunInterrupted(f"stopped by {signal.Signals(self._pending).name}")

@@ -61,7 +61,7 @@ class KnownHost:
 
 
 def known_host(config: SSHConfig) -> KnownHost:
-    """Look the host up in the files that ssh would search. Raises Lost."""
+    """Look the host up in the files that ssh would search. Raises ConnectionLost."""
     alias, hostname, port = config.get("hostkeyalias"), config.hostname, config.port
     files = [*_files(config, "userknownhostsfile"), *_files(config, "globalknownhostsfile")]
     name = alias or (hostname if port == 22 else f"[{hostname}]:{port}")

@@ -71,7 +71,7 @@ class LeaseClient:
         return applied
 
     def interference(self, applied: Mapping[str, str], transport: Transport) -> str | None:
-        """Why a trial with these values is invalid although its benchmark succeeded, or None. Raises Lost."""
+        """Why a trial with these values is invalid although its benchmark succeeded, or None. Raises ConnectionLost."""
         paths = [path for parameter in applied if (path := _kernel.path_of(parameter))]
         if len(paths) == len(applied):
             nonce, expires_in, found = _read_lease_and_values(transport, list(applied), paths)

@@ -46,11 +46,12 @@ def problems(facts: dict[str, Any], *, allow_unsafe: Sequence[str], optional: Co
         elif not state["writable"]:
             found.append(f"{parameter} cannot be set: {state['why_not_writable']}")
         elif state["denied"] and parameter not in allow_unsafe:
-            found.append(f"{parameter} is on the denylist; to tune it, name it in the study's allow_unsafe")
+            found.append(f"{parameter} is on the denylist; to tune it anyway, add it to allow_unsafe")
     if daemons := facts["managed_by"]:
+        verb, them = ("is", "it") if len(daemons) == 1 else ("are", "them")
         found.append(
-            f"{' and '.join(daemons)} {'is' if len(daemons) == 1 else 'are'} running and would change parameters "
-            f"during the study; run systemctl stop {' '.join(daemons)}, and start again afterwards"
+            f"{' and '.join(daemons)} {verb} running and would change parameters during the study; stop {them} with "
+            f"`systemctl stop {' '.join(daemons)}`, and start {them} again after the study"
         )
     return found
 
@@ -61,7 +62,7 @@ def _remedy(is_optional: bool) -> str:
     return "remove it, load its module, or mark it `optional: true`"
 
 
-def notes(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
+def notices(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
     """What the user should know about a host that is suitable, one line each.
 
     controller: boot ID and network namespace inode of the controller.

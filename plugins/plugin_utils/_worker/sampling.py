@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from .transport import Lost, Process, TimedOut, Transport, follow
+from .transport import CommandTimeout, ConnectionLost, Process, Transport, follow
 
 _END = "autotune-sample-end"
 _NO_LOG = "autotune-no-kernel-log"
@@ -43,14 +43,15 @@ _KERNEL_FACILITY = 8  # priorities below it are the kernel's own messages; the l
 class Sample:
     """One reading of /proc.
 
-    at: the host's uptime in seconds. counters: values that only grow. levels: momentary values. signs: counters of
-    trouble, by the names in SIGNS. log: new messages of the kernel log, each with its level from 0 (emergency) to 7.
+    at: the host's uptime in seconds. counters: values that only grow. levels: momentary values.
+    error_counters: errors, and the totals to which they are compared, by the names in ERROR_COUNTERS. log: new messages
+    of the kernel log, each with its level from 0 (emergency) to 7.
     """
 
     at: float
     counters: dict[str, float]
     levels: dict[str, float]
-    signs: dict[str, float] = field(default_factory=dict)
+    error_counters: dict[str, float] = field(default_factory=dict)
     log: tuple[tuple[int, str], ...] = ()
 
 
@@ -64,8 +65,8 @@ def parse_sample(lines: Iterable[str]) -> Sample:
             log += _kernel_message(text)
         elif row := text.replace(":", " ").split():
             files.setdefault(name, []).append(row)
-    counters, levels, signs = (_read(readers, files) for readers in (COUNTERS, LEVELS, SIGNS))
-    return Sample(counters.pop("uptime", 0.0), counters, levels, signs, tuple(log))
+    counters, levels, error_counters = (_read(readers, files) for readers in (COUNTERS, LEVELS, ERROR_COUNTERS))
+    return Sample(counters.pop("uptime", 0.0), counters, levels, error_counters, tuple(log))
 
 
 def _kernel_message(record: str) -> list[tuple[int, str]]:
@@ -125,13 +126,13 @@ class Sampler:
     def _run(self, transport: Transport) -> None:
         try:
             self._process = process = transport.start(["sh", "-c", _SCRIPT], stdin=None)
-        except Lost:
+        except ConnectionLost:
             return
         try:
             if self._stopping.is_set():
                 process.end_input()
             follow(process, self._take, limit=float("inf"), until=self._abandoned.is_set)
-        except (Lost, TimedOut, OSError):
+        except (ConnectionLost, CommandTimeout, OSError):
             return
         finally:
             process.close()
@@ -227,12 +228,12 @@ LEVELS: Readers = {
     ),
     "load_1m": lambda files: float(files["loadavg"][0][0]),
 }
-SIGNS: Readers = {
+ERROR_COUNTERS: Readers = {
     "memory_stalled": lambda files: _stalled(files, "memory"),
     "io_stalled": lambda files: _stalled(files, "io"),
     "oom_kills": lambda files: float(_rows(files, "vmstat")["oom_kill"][1]),
     "packets": lambda files: _net_dev(files, 2, 10),
     "packets_lost": lambda files: _net_dev(files, 3, 4, 11, 12),
     "segments": lambda files: _tcp(files, "OutSegs"),
-    "segments_again": lambda files: _tcp(files, "RetransSegs"),
+    "segments_retransmitted": lambda files: _tcp(files, "RetransSegs"),
 }

@@ -21,7 +21,7 @@ from .login_shell import AfterMarker, for_any_shell, new_marker
 from .ssh_auth import authenticate
 from .ssh_config import SSHAddress, ssh_config
 from .ssh_socket import DEAD_PEER_TIMEOUT, connect_to_sshd
-from .transport import Lost
+from .transport import ConnectionLost
 
 # Errors are raised; without a handler, paramiko's log of them would appear as a traceback beside the message.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -62,7 +62,7 @@ class SSHProcess:
                 self._drained = True
                 return code
         if self._is_lost():
-            raise Lost("the SSH connection broke")
+            raise ConnectionLost("the SSH connection broke")
         return None
 
     def _output_is_complete(self) -> bool:
@@ -83,7 +83,7 @@ class SSHProcess:
 
 
 class SSHTransport:
-    """One authenticated connection, with a channel for each command. Raises Lost if it cannot be established."""
+    """One authenticated connection, with a channel for each command; raises ConnectionLost if there is none."""
 
     def __init__(self, address: SSHAddress) -> None:
         config = ssh_config(address)
@@ -91,7 +91,7 @@ class SSHTransport:
         try:
             self._socket = connect_to_sshd(config)
         except OSError as error:
-            raise Lost(f"SSH to {address.host}: {error}") from error
+            raise ConnectionLost(f"SSH to {address.host}: {error}") from error
         self._transport = paramiko.Transport(self._socket.socket)
         try:
             trusted = _handshake(self._transport, known, address.timeout + DEAD_PEER_TIMEOUT)
@@ -100,7 +100,9 @@ class SSHTransport:
         except (OSError, EOFError, paramiko.SSHException) as error:
             proxy_error = self._socket.proxy_error()
             self.close()
-            raise Lost(f"SSH to {address.host}: {error}{f' ({proxy_error})' if proxy_error else ''}") from error
+            raise ConnectionLost(
+                f"SSH to {address.host}: {error}{f' ({proxy_error})' if proxy_error else ''}"
+            ) from error
         self._transport.set_keepalive(5)
 
     def start(self, command: list[str], *, stdin: bytes | None = b"") -> SSHProcess:
@@ -113,7 +115,7 @@ class SSHTransport:
             if stdin is not None:
                 channel.shutdown_write()
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise Lost(f"the SSH connection broke: {error}") from error
+            raise ConnectionLost(f"the SSH connection broke: {error}") from error
         return SSHProcess(channel, lambda: not self._transport.is_active(), marker)
 
     def close(self) -> None:

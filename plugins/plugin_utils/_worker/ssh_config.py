@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .transport import Lost
+from .transport import ConnectionLost
 
 # ssh's command line flags, from the getopt(3) call in ssh.c.
 _FLAGS = "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"
@@ -97,7 +97,7 @@ class SSHConfig:
     def proxy_command(self) -> list[str]:
         """The command whose standard input and output are connected to the host's sshd; empty without a proxy.
 
-        Raises Lost.
+        Raises ConnectionLost.
         """
         if jumps := self.get("proxyjump"):
             *first, last = jumps.rsplit(",", 1)
@@ -114,7 +114,7 @@ class SSHConfig:
         try:
             options = dict(getopt.getopt(list(self.address.arguments), _FLAGS)[0])
         except getopt.GetoptError as error:
-            raise Lost(f"SSH to {self.address.host}: {error} in ssh's arguments") from None
+            raise ConnectionLost(f"SSH to {self.address.host}: {error} in ssh's arguments") from None
         return ["-F", options["-F"]] if "-F" in options else []
 
     def _expand_tokens(self, text: str, *, quoted: bool) -> str:
@@ -132,7 +132,9 @@ class SSHConfig:
         def value_of(match: re.Match[str]) -> str:
             value = tokens.get(match[1], match[0])
             if quoted and _SHELL_SYNTAX.search(value):
-                raise Lost(f"SSH to {self.address.host}: {value!r} contains shell syntax, refused in ProxyCommand")
+                raise ConnectionLost(
+                    f"SSH to {self.address.host}: {value!r} contains shell syntax, refused in ProxyCommand"
+                )
             return value
 
         return _TOKEN.sub(value_of, text)
@@ -144,11 +146,11 @@ def _home() -> str:
 
 
 def ssh_config(address: SSHAddress) -> SSHConfig:
-    """Ask `ssh -G` for the host's configuration. Raises Lost with ssh's own message."""
+    """Ask `ssh -G` for the host's configuration. Raises ConnectionLost with ssh's own message."""
     answer = run_openssh([address.executable, "-G", *address.arguments, "--", address.host], address)
     if answer.returncode != 0:
         reason = "; ".join(line.strip() for line in answer.stderr.splitlines()) or f"{address.executable} -G failed"
-        raise Lost(f"SSH to {address.host}: {reason[:300]}")
+        raise ConnectionLost(f"SSH to {address.host}: {reason[:300]}")
     settings: dict[str, list[str]] = {}
     for line in answer.stdout.splitlines():
         name, dummy, value = line.partition(" ")
@@ -157,7 +159,7 @@ def ssh_config(address: SSHAddress) -> SSHConfig:
 
 
 def run_openssh(command: list[str], address: SSHAddress) -> subprocess.CompletedProcess[str]:
-    """Run one of OpenSSH's programs and capture its output. Raises Lost if it cannot be run."""
+    """Run one of OpenSSH's programs and capture its output. Raises ConnectionLost if it cannot be run."""
     try:
         return subprocess.run(
             command,
@@ -169,4 +171,4 @@ def run_openssh(command: list[str], address: SSHAddress) -> subprocess.Completed
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Lost(f"SSH to {address.host}: {error}") from None
+        raise ConnectionLost(f"SSH to {address.host}: {error}") from None

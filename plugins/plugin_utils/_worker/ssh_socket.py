@@ -51,7 +51,7 @@ class SSHSocket:
 
 
 def connect_to_sshd(config: SSHConfig) -> SSHSocket:
-    """Connect as ssh would. Raises Lost and OSError."""
+    """Connect as ssh would. Raises ConnectionLost and OSError."""
     command = config.proxy_command()
     if command:
         return _through_proxy(command, fdpass=config.get("proxyusefdpass") == "yes")

@@ -16,11 +16,11 @@ _ERROR_TAIL = 4_096
 CUT_SHORT = -1000
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The connection to the host broke."""
 
 
-class TimedOut(Exception):
+class CommandTimeout(Exception):
     """The command outlived its time limit, although the host should have killed it by then."""
 
 
@@ -40,7 +40,7 @@ class Process(Protocol):
         """New bytes on standard output and standard error; waits up to `patience` seconds for some."""
 
     def code(self) -> int | None:
-        """The exit code, or None while the command runs. Raises Lost."""
+        """The exit code, or None while the command runs. Raises ConnectionLost."""
 
     def end_input(self) -> None:
         """Close the command's standard input."""
@@ -53,7 +53,7 @@ class Transport(Protocol):
     """Runs commands on one host."""
 
     def start(self, command: list[str], *, stdin: bytes | None = b"") -> Process:
-        """Start a command. stdin: its whole input; None keeps the input open. Raises Lost."""
+        """Start a command. stdin: its whole input; None keeps the input open. Raises ConnectionLost."""
 
     def close(self) -> None: ...
 
@@ -68,8 +68,8 @@ def follow(
 ) -> Completed:
     """Pass each line of standard output to `on_line` until the command ends or `until()` is true.
 
-    limit: seconds until TimedOut is raised, which does not kill the command. patience: seconds between two calls of
-    `until` while there is no output. Raises Lost.
+    limit: seconds until CommandTimeout is raised, which does not kill the command. patience: seconds between two
+    calls of `until` while there is no output. Raises ConnectionLost.
     """
     started = time.monotonic()
     pending, errors = b"", b""
@@ -88,11 +88,11 @@ def follow(
             seconds = time.monotonic() - started
             return Completed(CUT_SHORT if code is None else code, errors.decode(errors="replace").strip(), seconds)
         if time.monotonic() - started > limit:
-            raise TimedOut(f"did not end within {limit:g} s")
+            raise CommandTimeout(f"did not end within {limit:g} s")
 
 
 def output_of(transport: Transport, command: list[str], *, stdin: bytes = b"", limit: float = 30.0) -> str:
-    """The output of a short command. Raises Lost, TimedOut, and OSError if the exit code is not 0."""
+    """The output of a short command. Raises ConnectionLost, CommandTimeout, and OSError if the exit code is not 0."""
     lines: list[str] = []
     process = transport.start(command, stdin=stdin)
     try:

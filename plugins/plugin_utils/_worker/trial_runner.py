@@ -51,7 +51,8 @@ class HostContext:
 def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: Callable[[str], None]) -> dict[str, Any]:
     """Run the trainer's trials until the study ends; returns its result.
 
-    Raises Interrupted, HostRefused, _wire.Disconnected, transport.Lost, and what `apply` raises besides ApplyFailed.
+    Raises RunInterrupted, HostRefused, _wire.Disconnected, transport.ConnectionLost, and what `apply` raises besides
+    ApplyFailed.
     """
     extra = {"connect": context.connect_seconds}
     idle_since = time.monotonic()
@@ -125,7 +126,7 @@ def run_trial(
     trial = replace(trial, observations=observations, health=monitor.signals())
     if monitor.violation:
         context.restore()
-        trial = trial.fail(f"ended by the guard: {monitor.violation}")
+        trial = trial.fail(f"guard limit exceeded: {monitor.violation}")
     # The overhead of channels, sampling and checks.
     seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
     return trial

@@ -30,10 +30,10 @@ from .batch import Batch, join_batch
 from .benchmark import BenchmarkFailed
 from .dry_run import dry_run
 from .host_session import HostSession, SessionFailed
-from .interrupt import Interrupted, Interrupts
+from .interrupt import Interrupts, RunInterrupted
 from .preflight import misspelt_setting
 from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_of, why_trainer_ended
-from .transport import Lost, TimedOut
+from .transport import CommandTimeout, ConnectionLost
 from .trial_runner import ApplyFailed, HostRefused, run_trials
 
 _RESUME = "; to resume: the same command with -e resume=true"
@@ -124,7 +124,7 @@ def _take_part(session: HostSession, line: Line, interrupts: Interrupts, folder:
         departure.hint = _RESUME
         result = run_trials(host_context, line, interrupts, session.show)
         departure.reason = _STUDY_FINISHED
-    except Interrupted as interruption:
+    except RunInterrupted as interruption:
         departure.reason, departure.interrupted = str(interruption), True
     except Disconnected:
         # A worker that was busy when the study finished, preparing its host for example, gets no message `end`.
@@ -132,9 +132,9 @@ def _take_part(session: HostSession, line: Line, interrupts: Interrupts, folder:
         departure.reason = why_trainer_ended(folder, log) if result is None else _STUDY_FINISHED
     except (HostRefused, SessionFailed) as failure:
         departure.reason, departure.hint = str(failure), ""
-    except (Lost, AnsibleConnectionFailure) as loss:
+    except (ConnectionLost, AnsibleConnectionFailure) as loss:
         departure.reason, departure.lost = f"lost: {loss}", True
-    except (TimedOut, OSError) as failure:
+    except (CommandTimeout, OSError) as failure:
         departure.reason = f"{session.host}: {failure}"
     finally:
         # First of all, so that another host takes over the trial while this one is being cleaned up.
@@ -193,9 +193,9 @@ def _dry_run(session: HostSession, interrupts: Interrupts, *, run_benchmark: boo
         with interrupts.allowed():
             facts, host_context = session.prepare()
             dry_run(host_context, facts, run_benchmark=run_benchmark, show=session.show, hosts=hosts)
-    except Lost as loss:
+    except ConnectionLost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None
-    except (ApplyFailed, BenchmarkFailed, Interrupted, OSError, TimedOut) as failure:
+    except (ApplyFailed, BenchmarkFailed, RunInterrupted, OSError, CommandTimeout) as failure:
         raise SessionFailed(f"{session.host}: {failure}") from None
     finally:
         session.leave()

@@ -33,6 +33,6 @@ def packed(python: str) -> bytes:
 
 
 if __name__ == "__main__":
-    program = packed(sys.argv[2])
-    Path(sys.argv[1]).write_bytes(program)
-    print(hashlib.sha256(program).hexdigest())
+    gate = packed(sys.argv[2])
+    Path(sys.argv[1]).write_bytes(gate)
+    print(hashlib.sha256(gate).hexdigest())

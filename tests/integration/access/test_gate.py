@@ -59,7 +59,7 @@ def installed(account: Any) -> str:
 
 @pytest.fixture(scope="module")
 def gate(account: Any, role: Role) -> Callable[..., dict[str, Any]]:
-    """The role applied, and a way to ask the program as the account by hand."""
+    """The role applied, and a way to ask the gate as the account by hand."""
     role()
 
     def ask(request: dict[str, Any] | bytes, *enter: str, **environment: str) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def test_sudo_lets_him_run_it_in_one_way_alone(account: Any, gate: Any, command:
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
 
 
-def test_nothing_in_his_environment_or_folder_reaches_the_program(account: Any, gate: Any) -> None:
+def test_nothing_in_his_environment_or_folder_reaches_the_gate(account: Any, gate: Any) -> None:
     # Even where somebody else's rule lets these through.
     keep = "PYTHONPATH PYTHONSTARTUP PYTHONHOME PYTHONINSPECT LD_PRELOAD LD_LIBRARY_PATH HOME TMPDIR"
     account.root(f"""
@@ -225,7 +225,7 @@ def test_bad_requests_are_refused_in_a_line(account: Any, gate: Any, text: bytes
     assert account.lab.sysctl("lab1", FIN_TIMEOUT) == "60"
 
 
-def test_he_can_neither_change_the_program_nor_the_journal_nor_end_the_watchdog(account: Any, gate: Any) -> None:
+def test_he_can_neither_change_the_gate_nor_the_journal_nor_end_the_watchdog(account: Any, gate: Any) -> None:
     gate(lend(33, lease=600))
     for command in (
         f"echo x >> {GATE}",
@@ -345,7 +345,7 @@ def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role
     assert account.root("stat -c '%U:%G %a' /run/autotune/lock").split() == ["root:root", "600"]
 
 
-def test_an_account_with_that_capability_can_do_without_the_program(account: Any) -> None:
+def test_an_account_with_that_capability_can_do_without_the_gate(account: Any) -> None:
     """What CAP_NET_ADMIN alone can write: everything of net that root can, and next to nothing else."""
     look = """
 import os

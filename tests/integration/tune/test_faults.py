@@ -123,7 +123,7 @@ def test_a_study_file_with_mistakes_touches_nothing(tune: Runner, write_study: W
     run = tune(write_study(direction="up", benchmark_command="python3 other.py", verificaton={}))
 
     assert run.process.returncode == 2
-    assert "3 mistakes in the study; no host was touched" in run.text
+    assert "3 errors in the study; no host was touched" in run.text
     for mistake in ("direction", "other.py", "did you mean verification?"):
         assert mistake in run.text
     assert not run.output.exists()
@@ -196,7 +196,7 @@ def test_a_host_that_is_lost_in_the_middle_gets_its_values_back_and_the_others_g
 
 def test_a_controller_that_went_while_the_link_was_cut_leaves_no_folder(lab: Any, ssh_option: dict[str, Any]) -> None:
     transport = SSHTransport(SSHAddress.of_connection(ssh_option.get))
-    Benchmark(transport, {}, timeout=5).ship([])
+    Benchmark(transport, {}, timeout=5).copy([])
     assert lab.run("lab1", "sh", "-c", "ls -d /tmp/autotune.*").stdout
     subprocess.run(["ip", "link", "set", lab.link("lab1"), "down"], check=True)
     # What goes by a reset says so once only, and here nobody hears it.

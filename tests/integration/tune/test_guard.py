@@ -41,7 +41,7 @@ def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., Tria
     """One evaluation on lab1 over its own sshd; keywords are the study's `guard`."""
     transport = SSHTransport(SSHAddress.of_connection(ssh_option.get))
     benchmark = Benchmark(transport, {}, timeout=600)
-    benchmark.ship([])
+    benchmark.copy([])
 
     def run(command: str = BENCHMARK, **guard: Any) -> Trial:
         study = Study.model_validate(
@@ -248,7 +248,7 @@ print("throughput:", 100 + value)
     ended = [row for row in run.evaluations if row.error]
     assert ended
     for row in ended:
-        assert row.error == "ended by the guard: the health command ended with exit code 1: no answer"
+        assert row.error == "guard limit exceeded: the health command ended with exit code 1: no answer"
         assert int(row.applied["net.ipv4.tcp_fin_timeout"]) > 90
         assert row.metric is None
     fine = [row for row in run.evaluations if not row.error]

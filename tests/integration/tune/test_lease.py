@@ -96,7 +96,7 @@ def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_ane
             break
 
     run.wait_for("the lease expired during the trial", 1)
-    run.wait_for("has ended (the host restored its original values, verified, at", 240)
+    run.wait_for("has ended (the host restored and verified its original values at", 240)
     run.signal(signal.SIGINT)
     assert run.end() != 0
     assert "lab1: stopped by SIGINT; original values restored and verified" in run.text

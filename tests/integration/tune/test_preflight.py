@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import ConnectionLost
 
 pytestmark = pytest.mark.usefixtures("untouched")
 Write = Callable[..., Path]
@@ -181,7 +181,9 @@ def test_the_benchmarks_own_connection_believes_no_other_host_either(
     (tmp_path / "known_hosts").write_text(f"{address} {key}\n" if known == "another key" else "")
     arguments = ssh_option["ssh_common_args"].replace(str(lab.directory / "known_hosts"), str(tmp_path / "known_hosts"))
 
-    with pytest.raises(Lost, match="does not match" if known == "another key" else "not found in known_hosts"):
+    with pytest.raises(
+        ConnectionLost, match="does not match" if known == "another key" else "not found in known_hosts"
+    ):
         SSHTransport(SSHAddress.of_connection({**ssh_option, "ssh_common_args": arguments}.get))
 
 

@@ -31,7 +31,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark 
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import _option_of
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost, output_of
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import ConnectionLost, output_of
 
 PORT = 2222
 PASSWORD = "quei4Shi-of-the-door"  # noqa: S105
@@ -312,12 +312,12 @@ def test_leads_where_ansible_gets_to(door: Door, ways: dict[str, Way]) -> None:
     assert ansible == {name: ["lab1", way.user] if way.user else None for name, way in ways.items()}
     for name, way in ways.items():
         if way.user is None:
-            with pytest.raises(Lost):
+            with pytest.raises(ConnectionLost):
                 connect(way)
             continue
         try:
             transport = connect(way)
-        except Lost as error:
+        except ConnectionLost as error:
             pytest.fail(f"{name}: {error}")
         assert output_of(transport, ["sh", "-c", WHO]).split() == ["lab1", way.user], name
         transport.close()
@@ -335,23 +335,23 @@ def test_leads_where_ansible_gets_to(door: Door, ways: dict[str, Way]) -> None:
     ],
 )
 def test_says_why_it_does_not_lead_there(ways: dict[str, Way], way: str, said: str) -> None:
-    with pytest.raises(Lost, match="^SSH to .*" + said):
+    with pytest.raises(ConnectionLost, match="^SSH to .*" + said):
         connect(ways[way])
 
 
 def test_a_name_from_the_inventory_never_reaches_a_shell(door: Door) -> None:
     mark = door.folder / "reached"
     way = Way(door.host("ProxyCommand echo %h\n", ansible_host=f"x$(touch${{IFS}}{mark})"), None)
-    with pytest.raises(Lost):
+    with pytest.raises(ConnectionLost):
         connect(way)
     way = Way(door.host("ProxyCommand echo %r\n", ansible_host="x", ansible_user=f"x;touch {mark};"), None)
-    with pytest.raises(Lost):
+    with pytest.raises(ConnectionLost):
         connect(way)
     assert not mark.exists()
 
 
 def test_a_proxy_that_fails_is_quoted(door: Door) -> None:
-    with pytest.raises(Lost, match=r"\(no way to x\)$"):
+    with pytest.raises(ConnectionLost, match=r"\(no way to x\)$"):
         connect(Way(door.host("ProxyCommand sh -c 'echo no way to %h >&2'\n", ansible_host="x"), None))
 
 
@@ -361,7 +361,7 @@ def test_a_benchmark_works_in_any_login_shell(door: Door, ways: dict[str, Way], 
     script = tmp_path / "bench.sh"
     script.write_text("pwd > where; stat -c %a . >> where; echo \"what: $WHAT\"; echo 'throughput: 5'; cat where")
     benchmark = Benchmark(connect(ways[way]), {"WHAT": "it's !5\n$x \\"}, 20)
-    benchmark.ship([(script, "bench.sh")])
+    benchmark.copy([(script, "bench.sh")])
 
     result = benchmark.run("sh bench.sh", "throughput")
 
@@ -382,7 +382,7 @@ def test_an_account_without_a_shell_says_so(door: Door, ways: dict[str, Way]) ->
     with pytest.raises(OSError, match="This account is currently not available"):
         output_of(transport, ["true"])
     with pytest.raises(OSError, match="cannot create a private folder .*This account is currently not available"):
-        Benchmark(transport, {}, 20).ship([])
+        Benchmark(transport, {}, 20).copy([])
     transport.close()
 
 
@@ -394,7 +394,7 @@ def test_where_no_program_may_run_the_folder_can_be_elsewhere(door: Door, ways: 
     door.lab.run("lab1", "mount", "-t", "tmpfs", "-o", "noexec,mode=1777", "none", "/tmp")
     try:
         benchmark = Benchmark(transport, {}, 20)
-        benchmark.ship([(script, "bench.sh")])
+        benchmark.copy([(script, "bench.sh")])
         with pytest.raises(BenchmarkFailed, match="; /tmp on the host is mounted noexec: set ansible_remote_tmp"):
             benchmark.run("./bench.sh", "throughput")
         with pytest.raises(
@@ -404,7 +404,7 @@ def test_where_no_program_may_run_the_folder_can_be_elsewhere(door: Door, ways: 
         benchmark.remove()
         for base, folder in {"~/of its own": "/run/lab/door/csh/of its own", "$HOME": "/run/lab/door/csh"}.items():
             benchmark = Benchmark(transport, {}, 20, base)
-            benchmark.ship([(script, "bench.sh")])
+            benchmark.copy([(script, "bench.sh")])
             with pytest.raises(BenchmarkFailed, match="on standard error"):
                 benchmark.run("./bench.sh", "throughput")
             found = door.lab.run("lab1", "sh", "-c", f"cat '{folder}'/autotune.*/where").stdout

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, cast
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import learner
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import algorithms, learner
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study import sections
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
@@ -282,3 +282,9 @@ def test_says_what_to_install_for_an_algorithm(space: SearchSpace, monkeypatch: 
     monkeypatch.setattr(sections, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"algorithm cmaes needs optuna and cmaes: pip install 'autotune-kernel\[alg"):
         search(space, Function(hill), budget=4, seed=1, algorithm="cmaes")
+
+
+def test_an_algorithm_without_a_branch_is_refused(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(algorithms, "AlgorithmName", Literal["random", "annealing"])
+    with pytest.raises(ValueError, match=r"'annealing' has no branch in new_algorithm\(\)"):
+        search(space, Function(hill), budget=4, seed=1, algorithm=cast("Any", "annealing"))

@@ -258,7 +258,7 @@ def test_it_is_told_that_the_values_are_back_where_the_journal_stays(
     _lease.acquire(VALUES, "anna", 60)
     monkeypatch.setattr(_durable, "remove", fail_with(READ_ONLY))
     with pytest.raises(
-        Failure, match=r"original values are restored, verified, but the lease journal .*Read-only file system"
+        Failure, match=r"original values were restored and verified, but the lease journal .*Read-only file system"
     ):
         _lease.release("anna")
     assert kernel.values() == found

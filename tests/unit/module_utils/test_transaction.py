@@ -41,7 +41,7 @@ def test_an_accepted_value_which_the_kernel_changed_is_clamped(kernel: Any) -> N
         ("vm.nonsense", "1", "missing", "vm.nonsense does not exist here"),
         ("vm.swapiness", "1", "missing", "did you mean vm.swappiness?"),
         ("kernel.sched_latency_ns", "1", "missing", "moved to /sys/kernel/debug/sched"),
-        ("kernel.core_pattern", "x", "denied", "name it in allow_unsafe"),
+        ("kernel.core_pattern", "x", "denied", "add it to allow_unsafe"),
         ("net.core.rmem_max", "1", "read_only", "cannot be written"),
         ("vm.swappiness", "much", "rejected", "takes one whole number, not 'much'"),
         ("vm.swappiness", "1 2", "rejected", "takes one whole number, '1 2' has 2"),

@@ -82,7 +82,7 @@ def test_restoration_is_what_the_hosts_reported() -> None:
     assert restoration([], NEW) is None
     fine = restoration([host("a", True), host("b", True)], NEW)
     assert fine is not None
-    assert (fine.text, fine.needs_attention) == ("All hosts have their original values back, verified.", False)
+    assert (fine.text, fine.needs_attention) == ("The original values of all hosts were restored and verified.", False)
     mixed = restoration([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")], NEW)
     assert mixed is not None
     assert mixed.needs_attention

@@ -138,7 +138,7 @@ def test_the_message_names_the_file_and_says_that_nothing_was_touched(tmp_path: 
     with pytest.raises(StudyError) as caught:
         read_study(tmp_path / "gone.yml", tmp_path)
     first, *rest = str(caught.value).splitlines()
-    assert first == f"{tmp_path / 'gone.yml'}: 1 mistake in the study; no host was touched:"
+    assert first == f"{tmp_path / 'gone.yml'}: 1 error in the study; no host was touched:"
     assert rest == ["  - cannot be read: No such file or directory"]
 
 

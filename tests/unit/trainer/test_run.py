@@ -72,13 +72,13 @@ def test_the_kept_values_are_the_result_with_their_own_proof(conclude: Callable[
         }
     )
     found = conclude(FULL, ablation)
-    assert (found.verdict, found.winner, found.proof) == ("improved", minimal, LESS)
+    assert (found.verdict, found.learned_values, found.proof) == ("improved", minimal, LESS)
     assert found.reason == "Better in 4 of 4 pairs. 1 of 2 changes is sufficient"
 
 
 def test_there_is_no_ablation_without_a_proof(conclude: Callable[..., Conclusion]) -> None:
     found = conclude(Proof(improved=False, reason="it is noise"))
-    assert (found.verdict, found.reason, found.winner) == ("no_improvement", "it is noise", WINNER)
+    assert (found.verdict, found.reason, found.learned_values) == ("no_improvement", "it is noise", WINNER)
 
 
 def test_a_study_stopped_in_the_ablation_reports_the_proof(conclude: Callable[..., Conclusion]) -> None:
@@ -90,5 +90,5 @@ def test_a_study_stopped_in_the_ablation_reports_the_proof(conclude: Callable[..
 
 def test_the_proof_stands_if_all_hosts_are_lost_in_the_ablation(conclude: Callable[..., Conclusion]) -> None:
     found = conclude(FULL, Ended("h1: lost", stopped=False))
-    assert (found.verdict, found.winner, found.proof) == ("improved", WINNER, FULL)
+    assert (found.verdict, found.learned_values, found.proof) == ("improved", WINNER, FULL)
     assert found.reason == "Better in 8 of 8 pairs. The ablation was not completed: h1: lost"

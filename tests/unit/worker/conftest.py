@@ -51,7 +51,7 @@ def new_context(host: FakeHost) -> Iterator[Callable[..., HostContext]]:
         }
         transport = LocalTransport()
         benchmarks.append(Benchmark(transport, {}, 240))
-        benchmarks[-1].ship([])
+        benchmarks[-1].copy([])
         return HostContext(
             host="h1",
             study=Study.model_validate({**content, **fields}),

@@ -25,7 +25,7 @@ PATIENCE = 180.0
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """A shell script as a file to ship."""
+    """A shell script as a file to copy."""
 
     def write(text: str) -> str:
         path = tmp_path / "bench.sh"
@@ -38,13 +38,13 @@ def script(tmp_path: Path) -> Script:
 
 @pytest.fixture
 def new_benchmark(tmp_path: Path) -> Iterator[Callable[..., Benchmark]]:
-    """A benchmark on this machine, with what the test wrote shipped."""
+    """A benchmark on this machine, with what the test wrote copied to its folder."""
     made: list[Benchmark] = []
 
     def make(timeout: float = 30.0, **environment: str) -> Benchmark:
         benchmark = Benchmark(LocalTransport(), environment, timeout)
         made.append(benchmark)
-        benchmark.ship([(path, path.name) for path in sorted(tmp_path.glob("*.sh"))])
+        benchmark.copy([(path, path.name) for path in sorted(tmp_path.glob("*.sh"))])
         return benchmark
 
     yield make
@@ -252,7 +252,7 @@ def test_files_keep_their_folders_and_execute_permission(tmp_path: Path) -> None
     tool.write_text("#!/bin/sh\necho m: $(wc -c < 'data/a file')\n")
     tool.chmod(0o755)
     benchmark = Benchmark(LocalTransport(), {}, 30)
-    benchmark.ship([(plain, "data/a file"), (tool, "bin/tool")])
+    benchmark.copy([(plain, "data/a file"), (tool, "bin/tool")])
     folder = Path(benchmark._folder)
     assert (folder / "data" / "a file").read_bytes() == plain.read_bytes()
     assert {
@@ -272,7 +272,7 @@ def test_the_parent_of_the_folder_is_configurable(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("HOME", str(tmp_path))
     for base in ("~/a b/c", f"{tmp_path}/$x", "$HOME", "~"):
         benchmark = Benchmark(LocalTransport(), {}, 30, base)
-        benchmark.ship([])
+        benchmark.copy([])
         folder = Path(benchmark._folder)
         assert str(folder.parent) == base.replace("~", "$HOME").replace("$HOME", str(tmp_path))
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -287,7 +287,7 @@ def test_the_path_of_the_folder_contains_no_symlinks(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     benchmark = Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/link/base")
-    benchmark.ship([])
+    benchmark.copy([])
     assert Path(benchmark.process_group).parents[1] == tmp_path / "real/base"
     benchmark.remove()
 
@@ -297,9 +297,9 @@ def test_reports_that_the_folder_cannot_be_created(tmp_path: Path) -> None:
     with pytest.raises(
         OSError, match=rf"cannot create a private folder in {tmp_path}/file/x on the host: mkdir: .*directory"
     ):
-        Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/file/x").ship([])
+        Benchmark(LocalTransport(), {}, 30, f"{tmp_path}/file/x").copy([])
     with pytest.raises(OSError, match="in ~root/x on the host: not an absolute path"):
-        Benchmark(LocalTransport(), {}, 30, "~root/x").ship([])
+        Benchmark(LocalTransport(), {}, 30, "~root/x").copy([])
 
 
 def test_the_end_of_the_connection_cleans_up(
@@ -310,10 +310,10 @@ def test_the_end_of_the_connection_cleans_up(
     transport = LocalTransport()
     benchmark = Benchmark(transport, {}, 300)
     script(f"{DAEMON.format(pid=daemon)}; echo $$ > {pid}; sleep 300")
-    benchmark.ship([(tmp_path / "bench.sh", "bench.sh")])
+    benchmark.copy([(tmp_path / "bench.sh", "bench.sh")])
     process = transport.start(["sh", "-c", benchmark._script(["sh", "bench.sh"])])
     running, folder = pid_in(pid), Path(benchmark._folder)
-    benchmark._keeper.end_input()
+    benchmark._cleanup.end_input()
     assert gone(running)
     assert gone(pid_in(daemon))
     while folder.exists():
@@ -323,11 +323,11 @@ def test_the_end_of_the_connection_cleans_up(
 
 def test_a_reused_process_number_is_not_killed() -> None:
     benchmark = Benchmark(LocalTransport(), {}, 300)
-    benchmark.ship([])
+    benchmark.copy([])
     folder = Path(benchmark._folder)
     with subprocess.Popen(["sleep", "300"], start_new_session=True) as other:
         (folder / "autotune-process-group").write_text(f"{other.pid} 1\n")
-        benchmark._keeper.end_input()
+        benchmark._cleanup.end_input()
         while folder.exists():
             time.sleep(0.02)
         assert other.poll() is None

@@ -34,8 +34,8 @@ class Never:
 NEVER: Any = Never()
 
 
-def sample(at: float = 10.0, *log: str, used: float = 50.0, **signs: float) -> Sample:
-    return Sample(at, {}, {"memory_used_percent": used}, signs, tuple((3, text) for text in log))
+def sample(at: float = 10.0, *log: str, used: float = 50.0, **error_counters: float) -> Sample:
+    return Sample(at, {}, {"memory_used_percent": used}, error_counters, tuple((3, text) for text in log))
 
 
 def reasons(guard: dict[str, Any], *samples: Sample) -> list[str | None]:
@@ -77,7 +77,7 @@ def reasons(guard: dict[str, Any], *samples: Sample) -> list[str | None]:
             "io_pressure",
             False,
             [sample(io_stalled=5.0), sample(11.5, io_stalled=6.5), sample(13, io_stalled=7.99)],
-            "io pressure (PSI full) 100 % over 3 s, limit 99 %",
+            "I/O pressure (PSI full) 100 % over 3 s, limit 99 %",
         ),
     ],
 )
@@ -118,8 +118,12 @@ def test_ordinary_kernel_messages_are_tolerated() -> None:
 
 
 def test_health_signals_are_shares() -> None:
-    first = sample(10.0, memory_stalled=1, io_stalled=2, packets=100, packets_lost=5, segments=1000, segments_again=7)
-    last = sample(20.0, memory_stalled=3, io_stalled=2, packets=300, packets_lost=7, segments=1500, segments_again=17)
+    first = sample(
+        10.0, memory_stalled=1, io_stalled=2, packets=100, packets_lost=5, segments=1000, segments_retransmitted=7
+    )
+    last = sample(
+        20.0, memory_stalled=3, io_stalled=2, packets=300, packets_lost=7, segments=1500, segments_retransmitted=17
+    )
     assert health_signals([first, last], 3) == {
         "memory_pressure": pytest.approx(0.2),
         "io_pressure": 0.0,
@@ -152,7 +156,7 @@ def test_an_exceeded_limit_ends_the_benchmark_and_restores_the_original_values(
     """The limit is more memory than there is."""
     trial = measured(new_context("sh -c 'echo throughput: 1; exec sleep 600.25'", guard={"free_memory": 99.9}))
     assert "limit 99.9 % (guard.free_memory)" in str(trial.error)
-    assert str(trial.error).startswith("ended by the guard: ")
+    assert str(trial.error).startswith("guard limit exceeded: ")
     assert trial.metric is None
     assert host.restored == 1
     while subprocess.run(["pgrep", "-xf", "sleep 600.25"], capture_output=True, check=False).stdout:
@@ -170,7 +174,7 @@ def test_a_failing_health_command_ends_the_trial(host: Any, new_context: NewCont
     command = f"sh -c 'echo throughput: 1; sleep 1.5; touch {sick}; sleep 600'"
     health = f"sh -c '! test -e {sick} || {{ echo queue is full >&2; exit 3; }}'"
     trial = measured(new_context(command, guard={"health_command": health}))
-    assert trial.error == ("ended by the guard: the health command ended with exit code 3: queue is full")
+    assert trial.error == ("guard limit exceeded: the health command ended with exit code 3: queue is full")
     assert host.restored == 1
 
 

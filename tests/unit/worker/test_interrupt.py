@@ -11,7 +11,7 @@ import pytest
 
 HEAD = """
 import os, signal, sys, time
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.interrupt import Interrupted, Interrupts
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.interrupt import RunInterrupted, Interrupts
 
 def send(number):
     os.kill(os.getpid(), number)
@@ -41,7 +41,7 @@ try:
     with interrupts.allowed():
         send(signal.{number})
         print("not reached")
-except Interrupted as interruption:
+except RunInterrupted as interruption:
     print(interruption)
 """)
         == f"stopped by {number}"
@@ -55,7 +55,7 @@ print("the values are written")
 try:
     with interrupts.allowed():
         print("not reached")
-except Interrupted as interruption:
+except RunInterrupted as interruption:
     print(interruption)
 """).splitlines() == ["the values are written", "stopped by SIGINT"]
 
@@ -67,7 +67,7 @@ def test_never_raises_a_second_time() -> None:
 try:
     with interrupts.allowed():
         send(signal.SIGINT)
-except Interrupted as interruption:
+except RunInterrupted as interruption:
     send(signal.SIGTERM)
     send(signal.SIGINT)
     with interrupts.allowed():
@@ -87,7 +87,7 @@ try:
     with interrupts.allowed():
         while True:
             time.sleep(60)
-except Interrupted as interruption:
+except RunInterrupted as interruption:
     print(interruption)
 """)
         == "stopped by SIGTERM"
@@ -102,7 +102,7 @@ try:
             pass
         send(signal.SIGINT)
         print("not reached")
-except Interrupted as interruption:
+except RunInterrupted as interruption:
     print(interruption)
 send(signal.SIGINT)
 print("goes on")

@@ -13,7 +13,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight 
     cautious_start_problem,
     holder_is_gone,
     misspelt_setting,
-    notes,
+    notices,
     problems,
 )
 
@@ -69,11 +69,11 @@ def test_a_suitable_host_has_no_problems() -> None:
             "anna cannot use the gate",
         ),
         (facts({"denied": True}, effective_uid=1000, gate="/gate", gate_message="vm.x is denied"), "vm.x is denied"),
-        (facts({"denied": True}), "vm.x is on the denylist; to tune it, name it in the study's allow_unsafe"),
+        (facts({"denied": True}), "vm.x is on the denylist; to tune it anyway, add it to allow_unsafe"),
         (
             facts(managed_by=["tuned", "bpftune"]),
-            "tuned and bpftune are running and would change parameters during the study; run systemctl stop tuned "
-            "bpftune, and start again afterwards",
+            "tuned and bpftune are running and would change parameters during the study; stop them with "
+            "`systemctl stop tuned bpftune`, and start them again after the study",
         ),
     ],
 )
@@ -109,7 +109,7 @@ def test_the_study_may_allow_a_denied_parameter() -> None:
     ],
 )
 def test_notes_do_not_exclude_a_host(found: dict[str, Any], words: list[str]) -> None:
-    assert [note[: len(word)] for note, word in zip(notes(found, HERE), words, strict=True)] == words
+    assert [notice[: len(word)] for notice, word in zip(notices(found, HERE), words, strict=True)] == words
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.sampling i
     parse_sample,
     summarise,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import ConnectionLost
 
 FILES = {
     "uptime": "100.50 180.00",
@@ -137,6 +137,6 @@ def test_samples_this_machine() -> None:
 def test_a_sampler_without_a_connection_has_no_samples() -> None:
     class Broken(LocalTransport):
         def start(self, command: list[str], *, stdin: bytes | None = b"") -> None:
-            raise Lost("the SSH connection broke")
+            raise ConnectionLost("the SSH connection broke")
 
     assert Sampler(Broken()).stop() == []

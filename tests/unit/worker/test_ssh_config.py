@@ -13,7 +13,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config
     SSHConfig,
     ssh_config,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Lost
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import ConnectionLost
 
 OPTIONS: dict[str, Any] = {
     "host": "h1.example",
@@ -77,24 +77,24 @@ def test_the_configuration_supplies_what_the_inventory_does_not(tmp_path: Path) 
 
 
 def test_a_missing_ssh_is_reported() -> None:
-    with pytest.raises(Lost, match=r"SSH to h1\.example: .*No such file or directory: '/no/ssh'"):
+    with pytest.raises(ConnectionLost, match=r"SSH to h1\.example: .*No such file or directory: '/no/ssh'"):
         SSHTransport(address_of(ssh_executable="/no/ssh"))
 
 
 def test_a_broken_configuration_is_reported(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("Nonsense yes\n")
-    with pytest.raises(Lost, match=r"SSH to h1\.example: .*line 1: Bad configuration option: nonsense"):
+    with pytest.raises(ConnectionLost, match=r"SSH to h1\.example: .*line 1: Bad configuration option: nonsense"):
         SSHTransport(address_of(ssh_common_args=f"-F {config}"))
 
 
 def test_a_refused_connection_is_reported() -> None:
-    with pytest.raises(Lost, match=r"SSH to 127\.0\.0\.1: .*refused"):
+    with pytest.raises(ConnectionLost, match=r"SSH to 127\.0\.0\.1: .*refused"):
         SSHTransport(address_of(host="127.0.0.1", port=1))
 
 
 def test_a_host_name_is_never_an_option(tmp_path: Path) -> None:
-    with pytest.raises(Lost):
+    with pytest.raises(ConnectionLost):
         SSHTransport(address_of(host=f"-oProxyCommand=touch {tmp_path}/mark"))
     assert not list(tmp_path.iterdir())
 
@@ -130,9 +130,9 @@ def test_a_proxy_command_runs_in_the_users_shell(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", ["a$(id)", "a`id`", "a;id", "-oX", "a b", "a'b", "a\nb", "a\\", "a|b", "a>b", "a&"])
 def test_shell_syntax_in_a_name_is_refused(name: str) -> None:
-    with pytest.raises(Lost, match="contains shell syntax"):
+    with pytest.raises(ConnectionLost, match="contains shell syntax"):
         config_of(hostname=name, proxycommand="p %h").proxy_command()
-    with pytest.raises(Lost, match="contains shell syntax"):
+    with pytest.raises(ConnectionLost, match="contains shell syntax"):
         config_of(hostname="h1", user=name, proxycommand="p '%r'").proxy_command()
     assert config_of(hostname=name, proxycommand="p fixed").proxy_command()
 
@@ -217,5 +217,5 @@ def test_finds_the_known_keys_of_the_host(tmp_path: Path, lines: str, kinds: lis
 
 
 def test_an_unknown_argument_is_reported() -> None:
-    with pytest.raises(Lost, match="option -9 not recognized in ssh's arguments"):
+    with pytest.raises(ConnectionLost, match="option -9 not recognized in ssh's arguments"):
         SSHConfig(SSHAddress("h1", ("-9",)), {"proxyjump": ["jump"]}).proxy_command()
