@@ -160,7 +160,7 @@ def host_rows(connection: Connection, study_id: int) -> Sequence[Row[Any]]:
 def host_facts(connection: Connection, study_id: int) -> Sequence[Row[Any]]:
     """Facts and original values of each host."""
     query: Select[Any] = select(
-        HostRow.name, HostRow.facts, HostRow.baseline_values, HostRow.lost, HostRow.doing, HostRow.since
+        HostRow.name, HostRow.facts, HostRow.original_values, HostRow.lost, HostRow.doing, HostRow.since
     )
     return connection.execute(query.where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
 

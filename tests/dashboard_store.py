@@ -54,7 +54,7 @@ BEST = {
 REASONS = {
     "improved": "Better in 8 of 8 pairs",
     "no_improvement": "The difference of +1.2 % is within the noise",
-    "failed": "host01: the benchmark failed 3 times with the host's own values: exit code 127, iperf3: not found",
+    "failed": "host01: the benchmark failed 3 times with the host's original values: exit code 127, iperf3: not found",
     "stopped": "stopped on the dashboard by 127.0.0.1",
 }
 ERRORS = (
@@ -123,7 +123,7 @@ def study_file(workload: str, trials: int) -> dict[str, Any]:
 
 def _host(study_id: int, number: int) -> HostRow:
     facts = {"kernel": "6.1.0-28-amd64", "boot_id": f"boot-{number}", "cpus": 8, "memory_bytes": 2**34, "values": OWN}
-    return HostRow(study_id=study_id, name=f"host{number:02d}", facts=facts, baseline_values=dict(OWN))
+    return HostRow(study_id=study_id, name=f"host{number:02d}", facts=facts, original_values=dict(OWN))
 
 
 def phase_of(number: int, of: int) -> str:

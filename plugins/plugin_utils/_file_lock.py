@@ -1,9 +1,9 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Locks on a byte of a file, which end with whoever holds them, and which can be looked at without being taken.
+"""Locks on a byte of a file, which end with their holder and can be tested without being taken.
 
-To try a lock is to hold it for a moment, and whoever comes at that moment is refused: who only wants to know asks here.
+To test a lock by taking it would hold it for a moment, in which another process could not take it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _lock
 
 
 def take(file: IO[bytes], byte: int) -> bool:
-    """For as long as `file` is open, whatever else the process opens and closes; False where somebody else has it.
+    """Take the lock until `file` is closed; False if it is held elsewhere. Raises OSError.
 
-    Raises OSError.
+    Unlike a process's lock, it survives when the process closes another descriptor of the same file.
     """
     try:
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, _lock.request(byte, 1))
@@ -27,12 +27,15 @@ def take(file: IO[bytes], byte: int) -> bool:
 
 
 def is_taken(file: IO[bytes], byte: int) -> bool:
-    """Whether somebody has taken it, by take() or take_as_process(). Raises OSError."""
+    """Whether the lock is held elsewhere, by take() or take_as_process(). Raises OSError."""
     return not _lock.is_free(fcntl.fcntl(file, fcntl.F_OFD_GETLK, _lock.request(byte, 1)))
 
 
 def take_as_process(file: IO[bytes], byte: int) -> bool:
-    """The same for the process, of which holder() then knows the id; lost when it closes the same file elsewhere."""
+    """Take the lock for this process, whose id holder() then returns; False if it is held elsewhere. Raises OSError.
+
+    The lock is lost when the process closes any descriptor of the same file.
+    """
     try:
         fcntl.fcntl(file, fcntl.F_SETLK, _lock.request(byte, 1))
     except (BlockingIOError, PermissionError):
@@ -41,5 +44,5 @@ def take_as_process(file: IO[bytes], byte: int) -> bool:
 
 
 def holder(file: IO[bytes], byte: int) -> int | None:
-    """The id of the process that has taken it by take_as_process(), from the kernel; None without one."""
+    """The id of the process that holds the lock by take_as_process(), from the kernel; None if there is none."""
     return _lock.owner(file.fileno(), byte, 1)

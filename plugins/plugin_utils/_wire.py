@@ -1,24 +1,24 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""JSON lines between a worker and the trainer, over a Unix socket in a private folder.
+"""Messages between a worker and the trainer, as JSON lines over a Unix socket in a private folder.
 
-Every message is one JSON object on one line with a `kind`. A worker sends
+Each message is a JSON object on one line with a `kind`. A worker sends
 
-    hello        host                                it is there, and getting ready
-    ready        host, facts                         it can evaluate; `facts` is what `sysctl_info` said
-    trial        trial                               the same trial, complete or failed
-    restored     ending                              its host has its own values back: the answer to `restore`
-    farewell     reason, stopped                     it leaves: another host may have its job
-    left         ending, restored                    its last word: what its host has now; `restored`: its own values
+    hello        host                                it has connected and prepares its host
+    ready        host, facts                         it can run trials; facts: from `sysctl_info`
+    trial        trial                               the trial that it was sent, complete or failed
+    restored     ending                              reply to `restore`: the original values are back; ending: in words
+    farewell     reason, stopped                     it runs no more trials; stopped: the user stopped the study
+    left         ending, restored                    last message; restored: the original values are back, verified
 
-and the trainer answers
+and the trainer sends
 
     trial        trial                               run this trial (see _trial/trial.py)
-    progress     (see _trainer/history.py)           how the last evaluation looks from the whole study
-    notice       text                                one line for the user
-    refused      reason                              this host may not take part
-    restore                                          end the benchmark, and put the host's own values back now
+    progress     (see _trainer/history.py)           the progress of the study after the worker's last trial
+    notice       text                                show this line to the user
+    refused      reason                              this host cannot take part
+    restore                                          end the benchmark and restore the original values immediately
     end          result                              the study is over
 """
 
@@ -44,14 +44,13 @@ _CHUNK = 65536
 
 
 class Disconnected(Exception):
-    """The other side is gone."""
+    """The other end has closed the connection."""
 
 
 class Line:
-    """One end of the conversation: whole messages in, whole messages out.
+    """One end of a connection. Any thread may send, only one may receive; both raise Disconnected.
 
-    Any thread may send, one receives. Raises Disconnected from send() and receive() when the other side has gone.
-    peer: the other end's name in the log.
+    peer: the name of the other end in the log.
     """
 
     def __init__(self, connection: socket.socket, peer: str = "trainer") -> None:
@@ -65,7 +64,7 @@ class Line:
         text = json.dumps({"kind": kind, **content}, allow_nan=False)
         _LOG.debug("to %s: %s", self.peer, text)
         try:
-            # A large message takes several writes, and another thread's must not get between them.
+            # A large message takes several writes, which another thread's message must not interrupt.
             with self._sending:
                 self._connection.sendall(text.encode() + b"\n")
         except OSError as error:
@@ -85,16 +84,16 @@ class Line:
         line = bytes(self._received[:end])
         del self._received[: end + 1]
         message: Message = json.loads(line)
-        # The sender logs the content, unless it is no message.
+        # The sender logs the content, unless this is not a message.
         _LOG.debug("from %s: %s", self.peer, message.get("kind") if isinstance(message, dict) else line)
         return message
 
-    def has_news(self) -> bool:
-        """Whether there is more to receive, a message or that the other side has gone."""
+    def is_readable(self) -> bool:
+        """Whether (part of) a message has arrived or the other end has closed the connection."""
         return bool(self._received or self._readable.poll(0))
 
     def __iter__(self) -> Iterator[Message]:
-        """Messages until the other side is gone."""
+        """The messages until the other end closes the connection."""
         while True:
             try:
                 yield self.receive()
@@ -102,7 +101,7 @@ class Line:
                 return
 
     def close(self) -> None:
-        # shutdown, not only close: it wakes a thread that is blocked in receive().
+        # Unlike close(), shutdown() also wakes a thread that is blocked in receive().
         try:
             self._connection.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -111,7 +110,7 @@ class Line:
 
 
 def listen(folder: Path) -> socket.socket:
-    """A listening socket in `folder`, there only once it can be connected to."""
+    """A listening socket in `folder`, which appears there once it accepts connections."""
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with _short_name(folder) as handle:
         server.bind(f"{handle}/starting.sock")
@@ -121,7 +120,7 @@ def listen(folder: Path) -> socket.socket:
 
 
 def connect(folder: Path) -> Line:
-    """Connect to the trainer that listens in `folder`; raises OSError while there is none."""
+    """Connect to the trainer that listens in `folder`. Raises OSError if there is none."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _short_name(folder) as handle:
@@ -134,7 +133,7 @@ def connect(folder: Path) -> Line:
 
 @contextmanager
 def _short_name(folder: Path) -> Iterator[str]:
-    """A short name for a folder: socket paths end at 108 bytes, and home directories can be longer."""
+    """A short path to a folder: a socket's path is limited to 108 bytes, and that of a home directory may be longer."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{descriptor}"

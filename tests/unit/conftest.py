@@ -1,4 +1,4 @@
-"""Studies to run, and workers that are threads here instead of hosts."""
+"""Studies, trials, and a fleet with simulated workers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.conversation import converse
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Fleet
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
-from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.jobs import Ticket
-from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.listener import Listener
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.replay_log import ReplayLog
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.trial_queue import Ticket
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 
-PATIENCE = 180.0  # seconds until a test that waits for ever is one that fails
+PATIENCE = 180.0  # seconds until a test that waits for something fails
 
 Measure = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @pytest.fixture
 def new_study() -> Callable[..., Study]:
-    """A study of vm.swappiness (and more), with any field replaced."""
+    """Creates a study of vm.swappiness; its arguments replace or add fields."""
 
     def make(**fields: Any) -> Study:
         content = {
@@ -47,7 +46,7 @@ def new_study() -> Callable[..., Study]:
 
 @pytest.fixture
 def evaluated() -> Callable[..., Trial]:
-    """An evaluation of one value of vm.swappiness, with a metric (or None, when it failed)."""
+    """Creates a trial of a value of vm.swappiness; performance: None if it failed."""
 
     def make(value: int, performance: float | None = 0.0, *, phase: str = "train", number: int = 1) -> Trial:
         score = Score(performance, None, -2.0 if performance is None else performance)
@@ -62,13 +61,13 @@ def evaluated() -> Callable[..., Trial]:
 
 
 def facts(**fields: Any) -> dict[str, Any]:
-    """What a host tells of itself; by default every host is a machine of its own."""
-    own = {"kernel": "6.1.0", "boot_id": "", "network_namespace": 1, "cpus": 2, "memory_bytes": 2**30}
-    return {**own, "values": {"vm.swappiness": "60"}, **fields}
+    """The facts of a host."""
+    default = {"kernel": "6.1.0", "boot_id": "", "network_namespace": 1, "cpus": 2, "memory_bytes": 2**30}
+    return {**default, "values": {"vm.swappiness": "60"}, **fields}
 
 
 class Worker:
-    """A host's side of the conversation, word by word."""
+    """A worker that sends one message at a time, as the test says."""
 
     def __init__(self, name: str, connection: socket.socket) -> None:
         connection.settimeout(PATIENCE)
@@ -90,7 +89,7 @@ class Worker:
         return message
 
     def answer(self, metric: float = 100.0, **fields: Any) -> dict[str, Any]:
-        """Answer the last trial; returns the progress that comes back."""
+        """Answer the last trial; returns the progress that the trainer sends."""
         self.send_answer(metric=metric, **fields)
         return self.receive("progress")
 
@@ -104,7 +103,7 @@ class Worker:
         self.line.send("trial", trial={**self._trial, "state": state, **fields})
 
     def baseline(self, metric: float = 100.0, count: int = 2, **fields: Any) -> Worker:
-        """From hello to the last measurement of the baseline."""
+        """Send everything from hello to the last trial of the baseline."""
         self.hello().ready(**fields)
         for dummy in range(count):
             assert self.trial()["phase"] == "baseline"
@@ -112,76 +111,63 @@ class Worker:
         return self
 
     def work(self, measure: Measure) -> dict[str, Any]:
-        """Answer every trial with `measure` of it until the study ends; returns the last message."""
+        """Answer every trial with the result of `measure` until the study ends; returns the last message."""
         while True:
             message = self.line.receive()
             if message["kind"] == "trial":
                 self._trial = message["trial"]
                 self.send_answer(**measure(self._trial))
             elif message["kind"] in ("end", "refused"):
-                self.leave("the study is over", ending="its own values are back, verified")
+                self.leave("the study is over", ending="original values restored and verified")
                 return message
 
     def leave(
         self, reason: str = "it had to go", *, stopped: bool = False, ending: str = "", restored: bool = True
     ) -> None:
-        """Without an `ending` its process dies before it can say what its host has."""
-        with suppress(Disconnected):  # a refused worker is not listened to
+        """Without an `ending`, as if the process had died before its last message."""
+        with suppress(Disconnected):  # the trainer closes the connection of a refused worker
             self.line.send("farewell", reason=reason, stopped=stopped)
             if ending:
                 self.line.send("left", ending=ending, restored=restored)
         self.line.close()
 
 
-class Room:
-    """A fleet, what it reported, and workers for it."""
+class FleetHarness:
+    """A fleet, its workers, and as its listener a record of what it reported. fails: exceptions to raise, by method."""
 
     def __init__(
         self,
         study: Study,
         expected: list[str],
         pool: ThreadPoolExecutor,
-        past: ReplayLog | None = None,
+        replay: ReplayLog | None = None,
         here: tuple[str, int] | None = None,
     ) -> None:
-        self.arrived: list[str] = []
+        self.ready: list[str] = []
         self.lost: list[tuple[str, str]] = []
-        self.evaluations: list[Trial] = []
-        self.news: list[tuple[str, str]] = []
-        self.doing: list[tuple[str, str | None]] = []
+        self.trials: list[Trial] = []
+        self.notices: list[tuple[str, str]] = []
+        self.activities: list[tuple[str, str | None]] = []
         self.endings: list[tuple[str, str, bool]] = []
         self.fails: dict[str, Exception] = {}
         self._workers: list[Worker] = []
         self._pool = pool
-        self.fleet = Fleet(
-            study,
-            expected,
-            Listener(
-                on_host=self._on_host,
-                on_lost=self._on_lost,
-                on_evaluation=self._on_evaluation,
-                on_news=lambda name, text: self.news.append((name, text)),
-                on_doing=lambda name, doing: self.doing.append((name, doing)),
-                on_ending=lambda *ending: self.endings.append(ending),
-            ),
-            past=past,
-            here=here,
-        )
+        self.fleet = Fleet(study, expected, self, replay=replay, here=here)
 
     def worker(self, name: str) -> Worker:
-        """A worker that is connected and has said nothing yet."""
+        """A worker that has connected but sent nothing yet."""
         ours, theirs = socket.socketpair()
         threading.Thread(target=converse, args=(self.fleet, theirs), daemon=True).start()
-        # Kept, for a worker that is forgotten closes its connection.
+        # Kept, because the connection closes when the worker is garbage-collected.
         self._workers.append(Worker(name, ours))
         return self._workers[-1]
 
     def working(self, name: str, measure: Measure, **fields: Any) -> Future[dict[str, Any]]:
-        """A worker that does all it is asked."""
+        """A worker that answers all its trials, in a thread."""
         return self._pool.submit(self.worker(name).hello().ready(**fields).work, measure)
 
-    def measure(self, *jobs: Trial) -> Future[list[Trial]]:
-        return self._pool.submit(self.fleet.measure, jobs)
+    def measure(self, *pending: Trial) -> Future[list[Trial]]:
+        return self._pool.submit(self.fleet.measure, pending)
 
     def wait_for_baselines(self) -> Future[Mapping[str, Host]]:
         return self._pool.submit(self.fleet.wait_for_baselines)
@@ -193,42 +179,53 @@ class Room:
         return self._pool.submit(self.fleet.wait_for_any, tickets)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for what another thread is about to do."""
+        """Wait until another thread makes the condition true."""
         limit = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < limit
             time.sleep(0.005)
 
-    def _on_host(self, host: Any) -> None:
+    def on_host(self, host: Host) -> None:
         self._fail("on_host")
-        self.arrived.append(host.name)
+        self.ready.append(host.name)
 
-    def _on_lost(self, name: str, reason: str) -> None:
+    def on_lost(self, name: str, reason: str) -> None:
         self._fail("on_lost")
         self.lost.append((name, reason))
 
-    def _on_evaluation(self, evaluation: Trial) -> dict[str, Any]:
-        self._fail("on_evaluation")
-        self.evaluations.append(evaluation)
-        return {"number": evaluation.id}
+    def on_trial(self, trial: Trial) -> dict[str, Any]:
+        self._fail("on_trial")
+        self.trials.append(trial)
+        return {"number": trial.id}
 
-    def _fail(self, where: str) -> None:
-        if where in self.fails:
-            raise self.fails[where]
+    def on_notice(self, name: str, text: str) -> None:
+        self.notices.append((name, text))
+
+    def on_activity(self, name: str, activity: str | None) -> None:
+        self.activities.append((name, activity))
+
+    def on_ending(self, name: str, ending: str, restored: bool) -> None:
+        self.endings.append((name, ending, restored))
+
+    def _fail(self, method: str) -> None:
+        if method in self.fails:
+            raise self.fails[method]
 
 
 @pytest.fixture
-def new_room(new_study: Callable[..., Study]) -> Iterator[Callable[..., Room]]:
-    """A fleet that awaits the named hosts, for a study with these fields."""
-    rooms: list[Room] = []
+def new_fleet(new_study: Callable[..., Study]) -> Iterator[Callable[..., FleetHarness]]:
+    """Creates a fleet that expects the named hosts, for a study with the given fields."""
+    created: list[FleetHarness] = []
     pool = ThreadPoolExecutor(16)
 
-    def make(*expected: str, past: ReplayLog | None = None, here: tuple[str, int] | None = None, **fields: Any) -> Room:
-        rooms.append(Room(new_study(**fields), list(expected), pool, past, here))
-        return rooms[-1]
+    def make(
+        *expected: str, replay: ReplayLog | None = None, here: tuple[str, int] | None = None, **fields: Any
+    ) -> FleetHarness:
+        created.append(FleetHarness(new_study(**fields), list(expected), pool, replay, here))
+        return created[-1]
 
     yield make
-    for room in rooms:
-        room.fleet.stop("the test is over")
-        room.fleet.end({}, patience=0.0)
+    for harness in created:
+        harness.fleet.stop("the test is over")
+        harness.fleet.end({}, patience=0.0)
     pool.shutdown(wait=True, cancel_futures=True)

@@ -20,12 +20,12 @@ def pair() -> Iterator[tuple[Line, Line]]:
     other.close()
 
 
-def test_whole_messages_arrive_in_order(pair: tuple[Line, Line]) -> None:
+def test_messages_arrive_complete_and_in_order(pair: tuple[Line, Line]) -> None:
     one, other = pair
-    one.send("job", values={"net.ipv4.tcp_rmem": "4096 131072 6291456"}, phase="train")
+    one.send("trial", values={"net.ipv4.tcp_rmem": "4096 131072 6291456"}, phase="train")
     one.send("notice", text="two\nlines, and ünicode \u2028")
     assert other.receive() == {
-        "kind": "job",
+        "kind": "trial",
         "values": {"net.ipv4.tcp_rmem": "4096 131072 6291456"},
         "phase": "train",
     }
@@ -41,12 +41,12 @@ def test_a_message_may_be_larger_than_any_buffer(pair: tuple[Line, Line]) -> Non
     sending.join()
 
 
-def test_nan_never_goes_over_the_wire(pair: tuple[Line, Line]) -> None:
+def test_nan_cannot_be_sent(pair: tuple[Line, Line]) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        pair[0].send("measurement", metric=float("nan"))
+        pair[0].send("trial", metric=float("nan"))
 
 
-def test_both_sides_notice_when_the_other_is_gone(pair: tuple[Line, Line]) -> None:
+def test_both_ends_notice_a_closed_connection(pair: tuple[Line, Line]) -> None:
     one, other = pair
     one.close()
     with pytest.raises(Disconnected, match="the connection was closed"):
@@ -57,7 +57,7 @@ def test_both_sides_notice_when_the_other_is_gone(pair: tuple[Line, Line]) -> No
         one.send("hello")
 
 
-def test_half_a_message_is_none(pair: tuple[Line, Line]) -> None:
+def test_a_partial_message_is_not_received(pair: tuple[Line, Line]) -> None:
     one, other = pair
     one._connection.sendall(b'{"kind": "hel')
     one.close()
@@ -65,7 +65,7 @@ def test_half_a_message_is_none(pair: tuple[Line, Line]) -> None:
         other.receive()
 
 
-def test_iteration_ends_with_the_other_side(pair: tuple[Line, Line]) -> None:
+def test_iteration_ends_when_the_connection_is_closed(pair: tuple[Line, Line]) -> None:
     one, other = pair
     one.send("a")
     one.send("b")
@@ -73,7 +73,7 @@ def test_iteration_ends_with_the_other_side(pair: tuple[Line, Line]) -> None:
     assert [message["kind"] for message in other] == ["a", "b"]
 
 
-def test_close_wakes_whoever_waits_for_a_message(pair: tuple[Line, Line]) -> None:
+def test_close_wakes_a_thread_that_waits_for_a_message(pair: tuple[Line, Line]) -> None:
     one, dummy = pair
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(lambda: list(one))
@@ -81,46 +81,46 @@ def test_close_wakes_whoever_waits_for_a_message(pair: tuple[Line, Line]) -> Non
         assert waiting.result(10) == []
 
 
-def test_knows_whether_there_is_news(pair: tuple[Line, Line]) -> None:
+def test_is_readable_if_a_message_or_the_end_has_arrived(pair: tuple[Line, Line]) -> None:
     one, other = pair
-    assert not other.has_news()
+    assert not other.is_readable()
     one.send("farewell", reason="")
-    assert other.has_news()
+    assert other.is_readable()
     other.receive()
-    assert not other.has_news()
+    assert not other.is_readable()
     one.close()
-    assert other.has_news()
+    assert other.is_readable()
 
 
-def test_what_came_along_with_a_message_is_news(pair: tuple[Line, Line]) -> None:
+def test_is_readable_if_more_arrived_with_the_last_message(pair: tuple[Line, Line]) -> None:
     one, other = pair
-    one._connection.sendall(b'{"kind": "job"}\n{"kind": "restore"}\n{"kind": "no')
-    assert other.receive() == {"kind": "job"}
-    assert other.has_news()
+    one._connection.sendall(b'{"kind": "trial"}\n{"kind": "restore"}\n{"kind": "no')
+    assert other.receive() == {"kind": "trial"}
+    assert other.is_readable()
     assert other.receive() == {"kind": "restore"}
-    assert other.has_news(), "the rest of a message that has begun is on its way"
+    assert other.is_readable(), "part of a message has arrived"
 
 
-def test_a_process_with_many_open_files_hears_the_news(pair: tuple[Line, Line]) -> None:
+def test_is_readable_works_with_many_open_files(pair: tuple[Line, Line]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1200:
-        pytest.skip("this machine does not allow so many files")
+        pytest.skip("this machine limits the number of open files")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
     one, other = socket.socketpair()
     high = fcntl.fcntl(other, fcntl.F_DUPFD, 1100)  # select() ends at 1023
     other.close()
     line = Line(socket.socket(fileno=high))
     try:
-        assert not line.has_news()
+        assert not line.is_readable()
         Line(one).send("restore")
-        assert line.has_news()
+        assert line.is_readable()
     finally:
         line.close()
         one.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_threads_that_send_at_once_do_not_mix_their_messages(pair: tuple[Line, Line]) -> None:
+def test_concurrent_senders_do_not_mix_their_messages(pair: tuple[Line, Line]) -> None:
     one, other = pair
     texts = [letter * 3_000_000 for letter in "abcd"]
     with ThreadPoolExecutor(len(texts)) as pool:
@@ -129,19 +129,19 @@ def test_threads_that_send_at_once_do_not_mix_their_messages(pair: tuple[Line, L
                 pool.submit(one.send, "notice", text=text)
             assert sorted(other.receive()["text"] for dummy in texts) == texts
         finally:
-            other.close()  # senders that nobody listens to any more end
+            other.close()  # ends the senders if the test has failed
 
 
 @pytest.mark.parametrize("length", [10, 200])
-def test_a_folder_with_a_long_name_will_do(length: int, tmp_path: Path) -> None:
+def test_the_folder_may_have_a_long_path(length: int, tmp_path: Path) -> None:
     folder = tmp_path / ("d" * length)
     folder.mkdir()
     with listen(folder) as server:
         client = connect(folder)
-        own = Line(server.accept()[0])
+        accepted = Line(server.accept()[0])
         client.send("hello", host="h1")
-        assert own.receive()["host"] == "h1"
-        own.close()
+        assert accepted.receive()["host"] == "h1"
+        accepted.close()
         client.close()
     assert [path.name for path in folder.iterdir()] == ["trainer.sock"]
 
@@ -156,7 +156,7 @@ def test_connecting_fails_while_there_is_no_trainer(tmp_path: Path) -> None:
         connect(tmp_path / "gone")
 
 
-def test_many_workers_talk_at_once(tmp_path: Path) -> None:
+def test_many_concurrent_connections(tmp_path: Path) -> None:
     def converse(number: int) -> list[int]:
         line = connect(tmp_path)
         answers = []
@@ -176,5 +176,5 @@ def test_many_workers_talk_at_once(tmp_path: Path) -> None:
         asking = [pool.submit(converse, number) for number in range(16)]
         for dummy in range(16):
             pool.submit(answer, server.accept()[0])
-        for number, own in enumerate(asking):
-            assert own.result(20) == [number * 1000 + at for at in range(50)]
+        for number, answers in enumerate(asking):
+            assert answers.result(20) == [number * 1000 + at for at in range(50)]

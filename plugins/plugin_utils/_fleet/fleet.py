@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The fleet: every host that is idle gets a job, and whoever waits for jobs hears what came of them."""
+"""The fleet assigns pending trials to idle hosts and returns the trials once they have ended."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .._store.store import StoreError
 from .._study.study import Study
 from .._trial.trial import Phase, State, Trial, to_json
 from .._wire import Disconnected, Line
-from .host import Host, host_of, why_not_beside
-from .jobs import Jobs, Ticket
+from .host import Host, conflict, host_of
 from .listener import Listener
+from .main_thread import Found, MainThread
 from .replay_log import ReplayLog
-from .turns import Found, Turns
+from .trial_queue import Ticket, TrialQueue
 
 _LOG = logging.getLogger(__name__)
 
 
 class Ended(Exception):
-    """There will be no more evaluations: stopped by the user, no host is left, or the store takes no more."""
+    """No more trials will run: the user stopped the study, no host is left, or writing to the store failed."""
 
     def __init__(self, reason: str, *, stopped: bool) -> None:
         super().__init__(reason)
@@ -36,13 +36,13 @@ class Ended(Exception):
 
 
 class Fleet:
-    """Evaluates jobs on the hosts that connect; measure() and wait_for_baselines() block, and raise Ended.
+    """Runs trials on the hosts that connect. measure() and the wait_ methods block, and raise Ended.
 
-    past: what was done already, when the run goes on. here: boot ID and network namespace of the learner's own machine.
-    A host there works while the main thread waits, and only then, so that learning does not disturb what it measures.
+    replay: the trials of the interrupted run that this one resumes. here: boot ID and network namespace of the
+    trainer's machine. If that is also a host, it runs trials only while the main thread waits, so that learning does
+    not disturb the measurements.
 
-    `hosts` are those that are ready now. Any thread may go through them: with every host that comes or goes they are
-    another mapping.
+    hosts: those that are ready. The mapping is replaced, not changed, so any thread may iterate over it.
     """
 
     def __init__(
@@ -51,109 +51,109 @@ class Fleet:
         expected: Sequence[str],
         listener: Listener,
         *,
-        past: ReplayLog | None = None,
+        replay: ReplayLog | None = None,
         here: tuple[str, int] | None = None,
     ) -> None:
-        self._study, self._listener, self._past, self._here = study, listener, past or ReplayLog(), here
-        self._awaited = set(expected)
+        self._study, self._listener, self._replay, self._here = study, listener, replay or ReplayLog(), here
+        self._expected = set(expected)
         self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
-        self._turns = Turns(self._changed)
+        self._main_thread = MainThread(self._changed)
         self._connected: set[str] = set()
         self._leaving: set[str] = set()
-        self._jobs = Jobs(self._past, study.control_interval)
+        self._queue = TrialQueue(self._replay, study.control_interval)
         self._ended: Ended | None = None
         self._notices: list[str] = []
         self._result: dict[str, Any] | None = None
-        self._last_id = self._past.last_id
+        self._last_id = self._replay.last_id
         self._last_lost = ""
         self.hosts: Mapping[str, Host] = {}
 
-    # For the phases, in the main thread
+    # Called by the phases of the study, in the main thread
 
-    def measure(self, jobs: Sequence[Trial]) -> list[Trial]:
-        """Evaluate the jobs, as many at once as there are idle hosts; the answers are in the order of the jobs.
+    def measure(self, pending: Sequence[Trial]) -> list[Trial]:
+        """Run the trials on all idle hosts at once; returns them in the same order, ended.
 
-        A job that only one host could do, and which that host took with it, comes back as a failed evaluation.
+        A trial for one host is lost if that host leaves.
         """
-        tickets = self.hand_out(jobs)
+        tickets = self.submit(pending)
         self._wait_until(lambda: all(ticket.has_ended for ticket in tickets))
         trials = [ticket.trial for ticket in tickets]
         if any(trial.state == State.LOST for trial in trials):
             with self._changed:
-                self._raise_if_ended()  # with the last host all its trials are lost, and nothing is left to decide on
+                self._raise_if_ended()  # if the last host has left, the lost trials must not decide anything
         return trials
 
-    def hand_out(self, jobs: Sequence[Trial]) -> list[Ticket]:
-        """The same without waiting: the tickets will have their evaluations."""
+    def submit(self, pending: Sequence[Trial]) -> list[Ticket]:
+        """The same without waiting."""
         with self._changed:
-            tickets = [self._jobs.add(job) for job in jobs]
+            tickets = [self._queue.add(trial) for trial in pending]
             self._changed.notify_all()
         return tickets
 
     def wait_for_any(self, tickets: Sequence[Ticket]) -> None:
-        """Until at least one of these has its evaluation."""
+        """Wait until at least one of these trials has ended."""
         self._wait_until(lambda: any(ticket.has_ended for ticket in tickets))
 
     def _wait_until(self, condition: Callable[[], Found]) -> Found:
-        """What the condition has found, once that is true and no host on this machine is at work."""
-        return self._turns.wait(condition, self._is_busy_here, self._raise_if_ended)
+        """Wait until the condition is true and no host on this machine runs a trial; returns the condition's value."""
+        return self._main_thread.wait(condition, self._is_busy_here, self._raise_if_ended)
 
     @property
     def seconds_waited(self) -> float:
-        """How long the main thread has waited for the fleet."""
-        return self._turns.seconds_waited
+        """The time for which the main thread has waited for trials."""
+        return self._main_thread.seconds_waited
 
     def _is_busy_here(self) -> bool:
-        return any(host.here and self._jobs.is_busy(name) for name, host in self.hosts.items())
+        return any(host.here and self._queue.is_busy(name) for name, host in self.hosts.items())
 
     def wait_for_baselines(self) -> Mapping[str, Host]:
-        """Until every host that is connected now has measured its baseline; returns these, one at least."""
-        wanted = self._study.baseline_evaluations
+        """Wait until all connected hosts have measured their baseline; returns these hosts, at least one."""
+        required = self._study.baseline_evaluations
 
         def measured() -> Mapping[str, Host]:
-            known = {name: host for name, host in self.hosts.items() if len(host.baseline_metrics) >= wanted}
-            return known if self._connected <= known.keys() else {}
+            ready = {name: host for name, host in self.hosts.items() if len(host.baseline_metrics) >= required}
+            return ready if self._connected <= ready.keys() else {}
 
         return self._wait_until(measured)
 
     def wait_for_hosts(self) -> Mapping[str, Host]:
-        """Until there is one at least; returns all that there are."""
+        """Wait until at least one host is ready; returns all that are."""
         return self._wait_until(lambda: self.hosts)
 
     @contextmanager
-    def still(self) -> Iterator[None]:
-        """Nothing comes in meanwhile: for looking at all that is known, as one picture."""
+    def paused(self) -> Iterator[None]:
+        """No trial ends and no host joins or leaves meanwhile, for a consistent view of the run."""
         with self._changed:
             yield
 
     def _raise_if_ended(self) -> None:
-        if not self._connected and not self._awaited:
+        if not self._connected and not self._expected:
             raise self._ended or Ended(self._last_lost or "no host is left", stopped=False)
         if self._ended:
             raise self._ended
 
     def stop(self, reason: str) -> None:
-        """measure() raises Ended; jobs that are under way are not waited for."""
+        """End the study: measure() raises Ended without waiting for running trials."""
         self._end_with(Ended(reason, stopped=True))
 
     def restore(self, reason: str) -> None:
-        """The same, and every worker ends its benchmark and puts its host's own values back at once."""
+        """The same, and each worker ends its benchmark and restores the original values of its host immediately."""
         self.stop(reason)
         with self._changed:
             lines = list(self._lines.values())
         for line in lines:
-            with suppress(Disconnected):  # then its worker sees that the trainer is gone, and does the same
+            with suppress(Disconnected):  # that worker restores the host because its connection was lost
                 line.send("restore")
 
     def _end_with(self, end: Ended) -> None:
-        _LOG.info("no more evaluations: %s", end)
+        _LOG.info("no more trials: %s", end)
         with self._changed:
             self._ended = self._ended or end
             self._changed.notify_all()
 
     def notify(self, *texts: str) -> None:
-        """Lines for the user, shown in this order by the next worker that is spoken to."""
+        """Show lines to the user, in this order, through the next worker that gets a message."""
         for text in texts:
             _LOG.info("notice: %s", text)
         with self._changed:
@@ -161,7 +161,7 @@ class Fleet:
             self._changed.notify_all()
 
     def end(self, result: dict[str, Any], patience: float = 10.0) -> None:
-        """Tell every worker that the study is over, and wait for them to leave, or for so many seconds."""
+        """Send the result to all workers and wait until they have left, for `patience` seconds at most."""
         with self._changed:
             self._result = result
             self._changed.notify_all()
@@ -169,53 +169,52 @@ class Fleet:
             while (self._connected or self._leaving) and time.monotonic() < limit:
                 self._changed.wait(0.2)
 
-    # For the conversations with the workers, a thread each (see conversation.py)
+    # Called by the threads that serve the workers, one each (see conversation.py)
 
     @property
     def is_over(self) -> bool:
         """Whether the study has its result."""
         return self._result is not None
 
-    def arrive(self, name: str, line: Line) -> None:
-        """A worker is there, and getting ready."""
+    def connect(self, name: str, line: Line) -> None:
+        """A worker has connected and prepares its host."""
         with self._changed:
-            self._awaited.discard(name)
+            self._expected.discard(name)
             self._connected.add(name)
             self._lines[name] = line
 
     def admit(self, name: str, facts: dict[str, Any]) -> str | None:
-        """Take the host into the fleet, or say why not."""
+        """Add the host to the fleet; returns the reason if it is refused."""
         host = host_of(name, facts, self._study)
         with self._changed:
-            if clash := why_not_beside(host, self.hosts.values(), self._study):
-                return clash
-            known = self._past.hosts.get(name)
-            if known and known.is_still(facts):
+            if reason := conflict(host, self.hosts.values(), self._study):
+                return reason
+            known = self._replay.hosts.get(name)
+            if known and known.is_unchanged(facts):
                 host = known
-            self._jobs.join(name)
+            self._queue.add_host(name)
             for dummy in range(self._study.baseline_evaluations - len(host.baseline_metrics)):
-                self._jobs.add(Trial.pending(Phase.BASELINE, None, name))
-            with self._recorded():
+                self._queue.add(Trial.pending(Phase.BASELINE, None, name))
+            with self._ends_if_store_fails():
                 self._listener.on_host(host)
                 if known and host is not known:
-                    why = "it was started again, or changed, since the run stopped: a new baseline"
-                    self._listener.on_news(name, why)
+                    self._notify_about(name, "rebooted or changed since the interruption: its baseline is remeasured")
             host.here = (facts["boot_id"], facts["network_namespace"]) == self._here
             self.hosts = {**self.hosts, name: host}
         return None
 
-    def may_try_again(self, name: str) -> bool:
-        """One failure may be an accident, such as a server that was busy; a second one in the baseline is not."""
+    def retry_baseline(self, name: str) -> bool:
+        """Whether a failed baseline trial is run again: only once, in case the cause was temporary."""
         with self._changed:
             host = self.hosts[name]
             host.baseline_failures += 1
             if host.baseline_failures > 1:
                 return False
-            self._jobs.add(Trial.pending(Phase.BASELINE, None, name))
+            self._queue.add(Trial.pending(Phase.BASELINE, None, name))
             return True
 
-    def give_next(self, line: Line, name: str) -> None:
-        """Send the host its next job, or the result if there will be none; nothing to a worker that speaks first."""
+    def send_next(self, line: Line, name: str) -> None:
+        """Wait for the host's next trial or the result and send it, unless the worker sends a message first."""
         trial = self._next(line, name)
         if trial:
             line.send("trial", trial=to_json(trial))
@@ -223,91 +222,94 @@ class Fleet:
             line.send("end", result=self._result)
 
     def _next(self, line: Line, name: str) -> Trial | None:
-        """The host's next job; None once the study has ended, or when the worker has something to say first."""
+        """The host's next trial; None once the study has its result, or if the worker sends a message first."""
         with self._changed:
             host = self.hosts[name]
             while True:
                 while self._notices:
                     line.send("notice", text=self._notices.pop(0))
-                if self._result is not None or line.has_news():
+                if self._result is not None or line.is_readable():
                     return None
-                rests = host.here and self._turns.is_main_threads()
-                if not self._ended and not rests and (job := self._jobs.begin(host)):
-                    self._tell(name, f"{job.phase} {self._last_id + self._jobs.under_way}")
-                    return job
+                must_wait = self._ended or (host.here and self._main_thread.is_working)
+                if not must_wait and (trial := self._queue.start_next(host)):
+                    self._set_activity(name, f"{trial.phase} {self._last_id + self._queue.running_count}")
+                    return trial
                 if not self._changed.wait(1.0):
-                    self._tell(name, "waits")
+                    self._set_activity(name, "waits")
 
-    def settle(self, line: Line, name: str, answer: Trial) -> Trial:
-        """The trial that the host has run, scored and recorded; sends its worker the progress of the study.
+    def finish_trial(self, line: Line, name: str, answer: Trial) -> Trial:
+        """Score and record the trial that the host has run, and send its worker the progress; returns the trial.
 
         Raises KeyError or ValueError if the host was not running this trial.
         """
         progress: dict[str, Any] = {}
         with self._changed:
-            host, running = self.hosts[name], self._jobs.of(name)
+            host, running = self.hosts[name], self._queue.running_on(name)
             if (answer.phase, answer.pair, answer.requested) != (running.phase, running.pair, running.requested):
-                raise ValueError("an answer to another trial")
+                raise ValueError("not the trial that it was sent")
             trial = replace(answer, host=name, id=self._last_id + 1, finished=datetime.now(UTC))
-            trial = host.judge(self._study, trial)
+            trial = host.add_trial(self._study, trial)
             self._last_id += 1
-            with self._recorded():
-                progress = self._listener.on_evaluation(trial)
-                while host.news:
-                    self._listener.on_news(name, host.news.pop(0))
-            # Only now: a trial whose worker sends nonsense goes to another host.
-            self._jobs.done(trial)
+            with self._ends_if_store_fails():
+                progress = self._listener.on_trial(trial)
+                while host.notices:
+                    self._notify_about(name, host.notices.pop(0))
+            # Last, so that another host runs the trial if the answer was invalid.
+            self._queue.finish(trial)
             self._changed.notify_all()
         if progress:
             line.send("progress", **progress)
         return trial
 
     @contextmanager
-    def _recorded(self) -> Iterator[None]:
-        """A run that cannot record what it measures would measure for nothing: it ends."""
+    def _ends_if_store_fails(self) -> Iterator[None]:
+        """A run that cannot store its trials would measure for nothing."""
         try:
             yield
         except StoreError as error:
             self._end_with(Ended(str(error), stopped=False))
 
-    def _tell(self, name: str, doing: str | None) -> None:
-        host = self.hosts.get(name)
-        if host and host.doing != doing:
-            host.doing = doing
-            with self._recorded():
-                self._listener.on_doing(name, doing)
+    def _notify_about(self, name: str, text: str) -> None:
+        self._listener.on_notice(name, text)
+        self.notify(f"{name}: {text}")
 
-    def ended_on(self, name: str, ending: str, *, restored: bool) -> None:
-        """What the host has now that the study is over for it, in its worker's words. restored: its own values."""
-        with self._changed, self._recorded():
+    def _set_activity(self, name: str, activity: str | None) -> None:
+        host = self.hosts.get(name)
+        if host and host.activity != activity:
+            host.activity = activity
+            with self._ends_if_store_fails():
+                self._listener.on_activity(name, activity)
+
+    def report_ending(self, name: str, ending: str, *, restored: bool) -> None:
+        """The state in which the worker leaves its host; restored: the original values are back, verified."""
+        with self._changed, self._ends_if_store_fails():
             self._listener.on_ending(name, str(ending), restored)
 
-    def depart(self, name: str, reason: str) -> None:
-        """The worker does no more, but still cleans up: end() waits for that, and nothing else does."""
+    def begin_leaving(self, name: str, reason: str) -> None:
+        """The worker takes no more trials but still cleans up; only end() waits for that."""
         with self._changed:
-            self._tell(name, "leaves")
+            self._set_activity(name, "leaves")
             self._leaving.add(name)
-            self._part_with(name, reason)
+            self._remove(name, reason)
 
-    def lose(self, name: str, reason: str) -> None:
-        """The worker is gone, with or without a farewell."""
-        with self._changed, self._recorded():
+    def disconnect(self, name: str, reason: str) -> None:
+        """The connection to the worker has ended, with or without a farewell."""
+        with self._changed, self._ends_if_store_fails():
             if name in self._leaving:
                 self._leaving.discard(name)
                 self._changed.notify_all()
-                self._listener.on_doing(name, None)
+                self._listener.on_activity(name, None)
             else:
-                self._tell(name, None)
-                self._part_with(name, reason)
+                self._set_activity(name, None)
+                self._remove(name, reason)
 
-    def _part_with(self, name: str, reason: str) -> None:
-        """Another host gets its job, unless the job was that host's own."""
+    def _remove(self, name: str, reason: str) -> None:
         self._connected.discard(name)
         self._lines.pop(name, None)
         self.hosts = {other: host for other, host in self.hosts.items() if other != name}
-        self._jobs.leave(name, reason)
+        self._queue.remove_host(name, reason)
         if self._result is None:
             self._last_lost = f"{name}: {reason}"
-            with self._recorded():
+            with self._ends_if_store_fails():
                 self._listener.on_lost(name, reason)
         self._changed.notify_all()

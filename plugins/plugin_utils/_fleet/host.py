@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""A host as the trainer sees it."""
+"""The trainer's record of a host: its facts, its baseline, and the scores of its trials."""
 
 from __future__ import annotations
 
@@ -23,133 +23,136 @@ _FACTS = ("boot_id", "network_namespace", "kernel", "cpus", "memory_bytes", "val
 
 @dataclass
 class Host:
-    """A host that is ready. `done` counts its evaluations, `drift` knows its baseline (see drift.py, reward.figure).
+    """A host that is ready.
 
-    doubt: how far it is off the other hosts, if it is (see outliers.py). news: what the user is to be told of it.
-    here: whether it is the machine that the learner works on.
+    original_values: of the tuned parameters. drift: its baseline over time (see drift.py). trial_count: in all phases.
+    activity: for the page, such as "train 12". since_control: training trials since the last control trial. here: the
+    trainer runs on this machine. extra_deviation: standard deviation that is added to the uncertainty of its scores if
+    it is an outlier (see outliers.py). notices: not yet shown to the user.
     """
 
     name: str
     facts: dict[str, Any]
-    baseline_values: dict[str, str]
+    original_values: dict[str, str]
     drift: Drift = field(default_factory=Drift)
     baseline_metrics: list[float] = field(default_factory=list)
-    done: int = 0
-    doing: str | None = None
+    trial_count: int = 0
+    activity: str | None = None
     since_control: int = 0
     baseline_failures: int = 0
     here: bool = False
-    doubt: float = 0.0
-    news: list[str] = field(default_factory=list)
-    _first: tuple[float, float] = (1.0, 0.0)
-    _steadiness: list[dict[str, float]] = field(default_factory=list)
+    extra_deviation: float = 0.0
+    notices: list[str] = field(default_factory=list)
+    _first: tuple[float, float] = (1.0, 0.0)  # metric and objective of its first baseline trial
+    _baseline_stability: list[dict[str, float]] = field(default_factory=list)
     _drift_reported: bool = False
-    _places: dict[int | None, int] = field(default_factory=dict)
+    _positions: dict[int | None, int] = field(default_factory=dict)  # among the host's trials, by id
 
-    def judge(self, study: Study, trial: Trial) -> Trial:
-        """The trial with its score. One of the original values updates the baseline; `news` gets what is remarkable."""
+    def add_trial(self, study: Study, trial: Trial) -> Trial:
+        """The trial with its score. Trials of the original values update the baseline and may add to `notices`."""
         trial = checked(study, trial)
-        self._take(study, trial)
+        self._update(study, trial)
         return replace(trial, score=self.score(study, trial))
 
-    def recall(self, study: Study, trial: Trial) -> None:
-        """The same for a trial of an interrupted run, which has its score and has been reported."""
+    def replay(self, study: Study, trial: Trial) -> None:
+        """Add a trial of an interrupted run, which has its score and whose notices the user has seen."""
         if trial.phase == Phase.CONTROL:
             self.since_control = 0
         elif trial.phase == Phase.TRAIN:
             self.since_control += 1
-        self._take(study, trial)
-        self.news.clear()
+        self._update(study, trial)
+        self.notices.clear()
 
-    def _take(self, study: Study, trial: Trial) -> None:
-        self.done += 1
-        self._places[trial.id] = self.done
+    def _update(self, study: Study, trial: Trial) -> None:
+        self.trial_count += 1
+        self._positions[trial.id] = self.trial_count
         value = objective(study, trial)
         if not trial.original or trial.metric is None or value is None:
             return
         if not self.drift.known:
             self._first = trial.metric, value
         self.baseline_metrics.append(trial.metric)
-        self._steadiness.append(stability_parts(trial.streamed, trial.health))
-        if shift := self.drift.add(self.done, value):
-            self.news.append(
+        self._baseline_stability.append(stability_parts(trial.streamed, trial.health))
+        if shift := self.drift.add(self.trial_count, value):
+            self.notices.append(
                 f"baseline shifted by {percent(shift.change):+.0f} %: something changed on the host between its "
                 f"trials {shift.after} and {shift.until}; candidates are compared with the new baseline from here on"
             )
         elif not self._drift_reported and trial.phase != Phase.BASELINE and self._has_drifted():
             self._drift_reported = True
-            self.news.append(
+            self.notices.append(
                 f"baseline has drifted by {percent(self.drift.change_since_shift):+.0f} %; each candidate is "
                 f"compared with the baseline at its time"
             )
 
-    def is_still(self, facts: Mapping[str, Any]) -> bool:
-        """Whether it is as it was: not booted since, on the same hardware, with the same values of its own."""
+    def is_unchanged(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the baseline still holds: no reboot, and the same kernel, hardware and original values."""
         return all(self.facts.get(fact) == facts.get(fact) for fact in _FACTS)
 
     def _has_drifted(self) -> bool:
-        return abs(self.drift.change_since_shift) > max(_LARGE_DRIFT, 3 * self.drift.level(self.done).uncertainty)
+        uncertainty = self.drift.level(self.trial_count).uncertainty
+        return abs(self.drift.change_since_shift) > max(_LARGE_DRIFT, 3 * uncertainty)
 
     def score(self, study: Study, trial: Trial) -> Score:
-        """The score of a trial against the baseline as it is known now."""
-        return self._scored(study, trial, self.drift.level(self.done) if self.drift.known else None)
+        """The score of a trial compared with the current estimate of the baseline."""
+        return self._scored(study, trial, self.drift.level(self.trial_count) if self.drift.known else None)
 
     def in_hindsight(self, study: Study, trial: Trial) -> Trial:
-        """The trial, scored against the baseline at its time, as known from the controls before and after it."""
-        place = self._places.get(trial.id)
-        if not self.drift.known or place is None:
+        """The trial, scored against the baseline at its time, estimated from the control trials before and after it."""
+        position = self._positions.get(trial.id)
+        if not self.drift.known or position is None:
             return trial
-        return replace(trial, score=self._scored(study, trial, self.drift.level(place)))
+        return replace(trial, score=self._scored(study, trial, self.drift.level(position)))
 
     def _scored(self, study: Study, trial: Trial, baseline: Estimate | None) -> Score:
         value = objective(study, trial)
         if value is None or baseline is None:
             return score(trial, None, study.reward)
-        found = score(trial, value - baseline.level, study.reward, usual_parts(self._steadiness))
+        found = score(trial, value - baseline.level, study.reward, usual_parts(self._baseline_stability))
         noise = math.hypot(self.drift.noise, baseline.uncertainty)
-        # The extra variance is no part of the noise, from which it is estimated.
-        uncertainty = study.reward.performance_share * math.hypot(noise, self.doubt)
+        # Not in `noise`, from which extra_deviation is estimated.
+        uncertainty = study.reward.performance_share * math.hypot(noise, self.extra_deviation)
         return replace(found, noise=noise, level=self.metric_at(study, baseline.level), uncertainty=uncertainty)
 
     def metric_at(self, study: Study, level: float) -> float:
-        """A level of the baseline in the unit of the reward_metric."""
+        """A level of the objective in the unit of the reward_metric."""
         sign = 1.0 if study.direction == "maximise" else -1.0
-        # Several metrics have no unit: told is what the reward_metric would be if it had drifted alone.
-        metric, found = self._first
-        return metric * math.exp(sign * (level - found))
+        # With several objectives there is no common unit; this assumes that only the reward_metric has changed.
+        metric, value = self._first
+        return metric * math.exp(sign * (level - value))
 
     def control_is_due(self, interval: int) -> bool:
-        """At once if the last measurement of the baseline is a suspect."""
+        """Immediately if the last measurement of the baseline was improbable, to tell an outlier from a shift."""
         return self.drift.suspect is not None or self.since_control >= interval
 
 
 def host_of(name: str, facts: dict[str, Any], study: Study) -> Host:
-    """A host that has said what it is, with its own values of the study's parameters."""
+    """A host with these facts. Its original values are those of the study's parameters."""
     return Host(name, facts, {name: kernel_text(facts["values"][name]) for name in study.space.parameters})
 
 
-def why_not_beside(host: Host, others: Iterable[Host], study: Study) -> str | None:
-    """Why a host cannot be tuned in the same run as these others; None if it can."""
+def conflict(host: Host, others: Iterable[Host], study: Study) -> str | None:
+    """Why a host cannot be tuned in the same run as the others; None if it can."""
     for other in others:
-        if both := shared(study.space.parameters, host.facts, other.facts):
+        if both := _shared_parameters(study.space.parameters, host.facts, other.facts):
             return f"{host.name} and {other.name} are the same kernel and share {', '.join(both)}; tune one of them"
-        if study.exploration == "cautious" and (differing := differing_values(host, other)):
-            return f"exploration: cautious starts from one place, and {differing}; tune {host.name} in a run of its own"
+        if study.exploration == "cautious" and (differing := _differing_values(host, other)):
+            return f"exploration: cautious needs equal original values, but {differing}; tune {host.name} separately"
     return None
 
 
-def shared(parameters: Sequence[str], one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """The parameters of which two hosts that run on one kernel have only one."""
+def _shared_parameters(parameters: Sequence[str], one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The parameters that two hosts share because they run on one kernel. Network namespaces have their own."""
     if one["boot_id"] != other["boot_id"]:
         return []
     same_network = one["network_namespace"] == other["network_namespace"]
     return [parameter for parameter in parameters if same_network or not parameter.startswith(("net.", "net/"))]
 
 
-def differing_values(one: Host, other: Host) -> str:
-    """What differs between two hosts' own values, as one clause; empty where nothing does."""
+def _differing_values(one: Host, other: Host) -> str:
+    """The differences between two hosts' original values, as one clause; empty if there are none."""
     return " and ".join(
-        f"{parameter} is {value} on {one.name} and {other.baseline_values[parameter]} on {other.name}"
-        for parameter, value in one.baseline_values.items()
-        if value != other.baseline_values[parameter]
+        f"{parameter} is {value} on {one.name} and {other.original_values[parameter]} on {other.name}"
+        for parameter, value in one.original_values.items()
+        if value != other.original_values[parameter]
     )

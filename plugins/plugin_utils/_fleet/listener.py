@@ -1,30 +1,33 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Who hears what happens in the fleet."""
+"""The interface through which the fleet reports events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .._trial.trial import Trial
 from .host import Host
 
 
-@dataclass(frozen=True)
-class Listener:
-    """Called as things happen, one at a time; hosts are named. A StoreError from any of these ends the study.
+class Listener(Protocol):
+    """The fleet makes one call at a time and passes hosts by name. A StoreError from any of them ends the study."""
 
-    on_host: a host is ready. on_lost: it does no more, and why. on_evaluation: one has ended; what this returns is sent
-    to the host's worker as progress. on_news: what the user is to be told of a host. on_doing: what it is at, None once
-    it has left. on_ending: what it has now that it was left, and whether that is its own values, verified.
-    """
+    def on_host(self, host: Host) -> None:
+        """A host is ready."""
 
-    on_host: Callable[[Host], None]
-    on_lost: Callable[[str, str], None]
-    on_evaluation: Callable[[Trial], dict[str, Any]]
-    on_news: Callable[[str, str], None]
-    on_doing: Callable[[str, str | None], None]
-    on_ending: Callable[[str, str, bool], None]
+    def on_lost(self, name: str, reason: str) -> None:
+        """A host takes no more trials."""
+
+    def on_trial(self, trial: Trial) -> dict[str, Any]:
+        """A trial has ended; the returned progress is sent to the host's worker."""
+
+    def on_notice(self, name: str, text: str) -> None:
+        """A notice about a host, which the fleet also shows to the user."""
+
+    def on_activity(self, name: str, activity: str | None) -> None:
+        """A host does something else now; None: it has left."""
+
+    def on_ending(self, name: str, ending: str, restored: bool) -> None:
+        """The state in which a host was left; restored: its original values are back, verified."""

@@ -1,11 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What a run that was interrupted has left in the store, so that it goes on where it stopped.
+"""The trials of an interrupted run, from the store, so that a resumed run continues where it stopped.
 
-A run that goes on begins again with the same seed and meets its own past: jobs that were done are answered from it,
-hosts that are as they were keep their baseline, the learner starts from its evaluations. So every phase continues
-where it was, whatever it is, and nothing is measured twice.
+A resumed run starts again with the same seed. Trials after the training that it requests again are answered from here,
+unchanged hosts keep their baseline, and the learner starts from the stored training trials. Nothing is measured twice.
 """
 
 from __future__ import annotations
@@ -30,70 +29,72 @@ class HostInStore(Protocol):
     id: Any
     name: Any
     facts: Any
-    baseline_values: Any
+    original_values: Any
     changed_after: Any
 
 
 @dataclass
 class ReplayLog:
-    """Nothing, for a run that begins; the callers need not know.
+    """Empty for a new run.
 
-    evaluations: all of them, in the order in which they ended. hosts: those that took part, as they were at the end of
-    training. `answerable` are the evaluations after that, each of which answers one job, with the host that is told of
-    it then: so that whatever is asked meanwhile gets the answer it got then.
+    trials: all of them, in the order in which they ended. hosts: those that took part, in their state at the end of the
+    training. answerable: the trials after the training that have not yet answered a request, each with its host, whose
+    state it updates when it does; without the host if that has changed. So the run makes the same decisions again.
     """
 
     study: Study | None = None
-    evaluations: Sequence[Trial] = ()
+    trials: Sequence[Trial] = ()
     hosts: Mapping[str, Host] = field(default_factory=dict)
     answerable: list[tuple[Trial, Host | None]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, study: Study, hosts: Sequence[HostInStore], rows: Iterable[Any], *, more_training: bool) -> ReplayLog:
-        """From the rows of the store. more_training: the budget has grown, so that what came after training is void."""
-        by_id = {row.id: Host(row.name, row.facts, row.baseline_values) for row in hosts}
-        became = {row.id: row.changed_after or 0 for row in hosts}
-        evaluations: list[Trial] = []
+    def from_rows(
+        cls, study: Study, hosts: Sequence[HostInStore], rows: Iterable[Any], *, more_training: bool
+    ) -> ReplayLog:
+        """From the rows of the store. more_training: the budget was raised, which voids what followed the training."""
+        by_id = {row.id: Host(row.name, row.facts, row.original_values) for row in hosts}
+        changed_after = {row.id: row.changed_after or 0 for row in hosts}
+        trials: list[Trial] = []
         answerable: list[tuple[Trial, Host | None]] = []
         for row in rows:
             host = by_id[row.host_id]
-            # A host that was restarted meanwhile is another host, without the earlier baseline.
-            same = row.id > became[row.host_id]
-            evaluations.append(trial_of(row, host.name))
+            # A host that rebooted or changed between two runs has lost its earlier baseline.
+            unchanged = row.id > changed_after[row.host_id]
+            trials.append(trial_of(row, host.name))
             if row.phase in _AFTER_TRAINING and not more_training:
-                answerable.append((evaluations[-1], host if same else None))
-            elif same:
-                host.recall(study, evaluations[-1])
-        return cls(study, evaluations, {host.name: host for host in by_id.values()}, answerable)
+                answerable.append((trials[-1], host if unchanged else None))
+            elif unchanged:
+                host.replay(study, trials[-1])
+        return cls(study, trials, {host.name: host for host in by_id.values()}, answerable)
 
     @property
     def last_id(self) -> int:
-        return max((trial.id or 0 for trial in self.evaluations), default=0)
+        return max((trial.id or 0 for trial in self.trials), default=0)
 
     @property
     def trained(self) -> list[Trial]:
-        return [evaluation for evaluation in self.evaluations if evaluation.phase == Phase.TRAIN]
+        return [trial for trial in self.trials if trial.phase == Phase.TRAIN]
 
     @property
     def training_is_over(self) -> bool:
         return bool(self.answerable)
 
     def hosts_in(self, phase: str) -> set[str]:
-        """The hosts of evaluations that may answer a job of this phase: also those which are away now."""
-        return {evaluation.host for evaluation, dummy in self.answerable if evaluation.phase == phase}
+        """The hosts, present or not, whose trials can answer requests of this phase."""
+        return {trial.host for trial, dummy in self.answerable if trial.phase == phase}
 
-    def answer(self, job: Trial) -> Trial | None:
-        """The evaluation in which this very job was done, if it was; its host knows of it from now on."""
-        for at, (evaluation, host) in enumerate(self.answerable):
-            if _is_done_in(job, evaluation):
+    def answer(self, pending: Trial) -> Trial | None:
+        """The stored trial that was run for the same request, if any; each answers only once."""
+        for at, (trial, host) in enumerate(self.answerable):
+            if _is_answer(pending, trial):
                 del self.answerable[at]
                 if host and self.study:
-                    host.recall(self.study, evaluation)
-                return evaluation
+                    host.replay(self.study, trial)
+                return trial
         return None
 
 
-def _is_done_in(pending: Trial, done: Trial) -> bool:
+def _is_answer(pending: Trial, done: Trial) -> bool:
     return (
         (pending.phase, pending.pair, pending.original) == (done.phase, done.pair, done.original)
         and pending.host in (ANY_HOST, done.host)

@@ -70,10 +70,10 @@ def resume_study(
         raise
     trials, events = in_store.trials(engine, row.id), in_store.events(engine, row.id)
     more_training = study.training_config.total_timesteps > stored.training_config.total_timesteps
-    replay = ReplayLog.of(study, in_store.hosts(engine, row.id), trials, more_training=more_training)
+    replay = ReplayLog.from_rows(study, in_store.hosts(engine, row.id), trials, more_training=more_training)
     starts = [row.started, *(event.at for event in events if event.text == in_store.RESUMED)]
     moments = [*(trial.finished for trial in trials), *(event.at for event in events)]
-    notices = [f"resuming study {row.id} with {len(replay.evaluations)} finished evaluations and seed {row.seed}"]
+    notices = [f"resuming study {row.id} with {len(replay.trials)} finished evaluations and seed {row.seed}"]
     if seed not in (None, row.seed):
         notices.append(f"seed {seed} is ignored: the study was started with {row.seed}")
     store = StudyRecord.resume(engine, row.id, content)

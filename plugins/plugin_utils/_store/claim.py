@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Who runs a study: a lock that its trainer holds as long as it lives, and that ends with it however it ends."""
+"""The lock on a study that its trainer holds while it runs. It ends with the process, however that ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .._file_lock import is_taken, take
 from .database import StoreError, cause, name_of
 
-_PATIENCE = 10.0  # seconds, in which a server can be started again
+_PATIENCE = 10.0  # seconds, within which a server can restart
 _STUDIES = 0x73747564  # "stud": the first of the two numbers of an advisory lock, the other being the study's
 _HELD = text(
     "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = :studies "
@@ -26,7 +26,7 @@ _HELD = text(
 
 
 class Claim:
-    """One study of a store, held by this process alone. Keep it as long as the study runs."""
+    """The right of this process to run a study, exclusively. Keep a reference to it while the study runs."""
 
     def __init__(self, holder: Connection | IO[bytes] | None) -> None:
         self._holder = holder
@@ -42,7 +42,7 @@ class Claim:
         return self._released
 
     def hold(self, holder: Connection | None) -> None:
-        """By this connection from now on, unless it was released meanwhile."""
+        """Replace the connection that holds the lock, unless the claim was released meanwhile."""
         with self._lock:
             if self._released and holder:
                 holder.close()
@@ -55,44 +55,44 @@ class Claim:
             if self._holder:
                 self._holder.close()
 
-    def keep(self, engine: Engine, study_id: int, tell: Callable[[str], None], interval: float = 1.0) -> None:
-        """From now on, take it again whenever it is lost: a database server that is started again forgets its locks.
+    def keep(self, engine: Engine, study_id: int, notify: Callable[[str], None], interval: float = 1.0) -> None:
+        """From now on, take the lock again whenever it is lost, since a database server forgets locks when it restarts.
 
-        tell: hears in one line that it could not be had for a while, why, and that it is there again.
+        notify: called with a line for the user if the lock cannot be taken for a while, and when it is held again.
         """
         if isinstance(self._holder, Connection):
-            keeping = _Keeping(self, engine, study_id, tell)
-            threading.Thread(target=keeping.go_on, args=(interval,), daemon=True).start()
+            keeper = _ClaimKeeper(self, engine, study_id, notify)
+            threading.Thread(target=keeper.run, args=(interval,), daemon=True).start()
 
 
 @dataclass
-class _Keeping:
-    """A claim in a database, looked after. What could be over in a moment is told once it has lasted for _PATIENCE."""
+class _ClaimKeeper:
+    """Renews a claim in a database. A loss is reported once it has lasted for _PATIENCE seconds."""
 
     claim: Claim
     engine: Engine
     study_id: int
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     lost_since: float | None = None
-    told: bool = False
+    reported: bool = False
 
-    def go_on(self, interval: float) -> None:
+    def run(self, interval: float) -> None:
         while not self.claim.released:
-            self.look(time.monotonic())
+            self.check(time.monotonic())
             time.sleep(interval)
 
-    def look(self, now: float) -> None:
-        """Take the claim again if it is lost, and tell what there is to tell."""
-        why = self._why_lost()
-        if why is None:
-            if self.told:
-                self.tell(f"study {self.study_id} is this run's again")
-            self.lost_since, self.told = None, False
+    def check(self, now: float) -> None:
+        """Take the claim again if it is lost, and report a long loss and its end."""
+        reason = self._why_lost()
+        if reason is None:
+            if self.reported:
+                self.notify(f"study {self.study_id} is locked for this run again")
+            self.lost_since, self.reported = None, False
             return
         self.lost_since = now if self.lost_since is None else self.lost_since
-        if not self.told and now - self.lost_since >= _PATIENCE:
-            self.told = True
-            self.tell(f"study {self.study_id} cannot be kept for this run alone, and another one may take it: {why}")
+        if not self.reported and now - self.lost_since >= _PATIENCE:
+            self.reported = True
+            self.notify(f"lost the lock on study {self.study_id}: {reason}; do not resume it elsewhere")
 
     def _why_lost(self) -> str | None:
         holder = self.claim.holder
@@ -106,16 +106,16 @@ class _Keeping:
             self.claim.hold(None)
             return f"the store {name_of(self.engine)} does not answer: {cause(error)}"
         if self.claim.holder is None:
-            # Mostly our own, of which the server has not noticed yet that it is gone.
+            # Usually our own previous connection, whose end the server has not noticed yet.
             return "another connection to the store holds it"
         return None
 
 
 def claim(engine: Engine, study_id: int) -> Claim | None:
-    """The study for this process, or None where another one runs it. Raises StoreError.
+    """Claim a study for this process; None if another process runs it. Raises StoreError.
 
-    SQLite: a lock on one byte of a file beside the database, for whoever closes the database's own file loses SQLite's
-    locks on it. PostgreSQL: an advisory lock of a connection. Another database, or none in a file: nobody else is seen.
+    SQLite: a lock on one byte of a file beside the database (closing the database file itself would drop SQLite's own
+    locks on it). PostgreSQL: a connection's advisory lock. For other databases and those in memory there is no lock.
     """
     try:
         if engine.dialect.name == "postgresql":
@@ -131,7 +131,7 @@ def claim(engine: Engine, study_id: int) -> Claim | None:
 
 
 def claimed(connection: Connection, study_ids: Iterable[int]) -> set[int] | None:
-    """Those of the studies that somebody runs at this moment; None where that cannot be seen. Writes nothing.
+    """Which of the studies are running now; None if that cannot be determined. Writes nothing.
 
     Raises SQLAlchemyError.
     """
@@ -152,17 +152,17 @@ def claimed(connection: Connection, study_ids: Iterable[int]) -> set[int] | None
 
 def _claim_in_database(engine: Engine, study_id: int) -> Connection | None:
     connection = engine.connect()
-    connection.detach()  # closing it really closes it, and the lock with it
-    got = connection.execute(text(f"SELECT pg_try_advisory_lock({_STUDIES}, {study_id})")).scalar()
+    connection.detach()  # from the pool, so that close() really closes it and releases the lock
+    locked = connection.execute(text(f"SELECT pg_try_advisory_lock({_STUDIES}, {study_id})")).scalar()
     connection.commit()
-    if got:
+    if locked:
         return connection
     connection.close()
     return None
 
 
 def _lock_file(connection: Connection) -> str | None:
-    """The one beside the file of a SQLite database, by whatever name that was opened."""
+    """Beside the file of a SQLite database, whatever path that was opened by; None for another database."""
     if connection.dialect.name != "sqlite":
         return None
     file = connection.execute(text("SELECT file FROM pragma_database_list WHERE name = 'main'")).scalar()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The database behind the store: SQLite or PostgreSQL, opened, completed, and shown without its password."""
+"""Opens the database of a store, SQLite or PostgreSQL, creates its tables, and describes its errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 from .tables import Base, EventRow
 from .url import shown
 
-# An idle connection whose server has gone is noticed within half a minute, as one that is being used.
+# The loss of a server is noticed within half a minute, by idle connections too.
 _POSTGRESQL = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
@@ -23,18 +23,18 @@ _POSTGRESQL = {
     "tcp_user_timeout": "30000",
     "application_name": "autotune",
 }
-_PREPARING = 0x6175746F  # "auto": whoever completes a database's tables holds the advisory lock of this number
+_SCHEMA_LOCK = 0x6175746F  # "auto": the number of the advisory lock that is held while tables are created
 
 
 class StoreError(Exception):
-    """The store cannot be used; the message says why and which setting to change."""
+    """The store cannot be used. The message gives the reason and, where one helps, the setting to change."""
 
 
 def open_store(url: str) -> Engine:
-    """The store at a SQLAlchemy URL, with its tables; raises StoreError where that cannot be had."""
+    """Open the store at a SQLAlchemy URL and create its tables if necessary. Raises StoreError."""
     try:
         parsed = with_driver(make_url(url))
-        # A file: URI is no path, and its folder is for whoever writes one to make.
+        # A file: URI is not a path; the user creates its folder.
         if parsed.get_backend_name() == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, **options_of(parsed))
@@ -42,71 +42,67 @@ def open_store(url: str) -> Engine:
         hint = "pip install autotune-kernel[postgresql]" if error.name == "psycopg" else "install it, or set `store`"
         raise StoreError(f"the store '{shown(url)}' needs the Python package {error.name}: {hint}") from None
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise StoreError(
-            f"the store '{shown(url)}' is no SQLAlchemy URL that works here: {error}; set `store`"
-        ) from None
+        raise StoreError(f"the store '{shown(url)}' is not a usable SQLAlchemy URL: {error}; set `store`") from None
     except OSError as error:
-        raise StoreError(
-            f"the store's folder cannot be made: {error}; set `store` to a place that is writable"
-        ) from None
+        raise StoreError(f"the store's folder cannot be created: {error}; set `store` to a writable path") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     try:
         with engine.begin() as connection:
-            _alone(connection)
+            _lock_schema(connection)
             check_tables(connection, shown(url))
             Base.metadata.create_all(connection)
-            # Tables that exist already prove nothing about writing; find out before any host is touched.
+            # Existing tables do not show that the store is writable; find out before any host is changed.
             connection.execute(EventRow.__table__.delete().where(EventRow.id < 0))  # type: ignore[attr-defined]
     except SQLAlchemyError as error:
         raise StoreError(
-            f"the store {shown(url)} cannot be written: {cause(error)}; set `store` to one that can"
+            f"the store {shown(url)} cannot be written: {cause(error)}; set `store` to a writable one"
         ) from None
     return engine
 
 
 def with_driver(url: URL) -> URL:
-    """`postgresql://` means the driver that is declared, whichever SQLAlchemy would take."""
+    """`postgresql://` means psycopg, on which the package depends, not SQLAlchemy's default driver."""
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
 def options_of(url: URL) -> dict[str, Any]:
-    """What create_engine() needs beside the URL, so that a server that went away is noticed."""
+    """Arguments of create_engine() with which the loss of a server is noticed."""
     if url.drivername != "postgresql+psycopg":
         return {"pool_pre_ping": True} if url.get_backend_name() != "sqlite" else {}
-    own = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
-    return {"pool_pre_ping": True, "connect_args": own}
+    defaults = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
+    return {"pool_pre_ping": True, "connect_args": defaults}
 
 
-def _alone(connection: Connection) -> None:
-    """Two controllers may make the tables of one database at the same moment: one after the other."""
+def _lock_schema(connection: Connection) -> None:
+    """Until the end of the transaction, so that only one controller at a time creates the tables of a database."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif connection.dialect.name == "postgresql":
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_PREPARING})"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
 
 
 def check_tables(connection: Connection, name: str) -> None:
-    """Raise StoreError if the store was written by a version with other tables. name: of the store, for the message."""
+    """Raise StoreError if a version with different tables wrote the store. name: of the store, for the message."""
     inspector = inspect(connection)
     tables = Base.metadata.tables.values()
-    there = set(inspector.get_table_names())
-    missing = [table.name for table in tables if table.name not in there]
+    present = set(inspector.get_table_names())
+    missing = [table.name for table in tables if table.name not in present]
     if len(missing) == len(tables):
         return
     for table in tables:
-        if table.name in there:
+        if table.name in present:
             known = {column["name"] for column in inspector.get_columns(table.name)}
             missing += [f"{table.name}.{column.name}" for column in table.columns if column.name not in known]
     if missing:
         raise StoreError(
-            f"the store {name} was written by another version of autotune.kernel (it lacks {', '.join(missing)}); "
+            f"the store {name} was written by another version of autotune.kernel (missing: {', '.join(missing)}); "
             f"set `store` to a new one"
         )
 
 
 def _prepare_sqlite(connection: Any, dummy: Any) -> None:
-    # FULL costs a millisecond an evaluation, and a power cut then loses none that was acknowledged.
+    # FULL costs a millisecond per trial; a power failure then loses no acknowledged trial.
     for pragma in (
         "busy_timeout=10000",
         "journal_mode=WAL",
@@ -118,15 +114,15 @@ def _prepare_sqlite(connection: Any, dummy: Any) -> None:
 
 
 def name_of(engine: Engine) -> str:
-    """The URL for messages."""
+    """The URL without its password, for messages."""
     return shown(engine.url.render_as_string(hide_password=False))
 
 
 def cause(error: SQLAlchemyError) -> str:
-    """The database's own words, in one line."""
+    """The first line of the database's own message."""
     return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
-def is_passing(error: SQLAlchemyError, engine: Engine) -> bool:
-    """Whether it may be over soon, as when a database server is started again. A file that fails, fails for good."""
+def is_transient(error: SQLAlchemyError, engine: Engine) -> bool:
+    """Whether a retry may succeed, as after the restart of a database server. Errors of a file are permanent."""
     return engine.dialect.name != "sqlite" and isinstance(error, (OperationalError, InterfaceError))

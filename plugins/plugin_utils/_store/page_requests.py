@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What the page asks of a running study, left in the store for its trainer: nothing else lies between the two."""
+"""Requests from the page to the trainer of a running study. The store is the only connection between the two."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ Kind = Literal["stop", "restore"]
 
 @dataclass(frozen=True)
 class Request:
-    """stop: no further evaluations. restore: the same, and every host gets its own values back at once."""
+    """stop: run no more trials. restore: also restore the original values of all hosts immediately. by: an address."""
 
     kind: Kind
     by: str
 
 
 def ask(engine: Engine, study_id: int, kind: Kind, by: str) -> None:
-    """Leave a request for the study's trainer. by: the address that asked. Raises SQLAlchemyError."""
+    """Store a request for the study's trainer. by: the address that it came from. Raises SQLAlchemyError."""
     with Session(engine) as session:
         session.add(RequestRow(study_id=study_id, kind=kind, at=datetime.now(UTC), by=by))
         session.commit()
 
 
 def take(engine: Engine, study_id: int) -> list[Request]:
-    """The requests that nobody has taken yet, marked as taken; without any, nothing is written.
+    """The new requests for a study, which are marked as taken. Without any, nothing is written.
 
     Raises SQLAlchemyError.
     """
     with Session(engine) as session:
         query = select(RequestRow).where(RequestRow.study_id == study_id, RequestRow.taken_at.is_(None))
         rows = session.scalars(query.order_by(RequestRow.id)).all()
-        found = [Request("restore" if row.kind == "restore" else "stop", row.by) for row in rows]
+        requests = [Request("restore" if row.kind == "restore" else "stop", row.by) for row in rows]
         for row in rows:
             row.taken_at = datetime.now(UTC)
         if rows:
             session.commit()
-        return found
+        return requests

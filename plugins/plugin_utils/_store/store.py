@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Writing a study into the store as it happens, and reading it back."""
+"""Writes a study to the store while it runs, and reads it back."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from .._trial.trial import Phase, Score, State, Trial
-from .database import StoreError, cause, is_passing, name_of, open_store
+from .database import StoreError, cause, is_transient, name_of, open_store
 from .tables import EventRow, HostRow, RequestRow, StudyRow, TrialRow
 from .url import shown
 
 T = TypeVar("T")
 
-# Whoever needs the store needs these three with it.
+# Users of the store also need these.
 __all__ = ["StoreError", "open_store", "shown"]
 
-# Seconds for which a server that is started again is waited for: less than the lease that a host has meanwhile.
+# Seconds to wait for a database server to restart: shorter than a lease, so that none expires meanwhile.
 PATIENCE = 30.0
 RESUMED = "resumed"
 
 
 class StudyRecord:
-    """A running study's pen: every call is one transaction, durable when it returns. Raises StoreError.
+    """Writes a running study: each call is one transaction, durable when it returns. Raises StoreError.
 
-    A database server that goes away is waited for, PATIENCE seconds long, and no evaluation is written twice.
+    If the database server is away, calls are retried for PATIENCE seconds. No trial is written twice.
     """
 
     def __init__(self, engine: Engine, row: StudyRow) -> None:
@@ -51,7 +51,7 @@ class StudyRecord:
         seed: int,
         files: dict[str, str] | None = None,
     ) -> StudyRecord:
-        """The pen of a new study. files: the SHA-256 of what is copied to its hosts, by name."""
+        """Add a new study. files: the SHA-256 of the files that it copies to its hosts, by name."""
         started = datetime.now(UTC)
 
         def add(session: Session) -> StudyRecord:
@@ -65,7 +65,7 @@ class StudyRecord:
 
     @classmethod
     def resume(cls, engine: Engine, study_id: int, study: dict[str, Any]) -> StudyRecord:
-        """The pen of a study that was interrupted; from now on it runs again, as `study` says."""
+        """Reopen an interrupted study, with the content of its study file as it is now."""
         at = datetime.now(UTC)
 
         def reopen(session: Session) -> StudyRecord:
@@ -73,22 +73,22 @@ class StudyRecord:
             row.study = study
             row.finished = row.verdict = row.reason = row.result = None
             session.add(EventRow(study_id=study_id, at=at, text=RESUMED))
-            # What was asked of the run that has ended is not asked of this one.
-            unheard = select(RequestRow).where(RequestRow.study_id == study_id, RequestRow.taken_at.is_(None))
-            for request in session.scalars(unheard):
+            # These requests were meant for the run that has ended.
+            pending = select(RequestRow).where(RequestRow.study_id == study_id, RequestRow.taken_at.is_(None))
+            for request in session.scalars(pending):
                 request.taken_at = at
             return cls(engine, row)
 
         return _write(engine, reopen)
 
-    def add_host(self, name: str, facts: dict[str, Any], baseline_values: dict[str, str], after: int = 0) -> None:
-        """A host that takes part. One that has done so before, and has changed, is another one after that number."""
+    def add_host(self, name: str, facts: dict[str, Any], original_values: dict[str, str], after: int = 0) -> None:
+        """Add a host or mark it as present again. after: if it has changed, its trials up to this id do not count."""
 
         def add(session: Session) -> int:
             known = session.scalar(select(HostRow).where(HostRow.study_id == self.study_id, HostRow.name == name))
             row = known or HostRow(study_id=self.study_id, name=name)
             if row.facts != facts:
-                row.facts, row.baseline_values, row.changed_after = facts, dict(baseline_values), after
+                row.facts, row.original_values, row.changed_after = facts, dict(original_values), after
             row.lost = row.restored = None
             session.add(row)
             session.flush()
@@ -99,16 +99,16 @@ class StudyRecord:
     def lose_host(self, name: str, reason: str) -> None:
         self._change_host(name, reason, lost=reason)
 
-    def set_doing(self, name: str, doing: str | None) -> None:
-        """What the host is at from now on; None once it has left."""
-        self._change_host(name, None, doing=doing, since=datetime.now(UTC))
+    def set_activity(self, name: str, activity: str | None) -> None:
+        """What the host does from now on; None once it has left."""
+        self._change_host(name, None, doing=activity, since=datetime.now(UTC))
 
     def set_ending(self, name: str, ending: str, restored: bool) -> None:
-        """What values the host has at the end; restored: whether its original ones were restored and verified."""
+        """The state in which the host was left; restored: its original values were restored and verified."""
         self._change_host(name, ending, restored=restored)
 
     def _change_host(self, name: str, event: str | None, **columns: Any) -> None:
-        """Set columns of a host that took part, and keep what happened to it, whether or not it did."""
+        """Set columns of a host, if it took part, and add an event about it in any case."""
         at = datetime.now(UTC)
 
         def change(session: Session) -> None:
@@ -129,7 +129,7 @@ class StudyRecord:
 
         try:
             _write(self._engine, add)
-        except _WrittenBefore:
+        except _AlreadyWritten:
             return
 
     def add_event(self, text: str, host: str | None = None) -> None:
@@ -148,7 +148,7 @@ class StudyRecord:
         _write(self._engine, change)
 
     def finish(self, result: dict[str, Any], evaluations_planned: int) -> None:
-        """evaluations_planned: of a study that has all it needs, those that it had."""
+        """evaluations_planned: for a study that needs no more trials, the number that it had."""
 
         def change(session: Session) -> None:
             row = session.get_one(StudyRow, self.study_id)
@@ -158,33 +158,33 @@ class StudyRecord:
         _write(self._engine, change)
 
 
-class _WrittenBefore(Exception):
-    """The server committed the first try, and went away before it could say so."""
+class _AlreadyWritten(Exception):
+    """The server committed an earlier attempt but was lost before it confirmed that."""
 
 
 def _write(engine: Engine, change: Callable[[Session], T]) -> T:
-    """One transaction, tried again while the server is away."""
+    """Run one transaction, with retries while the server is away."""
     limit = time.monotonic() + PATIENCE
-    again = False
+    retried = False
     while True:
         try:
             with Session(engine, expire_on_commit=False) as session:
-                found = change(session)
+                value = change(session)
                 session.commit()
-                return found
+                return value
         except SQLAlchemyError as error:
-            if again and isinstance(error, IntegrityError):
-                raise _WrittenBefore from None
-            if not is_passing(error, engine) or time.monotonic() > limit:
+            if retried and isinstance(error, IntegrityError):
+                raise _AlreadyWritten from None
+            if not is_transient(error, engine) or time.monotonic() > limit:
                 raise StoreError(
-                    f"the store {name_of(engine)} takes no more: {cause(error)}; what it has is safe"
+                    f"writing to the store {name_of(engine)} failed: {cause(error)}; earlier trials are safe"
                 ) from None
-            again = True
+            retried = True
             time.sleep(0.5)
 
 
 def studies(engine: Engine, workload_name: str | None = None) -> Sequence[StudyRow]:
-    """All studies, or those of one workload, the latest first."""
+    """All studies or those of one workload, the latest first."""
     query = select(StudyRow).order_by(StudyRow.id.desc())
     with Session(engine) as session:
         return session.scalars(query.filter_by(workload_name=workload_name) if workload_name else query).all()
@@ -213,7 +213,7 @@ def trial_of(row: TrialRow, host: str) -> Trial:
 
 
 def events(engine: Engine, study_id: int, after: int = 0) -> Sequence[EventRow]:
-    """The same for events."""
+    """The events of a study with an id above `after`, in order."""
     with Session(engine) as session:
         query = select(EventRow).where(EventRow.study_id == study_id, EventRow.id > after)
         return session.scalars(query.order_by(EventRow.id)).all()

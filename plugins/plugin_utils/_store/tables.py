@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The store's tables: everything known of every study, in any database that SQLAlchemy speaks to."""
+"""The tables of the store."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 
-class _Moment(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets the zone, PostgreSQL gives its own: on reading it is UTC again."""
+class _UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC, also when read: SQLite drops the time zone, and PostgreSQL returns times in its own."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -25,8 +25,8 @@ class _Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class _Words(TypeDecorator[str]):
-    """Text from anywhere: PostgreSQL takes neither NUL nor half a character, and a benchmark may print both."""
+class _AnyText(TypeDecorator[str]):
+    """Text with NUL and lone surrogates replaced: a benchmark can print them, but PostgreSQL rejects them."""
 
     impl = Text
     cache_ok = True
@@ -36,13 +36,13 @@ class _Words(TypeDecorator[str]):
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON, list[float]: JSON, datetime: _Moment, str: _Words}
+    type_annotation_map = {dict[str, Any]: JSON, list[float]: JSON, datetime: _UtcDateTime, str: _AnyText}
 
 
 class StudyRow(Base):
-    """A study. `verdict` is empty while it runs; `result` is what result.json holds once it has ended.
+    """A study. verdict: None while it runs. result: the content of result.json once it has ended.
 
-    `files` are the SHA-256 of those that are copied to its hosts, by name: a run that goes on must measure the same.
+    files: the SHA-256 of the files that it copies to its hosts, by name; a resumed run must use the same files.
     """
 
     __tablename__ = "studies"
@@ -62,11 +62,11 @@ class StudyRow(Base):
 
 
 class HostRow(Base):
-    """A host of a study: `facts` is what sysctl_info found, `baseline_values` what the host itself had.
+    """A host of a study. facts: from sysctl_info. original_values: of the tuned parameters.
 
-    doing: what it is at now ("train 12", "waits", …), and `since` when. changed_after: a host that was started again
-    while the run had stopped is another one since the evaluation of this number. restored: whether the host's original
-    values were restored and verified; None until it has reported that.
+    lost: why it left. doing, since: its activity ("train 12", "waits", …) and when that began; None once it has left.
+    changed_after: the host rebooted or changed while the study was interrupted, so its trials up to this id do not
+    count towards its baseline. restored: whether the original values are back, verified; None until it has reported.
     """
 
     __tablename__ = "hosts"
@@ -75,7 +75,7 @@ class HostRow(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     name: Mapped[str] = mapped_column(String(255))
     facts: Mapped[dict[str, Any]]
-    baseline_values: Mapped[dict[str, Any]]
+    original_values: Mapped[dict[str, Any]]
     lost: Mapped[str | None]
     doing: Mapped[str | None]
     since: Mapped[datetime | None]
@@ -115,7 +115,7 @@ class TrialRow(Base):
 
 
 class EventRow(Base):
-    """Something that happened which is no evaluation: a host lost or refused, a phase begun, a notice."""
+    """An event other than a trial: a host was lost or refused, a notice, a resumption."""
 
     __tablename__ = "events"
     __table_args__ = (Index("events_in_order", "study_id", "id"),)
@@ -128,9 +128,9 @@ class EventRow(Base):
 
 
 class RequestRow(Base):
-    """What somebody asked of a running study on its page: the trainer looks every second, and says when it took it.
+    """A request from the page to a running study. The trainer polls for requests and sets taken_at.
 
-    kind: stop or restore. by: the address that asked.
+    kind: stop or restore. by: the address that it came from.
     """
 
     __tablename__ = "requests"

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from .._fleet.host import Host
-from .._fleet.outliers import Watcher, penalised
+from .._fleet.outliers import OutlierDetector, penalised
 from .._fleet.replay_log import ReplayLog
 from .._proof.noise import Forecast, power_forecast
 from .._store.store import StudyRecord
@@ -26,7 +26,7 @@ _CHECK_INTERVAL = 5  # training evaluations between two checks for outlying host
 
 
 class RunHistory:
-    """All trials of a run in the order in which they ended, and its hosts.
+    """The fleet's listener: all trials of a run in the order in which they ended, and its hosts.
 
     hosts: all that ever took part. The mapping is replaced, not changed, so any thread may iterate over it.
     planned: the number of trials that the run is expected to have in the end. seconds: how long the run took before it
@@ -36,10 +36,10 @@ class RunHistory:
     def __init__(self, study: Study, store: StudyRecord, replay: ReplayLog | None = None, seconds: float = 0.0) -> None:
         replay = replay or ReplayLog()
         self._study, self._store = study, store
-        self.trials: list[Trial] = list(replay.evaluations)
+        self.trials: list[Trial] = list(replay.trials)
         self.hosts: Mapping[str, Host] = dict(replay.hosts)
         self.earlier_seconds, self.store_seconds = seconds, 0.0
-        self.watcher = Watcher()
+        self.outlier_detector = OutlierDetector()
         self.forecast: Forecast | None = None
         self.training_ended: str | None = None
         self._replayed = len(self.trials)
@@ -80,7 +80,7 @@ class RunHistory:
 
     def in_hindsight(self) -> list[Trial]:
         """The training trials, scored with what is known now of the hosts' drift and of unstable candidates."""
-        return penalised(self._rescored(), {name: host.doubt for name, host in self.hosts.items()})
+        return penalised(self._rescored(), {name: host.extra_deviation for name, host in self.hosts.items()})
 
     def _rescored(self) -> list[Trial]:
         return [self.hosts[trial.host].in_hindsight(self._study, trial) for trial in self.trained()]
@@ -98,11 +98,12 @@ class RunHistory:
         return self.forecast.lines if self.forecast else ()
 
     def _check_hosts(self) -> None:
-        news, doubts = self.watcher.look(self._rescored(), {name: host.drift for name, host in self.hosts.items()})
-        for name, text in news:
-            self.hosts[name].news.append(text)
+        drifts = {name: host.drift for name, host in self.hosts.items()}
+        notices, extra_deviations = self.outlier_detector.update(self._rescored(), drifts)
+        for name, text in notices:
+            self.hosts[name].notices.append(text)
         for name, host in self.hosts.items():
-            host.doubt = doubts.get(name, 0.0)
+            host.extra_deviation = extra_deviations.get(name, 0.0)
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase; the phases before it take no more trials."""
@@ -118,19 +119,28 @@ class RunHistory:
         self._finished_phases = set(Phase)
 
     def on_host(self, host: Host) -> None:
-        _LOG.info("%s joins with %s", host.name, host.baseline_values)
+        _LOG.info("%s joins with %s", host.name, host.original_values)
         self.hosts = {**self.hosts, host.name: host}
         self._present |= {host.name}
         self._first_host_ready = self._first_host_ready or time.monotonic()
         last_id = self.trials[-1].id if self.trials else 0
-        self._store.add_host(host.name, host.facts, host.baseline_values, after=last_id or 0)
+        self._store.add_host(host.name, host.facts, host.original_values, after=last_id or 0)
 
     def on_lost(self, name: str, reason: str) -> None:
         _LOG.info("%s leaves: %s", name, reason)
         self._present -= {name}
         self._store.lose_host(name, reason)
 
-    def on_evaluation(self, trial: Trial) -> dict[str, Any]:
+    def on_notice(self, name: str, text: str) -> None:
+        self._store.add_event(text, name)
+
+    def on_activity(self, name: str, activity: str | None) -> None:
+        self._store.set_activity(name, activity)
+
+    def on_ending(self, name: str, ending: str, restored: bool) -> None:
+        self._store.set_ending(name, ending, restored)
+
+    def on_trial(self, trial: Trial) -> dict[str, Any]:
         """Keep and store the trial; returns the progress that its worker shows."""
         _LOG.debug("trial %s: %s, %s", trial.id, trial.error or trial.metric, trial.score)
         self.trials.append(trial)

@@ -95,7 +95,7 @@ def _changes(
                 outcome.Change(
                     param=name,
                     description=parameter.description,
-                    original={host: each.baseline_values[name] for host, each in history.hosts.items()},
+                    original={host: each.original_values[name] for host, each in history.hosts.items()},
                     learned=learned[name],
                     contribution=found.contribution if found else None,
                     interval=found.interval if found else None,
@@ -109,7 +109,7 @@ def _baseline(history: RunHistory, pairs: Sequence[Pair], original: Runs) -> out
     measured = {name: host.baseline_metrics for name, host in history.hosts.items() if host.baseline_metrics}
     if not measured:
         return None
-    original_values = history.hosts[next(iter(measured))].baseline_values
+    original_values = history.hosts[next(iter(measured))].original_values
     if pairs:
         measured = {
             host: [p.baseline for p in pairs if p.host == host] for host in dict.fromkeys(p.host for p in pairs)
@@ -147,7 +147,7 @@ def _host_result(name: str, history: RunHistory, conclusion: Conclusion) -> outc
     pairs = [pair for pair in conclusion.proof.evidence if pair.host == name]
     baselines = [pair.baseline for pair in pairs] or host.baseline_metrics
     return outcome.HostResult(
-        original_values=host.baseline_values,
+        original_values=host.original_values,
         baseline_metric=geometric_mean(baselines) if baselines else None,
         best_metric=geometric_mean([pair.candidate for pair in pairs]) if pairs else None,
         improvement=change.improvement if change else None,
@@ -174,7 +174,7 @@ def noise_of(history: RunHistory) -> outcome.Noise | None:
                 noise_percent=percent(drift.noise),
                 drift_percent=percent(drift.change),
                 baseline_shifts=tuple((shift.after, shift.until, percent(shift.change)) for shift in drift.shifts),
-                outlier=history.watcher.odd.get(name),
+                outlier=history.outlier_detector.outliers.get(name),
             )
             for name, drift in drifts.items()
         },

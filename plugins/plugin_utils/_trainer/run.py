@@ -41,7 +41,7 @@ def run_study(
         return sorted({*fleet.wait_for_hosts(), *replay.hosts_in(phase)})
 
     history.enter(Phase.BASELINE)
-    originals = next(iter(fleet.wait_for_baselines().values())).baseline_values
+    originals = next(iter(fleet.wait_for_baselines().values())).original_values
     notify(*history.forecast_power())
 
     history.enter(Phase.TRAIN)
@@ -49,7 +49,7 @@ def run_study(
     contexts = train(study, fleet, history, replay, others, region, notify, seed)
 
     history.enter(Phase.RACE)
-    with fleet.still():
+    with fleet.paused():
         trained = history.in_hindsight()
     if study.exploration == "cautious":
         trained = [trial for trial in trained if not region.is_harmful(trial)]
@@ -70,7 +70,7 @@ def run_study(
             winner,
             proof,
             hosts,
-            {host: history.hosts[host].baseline_values for host in hosts},
+            {host: history.hosts[host].original_values for host in hosts},
             fleet.measure,
             study,
             seed=seed,

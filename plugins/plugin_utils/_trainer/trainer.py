@@ -21,7 +21,6 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _durable, _
 
 from .._fleet.conversation import converse
 from .._fleet.fleet import Ended, Fleet
-from .._fleet.listener import Listener
 from .._logs import DEBUG_LOG, debug_log
 from .._memory.resume import CannotStart, resume_study, start_study
 from .._memory.warm_start import OtherStudies
@@ -88,22 +87,11 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
             store.add_event(text)
         fleet.notify(*texts)  # in one call, which keeps them in order on the terminal
 
-    def on_news(host: str, text: str) -> None:
-        store.add_event(text, host)
-        fleet.notify(f"{host}: {text}")
-
     fleet = Fleet(
         study,
         config.hosts,
-        Listener(
-            on_host=history.on_host,
-            on_lost=history.on_lost,
-            on_evaluation=history.on_evaluation,
-            on_news=on_news,
-            on_doing=store.set_doing,
-            on_ending=store.set_ending,
-        ),
-        past=replay,
+        history,
+        replay=replay,
         here=(_kernel.boot_id(), _kernel.network_namespace()),
     )
     absent = [name for name in replay.hosts if name not in config.hosts]
@@ -126,7 +114,7 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         "versions": config.versions | _versions(),
     }
     waited = fleet.seconds_waited
-    with fleet.still():
+    with fleet.paused():
         result = build_result(study, conclusion, history, seconds_waited=waited, seed=store.seed, about=about)
     content = result.model_dump(mode="json", by_alias=True)
     if conclusion.is_complete:

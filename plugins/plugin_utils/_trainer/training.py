@@ -13,8 +13,8 @@ from statistics import median
 
 from .._fleet.fleet import Fleet
 from .._fleet.host import Host
-from .._fleet.jobs import Ticket
 from .._fleet.replay_log import ReplayLog
+from .._fleet.trial_queue import Ticket
 from .._learner.early_stopping import EarlyStopping
 from .._learner.initial_design import starting_candidates
 from .._learner.learner import ShouldStop, search
@@ -45,7 +45,7 @@ class FleetEvaluator:
     def submit(self, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             _LOG.debug("the learner asks for %s", dict(candidate))
-        self._open += self._fleet.hand_out([Trial.pending(Phase.TRAIN, candidate) for candidate in candidates])
+        self._open += self._fleet.submit([Trial.pending(Phase.TRAIN, candidate) for candidate in candidates])
 
     def collect(self) -> list[Trial]:
         self._fleet.wait_for_any(self._open)
@@ -66,7 +66,7 @@ def train(
 ) -> dict[str, list[float]]:
     """Run the training, whose trials are added to `history`; returns the features by which hosts are told apart."""
     baselines = _baselines_before_training(history)
-    originals = history.hosts[min(baselines)].baseline_values
+    originals = history.hosts[min(baselines)].original_values
     contexts = {name: _features(history.hosts[name], measured) for name, measured in sorted(baselines.items())}
     cautious = study.exploration == "cautious"
     with at_idle_priority() if any(host.here for host in fleet.hosts.values()) else nullcontext():
@@ -131,7 +131,7 @@ def _as_candidates(study: Study, history: RunHistory, baselines: Mapping[str, Se
     """The baselines as trials of candidates, if the search space contains the host's original values."""
     found: list[Trial] = []
     for host, trials in baselines.items():
-        if not study.space.unreachable(history.hosts[host].baseline_values):
+        if not study.space.unreachable(history.hosts[host].original_values):
             found += trials
     return sorted(found, key=lambda trial: trial.id or 0)
 

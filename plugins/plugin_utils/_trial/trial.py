@@ -46,7 +46,7 @@ class Score:
     weighted mean of their log ratios); None if the trial failed. stability: 1 if nothing went wrong, 0 at worst; None
     if nothing was observed. stability_parts: its factors by name (see stability.py). reward: what the learner
     maximises. noise: standard deviation of the performance. level: the baseline it was compared to, in the metric's
-    unit. uncertainty: standard deviation of the reward, including the host's extra variance (see outliers.py).
+    unit. uncertainty: standard deviation of the reward, including that of an outlying host (see outliers.py).
     """
 
     performance: float | None = None

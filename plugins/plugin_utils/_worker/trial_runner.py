@@ -82,8 +82,8 @@ def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: C
                 return result
             case "trial":
                 extra["wait"] = time.monotonic() - idle_since
-                trial = run_trial(context, from_json(message["trial"]), interrupts, show_once, line.has_news)
-                if line.has_news():
+                trial = run_trial(context, from_json(message["trial"]), interrupts, show_once, line.is_readable)
+                if line.is_readable():
                     continue  # the trial was cancelled by a message, or by the end of the trainer
                 trial.seconds.update({name: round(seconds, 4) for name, seconds in extra.items()})
                 extra = {}

@@ -68,7 +68,7 @@ def main() -> None:
         name: learn(arguments, inventory, f"wan-{name}", {**plain, "algorithm": name}, arguments.seed)
         for name in arguments.algorithms.split(",")
     }
-    own = {name: host["baseline_values"] for name, host in next(iter(results.values()))["per_host"].items()}
+    own = {name: host["original_values"] for name, host in next(iter(results.values()))["per_host"].items()}
     contestants = {
         BASELINE: {},
         **{name: result["best_config"] for name, result in results.items() if result["best_config"]},

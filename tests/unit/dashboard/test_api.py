@@ -175,7 +175,7 @@ def hostile_store(url: str) -> int:
         )
         session.add(study)
         session.flush()
-        host = HostRow(study_id=study.id, name=HOSTILE, facts=mess, baseline_values=mess, lost=HOSTILE, doing=HOSTILE)
+        host = HostRow(study_id=study.id, name=HOSTILE, facts=mess, original_values=mess, lost=HOSTILE, doing=HOSTILE)
         session.add(host)
         session.flush()
         for number in range(1, 4):

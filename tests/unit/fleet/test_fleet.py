@@ -14,7 +14,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial, to_json
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected
 
-NewRoom = Callable[..., Any]
+NewFleet = Callable[..., Any]
 PATIENCE = 180.0
 
 
@@ -22,26 +22,26 @@ def candidate(value: int) -> Trial:
     return Trial.pending(Phase.TRAIN, {"vm.swappiness": value})
 
 
-def test_measures_the_baseline_with_the_hosts_own_values(new_room: NewRoom) -> None:
-    room = new_room("h1")
-    worker = room.worker("h1").hello().ready(values={"vm.swappiness": "\t60 "})
-    waiting = room.wait_for_baselines()
+def test_measures_the_baseline_with_the_original_values(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1")
+    worker = harness.worker("h1").hello().ready(values={"vm.swappiness": "\t60 "})
+    waiting = harness.wait_for_baselines()
     for metric in (90.0, 110.0):
         assert not waiting.done()
-        job = worker.trial()
-        assert (job["phase"], job["requested"]) == ("baseline", {"vm.swappiness": "60"})
+        trial = worker.trial()
+        assert (trial["phase"], trial["requested"]) == ("baseline", {"vm.swappiness": "60"})
         worker.answer(metric)
     waiting.result(PATIENCE)
-    host = room.fleet.hosts["h1"]
-    assert (room.arrived, host.baseline_metrics) == (["h1"], [90.0, 110.0])
+    host = harness.fleet.hosts["h1"]
+    assert (harness.ready, host.baseline_metrics) == (["h1"], [90.0, 110.0])
     assert math.exp(host.drift.level(2).level) == pytest.approx(100.0, abs=1)
 
 
-def test_waits_for_the_baselines_of_all_who_are_connected(new_room: NewRoom) -> None:
-    room = new_room("h1", "h2", "never")
-    slow = room.worker("h2").hello()
-    first = room.worker("h1").baseline()
-    waiting = room.wait_for_baselines()
+def test_waits_for_the_baselines_of_all_connected_hosts(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "h2", "never")
+    slow = harness.worker("h2").hello()
+    first = harness.worker("h1").baseline()
+    waiting = harness.wait_for_baselines()
     slow.ready()
     for dummy in range(2):
         slow.trial()
@@ -51,41 +51,41 @@ def test_waits_for_the_baselines_of_all_who_are_connected(new_room: NewRoom) -> 
     first.leave()
 
 
-def test_gives_jobs_to_whoever_is_idle_and_answers_in_their_order(new_room: NewRoom) -> None:
-    room = new_room("fast", "slow")
-    slow, fast = room.worker("slow").baseline(), room.worker("fast").baseline()
-    measuring = room.measure(*map(candidate, range(5)))
+def test_idle_hosts_get_trials_and_the_results_keep_the_order_of_the_requests(new_fleet: NewFleet) -> None:
+    harness = new_fleet("fast", "slow")
+    slow, fast = harness.worker("slow").baseline(), harness.worker("fast").baseline()
+    measuring = harness.measure(*map(candidate, range(5)))
     held = slow.trial()
     for dummy in range(4):
         value = fast.trial()["requested"]["vm.swappiness"]
         fast.answer(100.0 + value)
     assert not measuring.done()
     slow.answer(100.0 + held["requested"]["vm.swappiness"])
-    evaluations = measuring.result(PATIENCE)
-    assert [evaluation.metric for evaluation in evaluations] == [100.0, 101.0, 102.0, 103.0, 104.0]
-    assert sorted(evaluation.host for evaluation in evaluations) == ["fast"] * 4 + ["slow"]
-    assert sorted(evaluation.id for evaluation in evaluations) == [5, 6, 7, 8, 9]
+    trials = measuring.result(PATIENCE)
+    assert [trial.metric for trial in trials] == [100.0, 101.0, 102.0, 103.0, 104.0]
+    assert sorted(trial.host for trial in trials) == ["fast"] * 4 + ["slow"]
+    assert sorted(trial.id for trial in trials) == [5, 6, 7, 8, 9]
 
 
-def test_gives_the_job_of_a_lost_host_to_another(new_room: NewRoom) -> None:
-    room = new_room("h1", "h2")
-    first = room.worker("h1").baseline()
-    measuring = room.measure(candidate(7))
+def test_another_host_runs_the_trial_of_a_lost_host(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "h2")
+    first = harness.worker("h1").baseline()
+    measuring = harness.measure(candidate(7))
     assert first.trial()["requested"] == {"vm.swappiness": 7}
     first.line.close()
-    second = room.worker("h2").baseline()
+    second = harness.worker("h2").baseline()
     assert second.trial()["requested"] == {"vm.swappiness": 7}
     second.answer(130.0)
-    (evaluation,) = measuring.result(PATIENCE)
-    assert (evaluation.host, evaluation.metric) == ("h2", 130.0)
-    assert room.lost == [("h1", "its connection to the trainer broke")]
+    (trial,) = measuring.result(PATIENCE)
+    assert (trial.host, trial.metric) == ("h2", 130.0)
+    assert harness.lost == [("h1", "the connection to its worker was lost")]
 
 
-ANSWER = to_json(replace(candidate(1), host="odd", state=State.COMPLETE, metric=1.0))
+ANSWER = to_json(replace(candidate(1), host="faulty", state=State.COMPLETE, metric=1.0))
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "invalid",
     [
         {"kind": "trial", "trial": {**ANSWER, "colour": "green"}},
         {"kind": "trial", "trial": {**ANSWER, "metric": "many"}},
@@ -99,47 +99,47 @@ ANSWER = to_json(replace(candidate(1), host="odd", state=State.COMPLETE, metric=
         b"\xff\xfe\n",
     ],
 )
-def test_a_host_that_talks_nonsense_is_lost_and_its_job_is_not(nonsense: Any, new_room: NewRoom) -> None:
-    room = new_room("odd", "h2")
-    odd, other = room.worker("odd").baseline(), room.worker("h2").baseline()
-    measuring = room.measure(candidate(1), candidate(2))
-    odd.trial()
-    odd.line._connection.sendall(nonsense if isinstance(nonsense, bytes) else json.dumps(nonsense).encode() + b"\n")
+def test_a_host_that_sends_an_invalid_message_is_lost_and_its_trial_is_not(invalid: Any, new_fleet: NewFleet) -> None:
+    harness = new_fleet("faulty", "h2")
+    faulty, other = harness.worker("faulty").baseline(), harness.worker("h2").baseline()
+    measuring = harness.measure(candidate(1), candidate(2))
+    faulty.trial()
+    faulty.line._connection.sendall(invalid if isinstance(invalid, bytes) else json.dumps(invalid).encode() + b"\n")
     for dummy in range(2):
         other.trial()
         other.answer()
-    assert [evaluation.host for evaluation in measuring.result(PATIENCE)] == ["h2", "h2"]
-    ((name, reason),) = room.lost
-    assert name == "odd"
-    assert reason.startswith("it said something unintelligible: ")
+    assert [trial.host for trial in measuring.result(PATIENCE)] == ["h2", "h2"]
+    ((name, reason),) = harness.lost
+    assert name == "faulty"
+    assert reason.startswith("invalid message from its worker: ")
 
 
-def test_nonsense_instead_of_a_name_loses_nobody(new_room: NewRoom) -> None:
-    room = new_room("h1")
-    stranger = room.worker("nobody")
+def test_an_invalid_first_message_loses_no_host(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1")
+    stranger = harness.worker("unnamed")
     stranger.line._connection.sendall(b"GET / HTTP/1.1\n")
     with pytest.raises(Disconnected):
         stranger.line.receive()
-    room.worker("h1").baseline()
-    assert room.lost == []
+    harness.worker("h1").baseline()
+    assert harness.lost == []
 
 
-def test_verify_jobs_fail_with_their_host(new_room: NewRoom) -> None:
-    room = new_room("h1", "h2")
-    worker, other = room.worker("h1").baseline(), room.worker("h2").baseline()
-    jobs = [
+def test_the_verify_trials_of_a_lost_host_are_lost(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "h2")
+    worker, other = harness.worker("h1").baseline(), harness.worker("h2").baseline()
+    pending = [
         Trial.pending(Phase.VERIFY, values, host, 1)
         for host in ("h1", "h2", "gone")
         for values in (None, {"vm.swappiness": 1})
     ]
-    measuring = room.measure(*jobs)
+    measuring = harness.measure(*pending)
     worker.trial()
     worker.leave("lost: the SSH connection broke")
     for dummy in range(2):
         other.trial()
         other.answer()
-    evaluations = measuring.result(PATIENCE)
-    assert [evaluation.error for evaluation in evaluations] == [
+    trials = measuring.result(PATIENCE)
+    assert [trial.error for trial in trials] == [
         "lost: the SSH connection broke",
         "lost: the SSH connection broke",
         None,
@@ -147,13 +147,13 @@ def test_verify_jobs_fail_with_their_host(new_room: NewRoom) -> None:
         "the host is gone",
         "the host is gone",
     ]
-    assert [evaluation.state != State.LOST for evaluation in evaluations] == [False, False, True, True, False, False]
+    assert [trial.state != State.LOST for trial in trials] == [False, False, True, True, False, False]
 
 
-def test_controls_come_after_every_interval(new_room: NewRoom) -> None:
-    room = new_room("h1", control_interval=3)
-    worker = room.worker("h1").baseline()
-    measuring = room.measure(*map(candidate, range(7)))
+def test_a_control_trial_follows_each_interval(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", control_interval=3)
+    worker = harness.worker("h1").baseline()
+    measuring = harness.measure(*map(candidate, range(7)))
     phases = []
     for dummy in range(9):
         phases.append(worker.trial()["phase"])
@@ -162,70 +162,72 @@ def test_controls_come_after_every_interval(new_room: NewRoom) -> None:
     assert phases == [*["train"] * 3, "control", *["train"] * 3, "control", "train"]
 
 
-def test_a_control_that_looks_odd_is_repeated_at_once_and_a_jump_is_told(new_room: NewRoom) -> None:
-    room = new_room("h1", control_interval=2, baseline_evaluations=3)
-    worker = room.worker("h1").baseline(count=3)
-    measuring = room.measure(*map(candidate, range(4)))
+def test_an_improbable_control_is_repeated_at_once_and_a_shift_is_reported(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", control_interval=2, baseline_evaluations=3)
+    worker = harness.worker("h1").baseline(count=3)
+    measuring = harness.measure(*map(candidate, range(4)))
     phases = []
-    for dummy in range(6):
-        job = worker.trial()
-        phases.append(job["phase"])
-        worker.answer(50.0 if job["phase"] == "control" else 100.0)
+    for number in range(6):
+        if number == 4:
+            assert worker.receive("notice")["text"].startswith("h1: baseline shifted by -50 %: ")
+        trial = worker.trial()
+        phases.append(trial["phase"])
+        worker.answer(50.0 if trial["phase"] == "control" else 100.0)
     measuring.result(PATIENCE)
     assert phases == ["train"] * 2 + ["control"] * 2 + ["train"] * 2
-    # Twice as good as the baseline is now; before, it was just as good.
-    assert [round(evaluation.score.performance or 0.0, 2) for evaluation in room.evaluations[3:]] == [
+    # As good as the baseline before the shift, and twice as good as the baseline after it.
+    assert [round(trial.score.performance or 0.0, 2) for trial in harness.trials[3:]] == [
         *[0.0, 0.0],
         *[-0.69, 0.0],
         *[0.69, 0.69],
     ]
-    ((name, text),) = room.news
+    ((name, text),) = harness.notices
     assert (name, text.split(":")[0]) == ("h1", "baseline shifted by -50 %")
-    assert [round(evaluation.score.level or 0.0) for evaluation in room.evaluations[-2:]] == [50, 50]
+    assert [round(trial.score.level or 0.0) for trial in harness.trials[-2:]] == [50, 50]
 
 
-def test_refuses_a_host_on_which_the_benchmark_does_not_work(new_room: NewRoom) -> None:
-    room = new_room("h1")
-    worker = room.worker("h1").hello().ready()
+def test_refuses_a_host_on_which_the_benchmark_does_not_work(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1")
+    worker = harness.worker("h1").hello().ready()
     for dummy in range(2):
         worker.trial()
         worker.answer(None, error="the benchmark ended with exit code 3: no disk")
     reason = worker.receive("refused")["reason"]
     assert reason == (
-        "the benchmark does not work with the host's own values: the benchmark ended with exit code 3: no disk"
+        "the benchmark does not work with the host's original values: the benchmark ended with exit code 3: no disk"
     )
     with pytest.raises(Ended, match="h1: the benchmark does not work") as caught:
-        room.wait_for_baselines().result(PATIENCE)
+        harness.wait_for_baselines().result(PATIENCE)
     assert not caught.value.stopped
 
 
-def test_one_failure_in_the_baseline_is_an_accident(new_room: NewRoom) -> None:
-    room = new_room("h1")
-    worker = room.worker("h1").hello().ready()
+def test_a_failed_baseline_trial_is_retried_once(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1")
+    worker = harness.worker("h1").hello().ready()
     worker.trial()
     worker.answer(None, error="the benchmark ended with exit code 1: the server is busy")
     for dummy in range(2):
         assert worker.trial()["phase"] == "baseline"
         worker.answer()
-    room.wait_for_baselines().result(PATIENCE)
-    assert room.fleet.hosts["h1"].baseline_metrics == [100.0, 100.0]
+    harness.wait_for_baselines().result(PATIENCE)
+    assert harness.fleet.hosts["h1"].baseline_metrics == [100.0, 100.0]
 
 
 @pytest.mark.parametrize("metric", [0.0, -5.0, None])
-def test_a_metric_that_forms_no_ratio_is_a_failure(metric: float | None, new_room: NewRoom) -> None:
-    room = new_room("h1")
-    worker = room.worker("h1").baseline()
-    measuring = room.measure(candidate(1))
+def test_a_metric_without_a_logarithm_is_a_failure(metric: float | None, new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1")
+    worker = harness.worker("h1").baseline()
+    measuring = harness.measure(candidate(1))
     worker.trial()
     worker.answer(metric)
-    (evaluation,) = measuring.result(PATIENCE)
-    assert evaluation.state == State.FAILED
-    assert evaluation.error == f"the metric throughput is {metric or 0:g}; it must be above 0"
-    assert evaluation.score.reward == -2.0
+    (trial,) = measuring.result(PATIENCE)
+    assert trial.state == State.FAILED
+    assert trial.error == f"the metric throughput is {metric or 0:g}; it must be above 0"
+    assert trial.score.reward == -2.0
 
 
 @pytest.mark.parametrize(
-    ("parameter", "own", "other", "refused"),
+    ("parameter", "first", "second", "refused"),
     [
         ("vm.swappiness", ("boot", 1), ("boot", 1), True),
         ("vm.swappiness", ("boot", 1), ("boot", 2), True),
@@ -237,161 +239,161 @@ def test_a_metric_that_forms_no_ratio_is_a_failure(metric: float | None, new_roo
     ],
 )
 def test_refuses_two_names_for_one_kernel(
-    parameter: str, own: tuple[str, int], other: tuple[str, int], refused: bool, new_room: NewRoom
+    parameter: str, first: tuple[str, int], second: tuple[str, int], refused: bool, new_fleet: NewFleet
 ) -> None:
-    room = new_room("h1", "h2", action_space=[{"param": parameter, "type": "bool"}])
+    harness = new_fleet("h1", "h2", action_space=[{"param": parameter, "type": "bool"}])
     values = {parameter: "0"}
-    room.worker("h1").baseline(boot_id=own[0], network_namespace=own[1], values=values)
-    second = room.worker("h2").hello().ready(boot_id=other[0], network_namespace=other[1], values=values)
+    harness.worker("h1").baseline(boot_id=first[0], network_namespace=first[1], values=values)
+    worker = harness.worker("h2").hello().ready(boot_id=second[0], network_namespace=second[1], values=values)
     if refused:
-        reason = second.receive("refused")["reason"]
+        reason = worker.receive("refused")["reason"]
         assert reason == f"h2 and h1 are the same kernel and share {parameter}; tune one of them"
-        assert list(room.fleet.hosts) == ["h1"]
+        assert list(harness.fleet.hosts) == ["h1"]
     else:
-        assert second.trial()["phase"] == "baseline"
+        assert worker.trial()["phase"] == "baseline"
 
 
 @pytest.mark.parametrize("exploration", ["cautious", "free"])
-def test_cautious_exploration_has_one_place_to_start_from(new_room: NewRoom, exploration: str) -> None:
-    room = new_room("h1", "h2", exploration=exploration)
-    room.worker("h1").baseline()
-    second = room.worker("h2").hello().ready(values={"vm.swappiness": "10"})
+def test_cautious_exploration_needs_equal_original_values(new_fleet: NewFleet, exploration: str) -> None:
+    harness = new_fleet("h1", "h2", exploration=exploration)
+    harness.worker("h1").baseline()
+    second = harness.worker("h2").hello().ready(values={"vm.swappiness": "10"})
     if exploration == "free":
         assert second.trial()["phase"] == "baseline"
     else:
         reason = second.receive("refused")["reason"]
-        assert "vm.swappiness is 10 on h2 and 60 on h1; tune h2 in a run of its own" in reason
+        assert "vm.swappiness is 10 on h2 and 60 on h1; tune h2 separately" in reason
 
 
-def test_a_late_host_takes_its_share(new_room: NewRoom) -> None:
-    room = new_room("h1", "late")
-    first = room.worker("h1").baseline()
-    room.wait_for_baselines().result(PATIENCE)
-    measuring = room.measure(candidate(1), candidate(2))
+def test_a_late_host_gets_trials(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "late")
+    first = harness.worker("h1").baseline()
+    harness.wait_for_baselines().result(PATIENCE)
+    measuring = harness.measure(candidate(1), candidate(2))
     held = first.trial()
-    late = room.worker("late").baseline()
+    late = harness.worker("late").baseline()
     assert late.trial()["requested"] != held["requested"]
     late.answer()
     first.answer()
-    assert {evaluation.host for evaluation in measuring.result(PATIENCE)} == {"h1", "late"}
+    assert {trial.host for trial in measuring.result(PATIENCE)} == {"h1", "late"}
 
 
-def test_whoever_goes_through_the_hosts_is_not_disturbed_by_one_that_comes_or_goes(new_room: NewRoom) -> None:
-    room = new_room("h1", "late")
-    room.worker("h1").baseline()
-    measured = room.wait_for_baselines().result(PATIENCE)
-    through = iter(room.fleet.hosts)
-    late = room.worker("late").hello().ready()
-    room.until(lambda: "late" in room.fleet.hosts)
-    assert list(through) == ["h1"]
-    assert list(measured) == ["h1"], "of the late one there is nothing to begin with"
-    both = iter(room.fleet.hosts)
+def test_hosts_may_join_and_leave_during_an_iteration_over_them(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "late")
+    harness.worker("h1").baseline()
+    measured = harness.wait_for_baselines().result(PATIENCE)
+    before = iter(harness.fleet.hosts)
+    late = harness.worker("late").hello().ready()
+    harness.until(lambda: "late" in harness.fleet.hosts)
+    assert list(before) == ["h1"]
+    assert list(measured) == ["h1"], "the late host has no baseline yet"
+    both = iter(harness.fleet.hosts)
     late.leave()
-    room.until(lambda: "late" not in room.fleet.hosts)
+    harness.until(lambda: "late" not in harness.fleet.hosts)
     assert list(both) == ["h1", "late"]
 
 
-def test_while_all_is_looked_at_nothing_comes_in(new_room: NewRoom) -> None:
-    room = new_room("h1", "late")
-    worker = room.worker("h1").baseline()
-    measuring = room.measure(candidate(1))
+def test_nothing_changes_while_the_fleet_is_paused(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "late")
+    worker = harness.worker("h1").baseline()
+    measuring = harness.measure(candidate(1))
     worker.trial()
-    with room.fleet.still():
+    with harness.fleet.paused():
         worker.send_answer(metric=100.0)
-        room.worker("late").hello().ready()
+        harness.worker("late").hello().ready()
         time.sleep(0.2)
-        assert (len(room.evaluations), list(room.fleet.hosts), measuring.done()) == (2, ["h1"], False)
+        assert (len(harness.trials), list(harness.fleet.hosts), measuring.done()) == (2, ["h1"], False)
     measuring.result(PATIENCE)
-    room.until(lambda: "late" in room.fleet.hosts)
+    harness.until(lambda: "late" in harness.fleet.hosts)
 
 
-def test_without_hosts_nobody_waits_for_one_for_ever(new_room: NewRoom) -> None:
-    room = new_room("h1")
-    worker = room.worker("h1").baseline()
-    assert list(room.fleet.wait_for_hosts()) == ["h1"]
+def test_waiting_for_hosts_ends_when_the_last_one_is_lost(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1")
+    worker = harness.worker("h1").baseline()
+    assert list(harness.fleet.wait_for_hosts()) == ["h1"]
     worker.leave("its link was cut")
-    room.until(lambda: not room.fleet.hosts)
+    harness.until(lambda: not harness.fleet.hosts)
     with pytest.raises(Ended, match="h1: its link was cut"):
-        room.fleet.wait_for_hosts()
+        harness.fleet.wait_for_hosts()
 
 
 HERE = {"boot_id": "the controller's", "network_namespace": 7}
 
 
-def test_on_the_learners_own_machine_nothing_is_measured_while_it_thinks(new_room: NewRoom) -> None:
-    room = new_room("h1", here=tuple(HERE.values()))
-    baselines = room.wait_for_baselines()
-    worker = room.worker("h1").baseline(**HERE)
+def test_the_trainers_machine_runs_no_trial_while_the_learner_works(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", here=tuple(HERE.values()))
+    baselines = harness.wait_for_baselines()
+    worker = harness.worker("h1").baseline(**HERE)
     baselines.result(PATIENCE)
-    tickets = room.fleet.hand_out([candidate(1), candidate(2)])
+    tickets = harness.fleet.submit([candidate(1), candidate(2)])
     time.sleep(0.2)
-    assert not worker.line.has_news()
+    assert not worker.line.is_readable()
     for ticket in tickets:
-        waiting = room.wait_for_any([each for each in tickets if not each.has_ended])
+        waiting = harness.wait_for_any([each for each in tickets if not each.has_ended])
         worker.trial()
         worker.answer()
         waiting.result(PATIENCE)
         assert ticket.has_ended
         time.sleep(0.2)
-        assert not worker.line.has_news(), "it is the learner's turn now"
+        assert not worker.line.is_readable(), "the learner is working"
 
 
-def test_the_learner_waits_for_the_host_on_its_own_machine_while_others_go_on(new_room: NewRoom) -> None:
-    room = new_room("own", "other", here=tuple(HERE.values()))
-    baselines = room.wait_for_baselines()
-    own, other = room.worker("own").baseline(**HERE), room.worker("other").baseline()
+def test_the_learner_waits_for_the_trial_on_its_machine_while_other_hosts_continue(new_fleet: NewFleet) -> None:
+    harness = new_fleet("local", "other", here=tuple(HERE.values()))
+    baselines = harness.wait_for_baselines()
+    local, other = harness.worker("local").baseline(**HERE), harness.worker("other").baseline()
     baselines.result(PATIENCE)
-    waiting = room.wait_for_any(room.fleet.hand_out([candidate(at) for at in range(4)]))
-    own.trial()
+    waiting = harness.wait_for_any(harness.fleet.submit([candidate(at) for at in range(4)]))
+    local.trial()
     for dummy in range(2):
         other.trial()
         other.answer()
     assert not waiting.done()
-    own.answer()
+    local.answer()
     waiting.result(PATIENCE)
     other.trial()
     time.sleep(0.2)
-    assert not own.line.has_news()
+    assert not local.line.is_readable()
 
 
-def test_notices_reach_a_worker(new_room: NewRoom) -> None:
-    room = new_room("h1")
-    worker = room.worker("h1").baseline()
-    room.fleet.notify("total_timesteps is less than one rollout")
+def test_notices_reach_a_worker(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1")
+    worker = harness.worker("h1").baseline()
+    harness.fleet.notify("total_timesteps is less than one rollout")
     assert worker.receive("notice")["text"] == "total_timesteps is less than one rollout"
 
 
-def test_notices_that_belong_together_reach_one_worker_in_their_order(new_room: NewRoom) -> None:
-    """Shown by two workers, the second of two sentences came before the first."""
-    room = new_room("h1", "h2")
-    workers = [room.worker(name).baseline() for name in ("h1", "h2")]
+def test_notices_that_belong_together_reach_one_worker_in_order(new_fleet: NewFleet) -> None:
+    """Two workers could show them in the wrong order."""
+    harness = new_fleet("h1", "h2")
+    workers = [harness.worker(name).baseline() for name in ("h1", "h2")]
     together = [f"line {number}" for number in range(20)]
-    room.fleet.notify(*together)
-    room.until(lambda: any(worker.line.has_news() for worker in workers))
-    (worker,) = [worker for worker in workers if worker.line.has_news()]
+    harness.fleet.notify(*together)
+    harness.until(lambda: any(worker.line.is_readable() for worker in workers))
+    (worker,) = [worker for worker in workers if worker.line.is_readable()]
     assert [worker.receive("notice")["text"] for dummy in together] == together
 
 
-def test_many_hosts_do_every_job_once(new_room: NewRoom) -> None:
+def test_many_hosts_run_each_trial_once(new_fleet: NewFleet) -> None:
     names = [f"h{at}" for at in range(8)]
-    room = new_room(*names, control_interval=4)
+    harness = new_fleet(*names, control_interval=4)
     done: list[int] = []
     for name in names:
-        room.working(name, lambda job: done.append(job["requested"]["vm.swappiness"]) or {"metric": 100.0})
-    room.wait_for_baselines().result(PATIENCE)
+        harness.working(name, lambda trial: done.append(trial["requested"]["vm.swappiness"]) or {"metric": 100.0})
+    harness.wait_for_baselines().result(PATIENCE)
     done.clear()
-    evaluations = room.measure(*map(candidate, range(200))).result(PATIENCE)
-    assert [evaluation.requested["vm.swappiness"] for evaluation in evaluations] == list(range(200))
+    trials = harness.measure(*map(candidate, range(200))).result(PATIENCE)
+    assert [trial.requested["vm.swappiness"] for trial in trials] == list(range(200))
     assert sorted(value for value in done if isinstance(value, int)) == list(range(200))
 
 
-def test_a_worker_that_vanishes_while_it_is_spoken_to_disturbs_nobody(new_room: NewRoom) -> None:
-    room = new_room("h1", "gone")
-    gone = room.worker("gone").baseline()
-    stay = room.worker("h1").baseline()
+def test_a_worker_lost_while_it_is_sent_a_trial_does_not_affect_others(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "gone")
+    gone = harness.worker("gone").baseline()
+    stay = harness.worker("h1").baseline()
     gone.line._connection.shutdown(socket.SHUT_RDWR)
-    measuring = room.measure(*map(candidate, range(4)))
+    measuring = harness.measure(*map(candidate, range(4)))
     answering = threading.Thread(target=lambda: [(stay.trial(), stay.answer()) for dummy in range(4)])
     answering.start()
-    assert [evaluation.host for evaluation in measuring.result(PATIENCE)] == ["h1"] * 4
+    assert [trial.host for trial in measuring.result(PATIENCE)] == ["h1"] * 4
     answering.join()

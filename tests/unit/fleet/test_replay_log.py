@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A run that goes on meets its own past."""
+"""A resumed run and the trials that were stored before it was interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial impor
 from sqlalchemy import Engine
 
 FACTS = {"kernel": "6.1.0", "boot_id": "b1", "network_namespace": 1, "cpus": 2, "memory_bytes": 2**30}
-OWN = {"vm.swappiness": "60"}
+ORIGINAL = {"vm.swappiness": "60"}
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def study(new_study: Callable[..., Study]) -> Study:
 
 
 def host(name: str, **facts: Any) -> Host:
-    return Host(name, {**FACTS, "boot_id": name, "values": OWN, **facts}, dict(OWN))
+    return Host(name, {**FACTS, "boot_id": name, "values": ORIGINAL, **facts}, dict(ORIGINAL))
 
 
 def done(number: int, trial: Trial, metric: float | None = 100.0) -> Trial:
-    requested = OWN if trial.original else trial.requested
+    requested = ORIGINAL if trial.original else trial.requested
     return replace(
         trial,
         id=number,
@@ -60,7 +60,7 @@ def done(number: int, trial: Trial, metric: float | None = 100.0) -> Trial:
     )
 
 
-JOBS = [
+PENDING = [
     Trial.pending(Phase.BASELINE, None, "h1"),
     Trial.pending(Phase.BASELINE, None, "h1"),
     Trial.pending(Phase.TRAIN, {"vm.swappiness": 10}),
@@ -75,33 +75,33 @@ JOBS = [
 
 
 @pytest.fixture
-def evaluations(engine: Engine, study: Study) -> list[Trial]:
-    """As a run that was interrupted has left them in the store."""
+def trials(engine: Engine, study: Study) -> list[Trial]:
+    """The trials of an interrupted run, which are in the store."""
     record = RunHistory(study, store.StudyRecord.begin(engine, workload_name="small", study={}, seed=1))
     record.on_host(host("h1"))
-    found = [done(number, job, None if number == 4 else 100.0 + number) for number, job in enumerate(JOBS, 1)]
-    for evaluation in found:
-        record.on_evaluation(evaluation)
+    found = [
+        done(number, pending, None if number == 4 else 100.0 + number) for number, pending in enumerate(PENDING, 1)
+    ]
+    for trial in found:
+        record.on_trial(trial)
     return found
 
 
-def past_of(engine: Engine, study: Study, *, more_training: bool = False) -> ReplayLog:
-    return ReplayLog.of(study, store.hosts(engine, 1), store.trials(engine, 1), more_training=more_training)
+def replay_of(engine: Engine, study: Study, *, more_training: bool = False) -> ReplayLog:
+    return ReplayLog.from_rows(study, store.hosts(engine, 1), store.trials(engine, 1), more_training=more_training)
 
 
-def test_evaluations_come_back_as_they_were(engine: Engine, study: Study, evaluations: list[Trial]) -> None:
-    past = past_of(engine, study)
-    assert past.evaluations == evaluations
-    assert (past.last_id, [found.id for found in past.trained]) == (10, [3, 4])
+def test_trials_are_read_as_they_were_written(engine: Engine, study: Study, trials: list[Trial]) -> None:
+    replay = replay_of(engine, study)
+    assert replay.trials == trials
+    assert (replay.last_id, [found.id for found in replay.trained]) == (10, [3, 4])
 
 
-def test_a_job_is_answered_once_by_each_evaluation_in_which_it_was_done(
-    engine: Engine, study: Study, evaluations: list[Trial]
-) -> None:
-    past = past_of(engine, study)
+def test_each_stored_trial_answers_one_equal_request(engine: Engine, study: Study, trials: list[Trial]) -> None:
+    replay = replay_of(engine, study)
 
     def number(phase: str, *rest: Any) -> int | None:
-        found = past.answer(Trial.pending(Phase(phase), *rest))
+        found = replay.answer(Trial.pending(Phase(phase), *rest))
         return found.id if found else None
 
     assert number("race", {"vm.swappiness": 11}, "h1") is None
@@ -110,91 +110,91 @@ def test_a_job_is_answered_once_by_each_evaluation_in_which_it_was_done(
     assert number("verify", {"vm.swappiness": 10}, "h1", 2) == 10
     assert number("verify", None, "h1", 2) is None
     assert number("verify", None, "h1", 1) == 8
-    # The learner is given these; they answer nothing.
+    # The learner gets the training trials; they answer no requests.
     assert number("train", {"vm.swappiness": 10}) is None
 
 
-def test_its_phases_know_who_took_part(engine: Engine, study: Study, evaluations: list[Trial]) -> None:
-    past = past_of(engine, study)
-    assert past.training_is_over
-    assert (past.hosts_in("verify"), past.hosts_in("ablate")) == ({"h1"}, set())
+def test_knows_the_hosts_of_each_phase(engine: Engine, study: Study, trials: list[Trial]) -> None:
+    replay = replay_of(engine, study)
+    assert replay.training_is_over
+    assert (replay.hosts_in("verify"), replay.hosts_in("ablate")) == ({"h1"}, set())
 
 
-def test_a_larger_budget_voids_what_came_after_training(engine: Engine, study: Study, evaluations: list[Trial]) -> None:
-    past = past_of(engine, study, more_training=True)
-    assert not past.training_is_over
-    assert past.answer(Trial.pending(Phase.RACE, {"vm.swappiness": 10}, "h1")) is None
-    assert len(past.evaluations) == len(JOBS)
+def test_a_larger_budget_voids_the_trials_after_the_training(engine: Engine, study: Study, trials: list[Trial]) -> None:
+    replay = replay_of(engine, study, more_training=True)
+    assert not replay.training_is_over
+    assert replay.answer(Trial.pending(Phase.RACE, {"vm.swappiness": 10}, "h1")) is None
+    assert len(replay.trials) == len(PENDING)
 
 
-def test_a_host_is_what_its_evaluations_made_it_at_that_time(
-    engine: Engine, study: Study, evaluations: list[Trial]
+def test_a_host_is_restored_to_its_state_at_the_end_of_the_training(
+    engine: Engine, study: Study, trials: list[Trial]
 ) -> None:
-    left = host("h1")
-    for evaluation in evaluations[:5]:  # up to the end of training, whose candidates are about to be recommended
-        left.recall(study, evaluation)
-    past = past_of(engine, study)
-    found = past.hosts["h1"]
-    assert (found.done, found.since_control, found.baseline_metrics) == (5, 0, [101.0, 102.0, 105.0])
-    assert found.score(study, evaluations[2]) == left.score(study, evaluations[2])
+    expected = host("h1")
+    for trial in trials[:5]:  # up to the end of the training
+        expected.replay(study, trial)
+    replay = replay_of(engine, study)
+    found = replay.hosts["h1"]
+    assert (found.trial_count, found.since_control, found.baseline_metrics) == (5, 0, [101.0, 102.0, 105.0])
+    assert found.score(study, trials[2]) == expected.score(study, trials[2])
 
-    past.answer(JOBS[7])
-    assert (found.done, found.baseline_metrics) == (6, [101.0, 102.0, 105.0, 108.0])
+    replay.answer(PENDING[7])
+    assert (found.trial_count, found.baseline_metrics) == (6, [101.0, 102.0, 105.0, 108.0])
 
 
 @pytest.mark.parametrize(
     "change",
     [{"boot_id": "b2"}, {"kernel": "6.2"}, {"memory_bytes": 1}, {"values": {"vm.swappiness": "10"}}],
-    ids=["booted", "new kernel", "less memory", "other values"],
+    ids=["rebooted", "new kernel", "less memory", "other values"],
 )
-def test_a_host_that_has_changed_is_another_one(change: dict[str, Any]) -> None:
+def test_a_host_that_has_changed_loses_its_baseline(change: dict[str, Any]) -> None:
     known = host("h1")
-    assert known.is_still({**known.facts})
-    assert not known.is_still({**known.facts, **change})
+    assert known.is_unchanged({**known.facts})
+    assert not known.is_unchanged({**known.facts, **change})
 
 
-def test_of_a_host_that_changed_only_what_came_after_counts(
-    engine: Engine, study: Study, evaluations: list[Trial]
-) -> None:
-    record = RunHistory(study, store.StudyRecord.resume(engine, 1, {}), past_of(engine, study))
+def test_only_trials_after_the_change_of_a_host_count(engine: Engine, study: Study, trials: list[Trial]) -> None:
+    record = RunHistory(study, store.StudyRecord.resume(engine, 1, {}), replay_of(engine, study))
     record.on_host(host("h1", boot_id="b2"))
-    assert past_of(engine, study).hosts["h1"].baseline_metrics == []
-    record.on_evaluation(done(11, Trial.pending(Phase.BASELINE, None, "h1"), 70.0))
-    again = past_of(engine, study)
+    assert replay_of(engine, study).hosts["h1"].baseline_metrics == []
+    record.on_trial(done(11, Trial.pending(Phase.BASELINE, None, "h1"), 70.0))
+    again = replay_of(engine, study)
     assert again.hosts["h1"].baseline_metrics == [70.0]
     assert again.hosts["h1"].facts["boot_id"] == "b2"
-    assert len(again.evaluations) == 11
+    assert len(again.trials) == 11
 
 
-def test_a_fleet_goes_on_where_it_was(
-    engine: Engine, study: Study, evaluations: list[Trial], new_room: Callable[..., Any]
+def test_a_fleet_continues_where_it_stopped(
+    engine: Engine, study: Study, trials: list[Trial], new_fleet: Callable[..., Any]
 ) -> None:
-    room = new_room("h1", "h2", past=past_of(engine, study))
-    one = room.worker("h1").hello().ready(values=OWN, boot_id="h1")
-    other = room.worker("h2").hello().ready(values=OWN)
+    harness = new_fleet("h1", "h2", replay=replay_of(engine, study))
+    one = harness.worker("h1").hello().ready(values=ORIGINAL, boot_id="h1")
+    other = harness.worker("h2").hello().ready(values=ORIGINAL)
     assert other.trial()["phase"] == "baseline"
     other.answer(50.0)
     other.trial()
     other.answer(50.0)
-    room.wait_for_baselines().result(10)  # h1 has one, and is not asked
+    harness.wait_for_baselines().result(10)  # h1 already has one
 
-    measuring = room.measure(
+    measuring = harness.measure(
         Trial.pending(Phase.VERIFY, None, "h1", 1),
         Trial.pending(Phase.VERIFY, None, "h1", 2),
         Trial.pending(Phase.VERIFY, None, "h3", 1),
-        *JOBS[-2:],
+        *PENDING[-2:],
     )
     assert one.trial()["phase"] == "verify"
     one.answer(101.0)
     found = measuring.result(10)
-    assert [evaluation.id for evaluation in found] == [8, 13, None, 9, 10]
-    assert [evaluation.id for evaluation in room.evaluations] == [11, 12, 13]
+    assert [trial.id for trial in found] == [8, 13, None, 9, 10]
+    assert [trial.id for trial in harness.trials] == [11, 12, 13]
 
 
-def test_a_host_that_was_started_again_measures_its_baseline_anew_and_says_so(
-    engine: Engine, study: Study, evaluations: list[Trial], new_room: Callable[..., Any]
+def test_a_host_that_has_rebooted_measures_its_baseline_again(
+    engine: Engine, study: Study, trials: list[Trial], new_fleet: Callable[..., Any]
 ) -> None:
-    room = new_room("h1", past=past_of(engine, study))
-    one = room.worker("h1").hello().ready(values=OWN, boot_id="b2")
+    harness = new_fleet("h1", replay=replay_of(engine, study))
+    one = harness.worker("h1").hello().ready(values=ORIGINAL, boot_id="b2")
+    notice = "rebooted or changed since the interruption: its baseline is remeasured"
+    assert one.receive("notice")["text"] == f"h1: {notice}"
     assert one.trial()["phase"] == "baseline"
-    assert room.news == [("h1", "it was started again, or changed, since the run stopped: a new baseline")]
+    assert harness.notices == [("h1", notice)]

@@ -242,7 +242,7 @@ def test_a_rebooted_host_measures_its_baseline_again(run: Run, config: dict[str,
     result = run(host, resume=True)["result"]
     assert [job["phase"] for job in host.jobs[:3]] == ["baseline", "baseline", "train"]
     assert result["evaluations"]["baseline"] == 4
-    assert "h1: it was started again, or changed, since the run stopped: a new baseline" in host.notices
+    assert "h1: rebooted or changed since the interruption: its baseline is remeasured" in host.notices
 
 
 def test_a_larger_budget_resumes_the_training(run: Run, config: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def evaluation_row(requested: dict[str, Any], performance: float | None = 0.1, *
     return TrialRow(**{**content, **fields})
 
 
-HOSTS = [HostRow(id=5, name="h1", facts={}, baseline_values={})]
+HOSTS = [HostRow(id=5, name="h1", facts={}, original_values={})]
 
 
 def test_values_are_translated_by_name_and_performance_is_kept(new_study: NewStudy) -> None:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A claim that is lost while its study runs: it is taken again, and the user is told what he may have to do."""
+"""A claim that is lost while its study runs is taken again, and a long loss is reported to the user."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def answers() -> list[Any]:
-    """What comes of each try to take the claim again: an error, a connection, or None where another one has it."""
+    """The results of the attempts to take the lock again: an error, a connection, or None if it is held elsewhere."""
     return []
 
 
 @pytest.fixture
-def told() -> list[str]:
+def reports() -> list[str]:
     return []
 
 
 @pytest.fixture
-def keeping(engine: Engine, answers: list[Any], told: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Of a claim whose connection has just been lost."""
+def keeper(engine: Engine, answers: list[Any], reports: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The keeper of a claim whose connection has just been lost."""
 
-    def again(engine: Engine, study_id: int) -> Connection | None:
+    def claim_again(engine: Engine, study_id: int) -> Connection | None:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(claims, "_claim_in_database", again)
-    return claims._Keeping(claims.Claim(None), engine, 7, told.append)
+    monkeypatch.setattr(claims, "_claim_in_database", claim_again)
+    return claims._ClaimKeeper(claims.Claim(None), engine, 7, reports.append)
 
 
 def away() -> OperationalError:
@@ -52,37 +52,35 @@ def away() -> OperationalError:
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"), [(away(), AWAY), (None, "another connection to the store holds it")], ids=["away", "taken"]
+    ("answer", "reason"), [(away(), AWAY), (None, "another connection to the store holds it")], ids=["away", "taken"]
 )
-def test_a_claim_that_stays_lost_is_told_once_and_so_is_its_return(
-    answer: Any, why: str, keeping: Any, engine: Engine, answers: list[Any], told: list[str]
+def test_a_long_loss_and_its_end_are_reported_once_each(
+    answer: Any, reason: str, keeper: Any, engine: Engine, answers: list[Any], reports: list[str]
 ) -> None:
     answers += [answer] * 60
     for second in range(60):
-        keeping.look(100.0 + second)
-        assert len(told) == (second >= 10)
-    assert told == [f"study 7 cannot be kept for this run alone, and another one may take it: {why}"]
+        keeper.check(100.0 + second)
+        assert len(reports) == (second >= 10)
+    assert reports == [f"lost the lock on study 7: {reason}; do not resume it elsewhere"]
     with engine.connect() as connection:
         answers.append(connection)
         for second in range(3):
-            keeping.look(160.0 + second)
-    assert told[1:] == ["study 7 is this run's again"]
+            keeper.check(160.0 + second)
+    assert reports[1:] == ["study 7 is locked for this run again"]
 
 
-def test_a_server_that_was_started_again_is_not_worth_a_word(
-    keeping: Any, engine: Engine, answers: list[Any], told: list[str]
-) -> None:
+def test_a_short_loss_is_not_reported(keeper: Any, engine: Engine, answers: list[Any], reports: list[str]) -> None:
     with engine.connect() as connection:
         answers += [away(), None, connection]
         for second in range(5):
-            keeping.look(100.0 + second)
-    assert told == []
+            keeper.check(100.0 + second)
+    assert reports == []
     assert answers == []
 
 
-def test_what_is_taken_again_after_the_end_is_given_back(keeping: Any, engine: Engine, answers: list[Any]) -> None:
+def test_a_lock_taken_after_the_release_is_released(keeper: Any, engine: Engine, answers: list[Any]) -> None:
     connection = engine.connect()
     answers.append(connection)
-    keeping.claim.release()
-    keeping.look(100.0)
+    keeper.claim.release()
+    keeper.check(100.0)
     assert connection.closed

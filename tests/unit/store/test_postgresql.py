@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The store on a real PostgreSQL: what it takes, what it survives, what it never tells."""
+"""The store on a real PostgreSQL server: round trips, lost connections, locks, and passwords in messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def record(engine: Engine) -> StudyRecord:
     return record
 
 
-def test_everything_that_is_written_is_read_back(engine: Engine, record: StudyRecord) -> None:
+def test_a_study_is_read_as_it_was_written(engine: Engine, record: StudyRecord) -> None:
     record.add_trial(TRIAL)
     record.add_trial(replace(TRIAL.fail("it said a\0b\udc80 and é"), id=2))
     record.finish({"verdict": "improved", "reason": "", "interval": [3.5, 0.1 + 0.2]}, 8)
@@ -68,12 +68,12 @@ def test_everything_that_is_written_is_read_back(engine: Engine, record: StudyRe
     first, second = store.trials(engine, study.id)
     assert store.trial_of(first, "h1") == TRIAL
     assert second.error == "it said a\ufffdb? and é"
-    # The server's own time zone is another one.
+    # The time zone of the server is not UTC.
     assert study.started.tzinfo is UTC
     assert first.finished.tzinfo is UTC
 
 
-def test_a_large_study_is_read_by_its_index(engine: Engine, record: StudyRecord) -> None:
+def test_trials_and_events_have_indexes(engine: Engine, record: StudyRecord) -> None:
     assert inspect(engine).get_pk_constraint("trials")["constrained_columns"] == ["study_id", "id"]
     assert "events_in_order" in {index["name"] for index in inspect(engine).get_indexes("events")}
 
@@ -88,7 +88,7 @@ open_store(sys.argv[1])
 """
 
 
-def test_controllers_that_come_at_once_make_the_tables_once(postgresql: Any, engine: Engine) -> None:
+def test_concurrent_controllers_create_the_tables_once(postgresql: Any, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE studies, hosts, trials, events, requests"))
     path = os.pathsep.join(entry for entry in sys.path if entry)
@@ -111,10 +111,10 @@ def test_controllers_that_come_at_once_make_the_tables_once(postgresql: Any, eng
     assert [controller.wait(180) for controller in controllers] == [0, 0]
 
 
-def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
+def test_a_restart_of_the_server_neither_loses_nor_duplicates_trials(
     postgresql: Any, engine: Engine, record: StudyRecord
 ) -> None:
-    """Written to without a pause, before, while, and after the server is away."""
+    """Trials are written without a pause before, during and after the restart."""
     written: list[int] = []
     enough = threading.Event()
 
@@ -142,29 +142,29 @@ def test_a_server_that_is_started_again_loses_nothing_and_gets_nothing_twice(
     assert [row.id for row in store.trials(engine, record.study_id)] == written
 
 
-def test_what_was_committed_when_the_server_went_is_not_written_again(
+def test_a_trial_committed_without_confirmation_is_not_written_again(
     engine: Engine, record: StudyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit, failures = Session.commit, [OperationalError("COMMIT", {}, Exception("server closed the connection"))]
 
-    def committed_but_not_heard_of(session: Session) -> None:
+    def commit_without_confirmation(session: Session) -> None:
         commit(session)
         if failures:
             raise failures.pop()
 
-    monkeypatch.setattr(Session, "commit", committed_but_not_heard_of)
+    monkeypatch.setattr(Session, "commit", commit_without_confirmation)
     record.add_trial(TRIAL)
     assert not failures
     assert [row.id for row in store.trials(engine, record.study_id)] == [1]
 
 
-def test_a_number_that_is_there_already_is_a_mistake(record: StudyRecord) -> None:
+def test_a_duplicate_trial_id_is_an_error(record: StudyRecord) -> None:
     record.add_trial(TRIAL)
-    with pytest.raises(StoreError, match="takes no more: duplicate key"):
+    with pytest.raises(StoreError, match="failed: duplicate key"):
         record.add_trial(TRIAL)
 
 
-def test_a_server_that_stays_away_is_given_up_in_one_line_without_the_password(
+def test_the_error_for_a_lost_server_is_one_line_without_the_password(
     postgresql: Any, record: StudyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "PATIENCE", 1.0)
@@ -176,7 +176,7 @@ def test_a_server_that_stays_away_is_given_up_in_one_line_without_the_password(
             open_store(postgresql.url)
     finally:
         postgresql.start()
-    assert "takes no more: " in str(caught.value)
+    assert "writing to the store " in str(caught.value)
     assert "cannot be written: " in str(at_first.value)
     for error in (caught, at_first):
         assert "tuner:***@127.0.0.1" in str(error.value)
@@ -184,14 +184,14 @@ def test_a_server_that_stays_away_is_given_up_in_one_line_without_the_password(
         assert "\n" not in str(error.value)
 
 
-def test_a_wrong_password_is_one_line_that_does_not_show_it(postgresql: Any) -> None:
+def test_the_error_for_a_wrong_password_does_not_show_it(postgresql: Any) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(postgresql.url.replace(postgresql.password, "wr0ng"))
     assert "password authentication failed" in str(caught.value)
     assert "wr0ng" not in str(caught.value)
 
 
-def test_a_study_is_run_by_one_trainer_at_a_time(postgresql: Any, engine: Engine, record: StudyRecord) -> None:
+def test_only_one_trainer_at_a_time_claims_a_study(postgresql: Any, engine: Engine, record: StudyRecord) -> None:
     other = open_store(postgresql.url)
     held = claim(engine, 1)
     assert held is not None

@@ -68,7 +68,7 @@ def record(engine: Engine) -> StudyRecord:
     return StudyRecord.begin(engine, workload_name="small", study={"workload_name": "small"}, seed=7)
 
 
-def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) -> None:
+def test_a_study_is_read_as_it_was_written(url: str, record: StudyRecord) -> None:
     record.add_host("h1", {"kernel": "6.1.0", "cpus": 2}, {"vm.swappiness": "60"})
     record.enter("train", 87)
     record.add_trial(TRIAL)
@@ -88,7 +88,7 @@ def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) 
     assert (study.phase, study.evaluations_planned, study.verdict) == ("ended", 60, "improved")
     assert (study.reason, study.result) == ("better in 8 of 8 pairs", result)
     (host,) = hosts(reader, study.id)
-    assert (host.name, host.facts, host.baseline_values, host.lost) == (
+    assert (host.name, host.facts, host.original_values, host.lost) == (
         "h1",
         {"kernel": "6.1.0", "cpus": 2},
         {"vm.swappiness": "60"},
@@ -103,7 +103,7 @@ def test_everything_that_is_written_is_read_back(url: str, record: StudyRecord) 
     ]
 
 
-def test_moments_are_in_utc(engine: Engine, record: StudyRecord) -> None:
+def test_times_are_in_utc(engine: Engine, record: StudyRecord) -> None:
     (study,) = studies(engine)
     assert study.started.tzinfo is UTC
     assert study.started == record.started
@@ -126,7 +126,7 @@ def test_a_lost_host_keeps_its_reason(engine: Engine, record: StudyRecord) -> No
     ]
 
 
-def test_studies_are_kept_apart_the_latest_first(engine: Engine) -> None:
+def test_studies_are_separate_and_the_latest_is_first(engine: Engine) -> None:
     first, second = (StudyRecord.begin(engine, workload_name=name, study={}, seed=1) for name in ("one", "two"))
     for record in (first, second):
         record.add_host("h1", {}, {})
@@ -135,7 +135,7 @@ def test_studies_are_kept_apart_the_latest_first(engine: Engine) -> None:
     assert [row.id for row in trials(engine, first.study_id)] == [first.study_id]
 
 
-def test_sqlite_keeps_what_it_acknowledged_and_lets_others_read(engine: Engine) -> None:
+def test_sqlite_is_durable_and_allows_concurrent_readers(engine: Engine) -> None:
     with engine.connect() as connection:
         pragmas = {
             name: connection.execute(text(f"PRAGMA {name}")).scalar()
@@ -163,16 +163,22 @@ def test_a_password_is_never_shown(url: str, visible: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "the store 'nonsense' is no SQLAlchemy URL"),
-        ("nosuch://tuner:s3cret@host/db", "the store 'nosuch://tuner:***@host/db' is no SQLAlchemy URL"),
-        ("mysql+oursql2://tuner:s3cret@host/db", "the store 'mysql+oursql2://tuner:***@host/db' is no SQLAlchemy URL"),
-        ("postgresql://t:s3cret@host:port/db", "the store 'postgresql://t:***@host:port/db' is no SQLAlchemy URL"),
-        ("sqlite:////proc/none/store.sqlite", "the store's folder cannot be made"),
-        ("sqlite:////dev/null/store.sqlite", "the store's folder cannot be made"),
+        ("nonsense", "the store 'nonsense' is not a usable SQLAlchemy URL"),
+        ("nosuch://tuner:s3cret@host/db", "the store 'nosuch://tuner:***@host/db' is not a usable SQLAlchemy URL"),
+        (
+            "mysql+oursql2://tuner:s3cret@host/db",
+            "the store 'mysql+oursql2://tuner:***@host/db' is not a usable SQLAlchemy URL",
+        ),
+        (
+            "postgresql://t:s3cret@host:port/db",
+            "the store 'postgresql://t:***@host:port/db' is not a usable SQLAlchemy URL",
+        ),
+        ("sqlite:////proc/none/store.sqlite", "the store's folder cannot be created"),
+        ("sqlite:////dev/null/store.sqlite", "the store's folder cannot be created"),
         ("sqlite:////tmp", "the store sqlite:////tmp cannot be written: unable to open database file"),
     ],
 )
-def test_a_store_that_cannot_be_had_is_one_clear_line(url: str, message: str) -> None:
+def test_an_unusable_store_is_reported_in_one_line(url: str, message: str) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(url)
     assert str(caught.value).startswith(message)
@@ -181,7 +187,7 @@ def test_a_store_that_cannot_be_had_is_one_clear_line(url: str, message: str) ->
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("my notes\n" * 1000)
     with pytest.raises(StoreError, match="cannot be written: file is not a database"):
@@ -189,39 +195,38 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "my notes\n" * 1000
 
 
-def test_a_store_that_may_only_be_read_is_found_out_at_once(url: str, tmp_path: Path) -> None:
+def test_a_read_only_store_is_detected_when_it_is_opened(url: str, tmp_path: Path) -> None:
     open_store(url).dispose()
     with pytest.raises(StoreError, match="cannot be written: attempt to write a readonly database"):
         open_store(f"sqlite:///file:{tmp_path / 'store.sqlite'}?mode=ro&uri=true")
 
 
-def test_a_full_disk_is_one_clear_line_and_loses_nothing(url: str, engine: Engine, record: StudyRecord) -> None:
+def test_a_full_disk_is_reported_in_one_line_and_loses_no_trial(url: str, engine: Engine, record: StudyRecord) -> None:
     record.add_host("h1", {}, {})
     record.add_trial(TRIAL)
     with engine.connect() as connection:
         pages = connection.execute(text("PRAGMA page_count")).scalar()
-    # What SQLite says then is what it says when the disk is full.
+    # SQLite reports the same error for this limit as for a full disk.
     event.listen(engine, "connect", lambda raw, dummy: raw.execute(f"PRAGMA max_page_count={pages}"))
     engine.dispose()
     with pytest.raises(StoreError) as caught:
         record.add_event("x" * 100_000)
-    assert str(caught.value) == f"the store {url} takes no more: database or disk is full; what it has is safe"
+    assert str(caught.value) == f"writing to the store {url} failed: database or disk is full; earlier trials are safe"
     reader = open_store(url)
     assert [row.metric for row in trials(reader, record.study_id)] == [94.25]
     assert list(events(reader, record.study_id)) == []
 
 
-def test_a_store_that_vanishes_is_a_store_error(engine: Engine, record: StudyRecord) -> None:
+def test_a_missing_table_is_a_store_error(engine: Engine, record: StudyRecord) -> None:
     record.add_host("h1", {}, {})
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE trials"))
-    with pytest.raises(StoreError, match="takes no more: no such table: trials"):
+    with pytest.raises(StoreError, match="failed: no such table: trials"):
         record.add_trial(TRIAL)
 
 
 WRITER = """
 import json, sys
-from dataclasses import replace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import from_json
 from dataclasses import replace
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, open_store
@@ -234,7 +239,7 @@ for number in range(40):
 """
 
 
-def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
+def test_two_concurrent_writers_both_succeed(url: str, tmp_path: Path) -> None:
     content = json.dumps(to_json(TRIAL))
     path = os.pathsep.join(entry for entry in sys.path if entry)
     writers = [
@@ -250,24 +255,24 @@ def test_two_writers_at_once_both_get_through(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "lacks"),
+    ("change", "missing"),
     [
         ("DROP TABLE trials", "trials"),
         ("ALTER TABLE trials DROP COLUMN health", "trials.health"),
     ],
 )
-def test_a_store_of_another_version_is_refused(url: str, engine: Engine, change: str, lacks: str) -> None:
+def test_a_store_of_another_version_is_rejected(url: str, engine: Engine, change: str, missing: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(change))
     with pytest.raises(StoreError) as caught:
         open_store(url)
     assert str(caught.value) == (
-        f"the store {url} was written by another version of autotune.kernel (it lacks {lacks}); "
+        f"the store {url} was written by another version of autotune.kernel (missing: {missing}); "
         f"set `store` to a new one"
     )
 
 
-def test_a_study_is_run_by_one_trainer_at_a_time(engine: Engine) -> None:
+def test_only_one_trainer_at_a_time_claims_a_study(engine: Engine) -> None:
     held = claim(engine, 1)
     assert held is not None
     assert claim(engine, 1) is None
@@ -276,7 +281,7 @@ def test_a_study_is_run_by_one_trainer_at_a_time(engine: Engine) -> None:
     assert claim(engine, 1) is not None
 
 
-def test_a_study_that_goes_on_is_open_again_and_hears_no_old_requests(engine: Engine, record: StudyRecord) -> None:
+def test_a_resumed_study_is_open_and_ignores_old_requests(engine: Engine, record: StudyRecord) -> None:
     record.add_host("h1", {"boot_id": "a"}, {"vm.swappiness": "60"})
     record.add_trial(TRIAL)
     record.lose_host("h1", "lost: no route")
@@ -291,7 +296,7 @@ def test_a_study_that_goes_on_is_open_again_and_hears_no_old_requests(engine: En
     assert (study.verdict, study.reason, study.result, study.finished) == (None, None, None, None)
     assert (again.started, again.seed, "training_config" in study.study) == (record.started, 7, True)
     (host,) = hosts(engine, study.id)
-    assert (host.facts, host.baseline_values, host.lost) == ({"boot_id": "b"}, {"vm.swappiness": "10"}, None)
+    assert (host.facts, host.original_values, host.lost) == ({"boot_id": "b"}, {"vm.swappiness": "10"}, None)
     assert [row.id for row in trials(engine, study.id)] == [1, 2]
     assert [row.text for row in events(engine, study.id)] == ["lost: no route", "resumed"]
     assert take(engine, study.id) == []

@@ -48,9 +48,9 @@ def test_everything_is_stored_as_it_happens(
     history.on_host(host("h1"))
     history.enter("train")
     planned = history.planned
-    assert [row.baseline_values for row in hosts(engine, 1)] == [{"vm.swappiness": "60"}]
-    history.on_evaluation(evaluated(10, 0.5))
-    history.on_evaluation(replace(evaluated(0, None, phase="verify", number=2), pair=3))
+    assert [row.original_values for row in hosts(engine, 1)] == [{"vm.swappiness": "60"}]
+    history.on_trial(evaluated(10, 0.5))
+    history.on_trial(replace(evaluated(0, None, phase="verify", number=2), pair=3))
     first, second = trials(engine, 1)
     assert (first.id, first.phase, first.requested, first.performance, first.reward, first.error) == (
         1,
@@ -72,18 +72,18 @@ def test_progress_relates_the_trial_to_the_whole_study(
 ) -> None:
     history = new_history()
     history.on_host(host("h1"))
-    first = history.on_evaluation(replace(evaluated(60, 0.0, phase="baseline"), original=True))
+    first = history.on_trial(replace(evaluated(60, 0.0, phase="baseline"), original=True))
     assert (first["number"], first["phase"], first["change"], first["best"]) == (1, "baseline", None, None)
     assert first["of"] == history.planned
-    better = history.on_evaluation(evaluated(10, 0.0953, number=2))
+    better = history.on_trial(evaluated(10, 0.0953, number=2))
     assert (better["change"], better["best"]) == (pytest.approx(10, abs=0.01), pytest.approx(10, abs=0.01))
-    worse = history.on_evaluation(evaluated(90, -0.0953, number=3))
+    worse = history.on_trial(evaluated(90, -0.0953, number=3))
     assert (worse["change"], worse["best"]) == (pytest.approx(-9.09, abs=0.01), pytest.approx(10, abs=0.01))
     assert {first["label"], better["label"]} == {"original values", "candidate"}
-    failed = history.on_evaluation(evaluated(5, None, number=4))
+    failed = history.on_trial(evaluated(5, None, number=4))
     assert (failed["number"], failed["error"], failed["metric"], failed["change"]) == (4, "it broke", None, None)
     assert failed["left"] >= 0
-    absurd = history.on_evaluation(evaluated(7, 720.0, number=5))  # a benchmark that divides by next to nothing
+    absurd = history.on_trial(evaluated(7, 720.0, number=5))  # a benchmark that divides by next to nothing
     assert json.dumps(absurd, allow_nan=False)
 
 
@@ -109,11 +109,11 @@ def test_progress_labels_the_values_and_compares_only_candidates(
     """Nor is what is measured anew compared to the best of training, which was the luckiest of many."""
     history = new_history()
     history.on_host(host("h1"))
-    history.on_evaluation(evaluated(10, 0.0953))
-    told = history.on_evaluation(replace(evaluated(10, 0.2, phase=phase, number=2), original=own))
-    assert told["label"] == label
-    assert told["change"] == (None if own else pytest.approx(22.1, abs=0.1))
-    assert told["best"] == (None if best is None else pytest.approx(best, abs=0.1))
+    history.on_trial(evaluated(10, 0.0953))
+    progress = history.on_trial(replace(evaluated(10, 0.2, phase=phase, number=2), original=own))
+    assert progress["label"] == label
+    assert progress["change"] == (None if own else pytest.approx(22.1, abs=0.1))
+    assert progress["best"] == (None if best is None else pytest.approx(best, abs=0.1))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_lost_host_is_not_planned_for(new_history: Callable[..., RunHistory], 
     history.on_host(host("h1"))
     history.on_host(host("h2"))
     for number, phase in enumerate(("baseline", "baseline", "train"), 1):
-        history.on_evaluation(evaluated(60, phase=phase, number=number))
+        history.on_trial(evaluated(60, phase=phase, number=number))
     history.on_lost("h1", "lost: no route")
     # h2 does it all, and h1's two measurements of its own baseline were made for nothing.
     assert history.planned == alone + 2
@@ -158,7 +158,7 @@ def test_a_finished_phase_counts_with_the_trials_it_used(
     history.enter("verify")
     before = history.planned
     for number in range(1, 9):
-        history.on_evaluation(evaluated(60, phase="verify", number=number))
+        history.on_trial(evaluated(60, phase="verify", number=number))
     assert history.planned == before
     history.enter("ablate")
     assert history.planned == before - 80 + 8
@@ -171,7 +171,7 @@ def test_a_complete_run_has_no_planned_trials_left(
     history.on_host(host("h1"))
     planned = history.planned
     for number in range(1, 9):
-        history.on_evaluation(evaluated(60, phase="verify", number=number))
+        history.on_trial(evaluated(60, phase="verify", number=number))
     history.complete()
     assert history.planned == len(history.trials) == 8
     assert history.at_most == planned

@@ -30,11 +30,11 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
                 raise ablation
             return ablation
 
-        host = SimpleNamespace(baseline_values={"vm.swappiness": "60", "vm.page-cluster": "3"})
+        host = SimpleNamespace(original_values={"vm.swappiness": "60", "vm.page-cluster": "3"})
         fleet: Any = SimpleNamespace(
             wait_for_baselines=lambda: {"h1": host},
             wait_for_hosts=lambda: {"h1": host},
-            still=nullcontext,
+            paused=nullcontext,
             measure=lambda jobs: [],
         )
         entered: list[str] = []

@@ -209,7 +209,7 @@ def test_a_missing_objective_fails_the_trial(
     running = trainer(hosts=["h1"], study={**config["study"], "objectives": [{"metric": "latency"}]})
     end = pool.submit(work, connect(tmp_path / "run"), "h1", better_with_less()).result(PATIENCE)
     assert end["reason"] == (
-        "the benchmark does not work with the host's own values: the benchmark printed no line `latency: NUMBER`, "
+        "the benchmark does not work with the host's original values: the benchmark printed no line `latency: NUMBER`, "
         "required by objectives"
     )
     running.result(PATIENCE)
@@ -257,7 +257,7 @@ def test_losing_the_last_host_after_training_fails_the_study(
     line.close()
     running.result(PATIENCE)
     result = json.loads((tmp_path / "run" / "end.json").read_text())["result"]
-    assert (result["verdict"], result["reason"]) == ("failed", "h1: its connection to the trainer broke")
+    assert (result["verdict"], result["reason"]) == ("failed", "h1: the connection to its worker was lost")
 
 
 def test_if_all_candidates_fail_there_is_no_improvement(
@@ -302,7 +302,7 @@ def test_a_failing_store_ends_the_run_with_a_reason_and_a_result(
     assert done == 6
     assert end["result"]["verdict"] == "failed"
     assert end["result"]["reason"] == (
-        f"the store {config['store']} takes no more: no such table: trials; what it has is safe"
+        f"writing to the store {config['store']} failed: no such table: trials; earlier trials are safe"
     )
     assert outcome.read(Path(config["output"])).verdict == "failed"
     assert not earlier.exists(), "there is something to apply beside a result that calls for nothing"
@@ -311,7 +311,7 @@ def test_a_failing_store_ends_the_run_with_a_reason_and_a_result(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"store": "sqlite:////dev/null/store.sqlite"}, "the store's folder cannot be made"),
+        ({"store": "sqlite:////dev/null/store.sqlite"}, "the store's folder cannot be created"),
         ({"seed": -1}, "seed -1 is out of range; choose one from 0 to 4294967295"),
     ],
 )

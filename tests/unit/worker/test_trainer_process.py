@@ -53,7 +53,7 @@ def test_a_trainer_that_cannot_start_is_reported_with_its_last_line(
         ("Traceback:\n  x\nOSError: no space\n", None, "the trainer ended unexpectedly: OSError: no space; see "),
         ("", None, "the trainer ended unexpectedly: its log is empty; see "),
         (None, None, "the trainer ended unexpectedly: its log is empty; see "),
-        ("OSError: no space\n", {"error": "the store takes no more"}, "the store takes no more"),
+        ("OSError: no space\n", {"error": "writing to the store failed"}, "writing to the store failed"),
         ("a warning\n", {"result": {}}, "the trainer ended unexpectedly: a warning; see "),
     ],
 )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Whose turn it is on a machine that is tuned and that the learner works on: one of them would disturb the other."""
+"""Keeps the learner and the trials apart on a host that runs the trainer too: each would disturb the other."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-class Turns:
-    """It is the main thread's turn, except while it waits for something that is not there yet."""
+class MainThread:
+    """Whether the main thread is working or waiting. It works unless it is in wait() and the condition is false."""
 
     def __init__(self, changed: threading.Condition) -> None:
         self._changed = changed
-        self._wanted: Callable[[], object] | None = None  # by the main thread, while it waits
+        self._condition: Callable[[], object] | None = None  # what it waits for
         self.seconds_waited = 0.0
 
     def wait(self, condition: Callable[[], Found], is_busy: Callable[[], bool], check: Callable[[], None]) -> Found:
-        """What the condition has found, once that is true and nobody is busy any more. check: may raise, to end it."""
-        began = time.monotonic()
+        """Wait until the condition is true and is_busy() false; returns the condition's value.
+
+        check: called regularly; raises an exception to end the wait.
+        """
+        started = time.monotonic()
         with self._changed:
-            self._wanted = condition
+            self._condition = condition
             self._changed.notify_all()
             try:
                 while not (found := condition()) or is_busy():
                     check()
                     self._changed.wait(1.0)
             finally:
-                self._wanted = None
-                self.seconds_waited += time.monotonic() - began
+                self._condition = None
+                self.seconds_waited += time.monotonic() - started
             return found
 
-    def is_main_threads(self) -> bool:
-        return self._wanted is None or bool(self._wanted())
+    @property
+    def is_working(self) -> bool:
+        return self._condition is None or bool(self._condition())

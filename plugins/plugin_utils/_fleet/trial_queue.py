@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The trials of a fleet that are pending or running, and what becomes of them when a host leaves."""
+"""The pending and running trials of a fleet, and what happens to them when a host leaves."""
 
 from __future__ import annotations
 
@@ -27,25 +27,24 @@ class Ticket:
         return self.trial.state not in (State.PENDING, State.RUNNING)
 
 
-class Jobs:
-    """Not thread-safe. past: trials of an interrupted run, which answer the same requests again."""
+class TrialQueue:
+    """Not thread-safe. replay: the trials of an interrupted run, which answer the same requests again."""
 
-    def __init__(self, past: ReplayLog, control_interval: int) -> None:
-        self._past, self._control_interval = past, control_interval
+    def __init__(self, replay: ReplayLog, control_interval: int) -> None:
+        self._replay, self._control_interval = replay, control_interval
         self._for_any: deque[Ticket] = deque()
         self._for_host: dict[str, deque[Ticket]] = {}
         self._running: dict[str, Ticket] = {}
 
     @property
-    def under_way(self) -> int:
+    def running_count(self) -> int:
         return len(self._running)
 
-    def join(self, name: str) -> None:
-        """The host may be given trials from now on."""
+    def add_host(self, name: str) -> None:
         self._for_host[name] = deque()
 
-    def leave(self, name: str, reason: str) -> None:
-        """The host takes no more trials: those that only it can run are lost, any other is pending again."""
+    def remove_host(self, name: str, reason: str) -> None:
+        """Trials that only this host can run are lost; a running training trial is pending again."""
         lost = self._for_host.pop(name, deque())
         if ticket := self._running.pop(name, None):
             if ticket.trial.phase == Phase.TRAIN:
@@ -57,8 +56,8 @@ class Jobs:
             ticket.trial = ticket.trial.lose(name, reason)
 
     def add(self, trial: Trial) -> Ticket:
-        """Queue a pending trial, unless the interrupted run has done it already."""
-        if done := self._past.answer(trial):
+        """Queue a pending trial, unless the interrupted run has already completed it."""
+        if done := self._replay.answer(trial):
             return Ticket(done)
         ticket = Ticket(trial)
         if trial.host == ANY_HOST:
@@ -69,20 +68,20 @@ class Jobs:
             ticket.trial = trial.lose(trial.host, "the host is gone")
         return ticket
 
-    def begin(self, host: Host) -> Trial | None:
-        """The host's next trial, which is running now: the host's own come first, then a control trial if it is due."""
+    def start_next(self, host: Host) -> Trial | None:
+        """Start the host's next trial: one for this host only, a control trial if it is due, or one for any host."""
         if self._for_host[host.name]:
             ticket = self._for_host[host.name].popleft()
         elif not self._for_any:
             return None
         elif host.control_is_due(self._control_interval):
-            _LOG.debug("%s measures a control after %d candidates", host.name, host.since_control)
+            _LOG.debug("%s runs a control trial after %d candidates", host.name, host.since_control)
             host.since_control = 0
             ticket = Ticket(Trial.pending(Phase.CONTROL, None, host.name))
         else:
             host.since_control += 1
             ticket = self._for_any.popleft()
-        requested = host.baseline_values if ticket.trial.original else ticket.trial.requested
+        requested = host.original_values if ticket.trial.original else ticket.trial.requested
         ticket.trial = replace(ticket.trial, host=host.name, requested=requested, state=State.RUNNING)
         self._running[host.name] = ticket
         return ticket.trial
@@ -90,9 +89,9 @@ class Jobs:
     def is_busy(self, name: str) -> bool:
         return name in self._running
 
-    def of(self, name: str) -> Trial:
+    def running_on(self, name: str) -> Trial:
         """The trial that the host is running; raises KeyError if there is none."""
         return self._running[name].trial
 
-    def done(self, trial: Trial) -> None:
+    def finish(self, trial: Trial) -> None:
         self._running.pop(trial.host).trial = trial
