@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from ..plugins.plugin_utils._trial.trial import phase_name
 from . import parameter_charts, result_charts
 from .feed import Feed
 from .formatting import count, number, per_cent
@@ -49,12 +50,12 @@ _PHASES = {
 }
 _PAIRED = ("verify", "ablate")
 _FAILED = (Colour.RED, "x-thin")
-_CHANGE = "change against the host's baseline"
+_CHANGE = "change relative to the host's baseline"
 _MAX_ERROR_BARS = 100
 
 
 def learning_curve(data: StudyData) -> Chart:
-    """Change of every trial against its host's baseline, with a moving average of training and the best so far."""
+    """Change of every trial relative to its host's baseline, with a moving average of training and the best so far."""
     traces = _by_phase(data.trials, {t.id: (t.id, y) for t in data.trials if (y := t.deviation_percent) is not None})
     if not traces:
         return not_yet("No trial was measured", data)
@@ -68,7 +69,7 @@ def learning_curve(data: StudyData) -> Chart:
         best = _best_so_far(trained)
         traces.append(line("best so far", best, Colour.GREEN, dash="dash", shape="hv"))
         words.append(
-            f"Training started at {per_cent(changes[0])} against the baseline; the mean of its last "
+            f"Training started at {per_cent(changes[0])} relative to the baseline; the mean of its last "
             f"{min(window, len(changes))} trials is {per_cent(smooth[-1][1])}; the best single trial, {best[-2][0]}, "
             f"reached {per_cent(best[-1][1])}."
         )
@@ -189,7 +190,7 @@ def compare(studies: Sequence[StudyData]) -> Chart:
             ends.append(f"{name} {per_cent(best[-1][1])}")
     if not traces:
         return empty("No candidate was measured yet.")
-    words = f"Best single training trial against the baseline: {'; '.join(ends)}."
+    words = f"Best single training trial relative to the baseline: {'; '.join(ends)}."
     layout = {"xaxis": axis("trial"), "yaxis": percent_axis(_CHANGE), "shapes": [level(0)], "height": 430}
     return chart(traces, {**layout, "showlegend": True}, words, 0)
 
@@ -206,7 +207,8 @@ def _by_phase(trials: Sequence[Trial], positions: dict[int, tuple[float, float]]
         members = [t for t in trials if t.phase == phase and t.id in positions]
         originals = [t for t in members if t.original] if phase in _PAIRED else []
         others = [t for t in members if not t.original] if originals else members
-        for name, shape, group in ((f"{phase}, original values", f"{symbol}-open", originals), (phase, symbol, others)):
+        shown = phase_name(phase)
+        for name, shape, group in ((f"{shown}, original values", f"{symbol}-open", originals), (shown, symbol, others)):
             points: list[Point] = [(*positions[t.id], _hover(t)) for t in group]
             if points:
                 best = max(points, key=lambda point: point[1])
@@ -227,7 +229,7 @@ def _hover(t: Trial) -> str:
         outcome = f"failed: {plain(t.error)}"
     else:
         outcome = f"{'' if t.original else f'{per_cent(t.change_percent)}, '}metric {number(t.metric)}"
-    return f"trial {t.id}, {t.phase}, {t.label}, {plain(t.host, 40)}<br>{outcome}"
+    return f"trial {t.id}, {phase_name(t.phase)}, {t.label}, {plain(t.host, 40)}<br>{outcome}"
 
 
 def _best_so_far(trained: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

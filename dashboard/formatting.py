@@ -15,19 +15,11 @@ from jinja2 import Undefined
 from markupsafe import Markup
 
 from ..plugins.plugin_utils._outcome import verdict as endings
+from ..plugins.plugin_utils._trial.trial import phase_name
 
 MISSING = "\N{EN DASH}"
 NBSP = "\N{NO-BREAK SPACE}"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-PHASES = {
-    "baseline": "measuring the baseline",
-    "control": "measuring the baseline again",
-    "train": "training",
-    "race": "racing the best candidates",
-    "verify": "proving the winner",
-    "ablate": "ablation",
-    "ended": "ended",
-}
 VERDICTS = {
     "improved": "Improved",
     "no_improvement": "No improvement",
@@ -91,7 +83,7 @@ def moment(value: datetime | str | None) -> Markup | str:
 
 
 def phase(name: str | None) -> str:
-    return PHASES.get(name or "", name or MISSING)
+    return phase_name(name) if name else MISSING
 
 
 def verdict(name: str | None) -> str:
@@ -121,7 +113,7 @@ def headline(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     change = f"{per_cent(best)} {study.get('metric') or 'metric'}"
     if best <= 0:
         return f"No candidate has beaten the baseline so far; the best one: {change}."
-    return f"Best candidate so far: {change} in a single trial, not yet significant."
+    return f"Best candidate so far: {change} in a single trial, not yet proved."
 
 
 def announcement(status: Mapping[str, Any]) -> str:

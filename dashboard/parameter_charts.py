@@ -66,7 +66,9 @@ def parameters(data: StudyData) -> Chart:
         layout[f"yaxis{suffix}"] = {**y_axis, "matches": "y" if index else None}
         layout["shapes"].append(level(0, xref=f"x{suffix} domain", yref=f"y{suffix}"))
     more = f" The {len(shown)} most important of {len(found)} are shown." if len(shown) < len(found) else ""
-    words = f"Change against the baseline by value, most important parameter first; the star is the best trial.{more}"
+    words = (
+        f"Change relative to the baseline by value, most important parameter first; the star is the best trial.{more}"
+    )
     grid = {"rows": rows, "columns": columns, "pattern": "independent", "xgap": 0.16, "ygap": 0.42}
     layout |= {"grid": grid, "height": 40 + 230 * rows, "showlegend": False}
     return chart(traces, layout, words, len(trained), len(points))

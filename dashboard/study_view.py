@@ -69,7 +69,7 @@ def evidence(result: Mapping[str, Any]) -> dict[str, Any] | None:
         "better": sum(pair["log_ratio"] > 0 for pair in pairs),
         "baseline_first": sum(pair.get("first") == "baseline" for pair in pairs),
         "arms": {name: _arm(pairs, name) for name in ("baseline", "candidate")},
-        "significant": is_proved(result),
+        "proved": is_proved(result),
         "interpretation": _interpretation(result),
     }
 
@@ -103,7 +103,10 @@ def _interpretation(result: Mapping[str, Any]) -> str:
         return f"With {confidence} confidence, {metric} improves by {low} to {high}.{p}"
     if interval[0] <= 0 <= interval[1]:
         return f"The change in {metric} lies between {low} and {high}, which includes no change."
-    return f"The change in {metric} lies between {low} and {high}, less than the study requires."
+    if interval[1] < 0:
+        least, most = (per_cent(-limit).removeprefix("+") for limit in reversed(interval))
+        return f"{metric} got worse, by {least} to {most}."
+    return f"The change in {metric} lies between {low} and {high}, which does not meet all conditions of the proof."
 
 
 def side_by_side(feeds: Sequence[Feed]) -> list[dict[str, Any]]:

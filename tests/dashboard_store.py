@@ -101,7 +101,7 @@ def fill(
             else:
                 now = max([started, *(trial.finished for trial in made)])
                 for place, row in enumerate(rows):
-                    row.doing, row.since = f"train {place + 1}", now
+                    row.doing, row.since = f"training {place + 1}", now
             session.commit()
             return study.id
     finally:
@@ -294,7 +294,7 @@ class Running:
         row.phase, row.finished = "train", datetime.now(UTC)
         with Session(self._engine) as session:
             session.add(row)
-            session.get_one(HostRow, row.host_id).doing = f"train {self.number}"
+            session.get_one(HostRow, row.host_id).doing = f"training {self.number}"
             session.commit()
         return self.number
 

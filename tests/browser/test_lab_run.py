@@ -87,7 +87,7 @@ def test_the_curve_grows_and_the_verdict_shows(begin: Begin) -> None:
     expect(page.locator(".now .badge")).to_have_text(words)
     expect(page.locator("#verdict")).to_contain_text("proved", timeout=PATIENT)
     expect(page.locator("#evidence")).to_contain_text(
-        "Significant." if verdict == "improved" else "Not significant", timeout=PATIENT
+        "Proved." if verdict == "improved" else "Not proved.", timeout=PATIENT
     )
     assert trials(page) == run.result["evaluations"]["total"] == len(run.evaluations)
 

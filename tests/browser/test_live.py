@@ -48,7 +48,7 @@ def test_news_appears_without_a_reload(serve: Any, open_page: OpenPage) -> None:
             study.evaluate()
         done(page, 23)
         assert numbers(page)[:4] == [23, 22, 21, 20]
-        expect(page.locator("#host-table")).to_contain_text("train 23")
+        expect(page.locator("#host-table")).to_contain_text("training 23")
         study.add_event("the host <b>sleeps</b>", "host01")
         expect(page.locator("#events li").first).to_contain_text("the host <b>sleeps</b>")
         curve.scroll_into_view_if_needed()
@@ -57,7 +57,7 @@ def test_news_appears_without_a_reload(serve: Any, open_page: OpenPage) -> None:
         state(page, "ended")
         expect(page.locator(".now .badge")).to_have_text("Improved")
         expect(page.locator("#verdict")).to_contain_text("proved in 8 pairs")
-        expect(page.locator("#evidence")).to_contain_text("Significant.")
+        expect(page.locator("#evidence")).to_contain_text("Proved.")
         expect(page.get_by_role("button", name="Stop study…")).to_have_count(0)
 
 

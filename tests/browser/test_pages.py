@@ -60,8 +60,8 @@ def test_can_be_read_without_javascript(site: Any, open_page: OpenPage, kind: st
 
 def test_a_winner_is_named_only_once_it_is_proved(site: Any, open_page: OpenPage) -> None:
     page = open_page(site.pages["running"])
-    expect(page.locator("#verdict")).to_contain_text("not yet significant")
-    expect(page.locator("#best")).to_contain_text("Not yet significant")
+    expect(page.locator("#verdict")).to_contain_text("not yet proved")
+    expect(page.locator("#best")).to_contain_text("Not yet proved")
     page.goto(site.pages["not proved"])
     expect(page.locator("#verdict")).to_contain_text("keep them")
     expect(page.locator("#best")).to_contain_text("not proved better")
@@ -78,7 +78,7 @@ def test_every_chart_has_a_summary_and_a_table(site: Any, open_page: OpenPage) -
         figure.locator("summary").click()
         expect(figure.locator("tbody tr").nth(1)).to_be_attached()
     curve = page.locator("figure[data-chart=learning_curve]")
-    expect(curve.locator("tbody tr", has_text="trial 17, train")).to_have_count(1)
+    expect(curve.locator("tbody tr", has_text="trial 17, training")).to_have_count(1)
 
 
 def test_charts_are_loaded_when_they_scroll_into_view(site: Any, open_page: OpenPage) -> None:

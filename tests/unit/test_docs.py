@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import re
@@ -28,6 +29,8 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 REFERENCE = (DOCS / "reference/study.md").read_text()
 WHOLE, *PARTS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)]
+# The parts of the program whose names have no underscore.
+FOLDERS = ("action", "lookup", "modules", "module_utils", "dashboard")
 # Keys with a default of which the reference shows something else.
 EXAMPLES = {"exploration", "share"}
 
@@ -157,6 +160,47 @@ def test_the_architecture_names_files_that_exist() -> None:
     assert len(files) > 30
     roots = (ROOT, ROOT / "plugins", ROOT / "plugins/plugin_utils")
     assert sorted(name for name in files if not any(list(root.glob(name)) for root in roots)) == []
+
+
+def parts_named(text: str) -> list[str]:
+    """The parts of the program in backticks, as `part_of` names them."""
+    found = re.findall(r"`(?:plugins/)?(?:plugin_utils/)?([\w]+)(?:\.py)?`", text)
+    return [name for name in found if name.startswith("_") or name in FOLDERS]
+
+
+def part_of(path: Path) -> str | None:
+    """The row of ARCHITECTURE's table that a module belongs to: its folder, or its own name."""
+    names = [name for name in path.with_suffix("").parts if name not in ("plugins", "plugin_utils")]
+    return names[0] if names else None
+
+
+def imports_of(file: Path) -> set[str]:
+    """The other parts of the collection that a file imports."""
+    here, found = file.relative_to(ROOT), set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here.parts[: -node.level]) + "." if node.level else ""
+            modules = [".".join(filter(None, (f"{base}{node.module or ''}".strip("."), a.name))) for a in node.names]
+        else:
+            continue
+        for module in modules:
+            name = module.removeprefix("ansible_collections.autotune.kernel.")
+            if name.startswith(("plugins.", "dashboard.")):
+                found.add(part_of(Path(name.replace(".", "/"))))
+    return found - {part_of(here)}
+
+
+def test_imports_are_those_that_the_architecture_allows() -> None:
+    text = (DOCS / "ARCHITECTURE.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", text, re.MULTILINE)
+    order = [parts_named(first) for first, dummy in rows]
+    allowed = {part: parts_named(last) for first, last in rows for part in parts_named(first)}
+    for file in [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("dashboard/**/*.py")]:
+        part = part_of(file.relative_to(ROOT))
+        below = {name for row in order[1 + next(at for at, row in enumerate(order) if part in row) :] for name in row}
+        assert imports_of(file) <= set(allowed[part]) & below, file
 
 
 def test_no_two_files_of_the_controller_have_the_same_name() -> None:

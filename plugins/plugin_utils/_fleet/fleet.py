@@ -16,7 +16,7 @@ from typing import Any
 
 from .._store.store import StoreError
 from .._study.study import Study
-from .._trial.trial import Phase, State, Trial, to_json
+from .._trial.trial import Phase, State, Trial, phase_name, to_json
 from .._wire import Disconnected, Line
 from .host import Host, conflict, host_of
 from .listener import Listener
@@ -232,7 +232,7 @@ class Fleet:
                     return None
                 must_wait = self._ended or (host.here and self._main_thread.is_working)
                 if not must_wait and (trial := self._queue.start_next(host)):
-                    self._set_activity(name, f"{trial.phase} {self._last_id + self._queue.running_count}")
+                    self._set_activity(name, f"{phase_name(trial.phase)} {self._last_id + self._queue.running_count}")
                     return trial
                 if not self._changed.wait(1.0):
                     self._set_activity(name, "waits")

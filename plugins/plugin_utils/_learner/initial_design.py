@@ -25,7 +25,7 @@ def initial_design(
 
 
 def starting_candidates(space: SearchSpace, original: Mapping[str, Value]) -> list[Candidate]:
-    """What experts recommend for the parameters in the space; all others keep their original values."""
+    """The expert settings of the parameters in the space; all others keep their original values."""
     base = space.encode(original)
     found: list[Candidate] = []
     for setting in EXPERT_SETTINGS.values():

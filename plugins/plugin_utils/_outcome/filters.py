@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterable
 
 from .._proof.evidence import Contribution, Interval
+from .._trial.trial import phase_name
 from . import verdict
 from .result import Change, Result
 
@@ -90,5 +91,18 @@ def original(change: Change) -> str:
 
 FILTERS = {
     each.__name__: each
-    for each in (one_line, comment, markdown, number, count, per_cent, interval, gain, contribution, names, original)
+    for each in (
+        one_line,
+        comment,
+        markdown,
+        number,
+        count,
+        per_cent,
+        interval,
+        gain,
+        contribution,
+        names,
+        original,
+        phase_name,
+    )
 }

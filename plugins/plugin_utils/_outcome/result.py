@@ -194,7 +194,7 @@ def read(folder: Path) -> Result:
     if not path.is_file():
         raise ResultError(f"{path} does not exist: name the folder that a study has written")
     if path.stat().st_size > _MAX_SIZE:
-        raise ResultError(f"{path} is larger than {_MAX_SIZE // 2**20} MB: it is not the result of a study")
+        raise ResultError(f"{path} is larger than {_MAX_SIZE // 2**20} MiB: it is not the result of a study")
     try:
         return Result.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:

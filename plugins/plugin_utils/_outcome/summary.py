@@ -38,8 +38,8 @@ def _numbers(result: Result) -> list[str]:
             f"({one_line(result.metric)}, {result.direction}), {result.pairs} pairs{p_value}"
         )
     lines += [
-        f"  {one_line(guard.metric)} {per_cent(guard.change)}, may worsen by {guard.may_worsen:g} %: "
-        f"{'holds' if guard.holds else 'not shown to hold'}"
+        f"  {one_line(guard.metric)} {per_cent(guard.change)} (limit: {guard.may_worsen:g} % worse): "
+        f"{'non-inferior' if guard.holds else 'non-inferiority not shown'}"
         for guard in result.guard_metrics
     ]
     lines += [
@@ -75,11 +75,11 @@ def _values(result: Result) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
     if result.ablation:
-        removed = {
-            "no measurable contribution": result.ablation.parameters("dropped"),
+        left_out = {
+            "dropped, shown to be dispensable": result.ablation.parameters("dropped"),
             "already set on every host": result.ablation.parameters("unchanged"),
         }
-        lines += [f"  {why}: {names(parameters)}" for why, parameters in removed.items() if parameters]
+        lines += [f"  {why}: {names(parameters)}" for why, parameters in left_out.items() if parameters]
     return [line.rstrip() for line in lines]
 
 
@@ -99,5 +99,5 @@ def _commands(folder: Path, inventory: str) -> list[str]:
     return [
         f"  preview   ansible-playbook {apply} -i {inventory} --check --diff",
         f"  apply     ansible-playbook {apply} -i {inventory}",
-        f"  undo      ansible-playbook {rollback} -i {inventory}",
+        f"  roll back ansible-playbook {rollback} -i {inventory}",
     ]

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The verdict of a study as text: the same on the terminal, in the report and on the page.
+"""The verdict of a study as text: the same on the terminal, in the report and on the dashboard.
 
-Results are taken in the form of result.json, because that is what the page reads from the store.
+Results are taken in the form of result.json, because that is what the dashboard reads from the store.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
         case "improved":
             return Ending("Improved", proved)
         case "no_improvement":
-            return Ending("No improvement", "nothing was proved better than the original values; keep them")
+            return Ending("No improvement", "no values were proved better than the original ones, so keep those")
         case "stopped" if is_proved(result):
             return Ending("Stopped", f"{proved}; the ablation was not completed")
         case "stopped":

@@ -47,7 +47,7 @@ class StudyFile:
 
 
 def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = ()) -> StudyFile:
-    """The study at `path`; the files that it names are searched beside it, then in `folder`.
+    """The study at `path`; the files that it names are searched next to it, then in `folder`.
 
     `hosts`, those of the run as far as known, decide what presets contain and which values are safe.
     Raises StudyError with all errors in the file.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Presets, as data: the parameters worth tuning for a workload, and the values that experts recommend.
+"""Presets, as data: the parameters worth tuning for a workload, and expert settings.
 
 expansion.py turns a preset into entries of an action_space.
 """
@@ -91,7 +91,7 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-# Values that experts recommend together: the search begins with those that a study tunes. None is applied unmeasured.
+# Expert settings: the search begins with the values of parameters that a study tunes. None is applied unmeasured.
 EXPERT_SETTINGS: dict[str, dict[str, int | str]] = {
     # TuneD's profiles of these names
     "tuned-throughput-performance": {

@@ -31,7 +31,7 @@ def missing_packages(algorithm: str) -> str | None:
     missing = [package for package in _PACKAGES.get(algorithm, []) if find_spec(package) is None]
     if not missing:
         return None
-    return f"{algorithm} needs {' and '.join(missing)}: pip install 'autotune-kernel[algorithms]'"
+    return f"{algorithm} needs {' and '.join(missing)}: pip install {' '.join(missing)}"
 
 
 class StateMetric(Strict):

@@ -37,7 +37,7 @@ from .sections import (
 from .space import SearchSpace
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-_NOT_FOUND = "is neither beside the study nor in the current folder"
+_NOT_FOUND = "is neither next to the study file nor in the current folder"
 
 
 class Study(Strict):
@@ -167,7 +167,7 @@ class Study(Strict):
             )
         script = script_of(words)
         if script and not _stays_inside(script):
-            raise ValueError(f"{brief(script)} is outside the study's folder; put the script beside the study")
+            raise ValueError(f"{brief(script)} is outside the study's folder; put the script next to the study file")
         if script and not _finder(info)(script):
             raise ValueError(f"{brief(script)} {_NOT_FOUND}")
         return command
@@ -227,7 +227,7 @@ class Study(Strict):
 
 
 def _finder(info: ValidationInfo) -> Callable[[str], object]:
-    """Looks a file up beside the study; where there is no study file, as in the trainer, every file counts as found."""
+    """Looks a file up next to the study; without a study file, as in the trainer, every file counts as found."""
     return (info.context or {}).get("find") or bool
 
 

@@ -28,6 +28,9 @@ class Phase(StrEnum):
     ABLATE = "ablate"
 
 
+_SHOWN: dict[str, str] = {Phase.TRAIN: "training", Phase.VERIFY: "proof", Phase.ABLATE: "ablation"}
+
+
 class State(StrEnum):
     """lost: the host left before the trial had ended, and no other host can run it."""
 
@@ -116,6 +119,11 @@ class Trial:
 def values_label(phase: str, *, original: bool) -> str:
     """What lines and tables call a trial's values; a variant, in the ablation, has a part of the winner's values."""
     return "original values" if original else "variant" if phase == Phase.ABLATE else "candidate"
+
+
+def phase_name(phase: str) -> str:
+    """What users read in place of a phase's stored value."""
+    return _SHOWN.get(phase, str(phase))
 
 
 def to_json(trial: Trial) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._trial.trial import phase_name
+
 
 def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
-    """One trial: `12/87 lab1 train: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left`."""
-    place = f"{progress['number']}/{progress['of']} {host} {progress['phase']}: {progress['label']}"
+    """One trial: `12/87 lab1 training: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left`."""
+    place = f"{progress['number']}/{progress['of']} {host} {phase_name(progress['phase'])}: {progress['label']}"
     if progress["error"]:
         outcome = f"failed: {progress['error']}"
     else:

@@ -171,7 +171,7 @@ def test_a_host_that_is_lost_in_the_middle_gets_its_values_back_and_the_others_g
         write_study(action_space=[FIN_TIMEOUT], training_config={"total_timesteps": 10, "benchmark_timeout": 5}),
         inventory=tmp_path / "inventory.json",
     )
-    run.wait_for("lab1 train: ")
+    run.wait_for("lab1 training: ")
     try:
         if how == "link cut":
             subprocess.run(["ip", "link", "set", lab.link("lab1"), "down"], check=True)
@@ -208,7 +208,7 @@ def test_a_controller_that_went_while_the_link_was_cut_leaves_no_folder(lab: Any
 
 
 # The other phases: tests/unit/trainer/test_session.py. The worker knows no phases.
-@pytest.mark.parametrize(("phase", "times"), [("train", 1), ("verify", 3)])
+@pytest.mark.parametrize(("phase", "times"), [("training", 1), ("proof", 3)])
 def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
     lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any], phase: str, times: int
 ) -> None:
@@ -241,7 +241,7 @@ def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP], ids=lambda number: number.name)
 def test_the_end_of_ansible_playbook_puts_everything_back(start: Runner, write_study: Write, number: int) -> None:
     run = start(write_study(training_config={"total_timesteps": 40, "benchmark_timeout": 5}))
-    run.wait_for(" train: ")
+    run.wait_for(" training: ")
 
     run.process.send_signal(number)
 

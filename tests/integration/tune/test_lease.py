@@ -60,7 +60,7 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
 ) -> None:
     # On a busy machine the learner may take longer than a short lease; what the next one tells is the next one's alone.
     run = start(write_study(**SLOW), "-e", "lease_margin=60")
-    run.wait_for("lab1 train: ")
+    run.wait_for("lab1 training: ")
 
     for dummy in range(100):  # at some time while a benchmark runs, and not while values are applied
         lab.run("lab1", "sysctl", "-w", "net.ipv4.tcp_fin_timeout=77")
@@ -85,7 +85,7 @@ def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_ane
     lab: Any, start: Runner, write_study: Write
 ) -> None:
     run = start(write_study(**SLOW))
-    run.wait_for("lab1 train: ")
+    run.wait_for("lab1 training: ")
 
     # As if the machine had slept through the rest of it.
     shorten = "import json; p = '/run/autotune/lease.json'; d = json.load(open(p)); d['deadline'] = 1.0; "

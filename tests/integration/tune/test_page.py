@@ -57,7 +57,7 @@ def visitor(start: Any, write_study: Any, tmp_path: Any) -> Any:
         run = start(study, "-e", "dashboard=true", "-e", "dashboard_port=0")
         run.wait_for("[autotune] dashboard: ")
         (address,) = re.findall(r"dashboard: (http://\S+)", run.text)
-        assert " train: " not in run.text
+        assert " training: " not in run.text
         return run, Visitor(address)
 
     yield visit
@@ -77,7 +77,7 @@ def test_restore_all_hosts_now_ends_benchmarks_and_puts_the_values_back(
         assert time.monotonic() < limit, run.text
         time.sleep(0.2)
     doing = [host["doing"] for host in page.data(1)["hosts"]]
-    assert all(re.fullmatch(r"train \d+", text) for text in doing)
+    assert all(re.fullmatch(r"training \d+", text) for text in doing)
     token = re.findall(r'name="csrf_token" value="([^"]+)"', page.ask("GET", "/studies/1")[1])[0]
     limit = time.monotonic() + 300
     assert page.ask("POST", "/studies/1/restore", {"csrf_token": token})[0] == 303

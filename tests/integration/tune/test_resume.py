@@ -136,7 +136,7 @@ def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_it
         for host in lab.hosts
     ]
     for run in runs:
-        run.wait_for(" train: ", 300)
+        run.wait_for(" training: ", 300)
     said = [text for run in runs for text in everything_said(run, tmp_path)]
     postgresql.stop()
     try:

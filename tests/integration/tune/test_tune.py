@@ -47,7 +47,7 @@ def test_learns_proves_applies_and_rolls_back(
     decisions = {each["param"]: each["decision"] for each in result["ablation"]["contributions"]}
     assert decisions["net.ipv4.tcp_rmem"] == "dropped", result["ablation"]
     assert set(result["best_config"]) == {name for name, decision in decisions.items() if decision == "kept"}
-    assert "no measurable contribution: " in run.text
+    assert "dropped, shown to be dispensable: " in run.text
     assert f"{result['evaluations']['total']}/" in run.text
     trained = [row for row in run.evaluations if row.phase == "train"]
     assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)

@@ -93,7 +93,7 @@ def tune(vm: Any, begin: Callable[..., Any], tmp_path: Path, wait_until: Callabl
             *("playbooks/tune.yml", "-i", tmp_path / "inventory.json", "-e", f"study={tmp_path}/study.yml"),
             *("-e", f"output={tmp_path}/learned", "-e", "seed=3"),
         )
-        wait_until(lambda: " vm train: " in output.read_text() or process.poll() is not None, 600)
+        wait_until(lambda: " vm training: " in output.read_text() or process.poll() is not None, 600)
         wait_until(lambda: process.poll() is not None or on_loan(vm, "net.ipv4.tcp_fin_timeout"), 120)
         assert process.poll() is None, output.read_text()
         return process, output

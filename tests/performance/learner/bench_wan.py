@@ -1,9 +1,9 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Compares algorithms and expert recommendations on the lab's WAN: `./dev bench-wan`.
+"""Compares algorithms and expert settings on the lab's WAN: `./dev bench-wan`.
 
-Each algorithm runs the whole study. Then the winners, the experts' values and the original values are compared: in each
+Each algorithm runs the whole study. Then the winners, the expert settings and the original values are compared: in each
 round, every set of values is measured once on every host with iperf3, in random order. `--aa 5` runs five A/A studies
 instead, of parameters without influence on the benchmark; none should end with an improvement.
 """
@@ -94,7 +94,7 @@ def learn(arguments: argparse.Namespace, inventory: str, name: str, study: dict[
 
 
 def experts(parameters: set[str]) -> dict[str, Values]:
-    """The experts' values of the study's parameters, as published and with bbr added."""
+    """Expert settings of the study's parameters, as published and with bbr added."""
     found: dict[str, Values] = {}
     for name, settings in EXPERT_SETTINGS.items():
         values = {parameter: value for parameter, value in settings.items() if parameter in parameters}

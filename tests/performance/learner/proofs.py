@@ -129,7 +129,7 @@ def table(rows: Sequence[Row]) -> str:
                         "all" if hosts is None else str(hosts),
                         str(len(own)),
                         f"{found / len(own):.1%} ({interval.low:.1%} to {interval.high:.1%})",
-                        f"{np.median(pairs):.0f} (at most {max(pairs)})",
+                        f"{np.median(pairs):.0f} (maximum {max(pairs)})",
                     ]
                 )
     return tables.markdown(["simulated studies", "hosts", "studies", "`improved` (95 %)", "pairs, median"], lines)

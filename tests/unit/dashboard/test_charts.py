@@ -134,7 +134,7 @@ def test_the_curve_keeps_the_best_and_every_failure() -> None:
     many = [candidate(n, 50, performance=0.9 if n == 4321 else 0.1 * math.sin(n)) for n in range(1, 8001)]
     many += [failed(n) for n in range(8001, 8051)]
     chart = CHARTS["learning_curve"](data(*many))
-    assert 4321 in trace(chart, "train")["x"]
+    assert 4321 in trace(chart, "training")["x"]
     assert trace(chart, "failed")["x"] == list(range(8001, 8051))
     best = trace(chart, "best so far")
     assert best["x"][-2:] == [4321, 8000]
@@ -148,7 +148,7 @@ def test_a_failed_trial_has_a_marker_of_its_own() -> None:
     for name in ("learning_curve", "stability"):
         chart = CHARTS[name](data(candidate(1, 10, performance=0.2), failed(2), candidate(3, 20)))
         marks = {one["name"]: one["marker"]["symbol"] for one in chart.figure["data"] if one.get("meta") == "points"}
-        assert marks["failed"] != marks["train"]
+        assert marks["failed"] != marks["training"]
         assert "1 failed" in chart.summary
 
 
@@ -161,8 +161,8 @@ def test_the_pareto_front_has_the_undominated_candidates() -> None:
 def test_pairs_have_separate_series_for_original_values() -> None:
     pairs = [trial(n, phase="verify", performance=n % 2 * 0.5, original=n % 2 == 0) for n in range(1, 9)]
     curve = CHARTS["learning_curve"](data(*pairs))
-    assert trace(curve, "verify")["x"] == [1, 3, 5, 7]
-    assert trace(curve, "verify, original values")["x"] == [2, 4, 6, 8]
+    assert trace(curve, "proof")["x"] == [1, 3, 5, 7]
+    assert trace(curve, "proof, original values")["x"] == [2, 4, 6, 8]
 
 
 def test_an_episode_is_drawn_as_its_mean() -> None:

@@ -77,11 +77,11 @@ STUDY = {"metric": "speed", "result": {"improvement": 58.0, "interval": [51.2, 6
 @pytest.mark.parametrize(
     ("status", "says", "keeps_quiet"),
     [
-        ({"verdict": None, "best_percent": 20.0}, "not yet significant", "proved"),
-        ({"verdict": None, "best_percent": -3.0}, "No candidate has beaten", "significant"),
+        ({"verdict": None, "best_percent": 20.0}, "not yet proved", "Improved"),
+        ({"verdict": None, "best_percent": -3.0}, "No candidate has beaten", "proved"),
         ({"verdict": None, "best_percent": None}, "No candidate", "better"),
         ({"verdict": "improved"}, "proved in 8 pairs", "not yet"),
-        ({"verdict": "no_improvement", "best_percent": 20.0}, "keep them", "+20"),
+        ({"verdict": "no_improvement", "best_percent": 20.0}, "keep those", "+20"),
         ({"verdict": "stopped", "best_percent": 20.0}, "no improvement was proved", "original values"),
         ({"verdict": "failed", "best_percent": 20.0}, "no values were learned", "+20"),
     ],
@@ -150,10 +150,16 @@ PAIRS = [
 ]
 
 
-def test_an_interval_with_no_change_is_not_significant() -> None:
+def test_an_interval_below_zero_is_a_loss() -> None:
+    found = evidence({"verdict": "no_improvement", "evidence": PAIRS, "interval": [-5.0, -1.5], "metric": "speed"})
+    assert found is not None
+    assert found["interpretation"].replace("\N{NO-BREAK SPACE}", " ") == "speed got worse, by 1.5 % to 5.0 %."
+
+
+def test_an_interval_with_no_change_proves_nothing() -> None:
     found = evidence({"verdict": "no_improvement", "evidence": PAIRS, "interval": [-3.0, 2.0], "metric": "speed"})
     assert found is not None
-    assert not found["significant"]
+    assert not found["proved"]
     assert "includes no change" in found["interpretation"]
     assert (found["better"], found["arms"]["candidate"]["minimum"]) == (2, 97.0)
     assert evidence({"evidence": []}) is None

@@ -89,7 +89,7 @@ def test_a_study_without_a_trainer_is_interrupted(
     assert "-e resume=true" in page
     assert '<span class="badge interrupted">Interrupted</span>' in page
     assert "Stop study…" not in page
-    assert "was: train 1" in page
+    assert "was: training 1" in page
     token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
     asked = client.post(f"/studies/{study_id}/stop", data={"csrf_token": token}, headers={"Accept": "application/json"})
     assert (asked.status_code, "has no trainer" in asked.get_json()["error"]) == (409, True)

@@ -123,7 +123,7 @@ def test_an_improvement_proved_before_a_stop_is_shown_on_every_page(
     page = text(client_of(), f"/studies/{study_id}")
     assert "Stopped: throughput_mbit_per_second +58.0" in page
     assert "Proved better than the original values." in page
-    assert "Significant." in page
+    assert "Proved." in page
     assert "apply.yml" not in page, "a study that was stopped has no role"
     assert client_of().get("/api/studies").json["studies"][0]["proved"] is True
     other = dashboard_store.fill(url, trials=60, hosts=2)

@@ -180,7 +180,7 @@ def test_reports_the_activity_of_a_host(new_fleet: NewFleet) -> None:
     worker = harness.worker("h1").baseline()
     harness.measure(candidate(1))
     worker.trial()
-    harness.until(lambda: harness.activities[-1] == ("h1", "train 3"))
+    harness.until(lambda: harness.activities[-1] == ("h1", "training 3"))
     worker.answer()
     harness.until(lambda: harness.activities[-1] == ("h1", "waits"))
     worker.leave()

@@ -27,7 +27,7 @@ wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141
 
   preview   ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml --check --diff
   apply     ansible-playbook learned/wan-transfer/apply.yml -i hosts.yml
-  undo      ansible-playbook learned/wan-transfer/rollback.yml -i hosts.yml"""
+  roll back ansible-playbook learned/wan-transfer/rollback.yml -i hosts.yml"""
 
 
 def test_an_improvement_shows_values_files_and_commands(improved: dict[str, Any]) -> None:
@@ -37,7 +37,7 @@ def test_an_improvement_shows_values_files_and_commands(improved: dict[str, Any]
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        ("no_improvement", "nothing was proved better than the original values; keep them"),
+        ("no_improvement", "no values were proved better than the original ones, so keep those"),
         ("failed", "no values were learned"),
         ("stopped", "stopped, no improvement was proved yet"),
     ],
@@ -83,12 +83,12 @@ def test_a_stopped_study_shows_how_to_resume(improved: dict[str, Any]) -> None:
 def test_lists_the_parameters_that_were_removed(ablated: dict[str, Any]) -> None:
     text = summary(Result.model_validate(ablated), Path("learned/wan-transfer"))
     assert "  net.ipv4.tcp_congestion_control  reno      bbr                   +80.1 % (+70.0 % to +90.0 %)" in text
-    assert "  no measurable contribution: vm.swappiness\n  already set on every host: vm.page-cluster\n" in text
-    assert "  p99<ms> +0.5 %, may worsen by 2 %: holds\n" in text
+    assert "  dropped, shown to be dispensable: vm.swappiness\n  already set on every host: vm.page-cluster\n" in text
+    assert "  p99<ms> +0.5 % (limit: 2 % worse): non-inferior\n" in text
 
 
 def test_a_study_stopped_after_its_proof_reports_the_proof(ablated: dict[str, Any]) -> None:
     stopped = {**ablated, "verdict": "stopped", "proved": True}
     text = summary(Result.model_validate(stopped), Path("learned/wan-transfer"))
-    assert "nothing was proved" not in text
+    assert "no values were proved" not in text
     assert "the ablation was not completed" in text

@@ -29,7 +29,7 @@ def plain(text: str) -> str:
     ("changes", "words"),
     [
         ({}, "improved, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), proved in 2 pairs"),
-        ({"verdict": "no_improvement"}, "no improvement, nothing was proved better than the original values"),
+        ({"verdict": "no_improvement"}, "no improvement, no values were proved better than the original ones"),
         ({"verdict": "failed"}, "failed, no values were learned"),
         ({"verdict": "stopped"}, "stopped, no improvement was proved yet"),
         (
@@ -53,11 +53,11 @@ def test_terminal_report_and_page_agree(improved: dict[str, Any], changes: dict[
 
 
 @pytest.mark.parametrize(("verdict", "proved"), [("stopped", True), ("improved", True), ("no_improvement", False)])
-def test_evidence_is_significant_if_the_proof_was(improved: dict[str, Any], verdict: str, proved: bool) -> None:
+def test_evidence_is_proved_if_the_result_is(improved: dict[str, Any], verdict: str, proved: bool) -> None:
     raw = Result.model_validate(improved | {"verdict": verdict, "proved": proved}).model_dump(mode="json")
     found = evidence(raw)
     assert found is not None
-    assert found["significant"] is proved
+    assert found["proved"] is proved
     assert found["interpretation"].startswith("With 95 % confidence") is proved
     assert ("best candidate, not proved" in render(Result.model_validate(raw), "")) is not proved
 

@@ -88,7 +88,7 @@ def test_scripts_behind_other_programs_reach_the_host(tmp_path: Path, read: Read
 
 def test_a_script_behind_another_program_that_is_missing_is_named(mistakes: Mistakes) -> None:
     (line,) = mistakes(f"benchmark_command: nice -n 5 ./gone.sh\n{REST}")
-    assert line.startswith("benchmark_command: ./gone.sh is neither beside the study nor ")
+    assert line.startswith("benchmark_command: ./gone.sh is neither next to the study file nor ")
 
 
 def test_a_script_outside_the_studys_folder_is_refused(tmp_path: Path, mistakes: Mistakes) -> None:

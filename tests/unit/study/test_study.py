@@ -56,8 +56,8 @@ LARGEST = 1_000_000
         ("files: [/etc/passwd]", "files: /etc/passwd must be a relative path without .."),
         (
             "files: [a/../../x, gone]",
-            "files: a/../../x must be a relative path without ..; gone is neither beside the study nor in the current "
-            "folder",
+            "files: a/../../x must be a relative path without ..; gone is neither next to the study file nor in the "
+            "current folder",
         ),
         ("guard: {oom_kills: true}", "guard.oom_kills: must be a valid integer, not true"),
         ("guard: {io_pressure: 101}", "guard.io_pressure: must be less than or equal to 100, not 101"),
@@ -65,7 +65,7 @@ LARGEST = 1_000_000
         ("guard: {oom_kill: 0}", "guard.oom_kill: unknown key; did you mean oom_kills?"),
         (
             "guard: {health_command: sh gone.sh}",
-            "guard: health_command: gone.sh is neither beside the study nor in the current folder",
+            "guard: health_command: gone.sh is neither next to the study file nor in the current folder",
         ),
         ("guard: {health_command: ''}", "guard: health_command: is empty; write the command to run"),
         ("exploration: careful", "exploration: must be 'free' or 'cautious', not \"careful\""),
@@ -87,7 +87,7 @@ LARGEST = 1_000_000
         ),
         ("warm_start: [0]", "warm_start: 0 is neither a workload_name nor the ID of a study"),
         (f"warm_start: [{2**63}]", f"warm_start: {2**63} is neither a workload_name nor the ID of a study"),
-        ("setup: sh gone.sh", "setup: gone.sh is neither beside the study nor in the current folder"),
+        ("setup: sh gone.sh", "setup: gone.sh is neither next to the study file nor in the current folder"),
         ("teardown: 'a \"b'", "teardown: cannot be split into words: No closing quotation"),
         ("setup: ''", "setup: is empty; write the command to run"),
         ("1: x", "1: a key must be text; put it in quotes"),

@@ -21,10 +21,10 @@ PROGRESS: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "12/87 lab1 train: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left"),
+        ({}, "12/87 lab1 training: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left"),
         (
             {"change": -3.0, "best": -1.0},
-            "12/87 lab1 train: candidate 94.3 throughput (-3.0 %), best -1.0 %, 3 min left",
+            "12/87 lab1 training: candidate 94.3 throughput (-3.0 %), best -1.0 %, 3 min left",
         ),
         (
             {"phase": "baseline", "label": "original values", "change": None, "best": None, "metric": 123456789.0},
@@ -32,7 +32,7 @@ PROGRESS: dict[str, Any] = {
         ),
         (
             {"error": "the benchmark exited with code 1", "metric": None, "change": None},
-            "12/87 lab1 train: candidate failed: the benchmark exited with code 1, best +250.1 %, 3 min left",
+            "12/87 lab1 training: candidate failed: the benchmark exited with code 1, best +250.1 %, 3 min left",
         ),
     ],
 )

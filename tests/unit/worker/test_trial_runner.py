@@ -81,7 +81,7 @@ def test_runs_trials_until_the_study_ends(
     assert set(trainer[0].receive()["trial"]["seconds"]) == {"wait", "apply", "benchmark", "sample"}
     trainer[0].send("end", result={"verdict": "improved"})
     assert running.result(PATIENCE) == {"verdict": "improved"}
-    assert shown == ["1/9 h1 train: candidate 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
+    assert shown == ["1/9 h1 training: candidate 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
 
 
 def test_what_cannot_be_observed_is_shown_once(
