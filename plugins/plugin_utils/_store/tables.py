@@ -64,7 +64,7 @@ class StudyRow(Base):
 class HostRow(Base):
     """A host of a study. facts: from sysctl_info. original_values: of the tuned parameters.
 
-    lost: why it left. doing, since: its activity ("training 12", "waits", …) and when that began; None once it has left.
+    lost: why it left. doing, since: its activity ("training 12", "waits", …) and when that began; None once it left.
     changed_after: the host rebooted or changed while the study was interrupted, so its trials up to this id do not
     count towards its baseline. restored: whether the original values are back, verified; None until it has reported.
     """
