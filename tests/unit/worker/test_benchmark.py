@@ -41,7 +41,7 @@ def new_benchmark(tmp_path: Path) -> Iterator[Callable[..., Benchmark]]:
     """A benchmark on this machine, with what the test wrote copied to its folder."""
     made: list[Benchmark] = []
 
-    def make(timeout: float = 30.0, **environment: str) -> Benchmark:
+    def make(timeout: float = 180.0, **environment: str) -> Benchmark:
         benchmark = Benchmark(LocalTransport(), environment, timeout)
         made.append(benchmark)
         benchmark.copy([(path, path.name) for path in sorted(tmp_path.glob("*.sh"))])
