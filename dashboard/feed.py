@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
@@ -25,6 +25,7 @@ from .readonly_store import ReadOnlyStore
 
 # Studies without viewers that stay in memory.
 _IDLE_FEEDS = 8
+_VERSIONS = count(1)
 # A new trainer, and one whose database server restarted, needs a moment to take its lock.
 _GRACE = timedelta(seconds=3)
 
@@ -69,14 +70,14 @@ class _Pause(NamedTuple):
 class Feed:
     """One study; refresh() reads only what is new, so that its cost does not grow with the study.
 
-    version: increases with every change, which `changed` notifies. sent: the stream's messages for one version, shared
-    by all clients. interrupted: the study has not ended and has no trainer.
+    version: increases with every change, which `changed` notifies; no two feeds ever have the same. sent: the stream's
+    messages for one version, shared by all clients. interrupted: the study has not ended and has no trainer.
     """
 
     def __init__(self, store: ReadOnlyStore, study_id: int) -> None:
         self.study_id, self.store = study_id, store
         self.changed = threading.Condition()
-        self.version = 0
+        self.version = next(_VERSIONS)
         self.watchers = 0
         self.is_polled = False
         self.sent: tuple[int, dict[Any, Any]] = (0, {})
@@ -122,7 +123,7 @@ class Feed:
             if time.monotonic() - self._refreshed < older_than:
                 return
             if self._read():
-                self.version += 1
+                self.version = next(_VERSIONS)
                 self.changed.notify_all()
             self._refreshed = time.monotonic()
 

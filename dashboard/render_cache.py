@@ -62,7 +62,13 @@ class RenderCache:
             known = self._contents.get(full_key)
             if known and known[0] == version:
                 return known[1]
-            content = Content.of(render().encode())
+            try:
+                content = Content.of(render().encode())
+            except BaseException:
+                with self._lock:
+                    if known is None:  # or requests for what does not exist would fill the memory
+                        self._rendering.pop(full_key, None)
+                raise
             with self._lock:
                 self._contents[full_key] = (version, content)
                 self._contents.move_to_end(full_key)

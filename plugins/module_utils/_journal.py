@@ -116,8 +116,13 @@ def _lease_in(path: str, any_owner: bool = False) -> Lease | None:
         content = _durable.read_json(path, any_owner)
         if content is None or content.get("boot_id") != _kernel.boot_id():
             return None  # the reboot has restored the values
-        if content.get("format") != FORMAT:
-            raise ValueError(f"its format is {content.get('format')!r}, this release reads {FORMAT}")
+        if (found := content.get("format")) != FORMAT:
+            if type(found) is int:
+                raise Failure(
+                    f"The lease journal {path} is from another release (its format is {found}, this release reads "
+                    f"{FORMAT}). Do not remove it: its watchdog restores the values when the lease expires."
+                )
+            raise ValueError(f"its format is {found!r}, this release reads {FORMAT}")
         lease = _checked(Lease(**{item.name: content[item.name] for item in fields(Lease)}))
     except _trust.Untrusted as error:
         remedy = "remove it" if error.filename == path else "return it to root (chown root, chmod go-w)"

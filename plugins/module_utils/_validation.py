@@ -105,11 +105,11 @@ def _by_the_catalogue(parameter: str) -> str:
     # Imported here because loading it takes time, and evaluations call the module without needing it.
     from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
 
+    if parameter.startswith("net.") and not _kernel.in_initial_network_namespace():
+        return "it does not belong to this network namespace, or needs a kernel module"
     setting = _catalogue.find(parameter)
     if setting and setting.until:
         return f"this kernel lacks it ({os.uname().release}; Linux {setting.until} removed it)"
     if setting and setting.since:
         return f"this kernel lacks it ({os.uname().release}; Linux {setting.since} introduced it)"
-    if parameter.startswith("net.") and not _kernel.in_initial_network_namespace():
-        return "it does not belong to this network namespace, or needs a kernel module"
     return "this kernel lacks it, or a kernel module must be loaded first"

@@ -21,7 +21,13 @@ from ._store.url import shown
 _PACKAGE = "ansible_collections.autotune.kernel.dashboard"
 _COLLECTION = Path(__file__).absolute().parents[2]
 _ROOT = _COLLECTION.parents[2]  # the parent of ansible_collections, for PYTHONPATH
-_REQUIRED = {"flask": "flask", "waitress": "waitress", "plotly": "plotly", "sqlalchemy": "SQLAlchemy"}
+_REQUIRED = {
+    "flask": "flask",
+    "waitress": "waitress",
+    "plotly": "plotly",
+    "pydantic": "pydantic",
+    "sqlalchemy": "SQLAlchemy",
+}
 _TIMEOUT = 60.0
 
 

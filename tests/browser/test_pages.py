@@ -63,7 +63,7 @@ def test_a_winner_is_named_only_once_it_is_proved(site: Any, open_page: OpenPage
     expect(page.locator("#verdict")).to_contain_text("not yet proved")
     expect(page.locator("#best")).to_contain_text("Not yet proved")
     page.goto(site.pages["not proved"])
-    expect(page.locator("#verdict")).to_contain_text("keep them")
+    expect(page.locator("#verdict")).to_contain_text("keep those")
     expect(page.locator("#best")).to_contain_text("not proved better")
     expect(page.get_by_text("Improved", exact=True)).to_have_count(0)
 

@@ -83,11 +83,13 @@ def named_studies(rows: Sequence[StudyRow], study: Study, study_id: int, notify:
     """The compatible studies that `warm_start` names, oldest first; `notify` gets why others are not used."""
     found: dict[int, StudyRow] = {}
     for wanted in study.warm_start:
-        named = [row for row in rows if row.id < study_id and str(wanted) in (str(row.id), row.workload_name)]
+        named = [row for row in rows if row.id != study_id and str(wanted) in (str(row.id), row.workload_name)]
         if not named:
             notify(f"warm_start: this store has no study {wanted}")
         for row in named:
-            if reason := _why_incompatible(row, study):
+            if row.id > study_id:  # a resumed study must start from what there was at first
+                notify(f"warm_start: study {row.id} ({row.workload_name}) is not used: it is newer than this study")
+            elif reason := _why_incompatible(row, study):
                 notify(f"warm_start: study {row.id} ({row.workload_name}) is not used: {reason}")
             else:
                 found[row.id] = row

@@ -54,6 +54,15 @@ class Axis:
             value = self.low + unit * (self.high - self.low)
         return np.clip(self.low + np.round((value - self.low) / self.step) * self.step, self.low, self.high)
 
+    def number(self, unit: float) -> float:
+        """decode() of one number, as an integer that is exact beyond 2^53 as well, where floats are not."""
+        if self.choices:
+            return int(self.decode(unit))
+        if not 0.0 < unit < 1.0:
+            return self.high if unit >= 1.0 else self.low
+        steps = round(float((self.decode(unit) - self.low) / self.step))
+        return min(max(self.low + steps * self.step, self.low), self.high)
+
     def encode(self, value: Any) -> Any:
         """Where `value`, a number or an array, lies in [0, 1]; values outside the range are at the nearer end."""
         if self.choices:
@@ -102,8 +111,7 @@ class SearchSpace:
     def decode(self, point: Point) -> Candidate:
         numbers = dict(self._fixed)
         for axis, unit in zip(self.axes, point, strict=True):
-            # The ends of a range exactly: they may have more digits than a float.
-            numbers[axis.place] = axis.high if unit >= 1 else axis.low if unit <= 0 else axis.decode(float(unit))
+            numbers[axis.place] = axis.number(float(unit))
         arrays = {place: np.array([number], dtype=object) for place, number in numbers.items()}
         repaired = repair(arrays, self.constraints, self._bounds)
         return {

@@ -65,8 +65,8 @@ def train(
     seed: int,
 ) -> dict[str, list[float]]:
     """Run the training, whose trials are added to `history`; returns the features by which hosts are told apart."""
-    baselines = _baselines_before_training(history)
-    originals = history.hosts[min(baselines)].original_values
+    baselines = baselines_before_training(history.trials, study.baseline_evaluations)
+    originals = baselines[min(baselines)][0].requested
     contexts = {name: _features(history.hosts[name], measured) for name, measured in sorted(baselines.items())}
     cautious = study.exploration == "cautious"
     with at_idle_priority() if any(host.here for host in fleet.hosts.values()) else nullcontext():
@@ -82,7 +82,7 @@ def train(
             starting_candidates=[] if cautious else starting_candidates(study.space, originals),
             metrics=[state.metric for state in study.state_space],
             contexts=contexts,
-            known=_as_candidates(study, history, baselines),
+            known=_as_candidates(study, baselines),
             earlier=others.warm_start(originals, notify),
             poll_trials=lambda: others.shared(notify),
             replay=replay.trained,
@@ -112,26 +112,26 @@ def _stopping_rule(study: Study, history: RunHistory, notify: Notify) -> ShouldS
     return should_stop
 
 
-def _baselines_before_training(history: RunHistory) -> dict[str, list[Trial]]:
-    """The successful baseline trials that ended before the first training trial, by host.
+def baselines_before_training(trials: Sequence[Trial], needed: int) -> dict[str, list[Trial]]:
+    """The successful baseline trials from before the training, by host, of the hosts that had all they need.
 
     A resumed study replays its training, so the learner must start from what it knew at first: not from the baselines
     of hosts that joined later or were rebooted, and also from those of hosts that are absent now.
     """
     found: dict[str, list[Trial]] = {}
-    for trial in history.trials:
+    for trial in trials:
         if trial.phase == Phase.TRAIN:
             break
         if trial.phase == Phase.BASELINE and trial.state == State.COMPLETE:
             found.setdefault(trial.host, []).append(trial)
-    return found
+    return {host: measured for host, measured in found.items() if len(measured) >= needed} or found
 
 
-def _as_candidates(study: Study, history: RunHistory, baselines: Mapping[str, Sequence[Trial]]) -> list[Trial]:
+def _as_candidates(study: Study, baselines: Mapping[str, Sequence[Trial]]) -> list[Trial]:
     """The baselines as trials of candidates, if the search space contains the host's original values."""
     found: list[Trial] = []
-    for host, trials in baselines.items():
-        if not study.space.unreachable(history.hosts[host].original_values):
+    for trials in baselines.values():
+        if not study.space.unreachable(trials[0].requested):
             found += trials
     return sorted(found, key=lambda trial: trial.id or 0)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -248,6 +249,14 @@ def space_of(**fields: Any) -> SearchSpace:
 @example(own=2**53 + 1)
 def test_no_value_of_a_range_is_too_large_for_a_candidate(log: bool, own: int) -> None:
     assert space_of(**WIDEST, log=log).unreachable({"kernel.shmmax": str(own)}) == []
+
+
+@given(unit=st.floats(0, 1) | st.integers(0, 40).map(lambda power: 1 - 2.0**-power), log=st.booleans())
+@example(unit=math.nextafter(1.0, 0.0), log=False)
+def test_no_candidate_is_outside_a_range_that_no_float_can_hold(unit: float, log: bool) -> None:
+    value = space_of(**WIDEST, log=log).decode(np.array([unit]))["kernel.shmmax"]
+    assert isinstance(value, int)
+    assert WIDEST["min"] <= value <= WIDEST["max"]
 
 
 @pytest.mark.parametrize("log", [True, False])
