@@ -729,7 +729,8 @@ def sshd(namespaces: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 "ansible_port": "2222",
                 "ansible_user": "root",
                 "ansible_ssh_private_key_file": f"{folder}/key",
-                "ansible_ssh_common_args": f"-o ControlMaster=no -o UserKnownHostsFile={folder}/known_hosts",
+                # A connection that an earlier test run left open leads to that run's namespaces.
+                "ansible_ssh_common_args": f"-o ControlPath=none -o UserKnownHostsFile={folder}/known_hosts",
             }
         finally:
             process.terminate()
