@@ -11,7 +11,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _denylist, _journal, _kernel, _kind, _validation
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _denylist,
+    _journal,
+    _kernel,
+    _kind,
+    _validation,
+    _verdict,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
@@ -40,11 +47,11 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
         "effective_uid": os.geteuid(),
         "gate": None,
         "gate_message": None,
-        "parameters": {name: parameter_facts(name) for name in names},
+        "parameters": {name: parameter_facts(name, hardware) for name in names},
         "managed_by": managed_by(),
         "container": container(),
         "lease": lease.summary() if lease else None,
-        "verdict": _journal.read_any_verdict(),
+        "verdict": _verdict.read_any(),
         "warnings": [
             f"{len(malformed)} parameters were left out because their names are not supported, such as {malformed[0]}"
         ]
@@ -84,7 +91,7 @@ def machine() -> Machine:
     return Machine(os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_NPROCESSORS_ONLN"), max(speeds), page)
 
 
-def parameter_facts(parameter: str) -> dict[str, Any]:
+def parameter_facts(parameter: str, hardware: Machine) -> dict[str, Any]:
     """What is known of one parameter (see RETURN of sysctl_info); raises ValueError for a malformed name."""
     exists = _kernel.exists(parameter)
     why_not = _kernel.why_not_writable(parameter) if exists else f"it {_validation.missing(parameter)}"
@@ -97,7 +104,7 @@ def parameter_facts(parameter: str) -> dict[str, Any]:
         "value": None if _denylist.holds_secret(parameter) else value,
         "denied": _denylist.denied_because(parameter) is not None,
         "namespaced": _namespaced(parameter),
-        **_catalogue_facts(parameter),
+        **_catalogue_facts(parameter, hardware),
     }
 
 
@@ -130,12 +137,12 @@ def _namespaced(parameter: str) -> bool | None:
     return None if _kernel.in_initial_network_namespace() else True
 
 
-def _catalogue_facts(parameter: str) -> dict[str, Any]:
+def _catalogue_facts(parameter: str, hardware: Machine) -> dict[str, Any]:
     fields = ("kind", "unit", "default", "risk", "summary", "documentation")
     setting = _entry(_kernel.canonical_name(parameter))
     if setting is None:
         return {**dict.fromkeys(fields), "special_values": None, "safe_range": None}
-    safe: list[Any] = setting.safe_range(machine())
+    safe: list[Any] = setting.safe_range(hardware)
     offered = None
     with contextlib.suppress(OSError):
         offered = _kernel.choices(parameter) if setting.choices else None

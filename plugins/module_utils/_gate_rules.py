@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _facts, _kernel, _trust
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change, Failure
 
 RULES = "/etc/autotune/access.json"
@@ -33,7 +35,11 @@ class Rules:
             return f"{parameter} is not in net.*, and this gate has only CAP_NET_ADMIN (access_scope)"
         if _catalogue.find(parameter) is None:
             return f"{parameter} is not in the catalogue"
-        return None if value is None else _catalogue.why_unsafe(parameter, value, _facts.machine())
+        return None if value is None else _catalogue.why_unsafe(parameter, value, self._machine)
+
+    @functools.cached_property
+    def _machine(self) -> Machine:
+        return _facts.machine()
 
     def check(self, values: Mapping[str, str]) -> None:
         """Raise Failure naming everything that the account may not set."""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What a host remembers of leased values: the journal of the lease, the verdict of its end, and the lock over both.
+"""The journal of leased values, and the lock under which values are set. How a lease ended: _verdict.py.
 
 There may be two accounts that lease values: root, and the network account, to which role `access` grants net.* only
 (`access_scope: network`). Each has a journal, and both share the lock.
@@ -21,8 +21,6 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _durable,
     _kernel,
     _lock,
-    _process_group,
-    _transaction,
     _trust,
     _value,
 )
@@ -170,77 +168,6 @@ def remove() -> None:
     _durable.remove(_file("lease.json"))
 
 
-def restore(lease: Lease) -> dict[str, Any]:
-    """Restore the originals and verify them: the verdict. The journal stays, for the caller to remove.
-
-    What is left of the benchmark is killed first: it may set values itself, and it measured the leased ones.
-    """
-    ended = _process_group.end(lease.process_group) if lease.process_group else 0
-    interference = lease.all_interference()
-    differing = [
-        parameter
-        for parameter, value in lease.originals.items()
-        if _kernel.read_or_none(parameter) not in (None, value)
-    ]
-    mismatches = _transaction.restore(lease.originals)
-    ended += _process_group.end_strays(lease.process_group) if lease.process_group else 0
-    wrong = {mismatch.parameter for mismatch in mismatches}
-    return {
-        "holder": lease.holder,
-        "nonce": lease.nonce,
-        "restored": [parameter for parameter in differing if parameter not in wrong],
-        "verified": not mismatches,
-        "mismatches": [asdict(mismatch) for mismatch in mismatches],
-        "interference": interference,
-        "missing": _transaction.gone(lease.originals),
-        "processes_ended": ended,
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
-def conclude(verdict: dict[str, Any]) -> None:
-    """Leave the verdict for the next call, and remove the journal if the originals are restored.
-
-    A verdict that cannot be written does not keep a lease alive. Raises OSError if the journal cannot be removed.
-    """
-    is_written = _write_verdict(verdict)
-    if verdict["verified"]:
-        remove()
-        if not is_written:
-            _write_verdict(verdict)  # on a full disk, removing the journal may have made room
-
-
-def _write_verdict(verdict: dict[str, Any]) -> bool:
-    try:
-        _durable.write_json(_file("verdict.json"), verdict)
-    except OSError:
-        return False
-    return True
-
-
-def read_verdict() -> dict[str, Any] | None:
-    """How the last lease ended that its holder did not end, or None."""
-    return _verdict_in(_file("verdict.json"))
-
-
-def read_any_verdict() -> dict[str, Any] | None:
-    """The verdict that this account can see, whoever held the lease, or None."""
-    return read_verdict() or _verdict_in(os.path.join(RUN_DIRECTORY, "verdict.json"))
-
-
-def _verdict_in(path: str) -> dict[str, Any] | None:
-    try:
-        verdict = _durable.read_json(path)
-    except (ValueError, OSError):
-        return None
-    return verdict if verdict and {"nonce", "verified", "at"} <= verdict.keys() else None
-
-
-def remove_verdict() -> None:
-    """Remove the verdict once it has been reported; raises OSError."""
-    _durable.remove(_file("verdict.json"))
-
-
 def renewed(
     lease: Lease, seconds: float, originals: dict[str, str], values: dict[str, str], process_group: str | None
 ) -> Lease:
@@ -248,7 +175,6 @@ def renewed(
     return replace(
         lease,
         deadline=now() + seconds,
-        interference=lease.all_interference(),
         process_group=process_group or lease.process_group,
         originals={**originals, **lease.originals},
         applied={**lease.applied, **values},

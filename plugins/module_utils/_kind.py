@@ -140,6 +140,9 @@ class FileKind(Kind):
 class SysfsKind(FileKind):
     """Files below /sys, some of which list their choices and mark the selected one."""
 
+    def names(self) -> Iterator[str]:
+        return files_below(self.path([self.prefix]), self.prefix)
+
     def value_in(self, content: str) -> str:
         selected = _SELECTED.search(content)
         return (selected[1] or selected[2]) if selected else super().value_in(content)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _kind
 
@@ -16,9 +16,6 @@ class HugePages(_kind.SysfsKind):
 
     def path(self, parts: Sequence[str]) -> str:
         return os.path.join(_kind.SYSFS, "kernel/mm", *parts)
-
-    def names(self) -> Iterator[str]:
-        return _kind.files_below(self.path([self.prefix]), self.prefix)
 
     def side_effects(self, parts: Sequence[str]) -> list[str]:
         # The kernel recalculates it when huge pages are turned on or off.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _kind
 
@@ -17,9 +17,6 @@ class Scheduler(_kind.SysfsKind):
 
     def path(self, parts: Sequence[str]) -> str:
         return os.path.join(_kind.SYSFS, "kernel/debug", *parts)
-
-    def names(self) -> Iterator[str]:
-        return _kind.files_below(self.path([self.prefix]), self.prefix)
 
     def why_missing(self, parts: Sequence[str]) -> str | None:
         debugfs = self.path([])

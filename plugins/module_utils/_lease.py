@@ -17,6 +17,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _journal,
     _kernel,
     _transaction,
+    _verdict,
     _watchdog,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change, Failure, Mismatch, Report
@@ -60,15 +61,17 @@ def acquire(
             return report
         resulting = _coupling.resulting(plan.values)
         if lease:
+            found = lease.current_interference()
             report.warnings += [
                 f"another process set {parameter} to {value!r} during the lease of {holder}"
-                for parameter, value in lease.current_interference().items()
+                for parameter, value in found.items()
             ]
-            fresh = _journal.renewed(lease, seconds, plan.before, resulting, process_group)
+            seen = replace(lease, interference={**lease.interference, **found})
+            fresh = _journal.renewed(seen, seconds, plan.before, resulting, process_group)
         else:
             new_nonce, deadline = os.urandom(16).hex(), _journal.now() + seconds
             fresh = _journal.Lease(holder, new_nonce, deadline, plan.before, resulting, process_group=process_group)
-            report.verdict = _journal.read_verdict()
+            report.verdict = _verdict.read()
         try:
             _journal.write(fresh)
             report.warnings += _watchdog.ensure()
@@ -78,7 +81,7 @@ def acquire(
         # If this fails, the journal has the requested values, which differ only if the kernel clamped one.
         with contextlib.suppress(OSError):
             _journal.write(replace(fresh, applied={**fresh.applied, **_kernel.read_all(plan.before)}, previous={}))
-            _journal.remove_verdict()
+            _verdict.remove()
         report.lease = fresh.summary()
         report.originals = fresh.originals
     return report
@@ -89,7 +92,7 @@ def release(holder: str | None = None, check: bool = False, nonce: str | None = 
 
     With a nonce, only the lease of that nonce. Without a lease, the report has the verdict of the last one, if any.
     """
-    report = Report(verdict=_journal.read_verdict())
+    report = Report(verdict=_verdict.read())
     _release_other(holder, check, nonce, report)
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _journal.read()
@@ -148,7 +151,7 @@ def own_lease(
     _check_other()
     lease = _in_force(holder, report, check)
     if nonce is not None and (lease is None or lease.nonce != nonce):
-        raise LeaseExpired(nonce, report.verdict or _journal.read_verdict())
+        raise LeaseExpired(nonce, report.verdict or _verdict.read())
     return lease
 
 
@@ -196,10 +199,10 @@ def check_holder(lease: _journal.Lease, holder: str | None, or_unnamed: bool = F
 def end(lease: _journal.Lease, has_expired: bool = False) -> dict[str, Any]:
     """Restore a lease's originals and remove its journal: the verdict. If a value is not restored, raises Failure."""
     with _transaction.uninterrupted():
-        verdict = _journal.restore(lease)
+        verdict = _verdict.restore(lease)
         if verdict["verified"]:
             try:
-                _journal.conclude(verdict) if has_expired else _journal.remove()
+                _verdict.conclude(verdict) if has_expired else _journal.remove()
             except OSError as error:
                 raise Failure(
                     "The original values were restored and verified, but the lease journal could not be removed "

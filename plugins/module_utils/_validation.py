@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Collection
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _denylist, _kernel, _value
+from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _denylist, _kernel, _kind, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)( -?(0|[1-9]\d*))*")
@@ -93,12 +93,19 @@ def _why_missing(parameter: str) -> str:
             f"if the interface's name contains dots, write {'/'.join([*parts[:3], '.'.join(parts[3:-1]), parts[-1]])}"
         )
     folder, name = os.path.split("/".join(parts))
-    siblings = [
-        os.path.basename(path) for path in _kernel.kind_of(parameter).names() if os.path.dirname(path) == folder
-    ]
-    if similar := difflib.get_close_matches(name, siblings, n=1, cutoff=0.8):
+    if similar := difflib.get_close_matches(name, _siblings(parameter, folder), n=1, cutoff=0.8):
         return f"did you mean {_kernel.canonical_name(f'{folder}/{similar[0]}')}?"
     return _by_the_catalogue(parameter)
+
+
+def _siblings(parameter: str, folder: str) -> list[str]:
+    """The last components of the settings that there are beside a parameter."""
+    path = _kernel.path_of(parameter)
+    if path is None:
+        names = _kernel.kind_of(parameter).names()
+        return [os.path.basename(name) for name in names if os.path.dirname(name) == folder]
+    place = os.path.dirname(path)
+    return [name for name in _kind.listed(place) if os.path.isfile(os.path.join(place, name))]
 
 
 def _by_the_catalogue(parameter: str) -> str:

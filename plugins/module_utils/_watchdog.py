@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lock, _watchdog_unit
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lock, _verdict, _watchdog_unit
 
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
@@ -96,9 +96,9 @@ def _settle(former: dict[str, Any] | None) -> dict[str, Any] | None:
     if verdict is None or not verdict["verified"]:
         # Interference can only be seen by the first attempt.
         seen = {**lease.interference, **(verdict["interference"] if verdict else {})}
-        verdict = _journal.restore(replace(lease, interference=seen))
+        verdict = _verdict.restore(replace(lease, interference=seen))
     with contextlib.suppress(OSError):
-        _journal.conclude(verdict)
+        _verdict.conclude(verdict)
     return verdict
 
 

@@ -24,7 +24,7 @@ import json, os, resource, signal, subprocess, sys, time
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _kernel
+from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lease, _kernel, _verdict
 
 LENT = {"net.ipv4.tcp_fin_timeout": "17", "net.ipv4.tcp_rmem": "4096 200000 7000000"}
 
@@ -91,7 +91,7 @@ if sys.argv[2] == "read-only":
     told["given back"] = values() == own
     subprocess.run(["mount", "-o", "remount,rw", "/run"], check=True)
 told["ended"] = until(lambda: _journal.read() is None)
-told["verdict"] = _journal.read_verdict()
+told["verdict"] = _verdict.read()
 told["gone"] = until(lambda: watchdog() is None)
 told["guard"] = [guard, watchdog(), os.path.exists(f"/proc/{guard}")]
 told["values"] = values()

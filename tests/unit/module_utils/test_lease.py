@@ -14,6 +14,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _lease,
     _persist,
     _process_group,
+    _verdict,
     _watchdog,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
@@ -100,7 +101,7 @@ def test_a_lease_that_ran_out_is_settled_before_the_next(kernel: Any, expire: Ca
     assert report.verdict is not None
     assert report.verdict["holder"] == "anna"
     assert "the lease of anna expired" in report.warnings[0]
-    assert _journal.read_verdict() is None, "it has been told"
+    assert _verdict.read() is None, "it has been told"
 
 
 def test_the_holder_himself_gets_a_new_lease_after_his_own_ran_out(kernel: Any, expire: Callable[[], None]) -> None:
@@ -137,7 +138,7 @@ def test_the_watchdog_goes_on_until_all_is_verified(
             raise OSError(errno.EIO, "no")
 
     def sleep(dummy: float) -> None:
-        verdicts.append(_journal.read_verdict())
+        verdicts.append(_verdict.read())
         assert _journal.read() is not None
         if len(verdicts) == 2:
             kernel.refuse = lambda parameter, text: None
@@ -167,7 +168,7 @@ def test_the_watchdog_tells_what_others_had_set_though_it_took_two_attempts(
     kernel.refuse = refuse
     monkeypatch.setattr(_watchdog.time, "sleep", sleep)
     watch()
-    verdict = _journal.read_verdict()
+    verdict = _verdict.read()
     assert verdict is not None
     assert (verdict["verified"], verdict["interference"]) == (True, {"vm.swappiness": "77"})
 
@@ -209,7 +210,7 @@ def test_the_space_of_the_journal_serves_for_the_verdict(
 
     monkeypatch.setattr(_durable, "write", full)
     watch()
-    verdict = _journal.read_verdict()
+    verdict = _verdict.read()
     assert verdict is not None
     assert verdict["verified"]
 
@@ -383,7 +384,7 @@ def test_what_ran_under_the_lease_ends_with_it(
     watch()
     # First what could set values itself; what has left the group may not be found at once, and the values do not wait.
     assert ended == [("end", "/tmp/x/group", "10"), ("end_strays", "/tmp/x/group", "60")]
-    verdict = _journal.read_verdict()
+    verdict = _verdict.read()
     assert verdict is not None
     assert verdict["processes_ended"] == 6
 

@@ -153,7 +153,7 @@ def test_what_the_kernel_does_not_let_be_read_is_not_readable(
     monkeypatch.setattr(_kind, "open", refuse, raising=False)
     monkeypatch.setattr(_kind.os, "open", refuse)
     monkeypatch.setattr(_kind.os, "geteuid", lambda: 0)
-    found = _facts.parameter_facts("sched.base_slice_ns")
+    found = _facts.parameter_facts("sched.base_slice_ns", _facts.machine())
     assert (found["readable"], found["value"]) == (False, None)
     assert found["why_not_writable"] == (
         "debugfs is closed because this kernel is locked down (Secure Boot, or lockdown= at boot)"
