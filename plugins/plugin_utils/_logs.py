@@ -111,12 +111,12 @@ def debug_log(path: Path | None, process: str, host: str | None = None) -> Itera
         handler.close()
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
+def log_to_stderr() -> None:
     """Log what this collection does, and the warnings of all packages, to standard error (trainer.log)."""
     handler = logging.StreamHandler()
-    handler.setLevel(level)
+    handler.setLevel(logging.INFO)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, handlers=[handler])
-    logging.getLogger(_COLLECTION).setLevel(level)
+    logging.getLogger(_COLLECTION).setLevel(logging.INFO)
     logging.captureWarnings(True)
 
 

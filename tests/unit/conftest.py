@@ -60,6 +60,23 @@ def evaluated() -> Callable[..., Trial]:
     return make
 
 
+def measured(throughput: float, p99: float | None = None, **fields: Any) -> Trial:
+    """A complete trial of the training."""
+    metrics = {"throughput": throughput} | ({} if p99 is None else {"p99": p99})
+    return Trial(
+        Phase.TRAIN, state=State.COMPLETE, metric=throughput, metrics=metrics, seconds={"benchmark": 10.0}, **fields
+    )
+
+
+def host_of(study: Study, *throughputs: float, name: str = "h1") -> Host:
+    """A host that has measured its original values this often."""
+    host = Host(name, {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
+    for throughput in throughputs:
+        phase = Phase.BASELINE if host.trial_count < 3 else Phase.CONTROL
+        host.add_trial(study, replace(measured(throughput, 5.0), phase=phase, original=True))
+    return host
+
+
 def facts(**fields: Any) -> dict[str, Any]:
     """The facts of a host."""
     default = {"kernel": "6.1.0", "boot_id": "", "network_namespace": 1, "cpus": 2, "memory_bytes": 2**30}

@@ -103,7 +103,8 @@ class Level:
 
     def with_outlier(self, point: Point) -> Level:
         """With the measurement added at a variance at which it is no longer improbable."""
-        return Level(*self.points, Point(point.at, point.objective, max(1.0, self.surprise(point) ** 2)))
+        outlier = Point(point.at, point.objective, max(1.0, self.surprise(point) ** 2))
+        return Level(*sorted((*self.points, outlier), key=lambda each: each.at))
 
 
 def _without_outlier(points: tuple[Point, ...]) -> Level:
@@ -113,10 +114,8 @@ def _without_outlier(points: tuple[Point, ...]) -> Level:
     others = Level(*(point for point in points if point is not suspect))
     if others.surprise(suspect) <= 1:
         return Level(*points)
-    if suspect is points[0]:  # the first run on a host is often slow because of cold caches
-        return others
-    variance = max(1.0, others.surprise(suspect) ** 2)
-    return Level(*(Point(p.at, p.objective, variance) if p is suspect else p for p in points))
+    # The first run on a host is often slow because of cold caches.
+    return others if suspect is points[0] else others.with_outlier(suspect)
 
 
 class Drift:

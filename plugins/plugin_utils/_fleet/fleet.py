@@ -23,6 +23,7 @@ from .listener import Listener
 from .main_thread import Found, MainThread
 from .replay_log import ReplayLog
 from .trial_queue import Ticket, TrialQueue
+from .workers import Workers
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,12 +56,9 @@ class Fleet:
         here: tuple[str, int] | None = None,
     ) -> None:
         self._study, self._listener, self._replay, self._here = study, listener, replay or ReplayLog(), here
-        self._expected = set(expected)
-        self._lines: dict[str, Line] = {}
+        self._workers = Workers(expected)
         self._changed = threading.Condition()
         self._main_thread = MainThread(self._changed)
-        self._connected: set[str] = set()
-        self._leaving: set[str] = set()
         self._queue = TrialQueue(self._replay, study.control_interval)
         self._ended: Ended | None = None
         self._notices: list[str] = []
@@ -113,7 +111,7 @@ class Fleet:
 
         def measured() -> Mapping[str, Host]:
             ready = {name: host for name, host in self.hosts.items() if len(host.baseline_metrics) >= required}
-            return ready if self._connected <= ready.keys() else {}
+            return ready if self._workers.connected <= ready.keys() else {}
 
         return self._wait_until(measured)
 
@@ -128,7 +126,7 @@ class Fleet:
             yield
 
     def _raise_if_ended(self) -> None:
-        if not self._connected and not self._expected:
+        if not self._workers.may_run_trials:
             raise self._ended or Ended(self._last_lost or "no host is left", stopped=False)
         if self._ended:
             raise self._ended
@@ -141,7 +139,7 @@ class Fleet:
         """The same, and each worker ends its benchmark and restores the original values of its host immediately."""
         self.stop(reason)
         with self._changed:
-            lines = list(self._lines.values())
+            lines = self._workers.lines
         for line in lines:
             with suppress(Disconnected):  # that worker restores the host because its connection was lost
                 line.send("restore")
@@ -166,7 +164,7 @@ class Fleet:
             self._result = result
             self._changed.notify_all()
             limit = time.monotonic() + patience
-            while (self._connected or self._leaving) and time.monotonic() < limit:
+            while not self._workers.are_gone and time.monotonic() < limit:
                 self._changed.wait(0.2)
 
     # Called by the threads that serve the workers, one each (see conversation.py)
@@ -179,9 +177,7 @@ class Fleet:
     def connect(self, name: str, line: Line) -> None:
         """A worker has connected and prepares its host."""
         with self._changed:
-            self._expected.discard(name)
-            self._connected.add(name)
-            self._lines[name] = line
+            self._workers.connect(name, line)
 
     def admit(self, name: str, facts: dict[str, Any]) -> str | None:
         """Add the host to the fleet; returns the reason if it is refused."""
@@ -289,14 +285,13 @@ class Fleet:
         """The worker takes no more trials but still cleans up; only end() waits for that."""
         with self._changed:
             self._set_activity(name, "leaves")
-            self._leaving.add(name)
+            self._workers.begin_leaving(name)
             self._remove(name, reason)
 
     def disconnect(self, name: str, reason: str) -> None:
         """The connection to the worker has ended, with or without a farewell."""
         with self._changed, self._ends_if_store_fails():
-            if name in self._leaving:
-                self._leaving.discard(name)
+            if self._workers.disconnect(name):
                 self._changed.notify_all()
                 self._listener.on_activity(name, None)
             else:
@@ -304,8 +299,6 @@ class Fleet:
                 self._remove(name, reason)
 
     def _remove(self, name: str, reason: str) -> None:
-        self._connected.discard(name)
-        self._lines.pop(name, None)
         self.hosts = {other: host for other, host in self.hosts.items() if other != name}
         self._queue.remove_host(name, reason)
         if self._result is None:

@@ -9,28 +9,17 @@ unchanged hosts keep their baseline, and the learner starts from the stored trai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from .._store.store import trial_of
-from .._study.parameters import kernel_text
-from .._study.space import Value
+from .._store.tables import HostRow, TrialRow
+from .._study.parameters import kernel_texts
 from .._study.study import Study
 from .._trial.trial import ANY_HOST, Phase, Trial
 from .host import Host
 
 _AFTER_TRAINING = (Phase.RACE, Phase.VERIFY, Phase.ABLATE)
-
-
-class HostInStore(Protocol):
-    """A row of the store's hosts."""
-
-    id: Any
-    name: Any
-    facts: Any
-    original_values: Any
-    changed_after: Any
 
 
 @dataclass
@@ -49,7 +38,7 @@ class ReplayLog:
 
     @classmethod
     def from_rows(
-        cls, study: Study, hosts: Sequence[HostInStore], rows: Iterable[Any], *, more_training: bool
+        cls, study: Study, hosts: Sequence[HostRow], rows: Sequence[TrialRow], *, more_training: bool
     ) -> ReplayLog:
         """From the rows of the store. more_training: the budget was raised, which voids what followed the training."""
         by_id = {row.id: Host(row.name, row.facts, row.original_values) for row in hosts}
@@ -98,9 +87,5 @@ def _is_answer(pending: Trial, done: Trial) -> bool:
     return (
         (pending.phase, pending.pair, pending.original) == (done.phase, done.pair, done.original)
         and pending.host in (ANY_HOST, done.host)
-        and (pending.original or _texts(pending.requested) == _texts(done.requested))
+        and (pending.original or kernel_texts(pending.requested) == kernel_texts(done.requested))
     )
-
-
-def _texts(values: Mapping[str, Value]) -> dict[str, str]:
-    return {name: kernel_text(value) for name, value in values.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from .._study.parameters import kernel_text
+from .._study.parameters import kernel_texts
 from .._study.space import Candidate, Point, SearchSpace, Value
 from .._trial.trial import Trial
 
@@ -75,9 +75,5 @@ def point_of(space: SearchSpace, trial: Trial) -> Point:
 
 def index_of(values: Mapping[str, Value], candidates: Sequence[Candidate]) -> int | None:
     """The index of the first candidate with these values."""
-    wanted = _texts(values)
-    return next((at for at, candidate in enumerate(candidates) if _texts(candidate) == wanted), None)
-
-
-def _texts(values: Mapping[str, Value]) -> dict[str, str]:
-    return {name: kernel_text(value) for name, value in values.items()}
+    wanted = kernel_texts(values)
+    return next((at for at, candidate in enumerate(candidates) if kernel_texts(candidate) == wanted), None)

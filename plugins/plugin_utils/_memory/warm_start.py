@@ -110,9 +110,10 @@ def _why_incompatible(row: StudyRow, study: Study) -> str | None:
 
 def is_shared(row: StudyRow, study: Study, started: datetime) -> bool:
     """Whether it is the same study, run at the same time on another controller, with `share`."""
-    other = _stored_study(row) if row.workload_name == study.workload_name else None
-    concurrent = row.finished is None or row.finished > started
-    return bool(other and concurrent and other.share and is_same_search(other, study))
+    if row.workload_name != study.workload_name or (row.finished is not None and row.finished <= started):
+        return False
+    other = _stored_study(row)
+    return bool(other and other.share and is_same_search(other, study))
 
 
 def _stored_study(row: StudyRow) -> Study | None:

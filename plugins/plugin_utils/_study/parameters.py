@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
@@ -224,3 +224,7 @@ AnyParameter = Annotated[
 def kernel_text(value: Value) -> str:
     """A value as the kernel shows it."""
     return " ".join(str(value).split())
+
+
+def kernel_texts(values: Mapping[str, Value]) -> dict[str, str]:
+    return {name: kernel_text(value) for name, value in values.items()}

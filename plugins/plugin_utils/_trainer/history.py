@@ -64,15 +64,11 @@ class RunHistory:
 
     def _planned(self, finished: set[Phase]) -> int:
         done: Counter[str] = Counter(trial.phase for trial in self.trials)
+        lost: Counter[str] = Counter(trial.phase for trial in self.trials if trial.host not in self._present)
+        lost[Phase.TRAIN] = 0  # the remaining hosts take over the training of a lost host, but nothing else
         total = 0
         for phase, limit in self._study.evaluations_by_phase(max(len(self._present), 1)).items():
-            # The remaining hosts take over the training of a lost host, but nothing else.
-            lost = (
-                0
-                if phase == Phase.TRAIN
-                else sum(trial.phase == phase and trial.host not in self._present for trial in self.trials)
-            )
-            total += done[phase] if phase in finished else max(done[phase], limit + lost)
+            total += done[phase] if phase in finished else max(done[phase], limit + lost[phase])
         return total
 
     def trained(self) -> list[Trial]:
@@ -158,19 +154,19 @@ class RunHistory:
         """
         trained = self.trained() if trial.phase in (Phase.TRAIN, Phase.CONTROL) else []
         performances = [each.score.performance for each in trained if each.score.performance is not None]
-        done = len(self.trials)
+        done, planned = len(self.trials), self.planned
         elapsed = time.monotonic() - (self._first_host_ready or self._started)
         # The other hosts are on average halfway through a trial, which makes a difference at the start.
         pace = elapsed / (done - self._replayed + (len(self._present) - 1) / 2)
         change = trial.score.performance
         return {
             "number": done,
-            "of": self.planned,
+            "of": planned,
             "phase": trial.phase,
             "label": trial.label,
             "metric": trial.metric,
             "change": None if change is None or trial.original else percent(change),
             "best": percent(max(performances)) if performances else None,
-            "left": max(self.planned - done, 0) * pace,
+            "left": max(planned - done, 0) * pace,
             "error": trial.error,
         }

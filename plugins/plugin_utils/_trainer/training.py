@@ -124,7 +124,7 @@ def baselines_before_training(trials: Sequence[Trial], needed: int) -> dict[str,
             break
         if trial.phase == Phase.BASELINE and trial.state == State.COMPLETE:
             found.setdefault(trial.host, []).append(trial)
-    return {host: measured for host, measured in found.items() if len(measured) >= needed} or found
+    return {host: measured for host, measured in found.items() if len(measured) >= needed}
 
 
 def _as_candidates(study: Study, baselines: Mapping[str, Sequence[Trial]]) -> list[Trial]:

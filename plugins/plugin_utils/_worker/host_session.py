@@ -190,7 +190,8 @@ class HostSession:
     def _module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         become = self._action._connection.become
         method = become.name if become else "sudo"
-        _LOG.debug("calls %s with %s", name, to_text(arguments))
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("calls %s with %s", name, to_text(arguments))
         try:
             answer: dict[str, Any] = self._action._execute_module(
                 module_name=f"autotune.kernel.{name}", module_args=arguments, task_vars=self._task_vars
@@ -199,7 +200,8 @@ class HostSession:
             raise
         except AnsibleError as error:  # from the connection plugin, about become
             raise SessionFailed(f"{self.host}: {become_advice(str(error), method)}") from None
-        _LOG.debug("%s returned %s", name, to_text({key: answer[key] for key in answer if key != "invocation"}))
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("%s returned %s", name, to_text({key: answer[key] for key in answer if key != "invocation"}))
         for warning in answer.get("warnings") or ():
             # Ansible shows a task's warnings at its end, and after Ctrl-C not at all.
             self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")

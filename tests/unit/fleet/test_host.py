@@ -5,29 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase
+
+from ..conftest import host_of, measured
 
 NewStudy = Callable[..., Study]
-
-
-def measured(throughput: float, p99: float | None = None, **fields: Any) -> Trial:
-    metrics = {"throughput": throughput} | ({} if p99 is None else {"p99": p99})
-    return Trial(
-        Phase.TRAIN, state=State.COMPLETE, metric=throughput, metrics=metrics, seconds={"benchmark": 10.0}, **fields
-    )
-
-
-def host_of(study: Study, *throughputs: float, name: str = "h1") -> Host:
-    host = Host(name, {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
-    for throughput in throughputs:
-        phase = Phase.BASELINE if host.trial_count < 3 else Phase.CONTROL
-        host.add_trial(study, replace(measured(throughput, 5.0), phase=phase, original=True))
-    return host
 
 
 def test_the_performance_of_several_metrics_is_their_weighted_mean(new_study: NewStudy) -> None:

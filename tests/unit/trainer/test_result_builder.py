@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.estimate import by_host, over_hosts
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, HostChange, Pair, Proof
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import power_forecast
@@ -22,7 +21,9 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.result_bu
     objectives_of,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.reward import percent
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, Trial
+
+from ..conftest import host_of, measured
 
 NewStudy = Callable[..., Study]
 TWO = {"objectives": [{"metric": "p99", "direction": "minimise", "weight": 3.0}]}
@@ -39,21 +40,6 @@ class NullStore:
 def new_history() -> Callable[[Study], RunHistory]:
     store: Any = NullStore()
     return lambda study: RunHistory(study, store)
-
-
-def measured(throughput: float, p99: float | None = None, **fields: Any) -> Trial:
-    metrics = {"throughput": throughput} | ({} if p99 is None else {"p99": p99})
-    return Trial(
-        Phase.TRAIN, state=State.COMPLETE, metric=throughput, metrics=metrics, seconds={"benchmark": 10.0}, **fields
-    )
-
-
-def host_of(study: Study, *throughputs: float, name: str = "h1") -> Host:
-    host = Host(name, {"kernel": "6.1.0"}, {"vm.swappiness": "60"})
-    for throughput in throughputs:
-        phase = Phase.BASELINE if host.trial_count < 3 else Phase.CONTROL
-        host.add_trial(study, replace(measured(throughput, 5.0), phase=phase, original=True))
-    return host
 
 
 def pair_of(host: str, number: int, throughput: float, p99: float) -> tuple[Pair, Trial, Trial]:
