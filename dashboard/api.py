@@ -84,7 +84,7 @@ def trial(study_id: int, trial_id: int) -> Response:
 @api.get("/studies/<id:study_id>/trials.csv")
 def trials_csv(study_id: int) -> Response:
     feed = feed_of(study_id)
-    text = as_csv(feed.data(), queries.full_trials(feed.store, study_id))
+    text = as_csv(queries.parameters_of(feed.study), queries.full_trials(feed.store, study_id))
     return _download(text, file_name(feed.study, "csv"), "text/csv; charset=utf-8")
 
 

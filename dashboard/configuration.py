@@ -197,3 +197,8 @@ def best_of(trials: Iterable[Any]) -> Any | None:
     """The training trial with the best performance."""
     trained = [t for t in trials if t.phase == "train" and t.performance is not None]
     return max(trained, key=lambda t: t.performance, default=None)
+
+
+def best_values(result: Mapping[str, Any] | None, leader: Any | None) -> Mapping[str, Any] | None:
+    """The learned values; before there are any, those of the best training trial."""
+    return (result or {}).get("best_config") or (leader.requested if leader else None)

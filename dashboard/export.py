@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .queries import StudyData
 from .updates import as_json
 
 _PLAIN = (
@@ -28,9 +27,8 @@ def file_name(study: Mapping[str, Any], kind: str) -> str:
     return f"{safe}-{study['id']}-trials.{kind}"
 
 
-def as_csv(data: StudyData, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+def as_csv(parameters: Sequence[str], rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     """One column per parameter for the requested and one for the applied value; nested fields are JSON."""
-    parameters: Sequence[str] = data.parameters
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     by_parameter = [f"{kind} {parameter}" for kind in _BY_PARAMETER for parameter in parameters]

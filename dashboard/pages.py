@@ -73,7 +73,13 @@ def trials(study_id: int) -> str:
     hosts = [host.name for host in data.hosts]
     found = table(data, request.args)
     rows = found.pop("trials")
-    context = {"study": study_of(feed), "here": _path(feed), "rows": rows, "phases": phases, "hosts": hosts}
+    context = {
+        "study": {**feed.study, "trials": len(data.trials)},
+        "here": _path(feed),
+        "rows": rows,
+        "phases": phases,
+        "hosts": hosts,
+    }
     return render_template("trials.html", **context, **found)
 
 

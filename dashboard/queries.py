@@ -93,9 +93,9 @@ class StudyData:
     events: Sequence[Event]
     result: Mapping[str, Any] | None
 
-    @property
-    def parameters(self) -> list[str]:
-        return [entry["param"] for entry in self.study["study"]["action_space"]]
+
+def parameters_of(study: Mapping[str, Any]) -> list[str]:
+    return [entry["param"] for entry in study["study"]["action_space"]]
 
 
 _PROGRESS: tuple[Any, ...] = (

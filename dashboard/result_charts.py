@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .configuration import axes, best_of
+from .configuration import axes, best_of, best_values
 from .formatting import count, gain, number, per_cent
 from .plotting import (
     SERIES,
@@ -31,8 +31,7 @@ from .queries import StudyData
 
 def best(data: StudyData) -> Chart:
     """Original value of the first host and best value of each parameter within the search range."""
-    leader = best_of(data.trials)
-    values = (data.result or {}).get("best_config") or (leader.requested if leader else None)
+    values = best_values(data.result, best_of(data.trials))
     original = next((t.requested for t in data.trials if t.phase == "baseline" and t.requested), None)
     if not values or original is None:
         return not_yet("No candidate was measured", data)

@@ -49,7 +49,7 @@ def study_of(feed: Feed) -> Message:
         "trials": status["trials"],
         "failed": status["failed"],
         "hosts": [dict(row._mapping) for row in rows],
-        "parameters": feed.data().parameters,
+        "parameters": queries.parameters_of(feed.study),
         "best": {**of_trial(best), "requested": dict(best.requested)} if best else None,
         "failures": failures,
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..plugins.plugin_utils._outcome.variation import variation_percent
 from ..plugins.plugin_utils._outcome.verdict import is_proved, metrics
-from .configuration import as_sysctl, as_yaml, changes
+from .configuration import as_sysctl, as_yaml, best_values, changes
 from .feed import Feed
 from .formatting import per_cent, probability
 from .queries import Trial
@@ -41,7 +41,7 @@ def _best(
     """leader: the best training trial."""
     result = study["result"] or {}
     winner = result.get("best_config")
-    values = winner or (leader.requested if leader else None)
+    values = best_values(result, leader)
     if not values:
         return None
     proved = is_proved(result)
@@ -111,10 +111,7 @@ def _interpretation(result: Mapping[str, Any]) -> str:
 
 def side_by_side(feeds: Sequence[Feed]) -> list[dict[str, Any]]:
     """Each parameter with its value in the best configuration of every study, None if a study has none."""
-    best = [
-        dict((feed.study["result"] or {}).get("best_config") or (feed.best.requested if feed.best else {}))
-        for feed in feeds
-    ]
+    best = [dict(best_values(feed.study["result"], feed.best) or {}) for feed in feeds]
     rows = []
     for param in dict.fromkeys(param for values in best for param in values):
         values = [str(configuration[param]) if param in configuration else None for configuration in best]
