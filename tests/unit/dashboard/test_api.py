@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import dashboard_store
 import pytest
-import schemathesis
 from ansible_collections.autotune.kernel.dashboard.app import create_app
 from ansible_collections.autotune.kernel.dashboard.settings import Settings
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store
@@ -33,6 +32,8 @@ def app(tmp_path_factory):
 
 
 def test_answers_match_the_openapi_document(app):
+    import schemathesis  # takes as long to import as all that is tested here, and every test process imports this file
+
     described = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     operations = [found.ok() for found in described.get_all_operations()]
     # The stream does not end; see test_stream.py.
