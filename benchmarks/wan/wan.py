@@ -28,7 +28,7 @@ BUSY = "the server is busy"
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=5, help="length of the run (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=4, help="length of the run (%(default)s)")
     parser.add_argument("--streams", type=int, default=1, help="parallel connections (%(default)s)")
     parser.add_argument("--port", type=int, default=5201, help="the server's port (%(default)s)")
     return parser.parse_args()

@@ -116,7 +116,7 @@ def run_program(state: str, variables: dict[str, Any]) -> bool:
             "delay_ms": float(lab["lab_wan_delay_ms"]),
             "rate_mbit": float(lab["lab_wan_rate_mbit"]),
             "loss_percent": float(lab["lab_wan_loss_percent"]),
-            "queue_ms": float(variables.get("lab_wan_queue_ms", lab["lab_wan_delay_ms"])),
+            "queue_ms": float(variables.get("lab_wan_queue_ms", 2 * lab["lab_wan_delay_ms"])),
         },
         "seed": lab["lab_seed"],
         "baseline": lab["lab_baseline"],

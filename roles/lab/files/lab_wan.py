@@ -3,8 +3,9 @@
 """The WAN of a lab host: lab_wan.py DIRECTORY NAME HOST_PID, started by lab.py in the peer's network namespace.
 
 A link between two TUN devices, one moved into the host, one kept for the peer, and the peer's iperf3 server. Both ways
-alike: random loss, a queue that empties at the link's rate and drops what it has no room for, then half the round
-trip's delay. It ends when the host does; its devices end with it.
+alike: losses from a trace, a queue that empties at the link's rate and drops what it has no room for, then half the
+round trip's delay. The trace of losses starts again after each pause of the link, so that every run of a benchmark
+meets the same losses. It ends when the host does; its devices end with it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ import lab_sysctls
 
 # The busy link works in ticks, so that its cost is a wake-up a tick instead of one a packet.
 TICK = 0.001
+# A link that carried nothing for so long (s) plays its trace of losses from the start: longer than a transfer on a busy
+# machine is silent, shorter than the time between two runs of a benchmark.
+PAUSE = 0.3
 # More than comes in a tick, unless a sender ignores all limits: it must not keep the link from letting packets out.
 BATCH = 1000
 TUNSETIFF = 0x400454CA
@@ -40,31 +44,38 @@ PORT = 5201
 TRANSMIT_QUEUE = "20000"
 
 
-def losses(share: float, luck: random.Random) -> Iterator[float]:
-    """Which packets to lose, counted from 0: of every 1/share packets one, at random.
+def losses(share: float, seed: str) -> Iterator[float]:
+    """The trace: which packets to lose, counted from 0; of every 1/share packets one, at random in their middle half.
 
-    As many as independent draws would lose, but more evenly: a run of a few seconds meets about as many as the next,
-    so that its throughput says more about the host than about its luck.
+    As many as independent draws would lose, but more evenly, so that one seed's trace is much like another's. Two
+    losses are never close: where the second hits what is sent again for the first, milliseconds decide whether the
+    sender runs into its timeout, and a benchmark has two results.
     """
     if not share:
         yield math.inf
+    luck = random.Random(seed)
     for block in itertools.count():
-        yield math.floor((block + luck.random()) / share)
+        yield math.floor((block + luck.uniform(0.25, 0.75)) / share)
 
 
 class Way:
     """One way through the link, from one device to the other."""
 
-    def __init__(self, source: int, sink: int, wan: dict[str, float], luck: random.Random) -> None:
+    def __init__(self, source: int, sink: int, wan: dict[str, float], seed: str) -> None:
         self.source, self.sink = source, sink
         self.delay = wan["delay_ms"] / 2000
         self.seconds_per_byte = 8e-6 / wan["rate_mbit"]
         self.room = wan["queue_ms"] / 1000
-        self.losses = losses(wan["loss_percent"] / 100, luck)
-        self.next_loss = next(self.losses)
-        self.count = 0
+        self.loss, self.seed = wan["loss_percent"] / 100, seed
+        self.replay()
         self.free_at = 0.0  # when the link will have sent all that is in the queue
         self.in_flight: deque[tuple[float, bytes]] = deque()  # (when it comes out, packet), in order
+
+    def replay(self) -> None:
+        """Play the trace of losses from its start."""
+        self.losses = losses(self.loss, self.seed)
+        self.next_loss = next(self.losses)
+        self.count = 0
 
     def take_in(self, arrived: float) -> None:
         read, source, append = os.read, self.source, self.in_flight.append
@@ -111,6 +122,9 @@ def carry(ways: list[Way]) -> None:
         else:
             poll.poll()
             looked = monotonic()
+            if looked - now > PAUSE:
+                for way in ways:
+                    way.replay()
 
 
 def open_device(name: str) -> int:
@@ -158,8 +172,8 @@ def main(directory: Path, name: str, host: str) -> None:
     server.start()
     gc.disable()  # nothing here makes cycles, and a collection would be a hiccup of the link
     ways = [
-        Way(source, sink, spec["wan"], random.Random(f"{spec['seed']} {name} {source}"))
-        for source, sink in (devices, reversed(devices))
+        Way(source, sink, spec["wan"], f"{spec['seed']} {name}")
+        for name, (source, sink) in (("out", devices), ("back", list(reversed(devices))))
     ]
     try:
         carry(ways)
