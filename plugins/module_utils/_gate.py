@@ -70,7 +70,7 @@ def main() -> NoReturn:
         answer = {"failed": True, "msg": f"{sys.argv[0]} failed: {type(error).__name__}: {error}"}
     syslog.syslog(syslog.LOG_NOTICE, log_line(account, request, answer))
     signal.alarm(_TIMEOUT)  # the caller may not read it
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+    sys.stdout.buffer.write(json.dumps({**answer, "protocol": _gate_rules.PROTOCOL}).encode() + b"\n")
     sys.stdout.buffer.flush()
     raise SystemExit(0)
 

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _facts, _trust
+from ansible_collections.autotune.kernel.plugins.module_utils import _facts, _gate_rules, _trust
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 GATE = "/usr/local/libexec/autotune-sysctl"
@@ -90,6 +90,10 @@ def request(
         raise Failure(
             f"{_account()} is not root and cannot use {GATE} ({reason}): "
             "use become, or apply role autotune.kernel.access for this user"
+        )
+    if answer.pop("protocol", None) != _gate_rules.PROTOCOL:
+        raise Failure(
+            f"{GATE} is of another release of the collection: apply role autotune.kernel.access of this one again."
         )
     return answer
 

@@ -16,6 +16,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry i
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change, Failure
 
 RULES = "/etc/autotune/access.json"
+# In every answer of the gate. Raise it when a request or an answer changes so that an older partner would misread it.
+PROTOCOL = 1
 
 
 @dataclass(frozen=True)
