@@ -212,7 +212,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict
     improved = verdict == "improved"
     values = dict(OWN)
     study.result = {
-        "format": 1,
+        "format": 2,
         "workload_name": study.workload_name,
         "verdict": verdict,
         "proved": improved,

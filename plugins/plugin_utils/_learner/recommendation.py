@@ -14,7 +14,7 @@ from .._study.parameters import kernel_text
 from .._study.space import Candidate, SearchSpace
 from .._trial.trial import State, Trial
 
-_MIN_TRIALS = 6  # for a surrogate; with fewer, the measured rewards decide
+MIN_TRIALS = 6  # for a surrogate; with fewer, the measured rewards decide
 
 
 def recommend(
@@ -35,11 +35,11 @@ def recommend(
         groups.setdefault(key, []).append(trial)
     succeeded = [group for group in groups.values() if not any(trial.state == State.FAILED for trial in group)]
     rewards = [fmean(trial.score.reward for trial in group) for group in succeeded]
-    if sum(trial.state != State.FAILED for trial in trials) >= _MIN_TRIALS and np.ptp(rewards or [0.0]) > 0:
+    if sum(trial.state != State.FAILED for trial in trials) >= MIN_TRIALS and np.ptp(rewards or [0.0]) > 0:
         from .environment import HostContexts
-        from .surrogate import predicted_rewards  # imports torch
+        from .surrogate import RewardModel  # imports torch
 
-        tried = [group[0] for group in succeeded]
-        rewards = list(predicted_rewards(space, trials, tried, HostContexts(contexts or {})))
+        model = RewardModel(space, trials, HostContexts(contexts or {}))
+        rewards = list(model.of_tried([group[0] for group in succeeded]))
     best = sorted(range(len(succeeded)), key=lambda at: rewards[at], reverse=True)
     return [dict(succeeded[at][0].requested) for at in best[:count]]

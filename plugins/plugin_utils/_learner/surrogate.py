@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from botorch.acquisition.analytic import _log_ei_helper
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
-from .._study.space import SearchSpace
+from .._study.space import SearchSpace, Value
 from .._trial.trial import State, Trial
 from .components import Components
 from .environment import HostContexts
@@ -151,21 +151,42 @@ def _kept(rewards: Numbers) -> NDArray[np.int_]:
     return np.unique(np.concatenate([best, succeeded[-_MAX_TRIALS // 2 :]]))
 
 
-def predicted_rewards(
-    space: SearchSpace, trials: Sequence[Trial], wanted: Sequence[Trial], hosts: HostContexts
-) -> Numbers:
-    """What a surrogate fitted to the trials predicts for the candidates of the wanted ones, averaged over the hosts.
+class RewardModel:
+    """A surrogate fitted to trials, which predicts the reward averaged over the hosts.
 
     A candidate that may fail on any host is penalised, as it was tried on few of them.
     """
-    features = Features(space)
-    points = features(np.array([point_of(space, trial) for trial in trials]))
-    rows = hosts.rows[[hosts.index(trial.host) for trial in trials]]
-    rewards = np.array([np.nan if trial.state == State.FAILED else trial.score.reward for trial in trials])
-    surrogate = Surrogate(features.size + hosts.size, 0, Components())
-    surrogate.fit(np.hstack([points, rows]), rewards, np.array([trial.score.uncertainty for trial in trials]))
-    candidates = features(np.array([point_of(space, trial) for trial in wanted]))
-    return surrogate.penalised(surrogate.predict(in_contexts(candidates, hosts.rows[: hosts.known])))
+
+    def __init__(self, space: SearchSpace, trials: Sequence[Trial], hosts: HostContexts) -> None:
+        self._space, self._hosts, self._features = space, hosts, Features(space)
+        points = self._features(np.array([point_of(space, trial) for trial in trials]))
+        rows = hosts.rows[[hosts.index(trial.host) for trial in trials]]
+        rewards = np.array([np.nan if trial.state == State.FAILED else trial.score.reward for trial in trials])
+        self._surrogate = Surrogate(self._features.size + hosts.size, 0, Components())
+        self._surrogate.fit(np.hstack([points, rows]), rewards, np.array([t.score.uncertainty for t in trials]))
+
+    def of_tried(self, trials: Sequence[Trial]) -> Numbers:
+        """The reward of these trials' values, on all hosts."""
+        points = self._features(np.array([point_of(self._space, trial) for trial in trials]))
+        return self._of(in_contexts(points, self._hosts.rows[: self._hosts.known]))
+
+    def of_values(self, values: Sequence[Mapping[str, Mapping[str, Value]]]) -> Numbers:
+        """The reward of candidates, each given as the values that every host would have, by the host's name."""
+        names = list(values[0])
+        return self._of(
+            [
+                np.hstack(
+                    [
+                        self._features(np.array([self._space.encode(each[name]) for each in values])),
+                        np.tile(self._hosts.rows[self._hosts.index(name)], (len(values), 1)),
+                    ]
+                )
+                for name in names
+            ]
+        )
+
+    def _of(self, features: Sequence[Numbers]) -> Numbers:
+        return self._surrogate.penalised(self._surrogate.predict(features))
 
 
 def in_contexts(features: Numbers, contexts: Numbers) -> list[Numbers]:

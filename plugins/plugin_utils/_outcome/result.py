@@ -107,7 +107,7 @@ class Change(Record):
 class Result(Record):
     """Changes are in per cent, durations in seconds; `interval` is the confidence interval of `improvement`."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     workload_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
     verdict: Literal["improved", "no_improvement", "failed", "stopped"]
     proved: bool = False

@@ -76,7 +76,8 @@ def _values(result: Result) -> list[str]:
     lines = ["  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
     if result.ablation:
         left_out = {
-            "dropped, shown to be dispensable": result.ablation.parameters("dropped"),
+            "dropped, not shown to contribute": result.ablation.parameters("dropped"),
+            "put back before the race, as useless": result.ablation.parameters("left_out"),
             "already set on every host": result.ablation.parameters("unchanged"),
         }
         lines += [f"  {why}: {names(parameters)}" for why, parameters in left_out.items() if parameters]

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The ablation: removes the winner's values that contribute nothing.
+"""The ablation: finds the smallest part of the winner that proves the gain. The burden of proof is on each value.
 
-Screening estimates every contribution (screening.py). Values that seem useless are removed if that is shown to be
-non-inferior (non_inferiority.py), and the reduced set is proved against the baseline again. Otherwise all values stay.
+Screening estimates every contribution (screening.py). The values that were shown to contribute are proved against the
+hosts' own values, without all others. While that proof fails, the more promising half of the others comes back. If no
+smaller set is proved within the pairs that there are, all values stay, since they have a proof.
 """
 
 from __future__ import annotations
@@ -14,21 +15,16 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import norm
 
-from .._study.parameters import kernel_text
 from .._study.space import Candidate, Value
 from .._study.study import Study
 from .._trial.reward import objective, percent
-from .._trial.trial import Phase
-from .coupled import Unit, units
-from .estimate import by_host, over_hosts, percents, pooled_variance
+from .._trial.trial import Phase, Trial
+from .coupled import Unit, changes, units
+from .estimate import by_host, percents, pooled_variance
 from .evidence import Ablation, Contribution, Proof
-from .non_inferiority import non_inferior
 from .pairing import Measure
 from .screening import Screening
 from .sequential_test import prove
-
-# Contributions below this part of the gain, or below min_improvement, are not worth finding.
-_SMALL = 0.1
 
 
 def ablate(
@@ -47,99 +43,157 @@ def ablate(
     """
     rules = study.verification
     found = units(winner, originals, study.space.constraints)
-    changed = [unit for unit in found if _differs(unit, winner, originals)]
+    differing = set(changes(winner, originals))
+    changed = [unit for unit in found if differing & set(unit)]
     unchanged = [
-        Contribution(param=param, decision="unchanged") for unit in found if unit not in changed for param in unit
+        *(Contribution(param=param, decision="unchanged") for unit in found if unit not in changed for param in unit),
+        *(Contribution(param=param, decision="left_out") for param in study.space.parameters if param not in winner),
     ]
-    if len(changed) < 2:
-        whole = [
-            Contribution(
-                param=param,
-                decision="kept",
-                contribution=proof.improvement,
-                interval=proof.interval,
-                confounded_with=_others(param, changed),
-            )
-            for unit in changed
-            for param in unit
-        ]
-        return Ablation(reason="", contributions=(*whole, *unchanged), all_values=proof)
+    if len(changed) < 2 or rules.keep == "all":
+        kept = [_as_a_whole(param, changed, proof) for unit in changed for param in unit]
+        return Ablation(reason="", contributions=(*kept, *unchanged), all_values=proof)
 
-    log_ratios = by_host(proof.evidence)
-    estimate = over_hosts(log_ratios)
-    gain = estimate.mean if estimate else 0.0
-    min_effect = math.log1p(rules.min_improvement / 100)
     screening = Screening(
         lambda host, kept: {**originals[host], **{param: winner[param] for param in kept}},
         lambda trial: objective(study, trial),
-        noise=pooled_variance(log_ratios.values()),
-        min_contribution=max(min_effect, _SMALL * gain),
+        noise=pooled_variance(by_host(proof.evidence).values()),
+        min_contribution=math.log1p(rules.min_improvement / 100),
         seed=seed,
     )
-    kept = screening.run(changed, hosts, measure, rules.ablation_pairs)
-
-    def conclude(reason: str, kept: Sequence[Unit] = changed, fewer_values: Proof | None = None) -> Ablation:
-        z = float(norm.isf((1 - rules.confidence) / 2))
-        contributions = []
-        for unit in changed:
-            for param in unit:
-                estimate = screening.estimate([param]) if screening.contrasts else None
-                contributions.append(
-                    Contribution(
-                        param=param,
-                        decision="kept" if unit in kept else "dropped",
-                        contribution=percent(estimate.mean) if estimate else None,
-                        interval=percents(estimate.interval(z)) if estimate else None,
-                        confounded_with=_others(param, changed),
-                    )
-                )
-        return Ablation(
-            reason=reason,
-            contributions=(*contributions, *unchanged),
-            contrasts=tuple(screening.contrasts),
-            all_values=proof,
-            fewer_values=fewer_values,
-        )
-
-    if not kept:
-        return conclude("Ablation inconclusive: no contribution could be distinguished from noise, all values are kept")
-    if len(kept) == len(changed):
-        return conclude("Every changed value contributes")
-    dropped = non_inferior(
-        sorted((unit for unit in changed if unit not in kept), key=lambda unit: screening.estimate(unit).mean),
-        lambda some: screening.with_and_without(some, [unit for unit in changed if unit not in some], measure),
-        min_effect=min_effect,
-        gain=gain,
-        budget=rules.ablation_pairs,
-    )
-    if not dropped:
-        return conclude("Ablation inconclusive: no value was shown to be dispensable, all are kept")
-    kept = [unit for unit in changed if unit not in dropped]
-    names = {param for unit in kept for param in unit}
-    fewer_values = prove(
-        {param: value for param, value in winner.items() if param in names},
-        hosts,
-        measure,
-        study,
-        seed=seed + 1,
-        phase=Phase.ABLATE,
-        rounds=rules.ablation_rounds(len(hosts)),
-        originals=originals,
-        pairs_before=screening.pairs,
-    )
-    if fewer_values.improved:
-        sufficient = "change is" if len(kept) == 1 else "changes are"
-        return conclude(f"{len(kept)} of {len(changed)} {sufficient} sufficient", kept, fewer_values)
-    return conclude(
-        f"Ablation inconclusive: the improvement of {len(kept)} of {len(changed)} changes was not proved "
-        f"({fewer_values.reason}), all values are kept",
+    shown = screening.run(changed, hosts, measure, rules.screening_pairs, rules.splitting_pairs(len(changed)))
+    if len(shown) == len(changed):
+        kept_units: Sequence[Unit] = changed
+        fewer_values = None
+    else:
+        proofs = _Proofs(winner, hosts, originals, measure, study, seed + 1, screening.pairs)
+        kept_units, fewer_values = proofs.smallest(shown, _promising(changed, shown, screening), changed)
+    contributions = [
+        _contribution(param, unit, screening, kept=unit in kept_units, shown=unit in shown, confidence=rules.confidence)
+        for unit in changed
+        for param in unit
+    ]
+    return Ablation(
+        reason=_reason(changed, shown, kept_units, screening, fewer_values),
+        contributions=(*contributions, *unchanged),
+        contrasts=tuple(screening.contrasts),
+        all_values=proof,
         fewer_values=fewer_values,
     )
 
 
-def _differs(unit: Unit, winner: Candidate, originals: Mapping[str, Mapping[str, Value]]) -> bool:
-    return any(kernel_text(winner[param]) != kernel_text(own[param]) for own in originals.values() for param in unit)
+class _Proofs:
+    """Proofs of parts of the winner, one after the other, with as many rounds in all as the winner's proof had."""
+
+    def __init__(
+        self,
+        winner: Candidate,
+        hosts: Sequence[str],
+        originals: Mapping[str, Mapping[str, Value]],
+        measure: Measure,
+        study: Study,
+        seed: int,
+        pairs_before: int,
+    ) -> None:
+        self._winner, self._hosts, self._originals, self._study = winner, hosts, originals, study
+        self._measure_trials, self._seed, self._pairs_before = measure, seed, pairs_before
+        self._left = study.verification.rounds(len(hosts))
+
+    def smallest(
+        self, shown: Sequence[Unit], others: Sequence[Unit], changed: Sequence[Unit]
+    ) -> tuple[Sequence[Unit], Proof | None]:
+        """The units that are proved with the fewest others, most promising first, and the latest proof."""
+        proof, kept, others = None, list(shown), list(others)
+        while self._left >= self._study.verification.fewest_rounds(len(self._hosts)):
+            if proof or not kept:
+                back = others[: -(-len(others) // 2)]
+                kept, others = [*kept, *back], others[len(back) :]
+                if not back or len(kept) == len(changed):
+                    break
+            proof = self._prove(kept)
+            if proof.improved:
+                return kept, proof
+        return changed, proof
+
+    def _prove(self, kept: Sequence[Unit]) -> Proof:
+        names = {param for unit in kept for param in unit}
+        before = self._pairs_before
+        proof = prove(
+            {param: value for param, value in self._winner.items() if param in names},
+            self._hosts,
+            self._measure,
+            self._study,
+            seed=self._seed,
+            phase=Phase.ABLATE,
+            rounds=self._left,
+            originals=self._originals,
+            pairs_before=before,
+        )
+        self._seed += 1
+        self._left -= -(-(self._pairs_before - before) // len(self._hosts))
+        return proof
+
+    def _measure(self, pending: Sequence[Trial]) -> list[Trial]:
+        self._pairs_before += len(pending) // 2
+        return self._measure_trials(pending)
 
 
-def _others(param: str, changed: Sequence[Unit]) -> tuple[str, ...]:
-    return tuple(other for unit in changed if param in unit for other in unit if other != param)
+def _promising(changed: Sequence[Unit], shown: Sequence[Unit], screening: Screening) -> list[Unit]:
+    """The units that were not shown to contribute but may do so, the most promising first."""
+    lower = {}
+    for unit in changed:
+        estimate = screening.estimate(screening.moved_with(unit))
+        if unit not in shown and estimate.mean > 0:
+            lower[unit] = estimate.mean / max(estimate.error, 1e-9)
+    return sorted(lower, key=lambda unit: lower[unit], reverse=True)
+
+
+def _as_a_whole(param: str, changed: Sequence[Unit], proof: Proof) -> Contribution:
+    """Of a value that was only ever measured together with all the others."""
+    others = tuple(other for unit in changed for other in unit if other != param)
+    return Contribution(
+        param=param,
+        decision="kept",
+        basis="jointly" if others else "alone",
+        contribution=proof.improvement,
+        interval=proof.interval,
+        confounded_with=others,
+    )
+
+
+def _contribution(
+    param: str, unit: Unit, screening: Screening, *, kept: bool, shown: bool, confidence: float
+) -> Contribution:
+    together = screening.moved_with(unit)
+    estimate = screening.estimate(together)
+    known = math.isfinite(estimate.error)
+    return Contribution(
+        param=param,
+        decision="kept" if kept else "dropped",
+        basis="not shown" if not shown else "alone" if len(together) == 1 else "jointly",
+        contribution=percent(estimate.mean) if known else None,
+        interval=percents(estimate.interval(float(norm.isf((1 - confidence) / 2)))) if known else None,
+        confounded_with=tuple(other for other in together if other != param),
+    )
+
+
+def _reason(
+    changed: Sequence[Unit],
+    shown: Sequence[Unit],
+    kept: Sequence[Unit],
+    screening: Screening,
+    fewer_values: Proof | None,
+) -> str:
+    parts = []
+    if len(shown) == len(changed):
+        return "Every changed value contributes"
+    if len(kept) < len(changed):
+        parts.append(f"{len(kept)} of {len(changed)} {'change is' if len(kept) == 1 else 'changes are'} sufficient")
+    else:
+        why = f" ({fewer_values.reason})" if fewer_values else ""
+        parts.append(f"Ablation inconclusive: no smaller set was proved{why}, all values are kept")
+    unshown = [param for unit in kept if unit not in shown for param in unit]
+    if unshown:
+        parts.append(f"Not shown to contribute by themselves: {', '.join(unshown)}")
+    for group in screening.unseparated:
+        parts.append(f"Not separated: {', '.join(param for unit in group for param in unit)}")
+    return ". ".join(parts)

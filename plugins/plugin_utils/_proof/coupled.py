@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.autotune.kernel.plugins.module_utils._coupling import BELOW, NOT_ABOVE
 
 from .._study.constraints import Constraint, Place
+from .._study.parameters import kernel_text
 from .._study.space import Value
 
 Values = Mapping[str, Value]
@@ -28,6 +29,20 @@ def units(candidate: Values, originals: Mapping[str, Values], constraints: Seque
             both: Unit = (*unit_of[one], *unit_of[other])
             unit_of |= dict.fromkeys(both, both)
     return list(dict.fromkeys(unit_of.values()))
+
+
+def changes(candidate: Values, originals: Mapping[str, Values]) -> list[str]:
+    """The parameters whose value differs from that of some host."""
+    return [
+        name
+        for name, value in candidate.items()
+        if not originals or any(kernel_text(value) != kernel_text(own[name]) for own in originals.values())
+    ]
+
+
+def violates(candidate: Values, originals: Mapping[str, Values], constraints: Sequence[Constraint]) -> bool:
+    """Whether the candidate, beside some host's own values for all other parameters, violates a constraint."""
+    return any(not _holds(each, {**own, **candidate}) for own in originals.values() for each in constraints)
 
 
 def _violated(constraint: Constraint, candidate: Values, originals: Mapping[str, Values]) -> list[tuple[str, str]]:

@@ -123,12 +123,14 @@ class Proof(Record):
 class Contribution(Record):
     """What one parameter of the winner contributes, and whether the learned role keeps it.
 
-    unchanged: every host had the value already. confounded_with: parameters that only ever changed together with it;
-    the contribution is then an equal share of theirs.
+    decision: left_out means put back to the hosts' own value before the race, unchanged that every host had the value
+    already. basis: whether the contribution was shown, None if it was not measured. confounded_with: parameters that
+    were only ever measured together with it; contribution and interval are then those of all of them together.
     """
 
     param: Parameter
-    decision: Literal["kept", "dropped", "unchanged"]
+    decision: Literal["kept", "dropped", "left_out", "unchanged"]
+    basis: Literal["alone", "jointly", "not shown"] | None = None
     contribution: float | None = None
     interval: Interval | None = None
     confounded_with: tuple[str, ...] = ()
@@ -148,7 +150,7 @@ class Contrast(Record):
 
 
 class Ablation(Record):
-    """all_values: the winner's proof. fewer_values: the proof of the reduced set, if the ablation came that far."""
+    """all_values: the winner's proof. fewer_values: the latest proof of a reduced set, if there was one."""
 
     reason: str
     contributions: tuple[Contribution, ...]
@@ -161,5 +163,5 @@ class Ablation(Record):
         """The proof of the values that were kept."""
         return self.fewer_values if self.fewer_values and self.fewer_values.improved else self.all_values
 
-    def parameters(self, decision: Literal["kept", "dropped", "unchanged"]) -> tuple[str, ...]:
+    def parameters(self, decision: Literal["kept", "dropped", "left_out", "unchanged"]) -> tuple[str, ...]:
         return tuple(each.param for each in self.contributions if each.decision == decision)

@@ -7,14 +7,16 @@ The best of many noisy results is usually a lucky one, so training's results do 
 remaining candidate runs once on every host, in random order. From the second round on, those that are behind by more
 than noise explains are eliminated (successive elimination; Even-Dar, Mannor and Mansour, JMLR 7, 2006). As in TUNA
 (EuroSys 2025), candidates are ranked by their worst host, and an unstable one, which differs widely between hosts, is
-penalised, because its effect on the next host cannot be predicted.
+penalised, because its effect on the next host cannot be predicted. Of those that are within one standard error of the
+leader at the end, the one that changes the fewest parameters wins (the one-standard-error rule; Breiman et al.,
+Classification and Regression Trees, 1984).
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -22,9 +24,10 @@ import numpy as np
 from scipy import stats
 
 from .._study.sections import race_rounds
-from .._study.space import Candidate
+from .._study.space import Candidate, Value
 from .._trial.reward import percent
 from .._trial.trial import Phase, State, Trial
+from .coupled import changes
 from .estimate import pooled_variance
 from .evidence import Standing
 from .pairing import Measure, still_present
@@ -34,6 +37,9 @@ _ERROR = 0.1  # probability of eliminating the best candidate
 # TUNA's limit for the range over hosts, relative to the mean.
 _UNSTABLE_RANGE = 0.30
 _PENALTY = math.log(2)
+_TIE = float(stats.norm.sf(1.0))  # probability that noise alone exceeds one standard error
+
+Originals = Mapping[str, Mapping[str, Value]]
 
 
 @dataclass
@@ -71,12 +77,19 @@ class _Noise:
 
 
 def race(
-    candidates: Sequence[Candidate], hosts: Sequence[str], measure: Measure, *, seed: int
+    candidates: Sequence[Candidate],
+    hosts: Sequence[str],
+    measure: Measure,
+    *,
+    seed: int,
+    originals: Originals | None = None,
 ) -> tuple[Candidate | None, list[Standing]]:
     """The winner, None if every candidate failed, and the final standings, best first.
 
-    A single candidate wins without being measured.
+    A single candidate wins without being measured. originals: each host's values for parameters that a candidate leaves
+    alone.
     """
+    own = originals or {}
     if len(candidates) == 1:
         return candidates[0], []
     runners = [_Runner(candidate, {host: [] for host in hosts}) for candidate in candidates]
@@ -85,7 +98,9 @@ def race(
     for number in range(1, race_rounds(len(hosts)) + 1):
         remaining = _remaining(runners)
         order = [(host, remaining[at]) for host in present for at in generator.permutation(len(remaining))]
-        trials = measure([Trial.pending(Phase.RACE, runner.values, host) for host, runner in order])
+        trials = measure(
+            [Trial.pending(Phase.RACE, {**own.get(host, {}), **runner.values}, host) for host, runner in order]
+        )
         for (dummy, runner), trial in zip(order, trials, strict=True):
             runner.add(trial, number)
         present = still_present(present, trials)
@@ -98,9 +113,27 @@ def race(
     def rank(runner: _Runner) -> tuple[bool, float, float]:
         return not runner.failed, runner.eliminated_after or math.inf, _worst_case(runner, noise)
 
-    ranked = sorted(runners, key=rank, reverse=True)
+    ranked = _fewest_changes_first(sorted(runners, key=rank, reverse=True), noise, own)
     winner = ranked[0].values if not ranked[0].failed and ranked[0].by_host else None
     return winner, [_standing(runner, noise) for runner in ranked]
+
+
+def _fewest_changes_first(ranked: list[_Runner], noise: _Noise, originals: Originals) -> list[_Runner]:
+    """The same runners, with the one that changes least before those that it ties with."""
+    leader = ranked[0]
+    ties = [runner for runner in _remaining(ranked) if runner.by_host and not _is_behind(runner, leader, noise, _TIE)]
+    if leader not in ties:
+        return ranked
+    first = min(ties, key=lambda runner: len(changes(runner.values, originals)))
+    return [first, *(runner for runner in ranked if runner is not first)]
+
+
+def _is_behind(runner: _Runner, leader: _Runner, noise: _Noise, error: float) -> bool:
+    """Whether it is behind by more than noise explains; `error` is the probability that noise exceeds that."""
+    runs = leader.runs_per_host, runner.runs_per_host
+    if runner is leader or 0 in runs or noise.freedom < 1:
+        return False
+    return _worst_case(leader, noise) - _worst_case(runner, noise) > noise.limit(error, *runs)
 
 
 def _remaining(runners: Sequence[_Runner]) -> list[_Runner]:
@@ -114,12 +147,8 @@ def _eliminate(runners: Sequence[_Runner], number: int) -> None:
         return
     leader = max(remaining, key=lambda runner: _worst_case(runner, noise))
     for runner in remaining:
-        runs = leader.runs_per_host, runner.runs_per_host
-        if runner is leader or 0 in runs:
-            continue
-        behind = _worst_case(leader, noise) - _worst_case(runner, noise)
-        if behind > noise.limit(_ERROR / (len(remaining) - 1), *runs):
-            _LOG.debug("round %d: %s is eliminated, %.2f behind the leader", number, dict(runner.values), behind)
+        if _is_behind(runner, leader, noise, _ERROR / (len(remaining) - 1)):
+            _LOG.debug("round %d: %s is eliminated", number, dict(runner.values))
             runner.eliminated_after = number
 
 

@@ -8,6 +8,9 @@ second; the rest have the host's original values. So every run informs about eve
 cancel. The halves follow a folded-over two-level Hadamard design (Plackett and Burman, Biometrika 33, 1946), which
 splits an interaction equally between its parameters. With more parameters than pairs, groups of parameters change
 together, and groups that matter are split (sequential bifurcation; Bettonvil and Kleijnen, EJOR 96, 1997).
+
+A contribution is shown if it is above 0 with a false discovery rate of `_ERROR` over all units (Benjamini and Hochberg,
+JRSS B 57, 1995), and at least what matters. Units that never moved apart have one contribution, which shows neither.
 """
 
 from __future__ import annotations
@@ -17,18 +20,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.linalg import hadamard
-from scipy.stats import norm
+from scipy.stats import norm, t
 
+from .._study.sections import largest_design
 from .._study.space import Value
 from .._trial.trial import Phase, Trial
 from .coupled import Unit
 from .estimate import Estimate
 from .evidence import Contrast
-from .non_inferiority import PAIRS
 from .pairing import Measure, still_present
 
-# Probability that any useless parameter is kept by chance, and that a useful one is judged useless.
+# The part of the units said to contribute that may do nothing; also the probability of giving up a useful one early.
 _ERROR = 0.1
+_PAIRS = 4  # at least, between two decisions
 
 Group = tuple[Unit, ...]
 
@@ -38,7 +42,8 @@ class Screening:
 
     values_on: the values of a host that has the candidate's values of these parameters and its originals otherwise.
     objective: see reward.py. noise: variance of a contrast's log ratio and its degrees of freedom, from earlier pairs.
-    min_contribution: the log ratio that all units together must contribute to be kept.
+    min_contribution: the smallest log ratio that matters. unseparated: groups that contribute, but were not split
+    before the pairs ran out.
     """
 
     def __init__(
@@ -53,52 +58,57 @@ class Screening:
         self._values_on, self._objective, self._min_contribution = values_on, objective, min_contribution
         self._variance, self._freedom = noise
         self._generator = np.random.default_rng([seed, 1])
-        self._units = 1
+        self._units: Sequence[Unit] = ()
         self._present: list[str] = []
         self.pairs = 0
         self.contrasts: list[Contrast] = []
+        self.unseparated: list[Group] = []
 
-    def run(self, changed: Sequence[Unit], hosts: Sequence[str], measure: Measure, budget: int) -> list[Unit]:
-        """The units worth keeping; measures until all are decided or `budget` pairs are spent."""
-        self._units = len(changed)
-        most = 1 << (budget.bit_length() - 1)
+    def run(
+        self, changed: Sequence[Unit], hosts: Sequence[str], measure: Measure, budget: int, splitting: int = 0
+    ) -> list[Unit]:
+        """The units shown to contribute; measures until all are decided or `budget` pairs are spent.
+
+        splitting: further pairs to split groups that contribute.
+        """
+        self._units, self._present = changed, list(hosts)
+        most = largest_design(budget)
         most = min(most if len(changed) <= most else most // 2, len(changed))
         groups: list[Group] = [tuple(changed[at::most]) for at in range(most)]
-        kept: list[Unit] = []
-        self._present = list(hosts)
-        while groups and self._present and self.pairs + _design_size(groups) <= budget:
-            self._measure(groups, kept, measure)
+        shown: list[Unit] = []
+        parts: set[Group] = set()  # of groups that contribute
+        while groups and self._present:
+            left = budget - self.pairs + (splitting if self.pairs >= budget else 0)
+            if left < _PAIRS:
+                break
+            self._measure(groups, shown, measure, min(_design_size(groups), left))
             undecided: list[Group] = []
             for group in groups:
                 needed = self._is_needed(group)
                 if needed and len(group) > 1:
-                    undecided += [group[: len(group) // 2], group[len(group) // 2 :]]
+                    halves = group[: len(group) // 2], group[len(group) // 2 :]
+                    undecided += halves
+                    parts.update(halves)
                 elif needed:
-                    kept += group
+                    shown += group
                 elif needed is None:
                     undecided.append(group)
-            groups = undecided
-        return kept + [unit for group in groups for unit in group if self._is_needed(group)]
-
-    def with_and_without(self, units: Sequence[Unit], kept: Sequence[Unit], measure: Measure) -> list[float]:
-        """The log ratios of PAIRS contrasts with all these units against without them, beside `kept`."""
-        if not self._present:
-            return []
-        before = len(self.contrasts)
-        self._measure([tuple(units)], kept, measure)
-        return [each.log_ratio if each.first else -each.log_ratio for each in self.contrasts[before:]]
+            groups = undecided if self.pairs < budget else [group for group in undecided if group in parts]
+        self.unseparated = self._unseparated()
+        discoveries = self._discoveries()
+        return [unit for unit in changed if unit in shown or unit in discoveries]
 
     def estimate(self, parameters: Sequence[str]) -> Estimate:
-        """The joint contribution of these parameters; equal shares where they only changed with others.
+        """The joint contribution of these parameters, by least squares; of infinite error if it cannot be known.
 
-        Minimum-norm least squares: a contrast's log ratio is the sum over its first list less that over its second.
+        A contrast's log ratio is the sum over its first list less that over its second.
         """
         names = sorted({name for each in self.contrasts for name in (*each.first, *each.second)})
-        if not set(parameters) & set(names):
-            return Estimate(0.0, math.inf, 1.0)
-        design = np.array([[(n in each.first) - (n in each.second) for n in names] for each in self.contrasts], float)
-        log_ratios = np.array([each.log_ratio for each in self.contrasts])
         wanted = np.array([name in parameters for name in names], float)
+        design = np.array([[(n in each.first) - (n in each.second) for n in names] for each in self.contrasts], float)
+        if not wanted.any() or not np.allclose(np.linalg.pinv(design) @ design @ wanted, wanted, atol=1e-6):
+            return Estimate(0.0, math.inf, 1.0)
+        log_ratios = np.array([each.log_ratio for each in self.contrasts])
         inverse = np.linalg.pinv(design.T @ design)
         effects = inverse @ design.T @ log_ratios
         residual_freedom = len(design) - int(np.linalg.matrix_rank(design))
@@ -109,23 +119,50 @@ class Screening:
             float(wanted @ effects), math.sqrt(variance * float(wanted @ inverse @ wanted)), max(freedom, 1)
         )
 
+    def moved_with(self, unit: Unit) -> tuple[str, ...]:
+        """The parameters that were on the same side as this unit in every contrast, its own included."""
+        sides = [(each.first, each.second) for each in self.contrasts]
+
+        def moves(name: str) -> list[int]:
+            return [(name in first) - (name in second) for first, second in sides]
+
+        own = moves(unit[0])
+        return tuple(name for other in self._units for name in other if other == unit or moves(name) == own)
+
     def _is_needed(self, group: Group) -> bool | None:
         """None while undecided."""
-        estimate = self.estimate([parameter for unit in group for parameter in unit])
-        least = self._min_contribution / self._units
-        if estimate.mean > least and estimate.interval(float(norm.isf(_ERROR / self._units)))[0] > 0:
+        estimate = self.estimate(_names(group))
+        least = self._min_contribution
+        error = _ERROR / max(len(self._units), 1)
+        if estimate.mean > least and estimate.interval(float(norm.isf(error)))[0] > 0:
             return True
         return False if estimate.interval(float(norm.isf(_ERROR)))[1] < least else None
 
-    def _measure(self, groups: Sequence[Group], kept: Sequence[Unit], measure: Measure) -> None:
+    def _discoveries(self) -> list[Unit]:
+        """The units that moved alone and whose contribution is shown (Benjamini and Hochberg)."""
+        alone = [unit for unit in self._units if set(self.moved_with(unit)) == set(unit)]
+        found = {unit: self.estimate(unit) for unit in alone}
+        p_values = sorted((_p_value(estimate), unit) for unit, estimate in found.items())
+        last = max(
+            (at for at, (p, dummy) in enumerate(p_values, start=1) if p <= _ERROR * at / len(self._units)), default=0
+        )
+        return [unit for dummy, unit in p_values[:last] if found[unit].mean >= self._min_contribution]
+
+    def _unseparated(self) -> list[Group]:
+        """The groups that never moved apart and contribute together."""
+        groups = dict.fromkeys(tuple(self.moved_with(unit)) for unit in self._units)
+        found = [tuple(unit for unit in self._units if set(unit) <= set(names)) for names in groups]
+        return [group for group in found if len(group) > 1 and self._is_needed(group)]
+
+    def _measure(self, groups: Sequence[Group], kept: Sequence[Unit], measure: Measure, rows: int) -> None:
         """Measure one contrast per row of the design, on one host after the other."""
         size = _design_size(groups)
         columns = 1 + self._generator.permutation(size - 1)[: len(groups)] if len(groups) < size else np.arange(size)
         signs = hadamard(size)[:, columns] * self._generator.choice([-1, 1], len(groups))
-        always = [parameter for unit in kept for parameter in unit]
+        always = _names(kept)
         pending: list[Trial] = []
         sides: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-        for row in signs:
+        for row in signs[self._generator.permutation(size)[:rows]]:
             self.pairs += 1
             host = self._present[self.pairs % len(self._present)]
             first, second = (
@@ -150,4 +187,15 @@ class Screening:
 
 
 def _design_size(groups: Sequence[Group]) -> int:
-    return max(PAIRS, 1 << (len(groups) - 1).bit_length())
+    return max(_PAIRS, 1 << (len(groups) - 1).bit_length())
+
+
+def _names(units: Sequence[Unit]) -> list[str]:
+    return [name for unit in units for name in unit]
+
+
+def _p_value(estimate: Estimate) -> float:
+    """One-sided, that the contribution is not above 0."""
+    if estimate.error == 0:
+        return 0.0 if estimate.mean > 0 else 1.0
+    return float(t.sf(estimate.mean / estimate.error, estimate.freedom))

@@ -103,7 +103,7 @@ class Verification(Strict):
 
     pairs: largest number of pairs over all hosts; the test stops as soon as it is decided. confidence: 1 minus the
     type I error. power: probability of detecting an improvement that this many pairs can detect. min_improvement: per
-    cent; a smaller improvement does not count.
+    cent; a smaller improvement does not count. keep: the values shown to be needed, or all that were proved together.
     """
 
     candidates: int = Field(default=3, ge=1, le=50)
@@ -111,19 +111,29 @@ class Verification(Strict):
     min_improvement: float = Field(default=1.0, ge=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     power: float = Field(default=0.9, ge=0.5, lt=1)
+    keep: Literal["needed", "all"] = "needed"
 
     def rounds(self, hosts: int) -> int:
         """Pairs on each host at most; at least 2, since one pair shows nothing about its variance."""
         return max(self.pairs // hosts, 2)
 
+    def fewest_rounds(self, hosts: int) -> int:
+        """Pairs on each host without which a proof is not worth beginning."""
+        return 4 if hosts == 1 else 2
+
     @property
-    def ablation_pairs(self) -> int:
-        """Pairs in all for each half of the ablation: screening the parameters, and testing the reduced set."""
+    def screening_pairs(self) -> int:
+        """Pairs in all for the contributions of the parameters."""
         return max(self.pairs // 2, 8)
 
-    def ablation_rounds(self, hosts: int) -> int:
-        """Pairs on each host at most in the proof of the reduced set, which is shorter than the first one."""
-        return max(self.pairs // 2 // hosts, 4 if hosts == 1 else 2)
+    def splitting_pairs(self, parameters: int) -> int:
+        """Further pairs to split groups of parameters, which there are only if each cannot be judged alone."""
+        return self.screening_pairs if parameters > largest_design(self.screening_pairs) else 0
+
+
+def largest_design(pairs: int) -> int:
+    """How many parameters a Hadamard design of at most so many pairs tells apart."""
+    return 1 << (pairs.bit_length() - 1)
 
 
 def race_rounds(hosts: int) -> int:

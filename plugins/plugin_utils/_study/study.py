@@ -211,8 +211,9 @@ class Study(Strict):
             "train": training,
             "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
             "verify": 2 * rules.rounds(hosts) * hosts,
-            "ablate": 2 * (2 * rules.ablation_pairs + rules.ablation_rounds(hosts) * hosts)
-            if len(self.action_space) > 1
+            "ablate": 2
+            * (rules.screening_pairs + rules.splitting_pairs(len(self.action_space)) + rules.rounds(hosts) * hosts)
+            if len(self.action_space) > 1 and rules.keep == "needed"
             else 0,
         }
 

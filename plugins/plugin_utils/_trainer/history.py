@@ -78,6 +78,15 @@ class RunHistory:
         """The training trials, scored with what is known now of the hosts' drift and of unstable candidates."""
         return penalised(self._rescored(), {name: host.extra_deviation for name, host in self.hosts.items()})
 
+    def baselines_in_hindsight(self) -> list[Trial]:
+        """The successful trials of the original values, scored likewise."""
+        measured = [trial for trial in self.trials if trial.phase in (Phase.BASELINE, Phase.CONTROL)]
+        return [
+            self.hosts[trial.host].in_hindsight(self._study, trial)
+            for trial in measured
+            if trial.state == State.COMPLETE
+        ]
+
     def _rescored(self) -> list[Trial]:
         return [self.hosts[trial.host].in_hindsight(self._study, trial) for trial in self.trained()]
 

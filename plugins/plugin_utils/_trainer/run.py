@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .._fleet.fleet import Ended, Fleet
 from .._fleet.replay_log import ReplayLog
-from .._learner.recommendation import recommend
 from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import OtherStudies
 from .._proof.ablation import ablate
@@ -18,6 +17,7 @@ from .._proof.sequential_test import prove
 from .._study.study import Study
 from .._trial.trial import Phase
 from .conclusion import Conclusion
+from .contenders import contenders
 from .history import RunHistory
 from .training import train
 
@@ -40,6 +40,9 @@ def run_study(
         """The hosts of a phase: all that are ready, and those that had taken part in it when it was interrupted."""
         return sorted({*fleet.wait_for_hosts(), *replay.hosts_in(phase)})
 
+    def originals_of(hosts: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {host: history.hosts[host].original_values for host in hosts}
+
     history.enter(Phase.BASELINE)
     originals = next(iter(fleet.wait_for_baselines().values())).original_values
     notify(*history.forecast_power())
@@ -50,16 +53,20 @@ def run_study(
 
     history.enter(Phase.RACE)
     with fleet.paused():
-        trained = history.in_hindsight()
+        trained, baselines = history.in_hindsight(), history.baselines_in_hindsight()
     if study.exploration == "cautious":
         trained = [trial for trial in trained if not region.is_harmful(trial)]
-    candidates = recommend(study.space, trained, study.verification.candidates, contexts)
-    winner, standings = race(candidates, hosts_for(Phase.RACE), fleet.measure, seed=seed) if candidates else (None, [])
+    hosts = hosts_for(Phase.RACE)
+    candidates = contenders(study, trained, baselines, contexts, originals_of(hosts))
+    winner, standings = (
+        race(candidates, hosts, fleet.measure, seed=seed, originals=originals_of(hosts)) if candidates else (None, [])
+    )
     if winner is None:
         return Conclusion("no_improvement", "all candidates failed", standings=standings)
 
     history.enter(Phase.VERIFY)
-    proof = prove(winner, hosts_for(Phase.VERIFY), fleet.measure, study, seed=seed)
+    hosts = hosts_for(Phase.VERIFY)
+    proof = prove(winner, hosts, fleet.measure, study, seed=seed, originals=originals_of(hosts))
     if not proof.improved:
         return Conclusion("no_improvement", proof.reason, winner, standings, proof)
 
@@ -70,7 +77,7 @@ def run_study(
             winner,
             proof,
             hosts,
-            {host: history.hosts[host].original_values for host in hosts},
+            originals_of(hosts),
             fleet.measure,
             study,
             seed=seed,

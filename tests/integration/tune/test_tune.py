@@ -45,9 +45,9 @@ def test_learns_proves_applies_and_rolls_back(
     assert {row.phase for row in run.evaluations} == {"baseline", "train", "race", "verify", "ablate"}
     # What the sensor does not feel is not in the role.
     decisions = {each["param"]: each["decision"] for each in result["ablation"]["contributions"]}
-    assert decisions["net.ipv4.tcp_rmem"] == "dropped", result["ablation"]
+    assert decisions["net.ipv4.tcp_rmem"] in ("dropped", "left_out"), result["ablation"]
     assert set(result["best_config"]) == {name for name, decision in decisions.items() if decision == "kept"}
-    assert "dropped, shown to be dispensable: " in run.text
+    assert "dropped, not shown to contribute: " in run.text or "put back before the race" in run.text
     assert f"{result['evaluations']['total']}/" in run.text
     trained = [row for row in run.evaluations if row.phase == "train"]
     assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)

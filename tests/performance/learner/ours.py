@@ -17,7 +17,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial impor
 from .measuring import BASELINE, Bench, contexts_of, evaluated
 
 
-def search(bench: Bench, budget: int, seed: int, *, components: Components) -> None:
+def search(bench: Bench, budget: int, seed: int, *, components: Components, known: Sequence[Trial] = ()) -> None:
+    """known: baseline trials; by default one of each host, without noise."""
     # Imported here, so that other algorithms can run while the learner is being changed.
     from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import learner
 
@@ -35,7 +36,7 @@ def search(bench: Bench, budget: int, seed: int, *, components: Components) -> N
         original=default,
         metrics=["memory_used_percent", "cpu_usage"] if differing else [],
         contexts=contexts_of(bench.hosts),
-        known=baselines,
+        known=known or baselines,
         earlier=bench.history,
         components=components,
     )

@@ -86,9 +86,9 @@ class Surface:
 def draw(seed: int, parameters: int) -> Surface:
     """The surface of this seed, with this number of parameters."""
     random = np.random.default_rng([seed, parameters])
-    space, bound = _space(parameters, random)
+    space, bound = space_of(parameters, random)
     axes = space.axes
-    active = random.permutation(parameters)[: parameters - _idle(parameters, random)]
+    active = random.permutation(parameters)[: parameters - idle(parameters, random)]
     effects = [_main(axes[i], int(i), random) for i in active]
     for dummy in range(max(1, len(active) // 2)):
         i, j = random.choice(active, 2, replace=False)
@@ -193,7 +193,7 @@ def calibrate(surface: Surface, gain: float, random: Random, default: Candidate 
     return replace(surface, default=default, offset=offset, scale=scale, best=best, optimum=gain)
 
 
-def _space(size: int, random: Random) -> tuple[SearchSpace, tuple[int, int] | None]:
+def space_of(size: int, random: Random) -> tuple[SearchSpace, tuple[int, int] | None]:
     kinds = ["log", "linear", "choice", "bool"]
     while True:
         drawn = [str(kind) for kind in random.choice(kinds, size, p=[0.35, 0.25, 0.2, 0.2])]
@@ -225,7 +225,7 @@ def _parameter(name: str, kind: str, random: Random) -> Parameter:
     return IntParameter(param=name, type="int", min=low, max=low + step * count, step=step)
 
 
-def _idle(parameters: int, random: Random) -> int:
+def idle(parameters: int, random: Random) -> int:
     return int(random.integers(0, 2)) if parameters <= 4 else round(parameters * random.uniform(0.25, 0.5))
 
 

@@ -11,7 +11,7 @@ import pytest
 def improved() -> dict[str, Any]:
     """The raw form of an improved result."""
     return {
-        "format": 1,
+        "format": 2,
         "workload_name": "wan-transfer",
         "verdict": "improved",
         "reason": "the interval excludes 0 and every host gained",

@@ -29,7 +29,7 @@ def test_the_report_shows_contributions_guards_race_and_analyses(ablated: dict[s
     for words in (
         "contribution of each parameter",
         "2 of 3 changes are sufficient.",
-        "Dropped, shown to be dispensable: vm.swappiness.",
+        "Dropped, not shown to contribute: vm.swappiness.",
         "vm.swappiness, dropped</text>",
         "p99&lt;ms&gt; (minimise)",
         "eliminated after round 2",

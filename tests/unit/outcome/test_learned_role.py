@@ -220,6 +220,6 @@ def test_the_role_has_the_kept_values_with_their_contributions(tmp_path: Path, a
     assert "original reno, learned bbr, contribution +80.1 % (+70.0 % to +90.0 %)" in defaults
     readme = files["roles/wan_transfer/README.md"]
     assert "| `net.ipv4.tcp_congestion_control` | reno | bbr | +80.1 % (+70.0 % to +90.0 %) | How TCP paces |" in readme
-    assert "Dropped, shown to be dispensable: vm.swappiness." in readme
+    assert "- `vm.swappiness`: +0.4 % (-9.0 % to +9.5 %)" in readme
     assert "Unchanged, because every host already had the value: vm.page-cluster." in readme
     assert "Guard metric p99\\<ms\\>: +0.5 %" in readme

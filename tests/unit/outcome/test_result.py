@@ -34,7 +34,7 @@ def test_preserves_the_types_of_values(tmp_path: Path, improved: dict[str, Any])
 
 
 def test_a_failed_study_needs_no_numbers(tmp_path: Path) -> None:
-    result = read(_put(tmp_path, {"format": 1, "workload_name": "wan", "verdict": "failed", "metric": "ops"}))
+    result = read(_put(tmp_path, {"format": 2, "workload_name": "wan", "verdict": "failed", "metric": "ops"}))
     assert not result.improved
     assert result.changes == ()
 
@@ -68,7 +68,7 @@ def test_allows_only_learned_parameters_of_the_denylist(improved: dict[str, Any]
 @pytest.mark.parametrize(
     ("bend", "says"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 1}, "format"),
         ({"verdict": "splendid"}, "verdict"),
         ({"workload_name": "../etc"}, "workload_name"),
         ({"workload_name": "wan\nhosts: all"}, "workload_name"),

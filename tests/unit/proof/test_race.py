@@ -126,3 +126,23 @@ def test_the_best_candidate_usually_wins() -> None:
     """5 % ahead in 3 % noise; one evaluation of each would choose it in 3 of 4 races."""
     won = [raced(Hosts(percentage, noise=0.03, seed=seed), 5, 10, names=("h1",), seed=seed)[0] for seed in range(60)]
     assert won.count(10) >= 53
+
+
+def test_of_candidates_that_tie_the_one_with_the_fewest_changes_wins() -> None:
+    own = {host: {"vm.swappiness": "60", "vm.page-cluster": "3"} for host in ("h1", "h2")}
+    full: Values = {"vm.swappiness": 10, "vm.page-cluster": 0}
+
+    def useless_cluster(values: object, host: str) -> float:
+        assert isinstance(values, dict)
+        return 0.3 if str(values["vm.swappiness"]) == "10" else 0.0
+
+    simple = [{"vm.swappiness": 10}, full, {"vm.page-cluster": 0}]
+    found = []
+    for seed in range(10):
+        hosts = Hosts(useless_cluster, noise=0.02, seed=seed)
+        winner, standings = race(simple, ("h1", "h2"), hosts.measure, seed=seed, originals=own)
+        assert standings[0].values == winner
+        assert all(set(trial.requested) == set(full) for trial in hosts.trials), "the rest are the hosts' own values"
+        found.append(winner)
+    assert {"vm.page-cluster": 0} not in found, "a tie is between candidates that noise cannot tell apart"
+    assert found.count({"vm.swappiness": 10}) >= 7

@@ -40,12 +40,16 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         entered: list[str] = []
         told: list[tuple[str, ...]] = []
         history: Any = SimpleNamespace(
-            enter=entered.append, forecast_power=lambda: FORECAST, in_hindsight=list, hosts={"h1": host}
+            enter=entered.append,
+            forecast_power=lambda: FORECAST,
+            in_hindsight=list,
+            baselines_in_hindsight=list,
+            hosts={"h1": host},
         )
         replay: Any = SimpleNamespace(hosts_in=lambda phase: set())
         others: Any = None
         monkeypatch.setattr(run, "train", lambda *dummy: None)
-        monkeypatch.setattr(run, "recommend", lambda *dummy: [WINNER])
+        monkeypatch.setattr(run, "contenders", lambda *dummy: [WINNER])
         monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (WINNER, []))
         monkeypatch.setattr(run, "prove", lambda *dummy, **keywords: proof)
         monkeypatch.setattr(run, "ablate", ablate)

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Families of surfaces for simulated studies; on each, a quarter to a half of the parameters do nothing.
+
+| family | the parameters that do something |
+|---|---|
+| curves | those of surfaces.py: random curves, interactions, drops, failures |
+| additive | two or three matter, the others a little; no interactions |
+| collapse | each helps until it saturates, and beyond a threshold takes most of its gain back |
+| bottleneck | in pairs, of which the smaller one decides: neither shows anything on its own |
+
+`bottleneck` was held out when race and ablation were developed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis
+
+from .shapes import Effect, Numbers, Random, curve, knee
+from .surfaces import LARGEST_GAIN, SMALLEST_GAIN, Surface, calibrate, draw, idle, space_of
+
+HELD_OUT = "bottleneck"
+
+
+def _additive(axes: Sequence[Axis], active: Sequence[int], random: Random) -> list[Effect]:
+    large = int(random.integers(2, 4))
+    return [
+        _single(i, curve(axes[i], random)[1], random.uniform(0.5, 1) if at < large else random.uniform(0.02, 0.15))
+        for at, i in enumerate(active)
+    ]
+
+
+def _collapse(axes: Sequence[Axis], active: Sequence[int], random: Random) -> list[Effect]:
+    return [_single(i, _collapsing(axes[i], random), float(np.exp(random.normal(0, 0.8)))) for i in active]
+
+
+def _collapsing(axis: Axis, random: Random) -> Callable[[Numbers], Numbers]:
+    if axis.choices:
+        return curve(axis, random)[1]
+    rising, limit, lost = knee(random), random.uniform(0.5, 1.1), random.uniform(0.5, 1.5)
+    return lambda x: rising(x) - np.where(x > limit, lost, 0.0)
+
+
+def _bottleneck(axes: Sequence[Axis], active: Sequence[int], random: Random) -> list[Effect]:
+    effects = []
+    for i, j in zip(active[::2], active[1::2], strict=False):
+        one, other = (curve(axes[at], random, chances=(0.5, 0, 0.2, 0, 0.3, 0))[1] for at in (i, j))
+        weight = float(np.exp(random.normal(0, 0.6)))
+        effects.append(Effect("bottleneck", weight, (i, j), _smaller(i, one, j, other)))
+    if len(active) % 2:
+        effects.append(_single(active[-1], curve(axes[active[-1]], random)[1], random.uniform(0.2, 1)))
+    return effects
+
+
+def _smaller(
+    i: int, one: Callable[[Numbers], Numbers], j: int, other: Callable[[Numbers], Numbers]
+) -> Callable[[Numbers], Numbers]:
+    return lambda x: np.minimum(one(x[:, i]), other(x[:, j]))
+
+
+def _single(i: int, of: Callable[[Numbers], Numbers], weight: float) -> Effect:
+    return Effect("single", weight, (i,), lambda x: of(x[:, i]))
+
+
+_EFFECTS = {"additive": _additive, "collapse": _collapse, "bottleneck": _bottleneck}
+FAMILIES = ("curves", *_EFFECTS)
+
+
+def surface_of(family: str, seed: int, parameters: int) -> Surface:
+    """The surface of this seed."""
+    if family == "curves":
+        return draw(seed, parameters)
+    random = np.random.default_rng([seed, parameters, 3 + FAMILIES.index(family)])
+    space, bound = space_of(parameters, random)
+    active = [int(i) for i in random.permutation(parameters)[: parameters - idle(parameters, random)]]
+    effects = _EFFECTS[family](space.axes, active, random)
+    bare = Surface(f"{family} {parameters}/{seed}", space, {}, effects, [], bound, np.zeros(parameters))
+    gain = math.exp(random.uniform(math.log(SMALLEST_GAIN), math.log(LARGEST_GAIN)))
+    return calibrate(bare, gain, random)
+
+
+def without_effect(surface: Surface) -> set[str]:
+    """The parameters that do nothing."""
+    active = {i for effect in surface.effects for i in effect.axes}
+    return {axis.parameter for at, axis in enumerate(surface.space.axes) if at not in active}
