@@ -3,10 +3,11 @@
 
 """Efficacy and futility bounds of a group-sequential test.
 
-Alpha is spent with Lan and DeMets' function of O'Brien-Fleming type (Biometrika 70, 1983), which spends very little
-early, so that the last analysis is hardly stricter than a single test. Bounds follow by numerical integration over
-the paths that have not stopped (Armitage, McPherson and Rowe, JRSS A 132, 1969). Beta is spent in the same way
-(Pampallona, Tsiatis and Kim, 2001); the futility bound is non-binding.
+Errors are spent (Lan and DeMets, Biometrika 70, 1983) with the function of Hwang, Shih and DeCani (Statistics in
+Medicine 9, 1990) and a gamma of -2: between O'Brien and Fleming's bounds, which need many pairs even for a large gain,
+and Pocock's, which lose power. Bounds follow by numerical integration over the paths that have not stopped (Armitage,
+McPherson and Rowe, JRSS A 132, 1969). Beta is spent in the same way (Pampallona, Tsiatis and Kim, 2001); the futility
+bound is non-binding.
 
 An analysis is identified by its information fraction: its share of all pairs that there can be.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
+from math import expm1, sqrt
 
 import numpy as np
 from scipy.optimize import brentq
@@ -24,7 +25,9 @@ from scipy.stats import norm
 
 _MAX_Z = 9.0  # the density beyond is 0 in floating point
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
-_MAX_ANALYSES = 10
+_GAMMA = -2.0
+_FIRST = 6  # pairs before the first analysis
+_MAX_ANALYSES = 20
 
 Fractions = tuple[float, ...]
 
@@ -82,18 +85,20 @@ def information_fractions(pairs: Sequence[int], most: int, *, last: bool) -> Fra
 
 
 def planned_analyses(rounds: int, hosts: int) -> list[int]:
-    """The rounds after which to analyse: at most ten, after an even number of rounds, with at least four pairs.
+    """The rounds after which to analyse: from six pairs on after every two, if that makes at most twenty analyses.
 
-    In a round each host measures one pair. Two rounds have both orders once (see sequential_test.py).
+    In a round each host measures one pair. With one host, an analysis follows an even number of rounds, in which both
+    orders are equally frequent; with more, their orders differ (see pairing.py).
     """
-    step = 2 * -(-rounds // (2 * _MAX_ANALYSES))
-    first = max(step, 2 if hosts > 1 else 4)
+    balanced = 2 if hosts == 1 else 1
+    step = balanced * -(-rounds // (balanced * _MAX_ANALYSES))
+    first = max(step, 2, -(-_FIRST // hosts))
     return [*range(first, rounds, step), rounds]
 
 
 def _increments(fractions: Sequence[float], error: float) -> list[float]:
     """How much of a one-sided error each analysis spends."""
-    spent = [2 * norm.sf(norm.isf(error / 2) / sqrt(fraction)) for fraction in fractions]
+    spent = [error * expm1(-_GAMMA * fraction) / expm1(-_GAMMA) for fraction in fractions]
     return [float(each) for each in np.diff([0.0, *spent])]
 
 

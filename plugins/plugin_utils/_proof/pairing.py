@@ -21,10 +21,17 @@ Measure = Callable[[Sequence[Trial]], list[Trial]]
 
 
 def orders(hosts: Sequence[str], most: int, seed: int) -> dict[str, list[bool]]:
-    """For every pair of every host, whether the baseline comes first: drawn, then reversed in the next pair."""
+    """For every pair of every host, whether the baseline comes first: drawn, then reversed in the next pair.
+
+    Every other host has the opposite order of the host before it: with two hosts, each round has both orders.
+    """
     generator = np.random.default_rng(seed)
-    drawn = {host: generator.random(-(-most // 2)) < 0.5 for host in hosts}
-    return {host: [bool(first) for draw in draws for first in (draw, not draw)] for host, draws in drawn.items()}
+    draws = [generator.random(-(-most // 2)) < 0.5 for dummy in hosts[::2]]
+    found = {}
+    for at, host in enumerate(hosts):
+        own = ~draws[at // 2] if at % 2 else draws[at // 2]
+        found[host] = [bool(first) for draw in own for first in (draw, not draw)]
+    return found
 
 
 def pairs_per_host(wanted: int, present: Sequence[str], begun: Mapping[str, int], pairs: Sequence[Pair]) -> int:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof import bounds
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.bounds import (
     detectable_drift,
     information_fractions,
@@ -19,18 +20,17 @@ from scipy.stats import kstest, norm
 FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("shares", "published"),
-    [
-        # Lan and DeMets' function like O'Brien and Fleming's, as gsDesign (sfLDOF) and ldbounds have it.
-        (FIVE, (4.877, 3.357, 2.680, 2.290, 2.031)),
-        ((0.5, 1.0), (2.963, 1.969)),
-        ((1.0,), (1.960,)),
-    ],
-)
-def test_efficacy_bounds_match_the_published_ones(shares: tuple[float, ...], published: tuple[float, ...]) -> None:
-    found = [boundary.efficacy for boundary in stopping_bounds(shares, shares, 0.05, 0.9)]
-    assert found == pytest.approx(published, abs=0.001)
+def test_efficacy_bounds_match_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of gsDesign's default, which has a gamma of -4."""
+    monkeypatch.setattr(bounds, "_GAMMA", -4.0)
+    thirds = (1 / 3, 2 / 3, 1.0)
+    found = [bound.efficacy for bound in stopping_bounds.__wrapped__(thirds, thirds, 0.05, 0.9)]
+    assert found == pytest.approx((3.01, 2.55, 2.00), abs=0.005)
+
+
+def test_the_first_bound_spends_what_hwang_shih_and_decani_allow() -> None:
+    spent = 0.025 * (math.exp(2 * 0.2) - 1) / (math.exp(2) - 1)
+    assert stopping_bounds(FIVE, FIVE, 0.05, 0.9)[0].efficacy == pytest.approx(norm.isf(spent), abs=1e-6)
 
 
 def test_a_single_analysis_equals_a_single_test() -> None:
@@ -66,10 +66,10 @@ def test_both_error_rates_are_as_specified() -> None:
 
 
 def test_the_p_value_of_a_test_that_may_stop_early_is_uniform() -> None:
-    bounds = [boundary.efficacy for boundary in stopping_bounds(FIVE, FIVE, 0.05, 0.9)]
+    limits = [boundary.efficacy for boundary in stopping_bounds(FIVE, FIVE, 0.05, 0.9)]
     found = []
     for scores in walks(0.0, 400, 3):
-        at = next((at for at, score in enumerate(scores) if abs(score) >= bounds[at]), 4)
+        at = next((at for at, score in enumerate(scores) if abs(score) >= limits[at]), 4)
         found.append(p_value(FIVE[: at + 1], float(scores[at]), 0.05))
     assert kstest(found, "uniform").pvalue > 0.01
 
@@ -77,7 +77,7 @@ def test_the_p_value_of_a_test_that_may_stop_early_is_uniform() -> None:
 @pytest.mark.parametrize("looks", [1, 2, 5])
 def test_the_p_value_at_the_bound_is_the_alpha_spent(looks: int) -> None:
     bound = stopping_bounds(FIVE[:looks], FIVE, 0.05, 0.9)[-1].efficacy
-    spent = 4 * norm.sf(norm.isf(0.05 / 4) / math.sqrt(FIVE[looks - 1]))
+    spent = 0.05 * math.expm1(2 * FIVE[looks - 1]) / math.expm1(2)
     assert p_value(FIVE[:looks], bound, 0.05) == pytest.approx(spent, rel=1e-3)
 
 
@@ -97,13 +97,18 @@ def test_bounds_are_ordered_and_meet_at_the_end(counts: list[int], error: float,
 
 
 @given(st.integers(2, 400), st.integers(1, 50))
-def test_analyses_are_few_and_follow_whole_blocks(rounds: int, together: int) -> None:
+def test_analyses_are_few_and_with_one_host_balanced(rounds: int, together: int) -> None:
     looks = planned_analyses(rounds, together)
     assert looks == sorted(set(looks))
     assert looks[-1] == rounds
-    assert len(looks) <= 10
-    assert all(at % 2 == 0 for at in looks[:-1])
-    assert looks[0] * together >= min(4, rounds * together)
+    assert len(looks) <= 20
+    assert together > 1 or all(at % 2 == 0 for at in looks[:-1])
+    assert looks[0] * together >= min(6, rounds * together)
+
+
+def test_forty_pairs_are_analysed_from_six_on_after_every_two() -> None:
+    for hosts in (1, 2):
+        assert [hosts * at for at in planned_analyses(40 // hosts, hosts)] == list(range(6, 41, 2))
 
 
 @pytest.mark.parametrize(
