@@ -47,8 +47,9 @@ _PHASES = {
     "race": (Colour.ORANGE, "diamond"),
     "verify": (Colour.GREEN, "triangle-up"),
     "ablate": (Colour.SKY, "triangle-down"),
+    "guard": (Colour.QUIET, "star"),
 }
-_PAIRED = ("verify", "ablate")
+_PAIRED = ("verify", "ablate", "guard")
 _FAILED = (Colour.RED, "x-thin")
 _CHANGE = "change relative to the host's baseline"
 _MAX_ERROR_BARS = 100

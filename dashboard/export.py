@@ -14,7 +14,20 @@ from typing import Any
 from .updates import as_json
 
 _PLAIN = (
-    *("id", "phase", "pair", "original", "host", "metric", "performance", "stability", "reward", "state", "error"),
+    *(
+        "id",
+        "phase",
+        "pair",
+        "benchmark",
+        "original",
+        "host",
+        "metric",
+        "performance",
+        "stability",
+        "reward",
+        "state",
+        "error",
+    ),
     "finished",
 )
 _BY_PARAMETER = ("requested", "applied")

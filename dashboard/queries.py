@@ -36,6 +36,7 @@ class Trial(NamedTuple):
     finished: datetime
     requested: Mapping[str, Any]
     original: bool
+    benchmark: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -43,7 +44,7 @@ class Trial(NamedTuple):
 
     @property
     def label(self) -> str:
-        return values_label(self.phase, original=self.original)
+        return values_label(self.phase, original=self.original, benchmark=self.benchmark)
 
     @property
     def change_percent(self) -> float | None:
@@ -110,7 +111,7 @@ _SUMMARY = ("id", "workload_name", "seed", "started", "finished", "phase", "tria
 _TRIAL = (
     *(TrialRow.id, TrialRow.phase, TrialRow.pair, TrialRow.host_id, TrialRow.metric, TrialRow.performance),
     *(TrialRow.stability, TrialRow.reward, TrialRow.state, TrialRow.error, TrialRow.finished),
-    *(TrialRow.requested, TrialRow.original),
+    *(TrialRow.requested, TrialRow.original, TrialRow.benchmark),
 )
 
 

@@ -32,12 +32,13 @@ class Trial(BaseModel):
 
 
 class FullTrial(BaseModel):
-    """All fields of plugin_utils/_trial/trial.py."""
+    """All fields of plugin_utils/_trial/trial.py. benchmark: the guard benchmark that ran, if not the study's own."""
 
     model_config = ConfigDict(extra="allow")
 
     id: int
     phase: str
+    benchmark: str | None
     host: str
     metric: float | None
     requested: dict[str, Any] | None

@@ -71,6 +71,7 @@ def study_keys() -> str:
         "TrainingConfig": "`TrainingConfig`: training_config",
         "Verification": "`Verification`: verification",
         "GuardMetric": "`GuardMetric`: an entry of guard_metrics",
+        "GuardBenchmark": "`GuardBenchmark`: an entry of guard_benchmarks",
         "RewardWeights": "`RewardWeights`: reward",
         "Guard": "`Guard`: guard",
         "Caution": "`Caution`: caution",

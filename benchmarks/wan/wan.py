@@ -1,9 +1,9 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Measures how fast this host sends over a wide-area link, with iperf3, to the iperf3 server at $WAN_SERVER.
+"""Measures how fast this host sends over a wide-area link, or receives, with the iperf3 server at $WAN_SERVER.
 
-Prints the throughput of each second as it passes, then the retransmits, then the mean that reached the server. Ends
-with 2 when something is missing here, with 1 when the run fails, and one line on stderr either way.
+Prints the throughput of each second as it passes, then the sender's retransmits, then the mean that reached the
+receiver. Ends with 2 when something is missing here, with 1 when the run fails, and one line on stderr either way.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=4, help="length of the run (%(default)s)")
     parser.add_argument("--streams", type=int, default=1, help="parallel connections (%(default)s)")
+    parser.add_argument("--receive", action="store_true", help="receive from the server instead of sending to it")
+    parser.add_argument("--congestion", help="congestion control of the sender (that of its kernel)")
     parser.add_argument("--port", type=int, default=5201, help="the server's port (%(default)s)")
     return parser.parse_args()
 
@@ -78,6 +80,8 @@ def main() -> int:
     command = ["iperf3", "--client", server, "--port", str(arguments.port), "--connect-timeout", "5000"]
     command += ["--time", str(arguments.seconds), "--parallel", str(arguments.streams)]
     command += ["--interval", "1", "--format", "m", "--forceflush"]
+    command += ["--reverse"] if arguments.receive else []
+    command += ["--congestion", arguments.congestion] if arguments.congestion else []
     command += ["--length", "16K"]  # larger buffers would make the seconds look uneven
     # The server serves one client at a time, and takes a while to notice that its last client was killed.
     patience = time.monotonic() + 10

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
 
 Lab = Any  # conftest.Lab, which pytest keeps to itself
 WAN_PY = Path(__file__).resolve().parents[2] / "benchmarks" / "wan" / "wan.py"
@@ -30,6 +31,22 @@ def test_prints_each_second_then_retransmits_then_the_mean(lab: Lab, streams: st
     assert [name for name, dummy in lines] == ["throughput_mbit_per_second"] * 3 + ["retransmits"] + [lines[0][0]]
     assert re.fullmatch(r"\d+", lines[3][1])
     assert 0 < float(lines[4][1]) < 40, "the link carries no more"
+
+
+def test_receiving_is_limited_by_the_receive_buffer(lab: Lab) -> None:
+    """What the guard benchmark of the WAN study is for: a starved tcp_rmem, which sending does not feel."""
+    name, means = "net.ipv4.tcp_rmem", []
+    before = lab.sysctl("lab1", name)
+    for value in (before, "4096 131072 131072"):
+        lab.run("lab1", "sysctl", "-q", "-w", f"{name}={value}")
+        try:
+            command = read_study(WAN_PY.with_name("receive.yml"), WAN_PY.parent).study.commands[0]
+            ran = benchmark(lab, *command[2:], WAN_SERVER="198.18.0.2")
+        finally:
+            lab.run("lab1", "sysctl", "-q", "-w", f"{name}={before}")
+        assert ran.returncode == 0, ran.stderr
+        means.append(float(ran.stdout.split()[-1]))
+    assert means[1] < 0.6 * means[0]
 
 
 @pytest.mark.parametrize(

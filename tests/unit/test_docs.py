@@ -98,8 +98,11 @@ SHOWN = [pair for part in PARTS for pair in written_in(part)]
 def test_every_example_of_a_study_is_valid(page: Path, tmp_path: Path) -> None:
     parts = [part for text in blocks(page, "yaml") if isinstance(part := yaml.safe_load(text), dict)]
     for part in parts:
-        for name in ("my_benchmark.py", "prepare.sh", "clean_up.sh", *part.get("files", [])):
+        for name in ("my_benchmark.py", "latency.py", "prepare.sh", "clean_up.sh", *part.get("files", [])):
             (tmp_path / name).touch()
+        for guard in part.get("guard_benchmarks", []):
+            if "study" in guard:
+                (tmp_path / guard["study"]).write_text(yaml.safe_dump({**WHOLE, "workload_name": "other"}))
         constraints = {"constraints": []} if "action_space" in part else {}
         (tmp_path / "study.yml").write_text(yaml.safe_dump({**WHOLE, **constraints, **part}))
         read_study(tmp_path / "study.yml", tmp_path)

@@ -241,7 +241,8 @@ class Fleet:
         progress: dict[str, Any] = {}
         with self._changed:
             host, running = self.hosts[name], self._queue.running_on(name)
-            if (answer.phase, answer.pair, answer.requested) != (running.phase, running.pair, running.requested):
+            sent = running.phase, running.pair, running.benchmark, running.requested
+            if (answer.phase, answer.pair, answer.benchmark, answer.requested) != sent:
                 raise ValueError("not the trial that it was sent")
             trial = replace(answer, host=name, id=self._last_id + 1, finished=datetime.now(UTC))
             trial = host.add_trial(self._study, trial)

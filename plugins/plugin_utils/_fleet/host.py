@@ -67,7 +67,7 @@ class Host:
         self.trial_count += 1
         self._positions[trial.id] = self.trial_count
         value = objective(study, trial)
-        if not trial.original or trial.metric is None or value is None:
+        if not trial.original or trial.benchmark or trial.metric is None or value is None:
             return
         if not self.drift.known:
             self._first = trial.metric, value
@@ -94,7 +94,9 @@ class Host:
         return abs(self.drift.change_since_shift) > max(_LARGE_DRIFT, 3 * uncertainty)
 
     def score(self, study: Study, trial: Trial) -> Score:
-        """The score of a trial compared with the current estimate of the baseline."""
+        """The score of a trial compared with the current estimate of the baseline; none for a guard benchmark's."""
+        if trial.benchmark:
+            return Score()
         return self._scored(study, trial, self.drift.level(self.trial_count) if self.drift.known else None)
 
     def in_hindsight(self, study: Study, trial: Trial) -> Trial:

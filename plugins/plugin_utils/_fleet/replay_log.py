@@ -19,7 +19,7 @@ from .._study.study import Study
 from .._trial.trial import ANY_HOST, Phase, Trial
 from .host import Host
 
-_AFTER_TRAINING = (Phase.RACE, Phase.VERIFY, Phase.ABLATE)
+_AFTER_TRAINING = (Phase.RACE, Phase.VERIFY, Phase.ABLATE, Phase.GUARD)
 
 
 @dataclass
@@ -85,7 +85,8 @@ class ReplayLog:
 
 def _is_answer(pending: Trial, done: Trial) -> bool:
     return (
-        (pending.phase, pending.pair, pending.original) == (done.phase, done.pair, done.original)
+        (pending.phase, pending.pair, pending.original, pending.benchmark)
+        == (done.phase, done.pair, done.original, done.benchmark)
         and pending.host in (ANY_HOST, done.host)
         and (pending.original or kernel_texts(pending.requested) == kernel_texts(done.requested))
     )

@@ -63,8 +63,8 @@ def gain(result: Result) -> str:
 
 def ending(result: Result) -> verdict.Ending:
     """The verdict and its consequence, on one line each."""
-    objectives = [vars(objective) for objective in result.objectives]
-    found = verdict.ending({**vars(result), "objectives": objectives}, per_cent)
+    nested = {name: [vars(each) for each in getattr(result, name)] for name in ("objectives", "guard_benchmarks")}
+    found = verdict.ending({**vars(result), **nested}, per_cent)
     return verdict.Ending(one_line(found.heading), one_line(found.text))
 
 

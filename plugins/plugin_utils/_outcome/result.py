@@ -18,7 +18,9 @@ from pydantic import Field, ValidationError, model_validator
 from .._plain import few
 from .._proof.evidence import (
     Ablation,
+    GuardBenchmarkOutcome,
     GuardOutcome,
+    GuardTest,
     InterimAnalysis,
     Interval,
     Pair,
@@ -128,6 +130,8 @@ class Result(Record):
     evidence: tuple[Pair, ...] = ()
     interim_analyses: tuple[InterimAnalysis, ...] = ()
     guard_metrics: tuple[GuardOutcome, ...] = ()
+    guard_benchmarks: tuple[GuardBenchmarkOutcome, ...] = ()
+    guard_tests: tuple[GuardTest, ...] = ()
     race: tuple[Standing, ...] = ()
     ablation: Ablation | None = None
     noise: Noise | None = None

@@ -42,6 +42,14 @@ def _numbers(result: Result) -> list[str]:
         f"{'non-inferior' if guard.holds else 'non-inferiority not shown'}"
         for guard in result.guard_metrics
     ]
+    for benchmark in result.guard_benchmarks:
+        lines.append(
+            f"  guard benchmark {one_line(benchmark.name)} {per_cent(benchmark.change)} "
+            f"(limit: {benchmark.may_worsen:g} % worse): "
+            f"{'non-inferior' if benchmark.holds else 'non-inferiority not shown'}"
+        )
+        if benchmark.dropped:
+            lines.append(f"  left out, because it worsens {one_line(benchmark.name)}: {names(benchmark.dropped)}")
     lines += [
         f"  {one_line(objective.metric)} {per_cent(objective.change)} (above 0 is better), weight {objective.weight:g}"
         for objective in result.objectives

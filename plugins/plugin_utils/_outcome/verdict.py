@@ -30,6 +30,9 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
     match result.get("verdict"):
         case "improved":
             return Ending("Improved", proved)
+        case "no_improvement" if refusing := _refusing(result):
+            guards = f"guard benchmark{'' if len(refusing) == 1 else 's'} {' and '.join(refusing)}"
+            return Ending("No improvement", f"no values were shown not to worsen {guards}, so keep the original ones")
         case "no_improvement":
             return Ending("No improvement", "no values were proved better than the original ones, so keep those")
         case "stopped" if is_proved(result):
@@ -40,6 +43,11 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
             return Ending("Failed", "no values were learned")
         case other:
             return Ending(str(other).replace("_", " ").capitalize(), "this version does not know the verdict")
+
+
+def _refusing(result: Mapping[str, Any]) -> list[str]:
+    """The guard benchmarks that were not shown to be non-inferior."""
+    return [str(guard["name"]) for guard in result.get("guard_benchmarks") or () if not guard["holds"]]
 
 
 def is_proved(result: Mapping[str, Any]) -> bool:

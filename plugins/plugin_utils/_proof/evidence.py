@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The evidence of race, proof and ablation, as result.json stores it.
+"""The evidence of race, proof, ablation and guard benchmarks, as result.json stores it.
 
 `log_ratio` and `guards` are natural logarithms of candidate over baseline; all other changes, contributions and their
 intervals are percentages. Above 0 is better, whatever the metric's direction.
@@ -118,6 +118,37 @@ class Proof(Record):
     interim_analyses: tuple[InterimAnalysis, ...] = ()
     guard_metrics: tuple[GuardOutcome, ...] = ()
     by_host: dict[str, HostChange] = {}
+
+
+class GuardTest(Record):
+    """A test of some of the values on a guard benchmark. holds: they were shown not to worsen it."""
+
+    benchmark: str
+    params: tuple[Parameter, ...]
+    holds: bool
+    change: float | None
+    interval: Interval | None
+    pairs: int
+
+
+class GuardBenchmarkOutcome(Record):
+    """Whether the learned values were shown not to worsen a guard benchmark (`holds`), and by which pairs.
+
+    change: None where it was not measured. dropped: values that were left out because they worsened it.
+    """
+
+    name: str
+    metric: str
+    direction: Literal["maximise", "minimise"]
+    may_worsen: float
+    holds: bool
+    reason: str
+    change: float | None
+    interval: Interval | None
+    dropped: tuple[Parameter, ...] = ()
+    by_host: dict[str, HostChange] = {}
+    evidence: tuple[Pair, ...] = ()
+    interim_analyses: tuple[InterimAnalysis, ...] = ()
 
 
 class Contribution(Record):

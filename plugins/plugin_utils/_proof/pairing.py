@@ -68,7 +68,7 @@ def pairs_of(study: Study, trials: Sequence[Trial]) -> list[Pair]:
                 log_ratio=after - before,
                 guards={
                     guard.metric: ratio
-                    for guard in study.guard_metrics
+                    for guard in study.workload(original.benchmark).guard_metrics
                     if (ratio := _guard_ratio(guard, original, tuned)) is not None
                 },
             )

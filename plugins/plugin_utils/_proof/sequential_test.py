@@ -16,6 +16,10 @@ at interim analyses (bounds.py). At each analysis the first of these decides:
 Hosts are tested with a Bonferroni correction. Before the last analysis `improved` also requires every host to look
 better by itself, so that a large gain on one host cannot hide a loss on another. Guard metrics need no correction,
 because all of them must be non-inferior.
+
+The same test, of the pairs of a guard benchmark, shows that a candidate does not worsen that by more than its limit
+(non-inferiority, one-sided): the objective is the guard benchmark's, the null hypothesis a loss of `may_worsen`, and
+every host must look acceptable by itself at the last analysis, too.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import norm
 
+from .._study.guard_benchmarks import GuardBenchmark
 from .._study.sections import GuardMetric
 from .._study.space import Value
 from .._study.study import Study
@@ -54,17 +59,20 @@ def prove(
     rounds: int | None = None,
     originals: Mapping[str, Mapping[str, Value]] | None = None,
     pairs_before: int = 0,
+    guard: GuardBenchmark | None = None,
 ) -> Proof:
     """Measure pairs on all hosts until the test has decided.
 
     rounds: pairs per host at most, by default what the study says. originals: each host's values for parameters that
-    the candidate leaves alone. pairs_before: how many pairs of this phase were measured before. Hosts that are lost
-    during the proof are replaced by more pairs on the others. Which trials are run depends only on the arguments and on
-    earlier measurements, so an interrupted proof can be replayed.
+    the candidate leaves alone. pairs_before: how many pairs of this phase were measured before. guard: measure and
+    judge this guard benchmark in place of the study's; `improved` then means that it is not worsened. Hosts that are
+    lost during the proof are replaced by more pairs on the others. Which trials are run depends only on the arguments
+    and on earlier measurements, so an interrupted proof can be replayed.
     """
     rounds = rounds or study.verification.rounds(len(hosts))
+    name = guard.name if guard else None
     analyses, most = planned_analyses(rounds, len(hosts)), rounds * len(hosts)
-    test = _SequentialTest(study, tuple(at / rounds for at in analyses), most, seed)
+    test = _SequentialTest(study, tuple(at / rounds for at in analyses), most, seed, guard)
     baseline_first = orders(hosts, most, seed)
     values_on = {host: {**(originals or {}).get(host, {}), **candidate} for host in hosts}
     pairs: list[Pair] = []
@@ -73,7 +81,7 @@ def prove(
     for at in analyses:
         while present and (more := pairs_per_host(at * len(hosts), present, begun, pairs)):
             pending = [
-                Trial.pending(phase, values, host, pairs_before + begun[host] + number + 1)
+                Trial.pending(phase, values, host, pairs_before + begun[host] + number + 1, name)
                 for number in range(more)
                 for host in present
                 for values in in_order(baseline_first[host][begun[host] + number], values_on[host])
@@ -95,11 +103,13 @@ def _has_failed(trial: Trial) -> bool:
 
 
 class _Difference:
-    """The log ratios of all objectives, or of one guard metric; it is acceptable down to `limit`."""
+    """The log ratios of all objectives, or of one guard metric. may_worsen: the loss, in per cent, up to which it is
+    acceptable, as a log ratio `limit`.
+    """
 
-    def __init__(self, pairs: Sequence[Pair], guard: GuardMetric | None = None) -> None:
-        self.ratios = by_host(pairs, guard.metric if guard else None)
-        self.limit = -math.log1p(guard.may_worsen / 100) if guard else 0.0
+    def __init__(self, pairs: Sequence[Pair], may_worsen: float = 0.0, guard_metric: str | None = None) -> None:
+        self.ratios = by_host(pairs, guard_metric)
+        self.limit = -math.log1p(may_worsen / 100)
         self.estimate = over_hosts(self.ratios)
 
     @property
@@ -120,17 +130,23 @@ class _Difference:
 
 
 class _SequentialTest:
-    """The interim analyses. planned: their information fractions as planned; most: the largest number of pairs."""
+    """The interim analyses. planned: their information fractions as planned; most: the largest number of pairs.
 
-    def __init__(self, study: Study, planned: tuple[float, ...], most: int, seed: int) -> None:
-        self._study, self._rules = study, study.verification
+    guard: the guard benchmark whose pairs they are.
+    """
+
+    def __init__(
+        self, study: Study, planned: tuple[float, ...], most: int, seed: int, guard: GuardBenchmark | None = None
+    ) -> None:
+        self._study, self._rules, self._guard = study, study.verification, guard
         self._planned, self._most, self._seed = planned, most, seed
         self._analyses: list[InterimAnalysis] = []
 
     def analyse(self, pairs: Sequence[Pair], failures: Sequence[str], *, last: bool) -> Proof | None:
         """The proof if this analysis decides, as the last one always does. failures: the candidate's errors."""
-        failure = _failure(failures)
-        difference = _Difference(pairs)
+        guard = self._guard
+        failure = _failure(failures, _called(guard) if guard else "the proof")
+        difference = _Difference(pairs, guard.may_worsen if guard else 0.0)
         ratios, estimate = difference.ratios, difference.estimate
         must_decide = last or failure is not None
         if estimate is None or len(pairs) < _MIN_PAIRS:
@@ -149,15 +165,23 @@ class _SequentialTest:
             pairs=len(pairs),
             improvement=percent(estimate.mean),
             interval=percents(estimate.interval(at.efficacy)),
-            z=max(min(estimate.z(), _MAX_Z), -_MAX_Z),
+            z=max(min(estimate.z(difference.limit), _MAX_Z), -_MAX_Z),
             efficacy_bound=at.efficacy,
             futility_bound=at.futility,
         )
         self._analyses.append(analysis)
         _LOG.debug("interim analysis: %r", analysis)
-        guards = {guard: _Difference(pairs, guard) for guard in self._study.guard_metrics}
-        harm = failure or _harm(difference, guards, at, host_bound)
-        decision = (False, harm) if harm else self._decision(pairs, difference, guards, at, last=last)
+        guards = {each: _Difference(pairs, each.may_worsen, each.metric) for each in self._guard_metrics}
+        if guard:
+            harm = failure or _guard_harm(_called(guard), guard.may_worsen, difference, at, host_bound)
+        else:
+            harm = failure or _harm(difference, guards, at, host_bound)
+        if harm:
+            decision: tuple[bool, str] | None = (False, harm)
+        elif guard:
+            decision = self._guard_decision(guard, difference, at, last=last)
+        else:
+            decision = self._decision(pairs, difference, guards, at, last=last)
         if decision is None:
             return None
         hosts = {host: of_host(host, ratios) for host in ratios}
@@ -170,12 +194,32 @@ class _SequentialTest:
             bootstrap=percents(self._bootstrap(ratios)),
             p_value=p_value(fractions, analysis.z, alpha),
             interim_analyses=tuple(self._analyses),
-            guard_metrics=tuple(_guard_outcome(guard, found, at) for guard, found in guards.items()),
+            guard_metrics=tuple(_guard_outcome(each, found, at) for each, found in guards.items()),
             by_host={
                 host: HostChange(improvement=percent(each.mean), interval=percents(each.interval(host_bound)))
                 for host, each in hosts.items()
             },
         )
+
+    @property
+    def _guard_metrics(self) -> Sequence[GuardMetric]:
+        return () if self._guard else self._study.guard_metrics
+
+    def _guard_decision(
+        self, guard: GuardBenchmark, difference: _Difference, at: Bounds, *, last: bool
+    ) -> tuple[bool, str] | None:
+        """Whether the guard benchmark is shown not to be worsened, and why; None while undecided."""
+        change = f"estimate {percent(difference.estimate.mean):+.1f} %, " if difference.estimate else ""
+        limit = f"{change}limit {guard.may_worsen:g} % worse"
+        if (
+            difference.holds(at.efficacy)
+            and difference.looks_good_everywhere()
+            and self._bootstrap(difference.ratios)[0] > difference.limit
+        ):
+            return True, f"{_called(guard)} was shown to be non-inferior ({limit})"
+        if last or (difference.z is not None and difference.z < at.futility):
+            return False, f"{_called(guard)} was not shown to be non-inferior ({limit})"
+        return None
 
     def _bootstrap(self, ratios: Ratios) -> Interval:
         return bootstrap_interval(ratios, self._rules.confidence, self._seed)
@@ -211,11 +255,15 @@ class _SequentialTest:
         return None
 
 
-def _failure(errors: Sequence[str]) -> str | None:
+def _called(guard: GuardBenchmark) -> str:
+    return f"guard benchmark {guard.name}"
+
+
+def _failure(errors: Sequence[str], during: str) -> str | None:
     if not errors:
         return None
     times = "once" if len(errors) == 1 else f"{len(errors)} times"
-    return f"The candidate failed {times} during the proof: {errors[0]}"
+    return f"The candidate failed {times} during {during}: {errors[0]}"
 
 
 def _harm(
@@ -226,13 +274,16 @@ def _harm(
         return f"Significantly worse on {', '.join(worse)}"
     if difference.estimate and difference.is_worse(at.efficacy):
         return f"The candidate is {-percent(difference.estimate.mean):.1f} % worse than the baseline"
-    for guard, found in guards.items():
-        reason = f"{guard.metric} is more than {guard.may_worsen:g} % worse"
-        if found.is_worse(at.efficacy):
-            return reason
-        if worse := found.worse_hosts(host_bound):
-            return f"{reason} on {', '.join(worse)}"
-    return None
+    harms = (_guard_harm(guard.metric, guard.may_worsen, found, at, host_bound) for guard, found in guards.items())
+    return next(filter(None, harms), None)
+
+
+def _guard_harm(name: str, may_worsen: float, found: _Difference, at: Bounds, host_bound: float) -> str | None:
+    reason = f"{name} is more than {may_worsen:g} % worse"
+    if found.is_worse(at.efficacy):
+        return reason
+    worse = found.worse_hosts(host_bound)
+    return f"{reason} on {', '.join(worse)}" if worse else None
 
 
 def _guard_outcome(guard: GuardMetric, found: _Difference, at: Bounds) -> GuardOutcome:

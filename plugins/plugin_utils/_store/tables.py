@@ -93,6 +93,7 @@ class TrialRow(Base):
     host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
     phase: Mapped[str] = mapped_column(String(16))
     pair: Mapped[int | None]
+    benchmark: Mapped[str | None]
     original: Mapped[bool]
     requested: Mapped[dict[str, Any]]
     applied: Mapped[dict[str, Any]]

@@ -1,13 +1,15 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The commands of a study, which run without a shell: finds shell syntax and the scripts to copy to the hosts."""
+"""The commands of a study, which run without a shell: checks them, and finds the files to copy to the hosts."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from .._plain import brief, few
 
 _SCRIPTS = (".py", ".sh", ".pl", ".rb", ".js", ".lua", ".R")
 _SHELL = r"(ba|da|z|k|a|fi)?sh"
@@ -43,6 +45,41 @@ _QUOTED_FOR_A_SHELL = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTAL
 _OPERATOR = re.compile(r"[|;<>`\n]|&&|&(?=\s|$)|\$[({A-Za-z_]|(?<!\S)#")
 _BUILTINS = ("cd", "export", "source", ".", "eval", "exec", "set", "ulimit", "umask", "alias", "if", "for", "while")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+
+
+_NOT_FOUND = "is neither next to the study file nor in the current folder"
+
+
+def check_command(command: str, find: Callable[[str], object], place: str = "") -> None:
+    """Raises ValueError, with the text `place` first, if the command cannot run. find: looks a file up."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"{place}cannot be split into words: {error}") from error
+    if not words:
+        raise ValueError(f"{place}is empty; write the command to run")
+    if syntax := shell_syntax(command):
+        remedy = "set variables in `environment`" if syntax.endswith("=") else "put it into a script"
+        raise ValueError(
+            f"{place}contains `{brief(syntax)}`, but commands run without a shell: {remedy}, or quote what is literal"
+        )
+    script = script_of(words)
+    if script and not _stays_inside(script):
+        raise ValueError(f"{place}{brief(script)} is outside the study's folder; put the script next to the study file")
+    if script and not find(script):
+        raise ValueError(f"{place}{brief(script)} {_NOT_FOUND}")
+
+
+def check_files(names: Sequence[str], find: Callable[[str], object]) -> None:
+    """Raises ValueError if one of the files to copy cannot be copied. find: looks a file up."""
+    problems = [f"{brief(name)} must be a relative path without .." for name in names if not _stays_inside(name)]
+    problems += [f"{brief(name)} {_NOT_FOUND}" for name in names if _stays_inside(name) and not find(name)]
+    if problems:
+        raise ValueError(few(problems, "; "))
+
+
+def _stays_inside(name: str) -> bool:
+    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
 def shell_syntax(command: str) -> str | None:

@@ -48,6 +48,8 @@ def _settings(study: Study) -> Iterator[tuple[str, Any]]:
     dumped = study.model_dump(mode="json")
     for parameter in dumped.pop("action_space"):
         yield from _leaves(f"action_space of {parameter['param']}", parameter)
+    for guard in dumped.pop("guard_benchmarks"):
+        yield from _leaves(f"guard_benchmarks of {guard['name']}", guard)
     for name in _OF_TRAINING:
         dumped["training_config"].pop(name)
     yield from _leaves("", dumped)

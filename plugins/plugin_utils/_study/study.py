@@ -15,8 +15,9 @@ from ansible_collections.autotune.kernel.plugins.module_utils._kernel import can
 from pydantic import Field, ValidationInfo, field_validator
 
 from .._plain import brief, few
-from .command_line import script_of, shell_syntax
+from .command_line import check_command, check_files
 from .constraints import parse_constraint
+from .guard_benchmarks import GuardBenchmark
 from .parameters import AnyParameter, ParameterName, Strict
 from .presets import find_preset
 from .sections import (
@@ -37,7 +38,6 @@ from .sections import (
 from .space import SearchSpace
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-_NOT_FOUND = "is neither next to the study file nor in the current folder"
 
 
 class Study(Strict):
@@ -67,6 +67,7 @@ class Study(Strict):
     training_config: TrainingConfig = TrainingConfig()
     verification: Verification = Verification()
     guard_metrics: list[GuardMetric] = Field(default=[], max_length=100)
+    guard_benchmarks: list[GuardBenchmark] = Field(default=[], max_length=20)
     reward: RewardWeights = RewardWeights()
     guard: Guard = Guard()
     exploration: Literal["free", "cautious"] = "free"
@@ -142,44 +143,32 @@ class Study(Strict):
     @field_validator("files")
     @classmethod
     def _check_files(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        find = _finder(info)
-        problems = [f"{brief(name)} must be a relative path without .." for name in names if not _stays_inside(name)]
-        problems += [f"{brief(name)} {_NOT_FOUND}" for name in names if _stays_inside(name) and not find(name)]
-        if problems:
-            raise ValueError(few(problems, "; "))
+        check_files(names, _finder(info))
         return names
 
     @field_validator("benchmark_command", "setup", "teardown")
     @classmethod
     def _check_command(cls, command: str | None, info: ValidationInfo) -> str | None:
-        if command is None:
-            return None
-        try:
-            words = shlex.split(command)
-        except ValueError as error:
-            raise ValueError(f"cannot be split into words: {error}") from error
-        if not words:
-            raise ValueError("is empty; write the command to run")
-        if syntax := shell_syntax(command):
-            remedy = "set variables in `environment`" if syntax.endswith("=") else "put it into a script"
-            raise ValueError(
-                f"contains `{brief(syntax)}`, but commands run without a shell: {remedy}, or quote what is literal"
-            )
-        script = script_of(words)
-        if script and not _stays_inside(script):
-            raise ValueError(f"{brief(script)} is outside the study's folder; put the script next to the study file")
-        if script and not _finder(info)(script):
-            raise ValueError(f"{brief(script)} {_NOT_FOUND}")
+        if command is not None:
+            check_command(command, _finder(info))
         return command
 
     @field_validator("guard")
     @classmethod
     def _check_health_command(cls, guard: Guard, info: ValidationInfo) -> Guard:
-        try:
-            cls._check_command(guard.health_command, info)
-        except ValueError as error:
-            raise ValueError(f"health_command: {error}") from error
+        if guard.health_command is not None:
+            check_command(guard.health_command, _finder(info), "health_command: ")
         return guard
+
+    @field_validator("guard_benchmarks")
+    @classmethod
+    def _check_guard_benchmarks(cls, guards: list[GuardBenchmark], info: ValidationInfo) -> list[GuardBenchmark]:
+        names = [info.data.get("workload_name"), *(guard.name for guard in guards)]
+        if twice := sorted({brief(name) for name in names[1:] if names.count(name) > 1}):
+            raise ValueError(
+                f"{few(twice, ' and ')} names two workloads, this study's included; give the guard benchmark a `name`"
+            )
+        return guards
 
     @field_validator("algorithm")
     @classmethod
@@ -215,11 +204,36 @@ class Study(Strict):
             * (rules.screening_pairs + rules.splitting_pairs(len(self.action_space)) + rules.rounds(hosts) * hosts)
             if len(self.action_space) > 1 and rules.keep == "needed"
             else 0,
+            # Without the search for a harmful value, which few runs need.
+            "guard": sum(2 * self.guard_rounds(guard, hosts) * hosts for guard in self.guard_benchmarks),
         }
 
     def evaluations_on(self, hosts: int) -> int:
         """The largest number of evaluations in all."""
         return sum(self.evaluations_by_phase(hosts).values())
+
+    def guard_rounds(self, guard: GuardBenchmark, hosts: int) -> int:
+        """Pairs of a guard benchmark on each host at most."""
+        return self.verification.rounds(hosts) if guard.pairs is None else max(guard.pairs // hosts, 2)
+
+    def workload(self, guard_benchmark: str | None) -> Study | GuardBenchmark:
+        """What a trial measured: the guard benchmark of this name, or, for None, the study itself.
+
+        Raises KeyError if there is none of this name.
+        """
+        if guard_benchmark is None:
+            return self
+        return {guard.name: guard for guard in self.guard_benchmarks}[guard_benchmark]
+
+    @property
+    def benchmark_timeout(self) -> float:
+        """Seconds after which its benchmark is killed."""
+        return self.training_config.benchmark_timeout
+
+    @property
+    def longest_timeout(self) -> float:
+        """The same of all benchmarks, the study's own and its guards."""
+        return max([self.benchmark_timeout, *(guard.benchmark_timeout for guard in self.guard_benchmarks)])
 
     @property
     def commands(self) -> list[list[str]]:
@@ -230,10 +244,6 @@ class Study(Strict):
 def _finder(info: ValidationInfo) -> Callable[[str], object]:
     """Looks a file up next to the study; without a study file, as in the trainer, every file counts as found."""
     return (info.context or {}).get("find") or bool
-
-
-def _stays_inside(name: str) -> bool:
-    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
 def _space(parameters: list[AnyParameter], constraints: list[str]) -> SearchSpace:

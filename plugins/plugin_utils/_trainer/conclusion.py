@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .._proof.evidence import Ablation, Pair, Proof, Standing
+from .._proof.harm import Guarded
 from .._study.space import Candidate
+from .._study.study import Study
 from .._trial.trial import Phase, Trial
 
 Verdict = Literal["improved", "no_improvement", "failed", "stopped"]
@@ -20,7 +22,7 @@ NO_PROOF = Proof(improved=False, reason="")
 
 @dataclass(frozen=True)
 class Conclusion:
-    """learned_values, proof: the values that the ablation kept, and their proof."""
+    """learned_values, proof: the values that ablation and guard benchmarks left, and their proof."""
 
     verdict: Verdict
     reason: str
@@ -28,11 +30,17 @@ class Conclusion:
     standings: Sequence[Standing] = ()
     proof: Proof = NO_PROOF
     ablation: Ablation | None = None
+    guarded: Guarded | None = None
 
     @property
     def is_complete(self) -> bool:
         """Whether the study needs no more evaluations."""
         return self.verdict in ("improved", "no_improvement")
+
+    def is_proved(self, study: Study) -> bool:
+        """Whether the learned values were shown to be better, and not to worsen a guard benchmark."""
+        harmless = self.guarded is not None and self.guarded.reason is None
+        return self.proof.improved and (harmless or not study.guard_benchmarks)
 
     @property
     def counted(self) -> Sequence[Pair]:
@@ -43,11 +51,13 @@ class Conclusion:
         """The proof's runs with the original and with the learned values, by host and number of the pair."""
         reduced = self.ablation is not None and self.proof == self.ablation.fewer_values
         phase = Phase.ABLATE if reduced else Phase.VERIFY
+        if self.guarded and self.proof == self.guarded.proof:
+            phase = Phase.GUARD
         pairs = {(pair.host, pair.pair) for pair in self.proof.evidence}
         original: Runs = {}
         tuned: Runs = {}
         for trial in trials:
             key = trial.host, trial.pair or 0
-            if trial.phase == phase and key in pairs:
+            if trial.phase == phase and not trial.benchmark and key in pairs:
                 (original if trial.original else tuned)[key] = trial
         return original, tuned

@@ -173,6 +173,7 @@ class RunHistory:
             "of": planned,
             "phase": trial.phase,
             "label": trial.label,
+            "benchmark": trial.benchmark,
             "metric": trial.metric,
             "change": None if change is None or trial.original else percent(change),
             "best": percent(max(performances)) if performances else None,

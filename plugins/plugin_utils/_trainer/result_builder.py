@@ -40,7 +40,7 @@ def build_result(
     return outcome.Result(
         workload_name=study.workload_name,
         verdict=conclusion.verdict,
-        proved=proof.improved,
+        proved=conclusion.is_proved(study),
         reason=conclusion.reason,
         metric=study.reward_metric,
         direction=study.direction,
@@ -58,6 +58,8 @@ def build_result(
         evidence=proof.evidence,
         interim_analyses=proof.interim_analyses,
         guard_metrics=proof.guard_metrics,
+        guard_benchmarks=conclusion.guarded.outcomes if conclusion.guarded else (),
+        guard_tests=conclusion.guarded.tests if conclusion.guarded else (),
         race=tuple(conclusion.standings),
         ablation=conclusion.ablation,
         noise=noise_of(history),
@@ -116,7 +118,9 @@ def _baseline(history: RunHistory, pairs: Sequence[Pair], original: Runs) -> out
         }
     return outcome.Baseline(
         metric=geometric_mean([metric for metrics in measured.values() for metric in metrics]),
-        stability=_stability(original.values() or [trial for trial in history.trials if trial.original]),
+        stability=_stability(
+            original.values() or [trial for trial in history.trials if trial.original and not trial.benchmark]
+        ),
         original_values=original_values,
         cv_percent=variation_percent(measured.values()),
     )

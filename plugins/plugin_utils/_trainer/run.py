@@ -1,22 +1,24 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The phases of a run, in order: baseline, training, race, proof, ablation."""
+"""The phases of a run, in order: baseline, training, race, proof, ablation, guard benchmarks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from .._fleet.fleet import Ended, Fleet
 from .._fleet.replay_log import ReplayLog
 from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import OtherStudies
 from .._proof.ablation import ablate
+from .._proof.harm import without_harm
 from .._proof.race import race
 from .._proof.sequential_test import prove
 from .._study.study import Study
 from .._trial.trial import Phase
-from .conclusion import Conclusion
+from .conclusion import Conclusion, Verdict
 from .contenders import contenders
 from .history import RunHistory
 from .training import train
@@ -86,7 +88,23 @@ def run_study(
         if end.stopped:
             return Conclusion("stopped", f"{end}; the winner as a whole had been proved", winner, standings, proof)
         reason = f"{proof.reason}. The ablation was not completed: {end}"
-        return Conclusion("improved", reason, winner, standings, proof)
+        return Conclusion("failed" if study.guard_benchmarks else "improved", reason, winner, standings, proof)
     reason = ". ".join(filter(None, [ablation.proof.reason, ablation.reason]))
     kept = {param: winner[param] for param in winner if param in ablation.parameters("kept")}
-    return Conclusion("improved", reason, kept, standings, ablation.proof, ablation)
+    conclusion = Conclusion("improved", reason, kept, standings, ablation.proof, ablation)
+    if not study.guard_benchmarks:
+        return conclusion
+
+    history.enter(Phase.GUARD)
+    try:
+        hosts = hosts_for(Phase.GUARD)
+        guarded = without_harm(kept, hosts, originals_of(hosts), fleet.measure, study, seed=seed)
+    except Ended as end:
+        verdict: Verdict = "stopped" if end.stopped else "failed"
+        return replace(conclusion, verdict=verdict, reason=f"{reason}. The guard benchmarks were not completed: {end}")
+    conclusion = replace(
+        conclusion, learned_values=guarded.values, proof=guarded.proof or conclusion.proof, guarded=guarded
+    )
+    if guarded.reason:
+        return replace(conclusion, verdict="no_improvement", reason=f"{reason}, but {guarded.reason}")
+    return replace(conclusion, reason=". ".join(filter(None, [reason, guarded.left_out])))

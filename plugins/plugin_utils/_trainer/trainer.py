@@ -131,7 +131,7 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         return
     _leave(folder, {"result": content})
     # A benchmark that is running when the study is stopped goes on to its end, unless hosts are to be restored at once.
-    fleet.end(content, patience=study.training_config.benchmark_timeout + _LEAVE_TIME)
+    fleet.end(content, patience=study.longest_timeout + _LEAVE_TIME)
     started.claim.release()
 
 

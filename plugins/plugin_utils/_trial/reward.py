@@ -34,15 +34,16 @@ def percent(ratio: float) -> float:
 
 
 def objective(study: Study, trial: Trial) -> float | None:
-    """The study's objectives as one number, better when larger; None if the trial failed.
+    """The objectives of what was run as one number, better when larger; None if the trial failed.
 
     The weighted mean of the metrics' logarithms, signed by their directions: the difference of two is the weighted mean
     of the log ratios.
     """
     if trial.metric is None:
         return None
-    total, weights = log_ratio(trial.metric, 1.0, study.direction), 1.0
-    for each in study.objectives:
+    workload = study.workload(trial.benchmark)
+    total, weights = log_ratio(trial.metric, 1.0, workload.direction), 1.0
+    for each in workload.objectives:
         total += each.weight * log_ratio(trial.metrics[each.metric], 1.0, each.direction)
         weights += each.weight
     return total / weights
@@ -52,16 +53,17 @@ def checked(study: Study, trial: Trial) -> Trial:
     """The trial, failed if the benchmark did not print what the study needs in order to compare it."""
     if trial.state != State.COMPLETE:
         return trial
+    workload = study.workload(trial.benchmark)
     metric = trial.metric or 0.0
     if not (math.isfinite(metric) and metric > 0):
-        return trial.fail(f"the metric {study.reward_metric} is {metric:g}; it must be above 0")
-    for each in study.objectives:
+        return trial.fail(f"the metric {workload.reward_metric} is {metric:g}; it must be above 0")
+    for each in workload.objectives:
         value = trial.metrics.get(each.metric)
         if value is None:
             return trial.fail(f"the benchmark printed no line `{each.metric}: NUMBER`, required by objectives")
         if not value > 0:
             return trial.fail(f"the metric {each.metric} is {value:g}; it must be above 0")
-    for guard in study.guard_metrics:
+    for guard in workload.guard_metrics:
         value = trial.metrics.get(guard.metric)
         if value is None:
             return trial.fail(f"the benchmark printed no line `{guard.metric}: NUMBER`, required by guard_metrics")

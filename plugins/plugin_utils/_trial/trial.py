@@ -26,6 +26,7 @@ class Phase(StrEnum):
     RACE = "race"
     VERIFY = "verify"
     ABLATE = "ablate"
+    GUARD = "guard"
 
 
 _SHOWN: dict[str, str] = {Phase.TRAIN: "training", Phase.VERIFY: "proof", Phase.ABLATE: "ablation"}
@@ -66,11 +67,12 @@ class Trial:
     """A trial from its request to its score; each stage fills in its fields with dataclasses.replace.
 
     original: `requested` are the host's original values; the fleet fills them in. host: ANY_HOST lets the fleet choose.
-    pair: numbers the pairs of a host in the proof. id: counts the trials of a study in the order in which they ended,
-    from 1. applied: the values that the kernel kept. metric: the benchmark's result in its own unit; None if the trial
-    failed. streamed: the values of the metric printed before the result. metrics: all other metrics printed.
-    observations: system metrics sampled during the run. health: the host's health signals, 0 being healthy (see
-    _worker/health_guard.py). seconds: the duration of each stage.
+    pair: numbers the pairs of a host in the proof. benchmark: the guard benchmark that is run; None for the study's
+    own. id: counts the trials of a study in the order in which they ended, from 1. applied: the values that the kernel
+    kept. metric: the benchmark's result in its own unit; None if the trial failed. streamed: the values of the metric
+    printed before the result. metrics: all other metrics printed. observations: system metrics sampled during the run.
+    health: the host's health signals, 0 being healthy (see _worker/health_guard.py). seconds: the duration of each
+    stage.
     """
 
     phase: Phase
@@ -78,6 +80,7 @@ class Trial:
     original: bool = False
     host: str = ANY_HOST
     pair: int | None = None
+    benchmark: str | None = None
     id: int | None = None
     state: State = State.PENDING
     applied: dict[str, str] = field(default_factory=dict)
@@ -93,10 +96,15 @@ class Trial:
 
     @classmethod
     def pending(
-        cls, phase: Phase, values: Mapping[str, Value] | None, host: str = ANY_HOST, pair: int | None = None
+        cls,
+        phase: Phase,
+        values: Mapping[str, Value] | None,
+        host: str = ANY_HOST,
+        pair: int | None = None,
+        benchmark: str | None = None,
     ) -> Trial:
         """A trial to be run. values: None for the host's original values."""
-        return cls(phase, values or {}, values is None, host, pair)
+        return cls(phase, values or {}, values is None, host, pair, benchmark)
 
     @classmethod
     def of_function(cls, values: Mapping[str, Value], reward: float | None) -> Trial:
@@ -107,7 +115,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        return values_label(self.phase, original=self.original)
+        return values_label(self.phase, original=self.original, benchmark=self.benchmark)
 
     def fail(self, error: str) -> Trial:
         return replace(self, state=State.FAILED, metric=None, error=error)
@@ -116,9 +124,13 @@ class Trial:
         return replace(self, state=State.LOST, host=host, error=reason)
 
 
-def values_label(phase: str, *, original: bool) -> str:
-    """What lines and tables call a trial's values; a variant, in the ablation, has a part of the winner's values."""
-    return "original values" if original else "variant" if phase == Phase.ABLATE else "candidate"
+def values_label(phase: str, *, original: bool, benchmark: str | None = None) -> str:
+    """What lines and tables call a trial's values; a variant, in the ablation, has a part of the winner's values.
+
+    benchmark: a guard benchmark that ran in place of the study's.
+    """
+    values = "original values" if original else "variant" if phase == Phase.ABLATE else "candidate"
+    return f"{benchmark}, {values}" if benchmark else values
 
 
 def phase_name(phase: str) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from .._study.parameters import kernel_text
+from .._trial.reward import checked, objective
+from .._trial.trial import Phase, State, Trial
 from .benchmark import BenchmarkFailed
 from .progress import duration
 from .trial_runner import HostContext
@@ -35,7 +37,7 @@ def dry_run(
         show(f"  would tune {parameter}: now {original}, from {lowest[parameter]} to {highest[parameter]}")
     began = time.monotonic()
     for bound in (lowest, highest):
-        context.apply(bound)
+        context.apply(bound, None)
     overhead = (time.monotonic() - began) / 2
     show(f"  {host} accepts the bounds of the ranges, as far as can be checked without writing them")
     if run_benchmark:
@@ -46,22 +48,12 @@ def _try_benchmark(context: HostContext, hosts: int, overhead: float, show: Call
     """overhead: seconds that applying values takes."""
     # Imported late because it takes a second. These modules must not import torch, which fails within Ansible.
     from .._proof.noise import power_forecast
-    from .._trial.reward import checked, objective
-    from .._trial.trial import Phase, State, Trial
 
     study, trials, seconds = context.study, [], []
     for dummy in range(study.baseline_evaluations):
-        try:
-            outcome = context.benchmark.run(study.benchmark_command, study.reward_metric)
-        except BenchmarkFailed as error:
-            raise BenchmarkFailed(f"the benchmark {error}") from None
-        trial = checked(
-            study, Trial(Phase.BASELINE, state=State.COMPLETE, metric=outcome.metric, metrics=outcome.metrics)
-        )
-        if trial.error:
-            raise BenchmarkFailed(trial.error)
+        trial = _run_once(context, None, "the benchmark")
         trials.append(trial)
-        seconds.append(outcome.seconds)
+        seconds.append(trial.seconds["benchmark"])
     if command := study.guard.health_command:
         if problem := context.benchmark.check(command, study.guard.health_timeout):
             raise BenchmarkFailed(f"the health command {problem}, with the original values")
@@ -76,3 +68,37 @@ def _try_benchmark(context: HostContext, hosts: int, overhead: float, show: Call
     forecast = power_forecast(study, objectives, hosts, benchmark_seconds)
     for line in forecast.lines if forecast else ():
         show(f"  {line}")
+    try_guard_benchmarks(context, show)
+
+
+def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> None:
+    """Run each guard benchmark once with the values that the host has: a run needs them only at its end, hours later.
+
+    Raises BenchmarkFailed, which names the one that does not work, and ConnectionLost.
+    """
+    for guard in context.study.guard_benchmarks:
+        trial = _run_once(context, guard.name, f"guard benchmark {guard.name}")
+        show(
+            f"  guard benchmark {guard.name} works on {context.host}: {trial.metric:.6g} {guard.metric} in "
+            f"{trial.seconds['benchmark']:.1f} s; it may worsen by {guard.may_worsen:g} %"
+        )
+
+
+def _run_once(context: HostContext, guard_benchmark: str | None, name: str) -> Trial:
+    workload, benchmark = context.study.workload(guard_benchmark), context.benchmark_of(guard_benchmark)
+    try:
+        outcome = benchmark.run(workload.benchmark_command, workload.reward_metric)
+    except BenchmarkFailed as error:
+        raise BenchmarkFailed(f"{name} {error}") from None
+    trial = Trial(
+        Phase.GUARD if guard_benchmark else Phase.BASELINE,
+        benchmark=guard_benchmark,
+        state=State.COMPLETE,
+        metric=outcome.metric,
+        metrics=outcome.metrics,
+        seconds={"benchmark": outcome.seconds},
+    )
+    trial = checked(context.study, trial)
+    if trial.error:
+        raise BenchmarkFailed(f"{name}: {trial.error}" if guard_benchmark else trial.error)
+    return trial

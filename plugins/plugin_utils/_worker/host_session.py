@@ -26,6 +26,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 from .._logs import to_text
 from .._plain import plain_line
 from .._study.file import StudyFile
+from .._study.guard_benchmarks import GuardBenchmark
+from .._study.study import Study
 from .benchmark import Benchmark, BenchmarkFailed
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
 from .local import LocalTransport
@@ -59,7 +61,7 @@ class HostSession:
         self._action, self._arguments, self._task_vars, self._display = action, arguments, task_vars, display
         self._file, self._study = study, study.study
         self.host = str(task_vars["inventory_hostname"])
-        self.lease = math.ceil(self._study.training_config.benchmark_timeout) + arguments["lease_margin"]
+        self.lease = math.ceil(self._study.longest_timeout) + arguments["lease_margin"]
         self.playbook_pid = os.getppid()
         self._controller = f"{getpass.getuser()}@{socket.gethostname()}"
         self._lease = LeaseClient(
@@ -72,8 +74,8 @@ class HostSession:
             lambda text: self.show(f"{self.host}: {text}"),
         )
         self._transport: Transport | None = None
-        self._load_generator: Transport | None = None
-        self._benchmark: Benchmark | None = None
+        self._load_generators: dict[str, Transport] = {}
+        self._benchmarks: dict[str | None, Benchmark] = {}  # of guards by name, the study's own under None
 
     def show(self, text: str) -> None:
         """Print one line for the user, whatever a host or a benchmark has put into the text."""
@@ -87,38 +89,53 @@ class HostSession:
         self._display.warning(line)
 
     def prepare(self) -> tuple[dict[str, Any], HostContext]:
-        """Check the host, connect, copy the benchmark and run the setup command. Changes no parameter.
+        """Check the host, connect, copy the benchmarks and run their setup commands. Changes no parameter.
 
         Returns the facts for the trainer, and what the trials need.
         """
         facts = self._check_host()
         began = time.monotonic()
         self._transport = transport = self._connect()
-        if name := self._study.run_on:
-            self._load_generator = self._connect_to(name)
+        workloads: dict[str | None, Study | GuardBenchmark] = {
+            None: self._study,
+            **{guard.name: guard for guard in self._study.guard_benchmarks},
+        }
+        for name in dict.fromkeys(workload.run_on for workload in workloads.values()):
+            if name:
+                self._load_generators[name] = self._connect_to(name)
         connect_seconds = time.monotonic() - began
-        timeout = self._study.training_config.benchmark_timeout
-        self._benchmark = benchmark = Benchmark(
-            self._load_generator or transport, self._environment(), timeout, self._remote_tmp()
-        )
-        benchmark.copy(self._file.files)
-        if self._study.setup:
-            try:
-                benchmark.run_once(self._study.setup)
-            except BenchmarkFailed as error:
-                raise SessionFailed(
-                    f"{self.host}: the setup command {error}; no kernel parameter was changed"
-                ) from None
+        for guard, workload in workloads.items():
+            self._prepare_benchmark(guard, workload, transport)
+        own, *guards = self._benchmarks.values()
         return facts, HostContext(
             host=self.host,
             study=self._study,
             apply=self.apply,
             restore=self.restore,
             transport=transport,
-            benchmark=benchmark,
+            benchmark=own,
+            guard_benchmarks=dict(zip(self._file.guard_files, guards, strict=True)),
             connect_seconds=connect_seconds,
             interference=lambda applied: self._lease.interference(applied, transport),
         )
+
+    def _prepare_benchmark(self, guard: str | None, workload: Study | GuardBenchmark, transport: Transport) -> None:
+        """Copy the files of the study's own benchmark, or of a guard's, and run its setup command."""
+        benchmark = self._benchmarks[guard] = Benchmark(
+            self._load_generators[workload.run_on] if workload.run_on else transport,
+            self._environment(workload.environment),
+            workload.benchmark_timeout,
+            self._remote_tmp(workload.run_on),
+        )
+        benchmark.copy(self._file.files if guard is None else self._file.guard_files[guard])
+        if not workload.setup:
+            return
+        try:
+            benchmark.run_once(workload.setup)
+        except BenchmarkFailed as error:
+            raise SessionFailed(
+                f"{self.host}: the setup command {_of(guard)}{error}; no kernel parameter was changed"
+            ) from None
 
     def _check_host(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
@@ -152,10 +169,14 @@ class HostSession:
         self._module("sysctl", {"state": "restored"})  # in case the watchdog is gone, too
         return self._module("sysctl_info", {"parameters": parameters})
 
-    def apply(self, requested: Mapping[str, Any]) -> dict[str, str]:
-        """Apply the values under the lease; returns the applied ones. Raises ApplyFailed."""
+    def apply(self, requested: Mapping[str, Any], guard_benchmark: str | None) -> dict[str, str]:
+        """Apply the values under the lease, for a trial of this benchmark; returns the applied ones.
+
+        Raises ApplyFailed.
+        """
+        benchmark, workload = self._benchmarks.get(guard_benchmark), self._study.workload(guard_benchmark)
         # On a load generator, the benchmark's process group is not for the tuned host to kill.
-        group = self._benchmark.process_group if self._benchmark and not self._study.run_on else None
+        group = benchmark.process_group if benchmark and not workload.run_on else None
         try:
             return self._lease.apply(requested, group)
         except SessionFailed as failure:
@@ -174,16 +195,17 @@ class HostSession:
         Raises SessionFailed if the values could not be restored.
         """
         ending = self.restore()
-        if self._benchmark and self._transport:
+        for guard, benchmark in self._benchmarks.items():
             try:
-                if self._study.teardown:
-                    self._benchmark.run_once(self._study.teardown)
-                self._benchmark.remove()
+                if teardown := self._study.workload(guard).teardown:
+                    benchmark.run_once(teardown)
+                benchmark.remove()
             except BenchmarkFailed as error:
-                self.warn(f"{self.host}: the teardown command {error}")
+                self.warn(f"{self.host}: the teardown command {_of(guard)}{error}")
             except (ConnectionLost, CommandTimeout, OSError) as error:
                 self.warn(f"{self.host}: the benchmark's temporary folder could not be removed: {error}")
-            for transport in filter(None, (self._load_generator, self._transport)):
+        if self._benchmarks:
+            for transport in filter(None, (*self._load_generators.values(), self._transport)):
                 transport.close()
         return ending
 
@@ -234,23 +256,27 @@ class HostSession:
         connection = connection_loader.get("ansible.builtin.ssh", PlayContext())
         return SSHTransport(SSHAddress.of_connection(_option_of(connection, "connection", variables)))
 
-    def _remote_tmp(self) -> str:
-        """The inventory's folder for temporary files where the benchmark runs; empty if it names none."""
-        if name := self._study.run_on:
+    def _remote_tmp(self, name: str | None) -> str:
+        """The inventory's folder for temporary files of a load generator, or of the host; empty if it names none."""
+        if name:
             option = _option_of(shell_loader.get("ansible.builtin.sh"), "shell", self._task_vars["hostvars"][name])
             folder = option("remote_tmp")
         else:
             folder = self._action.get_shell_option("remote_tmp")
         return "" if folder in (None, _DEFAULT_REMOTE_TMP) else str(folder)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, of_study: Mapping[str, str]) -> dict[str, str]:
         address = self._task_vars.get("ansible_host") or self.host
         given = {name: str(value) for name, value in self._arguments["environment"].items()}
-        environment = {"AUTOTUNE_HOST": str(address), **self._study.environment, **given}
+        environment = {"AUTOTUNE_HOST": str(address), **of_study, **given}
         for name in environment:
             if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
                 raise SessionFailed(f"{self.host}: {name!r} is not a valid name for an environment variable")
         return environment
+
+
+def _of(guard: str | None) -> str:
+    return f"of guard benchmark {guard} " if guard else ""
 
 
 def _unsupported(host: str, connection: str) -> SessionFailed:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._study.study import Study
@@ -32,20 +32,24 @@ class HostRefused(Exception):
 class HostContext:
     """What the trials on a host need.
 
-    apply: sets the requested values, returns the applied ones and raises ApplyFailed. restore: restores the original
-    values; returns one clause on what was verified. transport: to the host itself; the benchmark may run on another
-    one. connect_seconds: time that connecting took. interference: why a trial with the applied values is invalid, or
-    None.
+    apply: sets the requested values for a trial of a guard benchmark (by its name) or, with None, of the study's own;
+    returns the applied ones and raises ApplyFailed. restore: restores the original values; returns one clause on what
+    was verified. transport: to the host itself; the benchmark may run on another one. guard_benchmarks: by name.
+    connect_seconds: time that connecting took. interference: why a trial with the applied values is invalid, or None.
     """
 
     host: str
     study: Study
-    apply: Callable[[Mapping[str, Any]], dict[str, str]]
+    apply: Callable[[Mapping[str, Any], str | None], dict[str, str]]
     restore: Callable[[], str]
     transport: Transport
     benchmark: Benchmark
     connect_seconds: float
     interference: Callable[[Mapping[str, str]], str | None] = lambda applied: None
+    guard_benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+
+    def benchmark_of(self, guard_benchmark: str | None) -> Benchmark:
+        return self.benchmark if guard_benchmark is None else self.guard_benchmarks[guard_benchmark]
 
 
 def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: Callable[[str], None]) -> dict[str, Any]:
@@ -70,7 +74,8 @@ def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: C
             case "notice":
                 show(f"note: {message['text']}")
             case "progress":
-                show(progress_line(context.host, context.study.reward_metric, message))
+                metric = context.study.workload(message["benchmark"]).reward_metric
+                show(progress_line(context.host, metric, message))
             case "refused":
                 raise HostRefused(message["reason"])
             case "restore":
@@ -104,10 +109,10 @@ def run_trial(
     """
     seconds: dict[str, float] = {}
     began = time.monotonic()
-    monitor = _health_monitor(context)
+    monitor = _health_monitor(context, trial.benchmark)
     try:
         try:
-            trial = replace(trial, applied=context.apply(trial.requested), seconds=seconds)
+            trial = replace(trial, applied=context.apply(trial.requested, trial.benchmark), seconds=seconds)
         except ApplyFailed as error:
             failed = trial.fail(f"the values could not be applied: {error}")
             return replace(failed, seconds={"apply": time.monotonic() - began})
@@ -132,17 +137,19 @@ def run_trial(
     return trial
 
 
-def _health_monitor(context: HostContext) -> HealthMonitor:
-    guard = context.study.guard
+def _health_monitor(context: HostContext, guard_benchmark: str | None) -> HealthMonitor:
+    """With the limits of the guard benchmark, if it has its own."""
+    own = context.study.workload(guard_benchmark).guard
+    guard, benchmark = (own, context.benchmark_of(guard_benchmark)) if own else (context.study.guard, context.benchmark)
     command = guard.health_command
-    check = (lambda: context.benchmark.check(command, guard.health_timeout)) if command else None
+    check = (lambda: benchmark.check(command, guard.health_timeout)) if command else None
     return HealthMonitor(guard, context.transport, check)
 
 
 def _run_benchmark(context: HostContext, trial: Trial, must_end: Callable[[], bool]) -> Trial:
-    study = context.study
+    workload, benchmark = context.study.workload(trial.benchmark), context.benchmark_of(trial.benchmark)
     try:
-        outcome = context.benchmark.run(study.benchmark_command, study.reward_metric, must_end)
+        outcome = benchmark.run(workload.benchmark_command, workload.reward_metric, must_end)
     except BenchmarkFailed as error:
         return trial.fail(f"the benchmark {error}")
     trial.seconds["benchmark"] = round(outcome.seconds, 4)

@@ -28,7 +28,7 @@ from .._study.host_facts import HostFacts
 from .._wire import Disconnected, Line
 from .batch import Batch, join_batch
 from .benchmark import BenchmarkFailed
-from .dry_run import dry_run
+from .dry_run import dry_run, try_guard_benchmarks
 from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupts, RunInterrupted
 from .preflight import misspelt_setting
@@ -120,6 +120,7 @@ def _take_part(session: HostSession, line: Line, interrupts: Interrupts, folder:
         line.send("hello", host=session.host)
         with interrupts.allowed():
             facts, host_context = session.prepare()
+            try_guard_benchmarks(host_context, session.show)
         line.send("ready", host=session.host, facts=facts)
         departure.hint = _RESUME
         result = run_trials(host_context, line, interrupts, session.show)
@@ -132,6 +133,8 @@ def _take_part(session: HostSession, line: Line, interrupts: Interrupts, folder:
         departure.reason = why_trainer_ended(folder, log) if result is None else _STUDY_FINISHED
     except (HostRefused, SessionFailed) as failure:
         departure.reason, departure.hint = str(failure), ""
+    except BenchmarkFailed as failure:  # that of a guard; the study's own fails a trial
+        departure.reason, departure.hint = f"{session.host}: {failure}; no kernel parameter was changed", ""
     except (ConnectionLost, AnsibleConnectionFailure) as loss:
         departure.reason, departure.lost = f"lost: {loss}", True
     except (CommandTimeout, OSError) as failure:
@@ -230,7 +233,11 @@ def _trainer_config(
 ) -> dict[str, Any]:
     study = study_file.study.model_dump(mode="json", exclude_none=True)
     # The environment may contain secrets, which the trainer does not need and the store must not contain.
-    study["environment"] = dict.fromkeys(study["environment"], "(not kept)")
+    for workload in (study, *study["guard_benchmarks"]):
+        workload["environment"] = dict.fromkeys(workload["environment"], "(not kept)")
+    files = {name: path for path, name in study_file.files}
+    for guard, copied in study_file.guard_files.items():
+        files |= {f"{name} of guard benchmark {guard}": path for path, name in copied}
     return {
         "study": study,
         "hosts": list(hosts),
@@ -239,7 +246,7 @@ def _trainer_config(
         "seed": arguments["seed"],
         "playbook_pid": os.getppid(),
         "versions": {"ansible-core": ansible_version},
-        "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for path, name in study_file.files},
+        "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
         "resume": _study_to_resume(arguments["resume"]),
         "debug": arguments["debug"],
     }

@@ -54,7 +54,7 @@ def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., Tria
             }
         )
 
-        def apply(values: Any) -> dict[str, str]:
+        def apply(values: Any, guard_benchmark: str | None = None) -> dict[str, str]:
             lab.run("lab1", "sysctl", "-q", "-w", *(f"{name}={value}" for name, value in values.items()))
             return {name: str(value) for name, value in values.items()}
 

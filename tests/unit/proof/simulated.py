@@ -18,6 +18,7 @@ class Hosts:
 
     drift: whether levels wander, rise and swing, and the noise changes with host and time and has heavy tails.
     lost: after how many trials a host is lost. guard: the effect on the metric p99_ms, which is to be minimised.
+    benchmarks: the effect on each guard benchmark, by its name.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class Hosts:
         seed: int = 0,
         lost: Mapping[str, int] | None = None,
         guard: Effect | None = None,
+        benchmarks: Mapping[str, Effect] | None = None,
     ) -> None:
         self.trials: list[Trial] = []
         self._effect, self._guard, self._noise, self._drift = effect, guard, noise, drift
         self._generator = np.random.default_rng([seed, 99])  # not what the proof draws
-        self._lost = dict(lost or {})
+        self._lost, self._benchmarks = dict(lost or {}), benchmarks or {}
         self._times: Counter[str] = Counter()
         self._walks: dict[str, float] = {}
         self._habits: dict[str, tuple[float, float, float]] = {}
@@ -47,7 +49,8 @@ class Hosts:
         if self._times[host] >= self._lost.get(host, 10**9):
             return pending.lose(host, "the host is gone")
         trial = replace(pending, host=host, id=len(self.trials))
-        effect = self._effect(pending.requested, host)
+        benchmark = self._benchmarks[pending.benchmark] if pending.benchmark else self._effect
+        effect = benchmark(pending.requested, host)
         level, error = self._level(host), self._error(host)
         self._times[host] += 1
         if effect is None:

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet import Ended
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, Proof
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import (
+    Ablation,
+    GuardBenchmarkOutcome,
+    Proof,
+)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.harm import Guarded
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import run
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Conclusion
@@ -23,7 +28,18 @@ FULL, LESS = (Proof(improved=True, reason=f"Better in {pairs} of {pairs} pairs")
 def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Conclusion]:
     """Run the phases with what they come to; an exception is raised instead."""
 
-    def conclude_with(proof: Proof, ablation: Ablation | Ended | None = None) -> Conclusion:
+    def conclude_with(
+        proof: Proof,
+        ablation: Ablation | Ended | None = None,
+        guarded: Guarded | Ended | None = None,
+        **fields: Any,
+    ) -> Conclusion:
+        def without_harm(*dummy: Any, **keywords: Any) -> Guarded:
+            assert guarded is not None, "there was nothing to guard"
+            if isinstance(guarded, Ended):
+                raise guarded
+            return guarded
+
         def ablate(*dummy: Any, **keywords: Any) -> Ablation:
             assert ablation is not None, "there was nothing to ablate"
             if isinstance(ablation, Ended):
@@ -53,12 +69,13 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (WINNER, []))
         monkeypatch.setattr(run, "prove", lambda *dummy, **keywords: proof)
         monkeypatch.setattr(run, "ablate", ablate)
+        monkeypatch.setattr(run, "without_harm", without_harm)
         space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
-        study = new_study(action_space=space)
+        study = new_study(action_space=space, **fields)
         conclusion = run.run_study(study, fleet, history, replay, others, lambda *texts: told.append(texts), 1)
         assert entered[:4] == ["baseline", "train", "race", "verify"]
         assert told == [FORECAST]
-        assert entered[4:] == (["ablate"] if ablation else [])
+        assert entered[4:] == (["ablate"] if ablation else []) + (["guard"] if guarded else [])
         return conclusion
 
     return conclude_with
@@ -78,6 +95,47 @@ def test_the_kept_values_are_the_result_with_their_own_proof(conclude: Callable[
     found = conclude(FULL, ablation)
     assert (found.verdict, found.learned_values, found.proof) == ("improved", minimal, LESS)
     assert found.reason == "Better in 4 of 4 pairs. 1 of 2 changes is sufficient"
+
+
+GUARDS = {"guard_benchmarks": [{"name": "receive", "benchmark_command": "true", "metric": "mbit", "may_worsen": 3}]}
+ABLATION = Ablation.model_validate(
+    {"reason": "", "contributions": [{"param": param, "decision": "kept"} for param in WINNER], "all_values": FULL}
+)
+
+
+def outcome_of(*, holds: bool, dropped: tuple[str, ...] = ()) -> GuardBenchmarkOutcome:
+    fields = {"name": "receive", "metric": "mbit", "direction": "maximise", "may_worsen": 3, "reason": "so it is"}
+    return GuardBenchmarkOutcome.model_validate(
+        {**fields, "holds": holds, "dropped": dropped, "change": 0.0, "interval": None}
+    )
+
+
+def test_what_the_guard_benchmarks_left_is_the_result_with_its_own_proof(conclude: Callable[..., Conclusion]) -> None:
+    rest = {"vm.swappiness": 10}
+    outcomes = (outcome_of(holds=True, dropped=("vm.page-cluster",)),)
+    found = conclude(FULL, ABLATION, Guarded(rest, None, outcomes, (), LESS), **GUARDS)
+    assert (found.verdict, found.learned_values, found.proof) == ("improved", rest, LESS)
+    assert found.reason == "Better in 8 of 8 pairs. Left out: vm.page-cluster, which worsens receive"
+
+
+def test_a_guard_benchmark_refuses_what_was_proved(
+    conclude: Callable[..., Conclusion], new_study: Callable[..., Study]
+) -> None:
+    refusal = "guard benchmark receive is more than 3 % worse"
+    found = conclude(FULL, ABLATION, Guarded(WINNER, refusal, (outcome_of(holds=False),), ()), **GUARDS)
+    assert (found.verdict, found.reason) == ("no_improvement", f"Better in 8 of 8 pairs, but {refusal}")
+    assert not found.is_proved(new_study(**GUARDS))
+
+
+@pytest.mark.parametrize(("stopped", "verdict"), [(True, "stopped"), (False, "failed")])
+def test_no_role_is_written_before_the_guard_benchmarks_are_measured(
+    stopped: bool, verdict: str, conclude: Callable[..., Conclusion], new_study: Callable[..., Study]
+) -> None:
+    found = conclude(FULL, ABLATION, Ended("h1: lost", stopped=stopped), **GUARDS)
+    assert (found.verdict, found.is_proved(new_study(**GUARDS))) == (verdict, False)
+    assert found.reason == "Better in 8 of 8 pairs. The guard benchmarks were not completed: h1: lost"
+    early = conclude(FULL, Ended("h1: lost", stopped=stopped), **GUARDS)
+    assert (early.verdict, early.is_proved(new_study(**GUARDS))) == (verdict, False)
 
 
 def test_there_is_no_ablation_without_a_proof(conclude: Callable[..., Conclusion]) -> None:

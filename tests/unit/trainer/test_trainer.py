@@ -131,6 +131,7 @@ def test_finds_proves_and_writes_a_better_candidate(
         "race": found.evaluations["race"],
         "verify": 2 * found.pairs,
         "ablate": 0,  # of one parameter there is nothing to leave out
+        "guard": 0,
         "failed": 0,
         "total": sum(number for phase, number in found.evaluations.items() if phase not in ("failed", "total")),
     }

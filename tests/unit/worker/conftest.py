@@ -21,7 +21,7 @@ class FakeHost:
         self.interference: str | None = None
         self.restored = 0
 
-    def apply(self, values: Mapping[str, Any]) -> dict[str, str]:
+    def apply(self, values: Mapping[str, Any], guard_benchmark: str | None = None) -> dict[str, str]:
         if values["vm.swappiness"] in self.refused:
             raise ApplyFailed("vm.swappiness: 13 was not taken: Invalid argument")
         self.applied.append(dict(values))
@@ -49,17 +49,20 @@ def new_context(host: FakeHost) -> Iterator[Callable[..., HostContext]]:
             "benchmark_command": command,
             "action_space": [{"param": "vm.swappiness", "min": 0, "max": 100}],
         }
-        transport = LocalTransport()
-        benchmarks.append(Benchmark(transport, {}, 240))
-        benchmarks[-1].copy([])
+        study, transport = Study.model_validate({**content, **fields}), LocalTransport()
+        own, *guards = (Benchmark(transport, {}, 240) for dummy in range(1 + len(study.guard_benchmarks)))
+        for benchmark in (own, *guards):
+            benchmark.copy([])
+            benchmarks.append(benchmark)
         return HostContext(
             host="h1",
-            study=Study.model_validate({**content, **fields}),
+            study=study,
             apply=host.apply,
             restore=host.restore,
             interference=lambda kept: host.interference,
             transport=transport,
-            benchmark=benchmarks[-1],
+            benchmark=own,
+            guard_benchmarks={each.name: one for each, one in zip(study.guard_benchmarks, guards, strict=True)},
             connect_seconds=0.25,
         )
 

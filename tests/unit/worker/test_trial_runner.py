@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial, to_json
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.dry_run import dry_run
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.dry_run import dry_run, try_guard_benchmarks
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.health_guard import HealthMonitor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import (
     ApplyFailed,
@@ -74,6 +75,7 @@ def test_runs_trials_until_the_study_ends(
     assert first["seconds"]["connect"] == 0.25
     assert (first["state"], first["metric"]) == ("complete", 94.5)
     progress = {"number": 1, "of": 9, "phase": "train", "label": "candidate", "metric": 94.5, "change": 2.0}
+    progress |= {"benchmark": None}
     trainer[0].send("progress", **progress, best=None, left=5.0, error=None)
     trainer[0].send("notice", text="raise total_timesteps")
     trainer[0].send(**MESSAGE)
@@ -82,6 +84,62 @@ def test_runs_trials_until_the_study_ends(
     trainer[0].send("end", result={"verdict": "improved"})
     assert running.result(PATIENCE) == {"verdict": "improved"}
     assert shown == ["1/9 h1 training: candidate 94.5 throughput (+2.0 %), 5 s left", "note: raise total_timesteps"]
+
+
+RECEIVE = {"name": "receive", "benchmark_command": "echo mbit: 7", "metric": "mbit", "may_worsen": 3}
+
+
+def test_runs_the_guard_benchmark_that_a_trial_names(new_context: NewContext) -> None:
+    context = new_context(guard_benchmarks=[RECEIVE])
+    own, other = (run_trial(context, replace(TRIAL, benchmark=name), NEVER) for name in (None, "receive"))
+    assert (own.metric, other.metric, other.metrics) == (94.5, 7, {"mbit": 7})
+    assert other.applied == own.applied == {"vm.swappiness": "50"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        ({}, None),
+        ({"health_command": "false"}, "guard limit exceeded: the health command ended with exit code 1: no message"),
+    ],
+)
+def test_a_guard_benchmark_may_have_limits_of_its_own(
+    limits: dict[str, Any], error: str | None, new_context: NewContext
+) -> None:
+    context = new_context(guard_benchmarks=[{**RECEIVE, "guard": limits}])
+    assert run_trial(context, TRIAL, NEVER).error is None
+    assert run_trial(context, replace(TRIAL, benchmark="receive"), NEVER).error == error
+
+
+def test_progress_names_the_guard_benchmark_and_its_metric(
+    trainer: tuple[Line, Line], serving: Callable[..., Future[dict[str, Any]]], shown: list[str]
+) -> None:
+    running = serving(guard_benchmarks=[RECEIVE])
+    progress = {"number": 8, "of": 9, "phase": "guard", "label": "receive, candidate", "benchmark": "receive"}
+    trainer[0].send("progress", **progress, metric=7.0, change=None, best=None, left=5.0, error=None)
+    trainer[0].send("end", result={})
+    running.result(PATIENCE)
+    assert shown == ["8/9 h1 guard: receive, candidate 7 mbit, 5 s left"]
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("false", "guard benchmark receive ended with exit code 1: no message"),
+        ("echo mbit: 0", "guard benchmark receive: the metric mbit is 0; it must be above 0"),
+    ],
+)
+def test_a_guard_benchmark_that_does_not_work_is_found_before_the_run(
+    command: str, error: str, new_context: NewContext, shown: list[str]
+) -> None:
+    context = new_context(guard_benchmarks=[RECEIVE, {**RECEIVE, "name": "second"}])
+    try_guard_benchmarks(context, shown.append)
+    assert [line.partition(":")[0] for line in shown] == [
+        "  guard benchmark receive works on h1",
+        "  guard benchmark second works on h1",
+    ]
+    with pytest.raises(BenchmarkFailed, match=f"^{error}$"):
+        try_guard_benchmarks(new_context(guard_benchmarks=[{**RECEIVE, "benchmark_command": command}]), shown.append)
 
 
 def test_what_cannot_be_observed_is_shown_once(
