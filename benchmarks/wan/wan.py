@@ -17,10 +17,10 @@ import sys
 import time
 
 METRIC = "throughput_mbit_per_second"
-# [  5]   1.00-2.00   sec  11.2 MBytes  94.4 Mbits/sec    2   1.95 MBytes
-# [SUM]   0.00-5.00   sec  55.1 MBytes  92.5 Mbits/sec  1825             sender
+# [  5]   1.00-2.00   sec  4.38 MBytes  36698 Kbits/sec    2   1.95 MBytes
+# [SUM]   0.00-4.00   sec  16.2 MBytes  34012 Kbits/sec  1825             sender
 LINE = re.compile(
-    r"\[ *(?P<stream>\d+|SUM)\] .* sec .*Bytes +(?P<mbit>[\d.]+) Mbits/sec(?: +(?P<retransmits>\d+))?"
+    r"\[ *(?P<stream>\d+|SUM)\] .* sec .*Bytes +(?P<kbit>\d+) Kbits/sec(?: +(?P<retransmits>\d+))?"
     r".*?(?P<what>sender|receiver)?\s*$"
 )
 BUSY = "the server is busy"
@@ -42,6 +42,10 @@ def forget_earlier_runs() -> None:
         subprocess.run(["ip", "tcp_metrics", "flush"], check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
 
+def mbit(kbit: str) -> str:
+    return f"{int(kbit) / 1000:.3f}"
+
+
 def measure(command: list[str], streams: int) -> str | None:
     """Run iperf3 once, printing as it goes, and return its error, if any."""
     received = retransmits = None
@@ -54,11 +58,11 @@ def measure(command: list[str], streams: int) -> str | None:
             if line is None or line["stream"].isdigit() != (streams == 1):  # of several streams, only their sum counts
                 continue
             if line["what"] is None:
-                print(f"{METRIC}: {line['mbit']}", flush=True)
+                print(f"{METRIC}: {mbit(line['kbit'])}", flush=True)
             elif line["what"] == "sender":
                 retransmits = line["retransmits"]
             elif line["what"] == "receiver":
-                received = line["mbit"]
+                received = mbit(line["kbit"])
     if iperf3.returncode != 0 or received is None:
         return error or f"iperf3 ended with {iperf3.returncode} and no result"
     if retransmits is not None:
@@ -79,7 +83,7 @@ def main() -> int:
     forget_earlier_runs()
     command = ["iperf3", "--client", server, "--port", str(arguments.port), "--connect-timeout", "5000"]
     command += ["--time", str(arguments.seconds), "--parallel", str(arguments.streams)]
-    command += ["--interval", "1", "--format", "m", "--forceflush"]
+    command += ["--interval", "1", "--format", "k", "--forceflush"]  # in Mbit/s it prints three digits
     command += ["--reverse"] if arguments.receive else []
     command += ["--congestion", arguments.congestion] if arguments.congestion else []
     command += ["--length", "16K"]  # larger buffers would make the seconds look uneven

@@ -17,7 +17,7 @@ def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
     found = ending(result)
     lines = [f"{result.workload_name}: {found.heading.lower()}, {found.text}"]
     if result.reason:
-        lines.append(f"  {one_line(result.reason)}")
+        lines.append(f"  {one_line(result.reason).removesuffix('.')}.")
     lines += _numbers(result)
     if result.improved:
         lines += ["", *_values(result)]

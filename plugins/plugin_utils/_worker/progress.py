@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The progress lines of a run."""
+"""The progress lines of a run, one a trial, and the last."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
         outcome = f"{progress['metric']:.6g} {metric}{change}"
     best = "" if progress["best"] is None else f", best {progress['best']:+.1f} %"
     return f"{place} {outcome}{best}, {duration(progress['left'])} left"
+
+
+def last_line(result: dict[str, Any]) -> str:
+    """Of a run with a verdict: `116/116 done, 12 of the 128 planned trials were not needed`."""
+    total, not_needed = result["evaluations"]["total"], result["not_needed"]
+    spared = f", {not_needed} of the {total + not_needed} planned trials were not needed" if not_needed > 0 else ""
+    return f"{total}/{total} done{spared}"
 
 
 def duration(seconds: float) -> str:

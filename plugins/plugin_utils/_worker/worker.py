@@ -32,6 +32,7 @@ from .dry_run import dry_run, try_guard_benchmarks
 from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupts, RunInterrupted
 from .preflight import misspelt_setting
+from .progress import last_line
 from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_of, why_trainer_ended
 from .transport import CommandTimeout, ConnectionLost
 from .trial_runner import ApplyFailed, HostRefused, run_trials
@@ -101,6 +102,8 @@ def _join_study(
         if result["verdict"] == "failed":
             hint = _RESUME if result["evaluations"].get("train") else ""
             raise SessionFailed(f"the study failed: {result['reason']}{hint}")
+        if batch.first and result["verdict"] != "stopped":
+            session.show(last_line(result))
     return {"changed": False, "verdict": result["verdict"], "path": str(output)}
 
 

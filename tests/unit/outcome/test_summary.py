@@ -11,7 +11,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.summary i
 
 IMPROVED = """\
 wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141.9 %), proved in 2 pairs
-  the interval excludes 0 and every host gained
+  the interval excludes 0 and every host gained.
   baseline 153.2, best 353 (throughput_mbit, maximise), 2 pairs, p = 0.0078
   58 evaluations (1 failed) on 2 hosts in 5.2 min
 
@@ -53,7 +53,7 @@ def test_other_verdicts_offer_nothing_to_apply(improved: dict[str, Any], verdict
 def test_a_study_without_numbers_has_a_summary() -> None:
     raw = {"workload_name": "wan", "verdict": "failed", "metric": "ops", "reason": "h1: \x1b[2Jno\nbenchmark"}
     shown = summary(Result.model_validate(raw), Path("learned/wan"))
-    assert shown.splitlines()[:2] == ["wan: failed, no values were learned", "  h1: [2Jno benchmark"]
+    assert shown.splitlines()[:2] == ["wan: failed, no values were learned", "  h1: [2Jno benchmark."]
 
 
 def test_quotes_paths_for_the_shell(improved: dict[str, Any]) -> None:

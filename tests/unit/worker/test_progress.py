@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.progress import duration, progress_line
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.progress import duration, last_line, progress_line
 
 PROGRESS: dict[str, Any] = {
     "number": 12,
@@ -38,6 +38,14 @@ PROGRESS: dict[str, Any] = {
 )
 def test_progress_line(changes: dict[str, Any], line: str) -> None:
     assert progress_line("lab1", "throughput", PROGRESS | changes) == line
+
+
+@pytest.mark.parametrize(
+    ("not_needed", "line"),
+    [(12, "116/116 done, 12 of the 128 planned trials were not needed"), (0, "116/116 done"), (-2, "116/116 done")],
+)
+def test_a_run_ends_with_all_of_its_trials_done(not_needed: int, line: str) -> None:
+    assert last_line({"evaluations": {"total": 116}, "not_needed": not_needed}) == line
 
 
 @pytest.mark.parametrize(
