@@ -31,6 +31,7 @@ Schema = Mapping[str, Any]
 
 def pages() -> Iterator[Path]:
     yield DOCS.parent / "README.md"
+    yield from sorted(DOCS.parent.glob("benchmarks/*/README.md"))
     yield from sorted(DOCS.rglob("*.md"))
 
 

@@ -5,7 +5,8 @@
 
 Each algorithm runs the whole study. Then the winners, the expert settings and the original values are compared: in each
 round, every set of values is measured once on every host with iperf3, in random order. `--aa 5` runs five A/A studies
-instead, of parameters without influence on the benchmark; none should end with an improvement.
+instead, of parameters without influence on the benchmark; none should end with an improvement. `--effects` measures
+only what each parameter of the study does, in such rounds: by itself, and beside bbr.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import yaml
@@ -34,6 +35,22 @@ from ansible_collections.autotune.kernel.tests.performance.learner import tables
 
 WAN = ROOT / "benchmarks/wan"
 BASELINE = "original values"
+BBR = {"net.ipv4.tcp_congestion_control": "bbr"}
+# Each parameter of the study, as far from the hosts' own value as the study goes.
+EFFECTS: dict[str, dict[str, Any]] = {
+    "tcp_wmem 32 MiB": {"net.ipv4.tcp_wmem": "4096 16384 33554432"},
+    "tcp_rmem 32 MiB": {"net.ipv4.tcp_rmem": "4096 131072 33554432"},
+    "tcp_limit_output_bytes 64 KiB": {"net.ipv4.tcp_limit_output_bytes": 65536},
+    "tcp_notsent_lowat 16 KiB": {"net.ipv4.tcp_notsent_lowat": 16384},
+    "tcp_slow_start_after_idle 0": {"net.ipv4.tcp_slow_start_after_idle": 0},
+    "tcp_mtu_probing 2": {"net.ipv4.tcp_mtu_probing": 2},
+    "tcp_autocorking 0": {"net.ipv4.tcp_autocorking": 0},
+}
+# Not in the study, because other services of a host need more: what too small a buffer costs.
+TOO_SMALL = {
+    "tcp_wmem 128 KiB": {"net.ipv4.tcp_wmem": "4096 16384 131072"},
+    "tcp_rmem 128 KiB": {"net.ipv4.tcp_rmem": "4096 131072 131072"},
+}
 # They have no influence on a connection that sends for a few seconds.
 WITHOUT_INFLUENCE = [
     {"param": "net.ipv4.tcp_fin_timeout", "min": 20, "max": 120},
@@ -53,6 +70,7 @@ def main() -> None:
     parser.add_argument("--algorithms", default="ppo,gp", help="comma-separated (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the studies and the rounds (%(default)s)")
     parser.add_argument("--aa", type=int, metavar="N", help="only run N A/A studies")
+    parser.add_argument("--effects", action="store_true", help="only measure what each parameter does")
     parser.add_argument("--pairs", type=int, default=40, help="maximum pairs of the proof (%(default)s)")
     parser.add_argument("--inventory", help="inventory of a running lab; by default inventories/lab is started")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench-wan", help="folder (%(default)s)")
@@ -63,18 +81,20 @@ def main() -> None:
     if arguments.aa:
         print(f"\n{aa(arguments, inventory)}")
         return
+    if arguments.effects:
+        effects(arguments, inventory)
+        return
     plain = yaml.safe_load((WAN / "study.yml").read_text())
     results = {
         name: learn(arguments, inventory, f"wan-{name}", {**plain, "algorithm": name}, arguments.seed)
         for name in arguments.algorithms.split(",")
     }
-    own = {name: host["original_values"] for name, host in next(iter(results.values()))["per_host"].items()}
     contestants = {
         BASELINE: {},
         **{name: result["best_config"] for name, result in results.items() if result["best_config"]},
         **experts({parameter["param"] for parameter in plain["action_space"]}),
     }
-    measured = compare(arguments, inventory, contestants, own)
+    measured = compare(arguments, inventory, contestants)
     print(f"\n{table(measured, results)}")
 
 
@@ -103,18 +123,47 @@ def experts(parameters: set[str]) -> dict[str, Values]:
     return found
 
 
-def compare(
-    arguments: argparse.Namespace, inventory: str, contestants: Mapping[str, Values], own: Mapping[str, Values]
-) -> list[dict[str, Any]]:
+def effects(arguments: argparse.Namespace, inventory: str) -> None:
+    """Print what each parameter does, and write it to effects.json, in the form of docs/figures."""
+    changes = {**EFFECTS, **TOO_SMALL}
+    beside_bbr = {f"bbr, {name}": {**BBR, **values} for name, values in changes.items()}
+    measured = compare(arguments, inventory, {BASELINE: {}, "bbr": BBR, **changes, **beside_bbr})
+    columns = ["change", "alone, Mbit/s", "against original values (95 %)", "beside bbr, Mbit/s", "against bbr (95 %)"]
+    rounds = Rounds(measured)
+    rows = [
+        ["none", f"{rounds.mean(BASELINE):.2f}", "", f"{rounds.mean('bbr'):.2f}", ""],
+        ["bbr", f"{rounds.mean('bbr'):.2f}", rounds.against("bbr", BASELINE), "", ""],
+        *(
+            [
+                name,
+                f"{rounds.mean(name):.2f}",
+                rounds.against(name, BASELINE),
+                f"{rounds.mean(f'bbr, {name}'):.2f}",
+                rounds.against(f"bbr, {name}", "bbr"),
+            ]
+            for name in changes
+        ),
+    ]
+    noise = (
+        f"Coefficient of variation: original values {rounds.variation(BASELINE):.1%}, bbr {rounds.variation('bbr'):.1%}"
+    )
+    about = f"{arguments.rounds} rounds on {len(rounds.hosts)} hosts at the same time. {noise}."
+    figures = {"command": "./dev bench-wan --effects", "about": about, "columns": columns, "rows": rows}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "effects.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"\n{tables.markdown(columns, rows)}\n\n{about}")
+
+
+def compare(arguments: argparse.Namespace, inventory: str, contestants: Mapping[str, Values]) -> list[dict[str, Any]]:
     """Measure every contestant once per round and host, in random order."""
     order = random.Random(arguments.seed)
     schedule = {
         host: [
-            {"round": number, "name": name, "values": {**values, **contestants[name]}}
+            {"round": number, "name": name, "values": contestants[name]}
             for number in range(arguments.rounds)
             for name in order.sample(list(contestants), len(contestants))
         ]
-        for host, values in own.items()
+        for host in hosts(inventory)
     }
     folder = arguments.output / "comparison"
     shutil.rmtree(folder, ignore_errors=True)
@@ -125,14 +174,38 @@ def compare(
     ]
 
 
-def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str:
-    """Each contestant compared with the original values and with our winner, paired by round and host."""
-    figures = {(row["name"], row["host"], row["round"]): row["metric"] for row in measured}
-    blocks = sorted({(host, number) for dummy, host, number in figures})
-    names = list(dict.fromkeys(row["name"] for row in sorted(measured, key=lambda row: row["round"])))
+def hosts(inventory: str) -> list[str]:
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", inventory, "--list"]
+    listed = json.loads(subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout)
+    return sorted(listed["_meta"]["hostvars"])
 
-    def against(name: str, other: str) -> str:
-        pairs = [(figures.get((name, *block)), figures.get((other, *block))) for block in blocks]
+
+class Rounds:
+    """What was measured, in Mbit/s, compared within rounds and hosts."""
+
+    def __init__(self, measured: Sequence[dict[str, Any]]) -> None:
+        self._figures = {(row["name"], row["host"], row["round"]): row["metric"] for row in measured}
+        self._blocks = sorted({(host, number) for dummy, host, number in self._figures})
+        self.names = list(dict.fromkeys(row["name"] for row in sorted(measured, key=lambda row: row["round"])))
+        self.hosts = sorted({host for host, dummy in self._blocks})
+
+    def of(self, name: str, host: str | None = None) -> list[float]:
+        return [
+            metric
+            for (contestant, where, dummy), metric in self._figures.items()
+            if contestant == name and host in (where, None) and metric
+        ]
+
+    def mean(self, name: str) -> float:
+        """The geometric mean; 0 where every run failed."""
+        return math.exp(fmean(math.log(metric) for metric in self.of(name))) if self.of(name) else 0.0
+
+    def variation(self, name: str) -> float:
+        """The coefficient of variation on a host, of the host where it is largest."""
+        return max(stdev(self.of(name, host)) / fmean(self.of(name, host)) for host in self.hosts)
+
+    def against(self, name: str, other: str) -> str:
+        pairs = [(self._figures.get((name, *block)), self._figures.get((other, *block))) for block in self._blocks]
         ratios = {number: math.log(a / b) for number, (a, b) in enumerate(pairs) if a and b}
         gap = tables.difference(dict.fromkeys(ratios, 0.0), ratios)
         if name == other or gap is None:
@@ -140,20 +213,20 @@ def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str
         median, low, high = (f"{math.expm1(value):+.1%}" for value in (gap.middle, gap.low, gap.high))
         return f"{median} ({low} to {high})"
 
-    def mean(name: str) -> float:
-        own = [math.log(metric) for (contestant, *dummy), metric in figures.items() if contestant == name and metric]
-        return math.exp(fmean(own)) if own else 0.0
 
+def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str:
+    """Each contestant compared with the original values and with our winner, paired by round and host."""
+    rounds = Rounds(measured)
     lines = [
         [
             name,
-            f"{mean(name):.1f}",
-            against(name, BASELINE),
-            against(name, "ppo"),
+            f"{rounds.mean(name):.1f}",
+            rounds.against(name, BASELINE),
+            rounds.against(name, "ppo"),
             results[name]["verdict"] if name in results else "",
-            str(sum(1 for (contestant, *dummy), metric in figures.items() if contestant == name and metric)),
+            str(len(rounds.of(name))),
         ]
-        for name in sorted(names, key=mean, reverse=True)
+        for name in sorted(rounds.names, key=rounds.mean, reverse=True)
     ]
     head = ["values", "Mbit/s", f"against {BASELINE} (95 %)", "against ppo (95 %)", "verdict of its study", "runs"]
     return tables.markdown(head, lines)
