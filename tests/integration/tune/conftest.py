@@ -63,6 +63,10 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
+        """Waits for it: after an interruption the trainer may outlive Ansible and all workers."""
+        limit = time.monotonic() + 120
+        while not list(self.output.glob("*/result.json")) and time.monotonic() < limit:
+            time.sleep(0.1)
         (file,) = self.output.glob("*/result.json")
         found: dict[str, Any] = json.loads(file.read_text())
         return found
@@ -122,7 +126,7 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
             "algorithm": "random",  # no test of the learner: that one takes seconds to start
             "baseline_evaluations": 2,
             "training_config": {"total_timesteps": 5, "benchmark_timeout": 5},
-            "verification": {"pairs": 4, "candidates": 1},
+            "verification": {"pairs": 4, "candidates": 1, "keep": "all"},  # an ablation takes as long as all the rest
         }
         (tmp_path / "sensor.py").write_text(script)
         path = tmp_path / "study.yml"

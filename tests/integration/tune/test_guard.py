@@ -239,7 +239,7 @@ print("throughput:", 100 + value)
         guard=guard,
         state_space=[],
         training_config={"total_timesteps": 6, "benchmark_timeout": 900},
-        verification={"candidates": 1, "pairs": 4},
+        verification={"candidates": 1, "pairs": 4, "keep": "all"},
         baseline_evaluations=2,
     )
     run = tune(study, "--limit", "lab1")

@@ -194,7 +194,7 @@ def test_what_hosts_on_one_kernel_share_is_tuned_on_one_of_them(lab: Any, tune: 
         "import time; time.sleep(0.3); print('throughput: 1')",
         action_space=[{"param": "kernel.printk_ratelimit_burst", "min": 9, "max": 10}],
         training_config={"total_timesteps": 1, "benchmark_timeout": 5},
-        verification={"candidates": 1, "pairs": 4},
+        verification={"candidates": 1, "pairs": 4, "keep": "all"},
         allow_unsafe=["kernel.printk_ratelimit_burst"],
     )
     run = tune(study)
@@ -221,7 +221,7 @@ def test_cautious_exploration_stays_near_the_hosts_own_values(tune: Runner, writ
         action_space=[{"param": "net.ipv4.tcp_fin_timeout", "min": 20, "max": 120}],
         exploration="cautious",
         training_config={"total_timesteps": 4, "benchmark_timeout": 5},
-        verification={"candidates": 1, "pairs": 4},
+        verification={"candidates": 1, "pairs": 4, "keep": "all"},
         baseline_evaluations=2,
     )
     run = tune(study, "--limit", "lab1")
@@ -275,7 +275,7 @@ def test_odd_names_and_addresses_are_only_odd(
         "print('throughput: 1')\n" * 3,
         action_space=[{"param": "net.ipv4.conf.default.tag", "min": 0, "max": 9}],
         training_config={"total_timesteps": 1, "benchmark_timeout": 5},
-        verification={"candidates": 1, "pairs": 4},
+        verification={"candidates": 1, "pairs": 4, "keep": "all"},
         baseline_evaluations=2,
     )
     try:
