@@ -79,8 +79,11 @@ def test_a_role_that_worsens_another_workload_is_not_written(
     assert "guard: requests, candidate " in run.text
 
 
-def test_of_two_values_only_the_harmless_one_is_learned(tune: Callable[..., Any], guarded: Callable[..., Path]) -> None:
-    run = tune(guarded(HARMFUL, HARMLESS))
+def test_of_two_values_only_the_harmless_one_is_learned(
+    start: Callable[..., Any], guarded: Callable[..., Path]
+) -> None:
+    run = start(guarded(HARMFUL, HARMLESS))
+    run.end(600)  # it has more trials than other runs of these tests
 
     assert run.process.returncode == 0, run.text
     result = run.result
