@@ -22,6 +22,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _kernel,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_risk import Risk
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_risks import RISKS
 
 SYSCTLS = _catalogue_vm.SETTINGS + _catalogue_net.SETTINGS + _catalogue_tcp.SETTINGS + _catalogue_kernel.SETTINGS
 OTHERS = _catalogue_sysfs.SETTINGS
@@ -37,6 +39,12 @@ def find(parameter: str) -> Optional[Setting]:
         return _ENTRIES[parameter]
     first, dummy, *rest = _kernel.components(parameter)
     return _ENTRIES.get(".".join([first, "*", *rest]))
+
+
+def risks(parameter: str) -> tuple[Risk, ...]:
+    """What the kernel's documentation warns of; raises ValueError for a malformed name."""
+    setting = find(parameter)
+    return RISKS.get(setting.name, ()) if setting else ()
 
 
 def why_unsafe(parameter: str, text: str, machine: Machine) -> Optional[str]:

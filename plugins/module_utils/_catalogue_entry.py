@@ -71,7 +71,7 @@ class Setting:
     name: a component `*` stands for any device or size. kind: int, boolean, choice, vector, bytes or ratio.
     default: that of current kernels, as the kernel shows it; empty if it is computed or left to the distribution.
     page: of the kernel's documentation. special: values with a meaning of their own, in the range or not.
-    risk: of a wrong value: none, performance, stability (of the machine or its services) or security.
+    impairs: what a wrong value can impair: none, performance, stability (of the machine or its services) or security.
     since, until: the first kernel that has it, if later than 4.18, and the first that no longer has it.
     is_open: kernel modules may provide further choices.
     """
@@ -85,7 +85,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     unit: str = ""
     special: tuple[tuple[str, str], ...] = ()
-    risk: str = "performance"
+    impairs: str = "performance"
     since: str = ""
     until: str = ""
     is_open: bool = False

@@ -49,7 +49,7 @@ SETTINGS = (
                 unit="KiB"),
     _BLOCK.number("block.*.wbt_lat_usec", 500, 200000, "", "us", "read latency above which writeback is throttled",
                   log=True, special=_ZERO_OFF),
-    _BLOCK.switch("block.*.iostats", "1", "count requests", risk="none"),
+    _BLOCK.switch("block.*.iostats", "1", "count requests", impairs="none"),
     _BLOCK.switch("block.*.add_random", "0", "collect entropy from the device"),
     _DEADLINE.number("block.*.iosched.read_expire", 20, 5000, "500", "ms", "deadline of a read (mq-deadline)",
                      log=True),

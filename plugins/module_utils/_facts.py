@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
@@ -21,7 +21,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
+    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 
 _DAEMONS = ("bpftune", "tuned")
 _SYSTEMD_CONTAINER = "/run/systemd/container"
@@ -36,6 +36,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
     """
     names, malformed = survey() if parameters is None else (parameters, [])
     lease, hardware = _journal.read_any(), machine()
+    leased = lease.originals if lease else {}
     return {
         "kernel": os.uname().release,
         "boot_id": _kernel.boot_id(),
@@ -47,7 +48,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
         "effective_uid": os.geteuid(),
         "gate": None,
         "gate_message": None,
-        "parameters": {name: parameter_facts(name, hardware) for name in names},
+        "parameters": {name: parameter_facts(name, hardware, leased) for name in names},
         "managed_by": managed_by(),
         "container": container(),
         "lease": lease.summary() if lease else None,
@@ -76,7 +77,10 @@ def survey() -> tuple[list[str], list[str]]:
 
 def catalogued() -> list[str]:
     """The parameters of this host that are in the catalogue."""
-    return [parameter for parameter in survey()[0] if _entry(parameter)]
+    # Imported here because loading it takes time, and evaluations call the module without needing it.
+    from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
+
+    return [parameter for parameter in survey()[0] if _catalogue.find(parameter)]
 
 
 def machine() -> Machine:
@@ -91,17 +95,22 @@ def machine() -> Machine:
     return Machine(os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_NPROCESSORS_ONLN"), max(speeds), page)
 
 
-def parameter_facts(parameter: str, hardware: Machine) -> dict[str, Any]:
-    """What is known of one parameter (see RETURN of sysctl_info); raises ValueError for a malformed name."""
+def parameter_facts(parameter: str, hardware: Machine, leased: Mapping[str, str]) -> dict[str, Any]:
+    """What is known of one parameter (see RETURN of sysctl_info); raises ValueError for a malformed name.
+
+    leased: the original values of the parameters that are leased.
+    """
     exists = _kernel.exists(parameter)
     why_not = _kernel.why_not_writable(parameter) if exists else f"it {_validation.missing(parameter)}"
     value = _kernel.read_or_none(parameter) if exists else None
+    is_secret = _denylist.holds_secret(parameter)
     return {
         "exists": exists,
         "readable": value is not None,
         "writable": why_not is None,
         "why_not_writable": why_not,
-        "value": None if _denylist.holds_secret(parameter) else value,
+        "value": None if is_secret else value,
+        "original": None if is_secret else leased.get(_kernel.canonical_name(parameter), value),
         "denied": _denylist.denied_because(parameter) is not None,
         "namespaced": _namespaced(parameter),
         **_catalogue_facts(parameter, hardware),
@@ -138,10 +147,13 @@ def _namespaced(parameter: str) -> bool | None:
 
 
 def _catalogue_facts(parameter: str, hardware: Machine) -> dict[str, Any]:
-    fields = ("kind", "unit", "default", "risk", "summary", "documentation")
-    setting = _entry(_kernel.canonical_name(parameter))
+    fields = ("kind", "unit", "default", "impairs", "summary", "documentation")
+    from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
+
+    parameter = _kernel.canonical_name(parameter)
+    setting = _catalogue.find(parameter)
     if setting is None:
-        return {**dict.fromkeys(fields), "special_values": None, "safe_range": None}
+        return {**dict.fromkeys(fields), "special_values": None, "safe_range": None, "risks": None}
     safe: list[Any] = setting.safe_range(hardware)
     offered = None
     with contextlib.suppress(OSError):
@@ -150,11 +162,8 @@ def _catalogue_facts(parameter: str, hardware: Machine) -> dict[str, Any]:
         **{field: getattr(setting, field) for field in fields},
         "special_values": dict(setting.special),
         "safe_range": [choice for choice in safe if offered is None or choice in offered],
+        "risks": [
+            {"applies_to": risk.condition(), "warning": risk.warning, "quote": risk.quote, "source": risk.source}
+            for risk in _catalogue.risks(parameter)
+        ],
     }
-
-
-def _entry(parameter: str) -> Optional[Setting]:
-    # Imported here because loading it takes time, and evaluations call the module without needing it.
-    from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
-
-    return _catalogue.find(parameter)

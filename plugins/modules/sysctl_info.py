@@ -135,6 +135,9 @@ parameters:
     value:
       description: The value, with single spaces between its elements; null if it is unreadable or a secret.
       type: str
+    original:
+      description: The value from before the lease that is in force; the same as C(value) if none has changed it.
+      type: str
     denied:
       description: Whether M(autotune.kernel.sysctl) sets it only if O(autotune.kernel.sysctl#module:allow_unsafe)
         names it. With RV(gate), whether this account may not set it.
@@ -152,7 +155,7 @@ parameters:
     default:
       description: The default of current kernels, empty if it depends on the machine or the distribution.
       type: str
-    risk:
+    impairs:
       description: What a wrong value can impair, one of V(none), V(performance), V(stability) and V(security).
       type: str
     summary:
@@ -164,28 +167,53 @@ parameters:
     special_values:
       description: Values with a meaning of their own, inside the safe range or not.
       type: dict
+    risks:
+      description: What the kernel's documentation warns of. A preset never tries such values; a study that does gets a
+        notice.
+      type: list
+      elements: dict
+      contains:
+        applies_to:
+          description: The values to which the warning applies.
+          type: str
+        warning:
+          description: What may happen.
+          type: str
+        quote:
+          description: The words of the documentation.
+          type: str
+        source:
+          description: The page that has them.
+          type: str
     safe_range:
       description: The values that are safe on this machine, as the minimum and maximum of each number, or as a list of
         choices.
       type: list
       elements: raw
   sample:
-    vm.swappiness:
+    vm.vfs_cache_pressure:
       exists: true
       readable: true
       writable: true
       why_not_writable: null
-      value: "60"
+      value: "100"
+      original: "100"
       denied: false
       namespaced: false
       kind: int
-      unit: relative cost
-      default: "60"
-      risk: performance
-      summary: relative cost of swapping versus reclaiming file pages; at most 100 before 5.8
+      unit: parts of vfs_cache_pressure_denom
+      default: "100"
+      impairs: performance
+      summary: tendency to reclaim cached directory entries and inodes
       documentation: https://docs.kernel.org/admin-guide/sysctl/vm.html
-      special_values: {}
-      safe_range: [[0, 200]]
+      special_values: {"0": "never, until memory has run out"}
+      risks:
+        - applies_to: the value 0
+          warning: directory entries and inodes may fill the memory until processes are killed
+          quote: When vfs_cache_pressure=0, the kernel will never reclaim dentries and inodes due to memory pressure and
+            this can easily lead to out-of-memory conditions.
+          source: https://docs.kernel.org/admin-guide/sysctl/vm.html
+      safe_range: [[1, 1000]]
 managed_by:
   description: Running daemons that set parameters themselves.
   returned: always

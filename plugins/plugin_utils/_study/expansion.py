@@ -20,6 +20,7 @@ from .._plain import brief
 from .constraints import parse_constraint
 from .host_facts import HostFacts, safe_on_all, why_left_out
 from .presets import Pick, find_preset
+from .risks import without_risk
 
 
 def expand_study(data: Mapping[str, Any], hosts: Sequence[HostFacts]) -> tuple[dict[str, Any], list[str]]:
@@ -105,7 +106,8 @@ def _expand_preset(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The preset's entries for an action_space, without the parameters in `taken`, and notices about those left out.
 
-    Ranges are those that are safe on every host; without facts about the hosts, those of a small machine.
+    Ranges are those that are safe on every host; without facts about the hosts, those of a small machine. No value in
+    them runs a risk of the catalogue.
     """
     entries, notices = [], []
     names = list(taken)
@@ -116,12 +118,16 @@ def _expand_preset(
         if setting is None:
             raise LookupError(f"{pick.name} of a preset is not in the catalogue")
         reason = _why_not(setting, names, hosts)
-        entry = None if reason else _entry(pick, setting, hosts)
+        harmless = without_risk(setting, safe_on_all(setting, hosts) if hosts else setting.safe_range(SMALL), hosts)
+        if harmless is None:
+            reason = reason or "the kernel's documentation warns of some changes, and its original value is unknown"
+        entry = None if reason or harmless is None else _entry(pick, setting, harmless)
         if entry:
             entries.append(entry)
             names.append(pick.name)
         else:
-            notices.append(f"{pick.name} is left out: {reason or 'fewer than two of its values are safe on all hosts'}")
+            reason = reason or "fewer than two of its values are safe and without a known risk on all hosts"
+            notices.append(f"{pick.name} is left out: {reason}")
     return entries, notices
 
 
@@ -137,11 +143,10 @@ def _why_not(setting: Setting, names: Sequence[str], hosts: Sequence[HostFacts])
     return None
 
 
-def _entry(pick: Pick, setting: Setting, hosts: Sequence[HostFacts]) -> dict[str, Any] | None:
-    safe = safe_on_all(setting, hosts) if hosts else setting.safe_range(SMALL)
+def _entry(pick: Pick, setting: Setting, safe: Sequence[Any]) -> dict[str, Any] | None:
     entry: dict[str, Any] = {"param": setting.name, "description": setting.summary}
     if setting.kind == "boolean":
-        return {**entry, "type": "bool"}
+        return {**entry, "type": "bool"} if len(safe) > 1 else None
     if setting.choices:
         values = [int(choice) if choice.isdecimal() else choice for choice in safe]
         return {**entry, "type": "choice", "choices": values} if len(values) > 1 else None
@@ -158,4 +163,6 @@ def _element(pick: Pick, at: int, *, log: bool, ends: Sequence[int]) -> dict[str
     low, high = ends
     if pick.within:
         low, high = max(low, pick.within[0]), min(high, pick.within[1])
-    return {"min": low, "max": high, "log": log and low > 0} if low < high else {}
+    low, high = low + -low % pick.step, high - high % pick.step
+    step = {"step": pick.step} if pick.step > 1 else {}
+    return {"min": low, "max": high, "log": log and low > 0, **step} if low < high else {}

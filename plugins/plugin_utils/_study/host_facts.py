@@ -18,19 +18,24 @@ from .._plain import brief
 class HostFacts:
     """A host's writable catalogue settings, each with its safe values there.
 
+    original: the value of each parameter, from before any lease.
     missing: the parameters that cannot be tuned there, with the reason as the end of a sentence: `does not have it`.
     """
 
     name: str
     safe: Mapping[str, Sequence[Any]]
     missing: Mapping[str, str] = field(default_factory=dict)
+    original: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_module(cls, name: str, facts: Mapping[str, Any]) -> HostFacts:
         """From the result of `sysctl_info: catalogue: true`."""
         found = facts["parameters"].items()
         safe = {param: seen["safe_range"] for param, seen in found if seen["writable"] and seen["safe_range"]}
-        return cls(name, safe, {param: why for param, seen in found if (why := _why_missing(seen))})
+        missing = {param: why for param, seen in found if (why := _why_missing(seen))}
+        return cls(
+            name, safe, missing, {param: text for param, seen in found if (text := seen["original"]) is not None}
+        )
 
 
 def _why_missing(seen: Mapping[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from .._proof.ablation import ablate
 from .._proof.harm import without_harm
 from .._proof.race import race
 from .._proof.sequential_test import prove
+from .._study.risks import risks_tried
 from .._study.study import Study
 from .._trial.trial import Phase
 from .conclusion import Conclusion, Verdict
@@ -47,6 +48,7 @@ def run_study(
 
     history.enter(Phase.BASELINE)
     originals = next(iter(fleet.wait_for_baselines().values())).original_values
+    notify(*risks_tried(study.action_space, {name: host.original_values for name, host in history.hosts.items()}))
     notify(*history.forecast_power())
 
     history.enter(Phase.TRAIN)

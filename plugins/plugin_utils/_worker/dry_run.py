@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._study.parameters import kernel_text
+from .._study.risks import risks_tried
 from .._trial.reward import checked, objective
 from .._trial.trial import Phase, State, Trial
 from .benchmark import BenchmarkFailed
@@ -35,6 +36,8 @@ def dry_run(
     for parameter in space.parameters:
         original = kernel_text(facts["values"][parameter])
         show(f"  would tune {parameter}: now {original}, from {lowest[parameter]} to {highest[parameter]}")
+    for risk in risks_tried(context.study.action_space, {host: facts["values"]}):
+        show(f"  note: {risk}")
     began = time.monotonic()
     for bound in (lowest, highest):
         context.apply(bound, None)

@@ -33,8 +33,8 @@ def test_there_are_enough_and_each_is_there_once() -> None:
 def entry_faults(setting: Setting) -> Iterator[str]:
     if setting.kind not in ("int", "boolean", "choice", "vector", "bytes", "ratio"):
         yield f"unknown kind {setting.kind!r}"
-    if setting.risk not in ("none", "performance", "stability", "security"):
-        yield f"unknown risk {setting.risk!r}"
+    if setting.impairs not in ("none", "performance", "stability", "security"):
+        yield f"impairs {setting.impairs!r}"
     if not setting.summary:
         yield "no summary"
     if not re.fullmatch(r"(admin-guide|networking|filesystems|scheduler|block|ABI)/[\w/-]+", setting.page):

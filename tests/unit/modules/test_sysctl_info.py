@@ -29,16 +29,18 @@ def test_tells_of_the_host_and_its_parameters(procfs: Path, call: Call) -> None:
         "writable": True,
         "why_not_writable": None,
         "value": "60",
+        "original": "60",
         "denied": False,
         "namespaced": False,
         "kind": "int",
         "unit": "relative cost",
         "default": "60",
-        "risk": "performance",
+        "impairs": "performance",
         "summary": "relative cost of swapping versus reclaiming file pages; at most 100 before 5.8",
         "documentation": "https://docs.kernel.org/admin-guide/sysctl/vm.html",
         "special_values": {},
         "safe_range": [[0, 200]],
+        "risks": [],
     }
     assert result["parameters"]["kernel.core_pattern"]["safe_range"] is None
     assert result["parameters"]["vm.nothing"]["exists"] is False
@@ -98,9 +100,24 @@ def test_says_why_a_parameter_is_missing(procfs: Path, call: Call) -> None:
 
 def test_tells_of_a_lease(procfs: Path, call: Call) -> None:
     call(sysctl.main, state="leased", holder="anna", lease=60, values={"vm.swappiness": 10})
-    lease = call(main, parameters=[])["lease"]
-    assert lease["holder"] == "anna"
-    assert 59 < lease["expires_in"] <= 60
+    found = call(main, parameters=["vm.swappiness"])
+    assert found["lease"]["holder"] == "anna"
+    assert 59 < found["lease"]["expires_in"] <= 60
+    assert (found["parameters"]["vm.swappiness"]["value"], found["parameters"]["vm.swappiness"]["original"]) == (
+        "10",
+        "60",
+    )
+
+
+def test_tells_of_what_the_documentation_warns(procfs: Path, call: Call) -> None:
+    (procfs / "net/ipv4/tcp_max_tw_buckets").write_text("65536\n")
+    (risk,) = call(main, parameters=["net.ipv4.tcp_max_tw_buckets"])["parameters"]["net.ipv4.tcp_max_tw_buckets"][
+        "risks"
+    ]
+    assert risk["applies_to"] == "values below the original one"
+    assert risk["warning"].startswith("connections in TIME_WAIT beyond the limit are destroyed at once")
+    assert "you _must_ not lower the limit artificially" in risk["quote"]
+    assert risk["source"] == "https://docs.kernel.org/networking/ip-sysctl.html"
 
 
 def test_names_the_daemons_that_set_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -153,7 +170,7 @@ def test_what_the_kernel_does_not_let_be_read_is_not_readable(
     monkeypatch.setattr(_kind, "open", refuse, raising=False)
     monkeypatch.setattr(_kind.os, "open", refuse)
     monkeypatch.setattr(_kind.os, "geteuid", lambda: 0)
-    found = _facts.parameter_facts("sched.base_slice_ns", _facts.machine())
+    found = _facts.parameter_facts("sched.base_slice_ns", _facts.machine(), {})
     assert (found["readable"], found["value"]) == (False, None)
     assert found["why_not_writable"] == (
         "debugfs is closed because this kernel is locked down (Secure Boot, or lockdown= at boot)"

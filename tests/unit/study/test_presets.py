@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def host(name: str, machine: Machine, without: str = "") -> HostFacts:
     """A host that has all of the catalogue but those parameters whose name begins so."""
     settings = [setting for setting in _catalogue.SYSCTLS + _catalogue.OTHERS if "*" not in setting.name]
     kept = [setting for setting in settings if not (without and setting.name.startswith(without))]
-    return HostFacts(name, {setting.name: setting.safe_range(machine) for setting in kept})
+    safe = {setting.name: setting.safe_range(machine) for setting in kept}
+    own = {"net.ipv4.tcp_max_tw_buckets": "65536"}
+    return HostFacts(name, safe, original={setting.name: setting.default for setting in kept} | own)
 
 
 SMALL, LARGE = host("small", Machine(2 * GIB, 2)), host("large", Machine(64 * GIB, 16, 10_000))
@@ -68,7 +71,7 @@ def test_a_range_is_safe_on_the_smallest_host_and_on_the_largest(read_for: ReadF
     assert found["vm.min_free_kbytes"]["min"] == 64 * GIB // 1024 // 1024
     assert found["vm.min_free_kbytes"]["max"] == 2 * GIB // 1024 // 20
     assert found["net.ipv4.tcp_rmem"]["elements"][0] == {"value": 4096, "log": False}
-    assert found["net.ipv4.tcp_rmem"]["elements"][2] == {"min": 131072, "max": 2 * GIB // 16, "log": True}
+    assert found["net.ipv4.tcp_rmem"]["elements"][2] == {"min": 33554432, "max": 2 * GIB // 16, "log": True}
     alone = ranges(read_for(HEAD + "parameters: [preset:network-throughput]\n", LARGE))
     assert alone["net.ipv4.tcp_rmem"]["elements"][2]["max"] == 128 * 2**20
 
@@ -77,7 +80,9 @@ def test_hosts_without_a_common_range_leave_a_parameter_out(read_for: ReadFor) -
     huge = host("huge", Machine(4096 * GIB, 512))
     study = read_for(HEAD + "parameters: preset:memory\n", SMALL, huge)
     assert "vm.min_free_kbytes" not in ranges(study)
-    assert study.notices == ["vm.min_free_kbytes is left out: fewer than two of its values are safe on all hosts"]
+    assert study.notices == [
+        "vm.min_free_kbytes is left out: fewer than two of its values are safe and without a known risk on all hosts"
+    ]
 
 
 def test_what_a_host_lacks_is_left_out_and_told(read_for: ReadFor) -> None:
@@ -89,7 +94,7 @@ def test_what_a_host_lacks_is_left_out_and_told(read_for: ReadFor) -> None:
 
 def test_choices_are_those_which_all_hosts_offer(read_for: ReadFor) -> None:
     def offering(*choices: str) -> HostFacts:
-        return HostFacts("h", {**LARGE.safe, "net.ipv4.tcp_congestion_control": choices})
+        return replace(LARGE, safe={**LARGE.safe, "net.ipv4.tcp_congestion_control": choices})
 
     text = HEAD + "parameters: preset:network-throughput\n"
     found = ranges(read_for(text, offering("reno", "cubic"), offering("reno", "cubic", "bbr")))
@@ -242,6 +247,7 @@ def test_expert_settings_are_safe_values_of_the_catalogue(name: str) -> None:
 
 def test_facts_of_sysctl_info_become_host_facts() -> None:
     seen = {"exists": True, "readable": True, "writable": True, "why_not_writable": None, "safe_range": [[0, 200]]}
+    seen |= {"value": "7", "original": "5"}
     closed = {**seen, "writable": False, "why_not_writable": "it is closed"}
     parameters = {"a.b": seen, "a.c": closed, "a.d": {**seen, "safe_range": None}, "a.e": {**closed, "exists": False}}
     parameters["a.f"] = {**closed, "readable": False}
@@ -255,4 +261,5 @@ def test_facts_of_sysctl_info_become_host_facts() -> None:
             "a.f": "does not let it be read: it is closed",
             "a.g": "does not have it: mount it",
         },
+        dict.fromkeys(["a.b", "a.c", "a.d", "a.e", "a.f", "a.g"], "5"),
     )
