@@ -15,7 +15,7 @@ from .._study.space import Candidate, SearchSpace, Value
 from .._trial.trial import Trial
 from .components import Components
 from .initial_design import initial_design
-from .protocols import Algorithm, Project
+from .protocols import Algorithm, Project, Proposal
 
 
 def new_algorithm(
@@ -26,7 +26,7 @@ def new_algorithm(
     seed: int,
     config: TrainingConfig,
     original: Mapping[str, Value] | None,
-    starting_candidates: Sequence[Candidate],
+    starting_candidates: Sequence[Proposal],
     metrics: Sequence[str],
     contexts: Mapping[str, Sequence[float]],
     known: Sequence[Trial],
@@ -69,6 +69,7 @@ class RandomSearch:
     """Uniform over the unit cube."""
 
     expected_gain: float | None = None
+    proposed_by = "random search"
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space, self._generator = space, np.random.default_rng(seed)

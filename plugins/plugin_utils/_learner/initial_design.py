@@ -11,27 +11,30 @@ import numpy as np
 from scipy.stats import qmc
 
 from .._study.presets import EXPERT_SETTINGS
-from .._study.space import Candidate, SearchSpace, Value
+from .._study.space import SearchSpace, Value
+from .protocols import Proposal
+
+EXPERT = "expert setting"  # how the proposer of a starting candidate begins
 
 
 def initial_design(
-    space: SearchSpace, budget: int, starting_candidates: Sequence[Candidate], seed: int
-) -> list[Candidate]:
+    space: SearchSpace, budget: int, starting_candidates: Sequence[Proposal], seed: int
+) -> list[Proposal]:
     """The starting candidates, at most a third, then a Sobol design; in all a quarter of the budget, or less."""
     size = max(min(budget // 4, 2 * space.size + 2), min(budget, 4))
     points = space.snap(qmc.Sobol(space.size, seed=seed).random_base2(max(size - 1, 1).bit_length()))
-    first = [dict(candidate) for candidate in starting_candidates[: size // 3]]
-    return [*first, *(space.decode(point) for point in points)][:size]
+    designed = [Proposal(space.decode(point), "the initial design") for point in points]
+    return [*starting_candidates[: size // 3], *designed][:size]
 
 
-def starting_candidates(space: SearchSpace, original: Mapping[str, Value]) -> list[Candidate]:
+def starting_candidates(space: SearchSpace, original: Mapping[str, Value]) -> list[Proposal]:
     """The expert settings of the parameters in the space; all others keep their original values."""
     base = space.encode(original)
-    found: list[Candidate] = []
-    for setting in EXPERT_SETTINGS.values():
+    found: list[Proposal] = []
+    for expert, setting in EXPERT_SETTINGS.items():
         values = {name: value for name, value in setting.items() if name in space.parameters}
         point = space.encode({**original, **values})
         candidate = space.decode(point)
-        if not np.array_equal(point, base) and candidate not in found:
-            found.append(candidate)
+        if not np.array_equal(point, base) and candidate not in [proposal.candidate for proposal in found]:
+            found.append(Proposal(candidate, f"{EXPERT} {expert}"))
     return found

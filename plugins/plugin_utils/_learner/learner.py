@@ -16,7 +16,7 @@ from .._study.space import Candidate, SearchSpace, Value
 from .._trial.trial import Trial
 from .algorithms import new_algorithm
 from .components import Components
-from .protocols import Algorithm, Evaluator, Region, WholeSpace, index_of
+from .protocols import Algorithm, Evaluator, Proposal, Region, WholeSpace, index_of
 
 Evaluate = Callable[[Sequence[Candidate]], list[Trial]]
 PollTrials = Callable[[], Sequence[Trial]]
@@ -32,7 +32,7 @@ def search(
     algorithm: AlgorithmName = "ppo",
     config: TrainingConfig | None = None,
     original: Mapping[str, Value] | None = None,
-    starting_candidates: Sequence[Candidate] = (),
+    starting_candidates: Sequence[Proposal] = (),
     metrics: Sequence[str] = (),
     contexts: Mapping[str, Sequence[float]] | None = None,
     known: Sequence[Trial] = (),
@@ -107,12 +107,14 @@ class _Search:
         self._poll_trials, self._should_stop = poll_trials, should_stop
         self._observed = 0
         self._pending: list[Candidate] = []  # no trial observed yet
-        self._unsubmitted: list[Candidate] = []  # the latest of the pending ones
+        self._unsubmitted: list[Proposal] = []  # the latest of the pending ones
 
     def run(self, replay: Sequence[Trial]) -> None:
         self._ask()
         for trial in replay:
-            _remove(trial, self._unsubmitted)
+            unsubmitted = [proposal.candidate for proposal in self._unsubmitted]
+            if unsubmitted:
+                del self._unsubmitted[_index_of(trial, unsubmitted)]
             self._observe(trial)
         self._submit()
         while self._observed < self._budget:
@@ -127,10 +129,11 @@ class _Search:
         while len(self._pending) < min(self._evaluator.slots, self._budget - self._observed):
             candidate = self._algorithm.ask(self._region.project, self._pending)
             self._pending.append(candidate)
-            self._unsubmitted.append(candidate)
+            self._unsubmitted.append(Proposal(candidate, self._algorithm.proposed_by))
 
     def _observe(self, trial: Trial) -> None:
-        _remove(trial, self._pending)
+        if self._pending:
+            del self._pending[_index_of(trial, self._pending)]
         self._region.update(trial)
         self._algorithm.observe(trial)
         self._observed += 1
@@ -153,15 +156,14 @@ class FunctionEvaluator:
         self._evaluate = evaluate
         self._submitted: list[Candidate] = []
 
-    def submit(self, candidates: Sequence[Candidate]) -> None:
-        self._submitted += candidates
+    def submit(self, proposals: Sequence[Proposal]) -> None:
+        self._submitted += [proposal.candidate for proposal in proposals]
 
     def collect(self) -> list[Trial]:
         submitted, self._submitted = self._submitted, []
         return self._evaluate(submitted)
 
 
-def _remove(trial: Trial, candidates: list[Candidate]) -> None:
-    """Remove the candidate of this trial; the oldest if none matches, as when hosts are absent during a replay."""
-    if candidates:
-        del candidates[index_of(trial.requested, candidates) or 0]
+def _index_of(trial: Trial, candidates: Sequence[Candidate]) -> int:
+    """Of the candidate of this trial; of the oldest if none matches, as when hosts are absent during a replay."""
+    return index_of(trial.requested, candidates) or 0

@@ -23,7 +23,7 @@ from .components import Components
 from .environment import HostContexts, Observation, Observer
 from .mutation import Numbers, mutate
 from .policy import Policy
-from .protocols import Project, point_of
+from .protocols import Project, Proposal, point_of
 from .surrogate import Features, Prediction, Surrogate, in_contexts, log_expected_improvement
 from .surrogate_env import SurrogateEnv
 
@@ -40,6 +40,9 @@ _UCB_INTERVAL, _UCB_BETA = 3, 2.0
 # parameters that need each other: for every second candidate they are multiplied by log-normal factors.
 _JITTER_INTERVAL, _JITTER = 2, 1.0
 _MAX_CONTEXTS = 8
+# Who proposed a candidate, as the result names it.
+_POLICY, _MUTATION = "algorithm ppo, its policy", "algorithm ppo, a mutation of the best"
+_INCUMBENT, _RANDOM = "algorithm ppo, the best so far again", "algorithm ppo, at random"
 _SEED_STRIDE = 1_000_003  # keeps the seeds of rounds and candidates apart
 
 
@@ -56,7 +59,7 @@ class ModelBasedPPO:
         *,
         seed: int,
         config: TrainingConfig,
-        design: Sequence[Candidate],
+        design: Sequence[Proposal],
         original: Mapping[str, Value] | None,
         metrics: Sequence[str],
         contexts: Mapping[str, Sequence[float]],
@@ -87,6 +90,7 @@ class ModelBasedPPO:
         self._fitted = self._practised = 0  # trials that the surrogate, and the policy, have learned from
         self._is_useful = True
         self.expected_gain: float | None = None
+        self.proposed_by = ""
         for trial in earlier:
             self.observe(trial)
         self._design = [] if np.isfinite(self._rewards).sum() > len(design) else list(design)
@@ -96,8 +100,10 @@ class ModelBasedPPO:
     def ask(self, project: Project, pending: Sequence[Candidate]) -> Candidate:
         index, self._asked = self._asked, self._asked + 1
         if index < len(self._design):
-            return project(dict(self._design[index]))
+            self.proposed_by = self._design[index].by
+            return project(dict(self._design[index].candidate))
         if np.isfinite(self._rewards).sum() < 3:
+            self.proposed_by = _RANDOM
             return project(self._space.decode(np.random.default_rng([self._seed, index]).random(self._space.size)))
         if len(self._rewards) >= self._fitted + max((self._fitted - self._earlier) // 12, 1):
             self._learn()
@@ -153,7 +159,7 @@ class ModelBasedPPO:
         """The point with the best acquisition value."""
         generator = np.random.default_rng([self._seed, index])
         if not self._is_useful:
-            self.expected_gain = None
+            self.expected_gain, self.proposed_by = None, _RANDOM
             return generator.random(self._space.size)
         jitters = self._components.exploration and index % _JITTER_INTERVAL == 0
         factors = np.exp(_JITTER * generator.normal(size=self._size)) if jitters else 1.0
@@ -174,16 +180,26 @@ class ModelBasedPPO:
         shape = _PROPOSALS, self._space.size
         proposed = self._policy_proposals(index) if self._components.policy else generator.random(shape)
         points = self._space.snap(np.concatenate([tried[[incumbent]], proposed, generator.random(shape)]))
+        policy = _POLICY if self._components.policy else _RANDOM
+        sources = np.array([self._source_of(tried[incumbent]), *[policy] * _PROPOSALS, *[_RANDOM] * _PROPOSALS])
         prediction = self._predict(points)
         for dummy in range(_GENERATIONS):
-            parents = points[np.argsort(-acquisition(prediction))[:_PARENTS]]
+            chosen = np.argsort(-acquisition(prediction))[:_PARENTS]
+            parents, sources = points[chosen], np.array([*sources[chosen], *[_MUTATION] * _MUTANTS])
             mutants = self._space.snap(mutate(self._space, parents, _MUTANTS, generator))
             points = np.concatenate([parents, mutants])
             prediction = self._predict(points)
         if not jitters:
             self.expected_gain = float(np.exp(log_expected_improvement(prediction, best).max()))
-        found: Numbers = points[np.argmax(acquisition(prediction))]
+        best_point = np.argmax(acquisition(prediction))
+        self.proposed_by = str(sources[best_point])
+        found: Numbers = points[best_point]
         return found
+
+    def _source_of(self, tried: Numbers) -> str:
+        """What a repetition of this point rests on: the first trial of it may be one of an earlier study."""
+        first = int(np.flatnonzero((self._points == tried).all(axis=1))[0])
+        return f"an earlier study ({self._trials[first].host})" if first < self._earlier else _INCUMBENT
 
     def _predict(self, points: Numbers) -> Prediction:
         """Averaged over the contexts of this study."""

@@ -34,6 +34,7 @@ class OptunaSearch:
     expected_gain: float | None = None
 
     def __init__(self, name: SamplerName, space: SearchSpace, seed: int) -> None:
+        self.proposed_by = f"algorithm {name}"
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._name = space, name
         with warnings.catch_warnings():

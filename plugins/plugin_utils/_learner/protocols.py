@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from .._study.parameters import kernel_texts
@@ -13,6 +14,14 @@ from .._study.space import Candidate, Point, SearchSpace, Value
 from .._trial.trial import Trial
 
 Project = Callable[[Candidate], Candidate]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate, and in words who proposed it: an expert setting, an algorithm and its part, an earlier study."""
+
+    candidate: Candidate
+    by: str
 
 
 class Region(Protocol):
@@ -37,9 +46,11 @@ class Algorithm(Protocol):
 
     The same seed and the same calls in the same order give the same candidates.
     expected_gain: by how much the next candidate is expected to increase the best reward, None if that is unknown.
+    proposed_by: in words, where the last candidate came from.
     """
 
     expected_gain: float | None
+    proposed_by: str
 
     def ask(self, project: Project, pending: Sequence[Candidate]) -> Candidate:
         """The next candidate, projected into the region. pending: the candidates whose results are outstanding."""
@@ -58,7 +69,7 @@ class Evaluator(Protocol):
     @property
     def slots(self) -> int: ...
 
-    def submit(self, candidates: Sequence[Candidate]) -> None: ...
+    def submit(self, proposals: Sequence[Proposal]) -> None: ...
 
     def collect(self) -> list[Trial]: ...
 

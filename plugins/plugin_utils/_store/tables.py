@@ -95,6 +95,7 @@ class TrialRow(Base):
     pair: Mapped[int | None]
     benchmark: Mapped[str | None]
     original: Mapped[bool]
+    proposed_by: Mapped[str] = mapped_column(default="")
     requested: Mapped[dict[str, Any]]
     applied: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(16))

@@ -18,10 +18,9 @@ from .._fleet.trial_queue import Ticket
 from .._learner.early_stopping import EarlyStopping
 from .._learner.initial_design import starting_candidates
 from .._learner.learner import ShouldStop, search
-from .._learner.protocols import slots_for
+from .._learner.protocols import Proposal, slots_for
 from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import Notify, OtherStudies
-from .._study.space import Candidate
 from .._study.study import Study
 from .._trial.trial import Phase, State, Trial
 from .history import RunHistory
@@ -42,10 +41,12 @@ class FleetEvaluator:
         hosts = len(self._fleet.hosts)
         return slots_for(hosts) if self._ahead else max(hosts, 1)
 
-    def submit(self, candidates: Sequence[Candidate]) -> None:
-        for candidate in candidates:
-            _LOG.debug("the learner asks for %s", dict(candidate))
-        self._open += self._fleet.submit([Trial.pending(Phase.TRAIN, candidate) for candidate in candidates])
+    def submit(self, proposals: Sequence[Proposal]) -> None:
+        for proposal in proposals:
+            _LOG.debug("the learner asks for %s, proposed by %s", dict(proposal.candidate), proposal.by)
+        self._open += self._fleet.submit(
+            [Trial.pending(Phase.TRAIN, proposal.candidate, proposed_by=proposal.by) for proposal in proposals]
+        )
 
     def collect(self) -> list[Trial]:
         self._fleet.wait_for_any(self._open)

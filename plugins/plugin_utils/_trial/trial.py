@@ -68,11 +68,11 @@ class Trial:
 
     original: `requested` are the host's original values; the fleet fills them in. host: ANY_HOST lets the fleet choose.
     pair: numbers the pairs of a host in the proof. benchmark: the guard benchmark that is run; None for the study's
-    own. id: counts the trials of a study in the order in which they ended, from 1. applied: the values that the kernel
-    kept. metric: the benchmark's result in its own unit; None if the trial failed. streamed: the values of the metric
-    printed before the result. metrics: all other metrics printed. observations: system metrics sampled during the run.
-    health: the host's health signals, 0 being healthy (see _worker/health_guard.py). seconds: the duration of each
-    stage.
+    own. proposed_by: of a training trial, in words: an expert setting, an algorithm, an earlier study. id: counts the
+    trials of a study in the order in which they ended, from 1. applied: the values that the kernel kept. metric: the
+    benchmark's result in its own unit; None if the trial failed. streamed: the values of the metric printed before the
+    result. metrics: all other metrics printed. observations: system metrics sampled during the run. health: the host's
+    health signals, 0 being healthy (see _worker/health_guard.py). seconds: the duration of each stage.
     """
 
     phase: Phase
@@ -81,6 +81,7 @@ class Trial:
     host: str = ANY_HOST
     pair: int | None = None
     benchmark: str | None = None
+    proposed_by: str = ""
     id: int | None = None
     state: State = State.PENDING
     applied: dict[str, str] = field(default_factory=dict)
@@ -102,9 +103,10 @@ class Trial:
         host: str = ANY_HOST,
         pair: int | None = None,
         benchmark: str | None = None,
+        proposed_by: str = "",
     ) -> Trial:
         """A trial to be run. values: None for the host's original values."""
-        return cls(phase, values or {}, values is None, host, pair, benchmark)
+        return cls(phase, values or {}, values is None, host, pair, benchmark, proposed_by)
 
     @classmethod
     def of_function(cls, values: Mapping[str, Value], reward: float | None) -> Trial:

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.components import Components
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.protocols import Proposal
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 
@@ -52,8 +53,8 @@ class Fleet:
         self._busy: deque[tuple[str, Candidate]] = deque()
         self.slots = len(bench.hosts)
 
-    def submit(self, candidates: Sequence[Candidate]) -> None:
-        self._waiting.extend(candidates)
+    def submit(self, proposals: Sequence[Proposal]) -> None:
+        self._waiting.extend(proposal.candidate for proposal in proposals)
         while self._waiting and self._idle:
             self._busy.append((self._idle.popleft(), self._waiting.popleft()))
 

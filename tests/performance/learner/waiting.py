@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.protocols import slots_for
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.protocols import Proposal, slots_for
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 
@@ -62,9 +62,9 @@ class Hosts:
                 evaluation = self._bench.measure(candidate)
             self._ended.put(evaluation)
 
-    def submit(self, candidates: Sequence[Candidate]) -> None:
-        for candidate in candidates:
-            self._candidates.put(candidate)
+    def submit(self, proposals: Sequence[Proposal]) -> None:
+        for proposal in proposals:
+            self._candidates.put(proposal.candidate)
 
     def collect(self) -> list[Trial]:
         found = [self._ended.get()]

@@ -69,7 +69,7 @@ def test_the_initial_design_covers_the_space_and_leaves_most_of_the_budget(space
     for budget in (1, 5, 32, 200):
         design = initial_design(space, budget, [], seed=1)
         assert 1 <= len(design) <= max(4, budget // 4)
-    spread = np.array([space.encode(candidate) for candidate in initial_design(space, 200, [], seed=1)])
+    spread = np.array([space.encode(proposal.candidate) for proposal in initial_design(space, 200, [], seed=1)])
     assert (np.ptp(spread, axis=0) > 0.5).all()
     assert initial_design(space, 40, [], seed=1) != initial_design(space, 40, [], seed=2)
 
@@ -82,7 +82,9 @@ def test_expert_settings_keep_the_other_parameters_at_their_original_values(new_
         ]
     )
     original = {"vm.swappiness": "60", "vm.vfs_cache_pressure": "100"}
-    found = starting_candidates(study.space, original)
+    proposed = starting_candidates(study.space, original)
+    found = [proposal.candidate for proposal in proposed]
+    assert "expert setting tuned-throughput-performance" in [proposal.by for proposal in proposed]
     assert {"vm.swappiness": 10, "vm.vfs_cache_pressure": 100} in found  # TuneD's throughput-performance
     assert all(candidate["vm.vfs_cache_pressure"] == 100 for candidate in found)
     # Nothing is recommended to a host that has these values already.

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner import algorithms, learner
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.protocols import Proposal
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study import sections
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.parameters import kernel_text
@@ -81,8 +82,8 @@ class Hosts(Recorder):
         self.pending: list[Candidate] = []
         self.max_pending = 0
 
-    def submit(self, candidates: Sequence[Candidate]) -> None:
-        self.pending += candidates
+    def submit(self, proposals: Sequence[Proposal]) -> None:
+        self.pending += [proposal.candidate for proposal in proposals]
         self.max_pending = max(self.max_pending, len(self.pending))
 
     def collect(self) -> list[Trial]:
@@ -229,7 +230,7 @@ def test_starting_candidates_are_tried_first(space: SearchSpace) -> None:
         "net.ipv4.tcp_congestion_control": "cubic",
     }
     function = Function(hill)
-    search(space, function, budget=12, seed=1, starting_candidates=[start])
+    search(space, function, budget=12, seed=1, starting_candidates=[Proposal(start, "an expert")])
     assert function.tried[0] == start
 
 

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.algorithms import new_algorithm
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.components import Components
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.protocols import Proposal
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.trust_region import TrustRegion
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import Caution, TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
@@ -62,8 +63,8 @@ class Explored:
         self._working: list[dict[str, Any]] = []
         search(self.space, self, budget=budget, seed=1, original=ORIGINAL, config=FAST, region=self.region)
 
-    def submit(self, candidates: Sequence[dict[str, Any]]) -> None:
-        for candidate in candidates:
+    def submit(self, proposals: Sequence[Proposal]) -> None:
+        for candidate in (proposal.candidate for proposal in proposals):
             point = self.space.encode(candidate)
             assert np.abs(point - self.region._centre).max() <= self.region.radius + 1e-9
             self.points.append(point)
