@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..plugins.plugin_utils._outcome.basis import basis
 from .formatting import number, per_cent
 
 Values = Mapping[str, Any]
@@ -101,7 +102,7 @@ def _axes_of_values(param: str, values: list[Any]) -> list[Axis]:
 
 @dataclass(frozen=True)
 class Change:
-    """A parameter's original and new value."""
+    """A parameter's original and new value. basis: what that rests on, a line each; empty while the study runs."""
 
     param: str
     description: str
@@ -109,14 +110,18 @@ class Change:
     value: str
     change: str
     range: str
+    basis: Sequence[str]
 
     @property
     def differs(self) -> bool:
         return self.original != self.value
 
 
-def changes(study: Mapping[str, Any], originals: Mapping[str, Values], values: Values) -> list[Change]:
-    """study: the study file's content. originals: the original values by host."""
+def changes(
+    study: Mapping[str, Any], originals: Mapping[str, Values], values: Values, known: Sequence[Mapping[str, Any]] = ()
+) -> list[Change]:
+    """study: the study file's content. originals: the original values by host. known: `parameters` of the result."""
+    rests_on = {each["param"]: basis(each, per_cent) for each in known}
     described = {e["param"]: e for e in study.get("action_space") or () if isinstance(e, dict) and "param" in e}
     ranges: dict[str, list[str]] = {}
     for axis in axes(study):
@@ -130,6 +135,7 @@ def changes(study: Mapping[str, Any], originals: Mapping[str, Values], values: V
             new := " ".join(str(value).split()),
             _difference(original, new),
             "; ".join(ranges.get(param, [])),
+            rests_on.get(param, ()),
         )
         for param, value in values.items()
     ]

@@ -50,7 +50,7 @@ def _best(
     return {
         "proved": proved,
         "role": result.get("verdict") == "improved",
-        "changes": changes(study["study"], originals, values),
+        "changes": changes(study["study"], originals, values, result.get("parameters") or ()),
         "trial": of_trial(leader) if leader else None,
         "reward": result.get("best_reward") if winner else leader and leader.reward,
         "is_leader": leader is not None and dict(leader.requested) == dict(values),

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from .._proof.evidence import Contribution, Interval
 from .._trial.trial import phase_name
+from . import basis as bases
 from . import verdict
 from .result import Change, Result
 
@@ -75,6 +76,11 @@ def contribution(of: Change | Contribution) -> str:
     return per_cent(of.contribution) + (f" ({interval(of.interval)})" if of.interval else "")
 
 
+def basis(change: Change) -> list[str]:
+    """What the value rests on, a line each."""
+    return [one_line(line) for line in bases.basis(change.model_dump(), per_cent)]
+
+
 def names(parameters: Iterable[str]) -> str:
     return ", ".join(one_line(parameter) for parameter in parameters)
 
@@ -101,6 +107,7 @@ FILTERS = {
         interval,
         gain,
         contribution,
+        basis,
         names,
         original,
         phase_name,

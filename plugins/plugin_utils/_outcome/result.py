@@ -95,8 +95,34 @@ class Objective(Record):
     change: float | None = None
 
 
+class RangeEnd(Record):
+    """A number that is the last of the range that was searched.
+
+    element: its place in a vector. gain: what the surrogate predicts, in per cent, for the last quarter of the range.
+    wider: the end that a wider range might have. at_limit: values beyond are not safe, or run a known risk.
+    """
+
+    element: int | None = None
+    end: Literal["lowest", "highest"]
+    bound: int
+    gain: float | None = None
+    wider: int | None = None
+    at_limit: bool = False
+
+
+class KnownRisk(Record):
+    """What the kernel's documentation warns of (see module_utils/_catalogue_risk.py)."""
+
+    warning: str
+    quote: str
+    source: str
+
+
 class Change(Record):
-    """A parameter's original value on each host, its learned value, and what that contributes."""
+    """A parameter's original value on each host, its learned value, and what that rests on.
+
+    basis, contribution, interval: of the value and of those in together_with; see Contribution.
+    """
 
     param: Parameter
     description: str = ""
@@ -104,6 +130,11 @@ class Change(Record):
     learned: Value
     contribution: float | None = None
     interval: Interval | None = None
+    basis: Literal["alone", "jointly", "not shown"] | None = None
+    together_with: tuple[str, ...] = ()
+    proposed_by: str = ""
+    range_ends: tuple[RangeEnd, ...] = ()
+    risks: tuple[KnownRisk, ...] = ()
 
 
 class Result(Record):

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from pathlib import Path
 
-from .filters import contribution, count, ending, names, number, one_line, original, per_cent
+from .filters import basis, contribution, count, ending, names, number, one_line, original, per_cent
 from .result import Result
+
+_WIDTH = 116  # of wrapped lines, in characters
 
 
 def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
@@ -81,7 +84,12 @@ def _values(result: Result) -> list[str]:
         ),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
+    table = ["  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
+    lines = table[:1]
+    for row, change in zip(table[1:], result.changes, strict=True):
+        lines.append(row)
+        for line in basis(change):
+            lines += textwrap.wrap(line, _WIDTH, initial_indent="    - ", subsequent_indent="      ")
     if result.ablation:
         left_out = {
             "dropped, not shown to contribute": result.ablation.parameters("dropped"),

@@ -9,18 +9,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import fmean, geometric_mean
-from typing import Any
+from typing import Any, Literal
 
 from .._outcome import result as outcome
 from .._outcome.variation import variation_percent
-from .._proof.evidence import Ablation, Pair
+from .._proof.evidence import Ablation, Contribution, Pair
 from .._study.parameters import kernel_text
+from .._study.risks import risks_of
 from .._study.space import Candidate, Value
 from .._study.study import Study
 from .._trial.reward import log_ratio, percent
 from .._trial.trial import Phase, State, Trial
 from .conclusion import Conclusion, Runs
 from .history import RunHistory
+from .proposers import proposed_by
+from .range_ends import range_ends
 
 
 def build_result(
@@ -89,6 +92,8 @@ def _changes(
     study: Study, learned: Mapping[str, Value], history: RunHistory, ablation: Ablation | None
 ) -> tuple[outcome.Change, ...]:
     contributions = {each.param: each for each in ablation.contributions} if ablation else {}
+    ends = range_ends(study, learned, history.in_hindsight(), history.hosts)
+    originals = {host: each.original_values for host, each in history.hosts.items()}
     changes = []
     for parameter in study.action_space:
         if (name := parameter.param) in learned:
@@ -97,13 +102,29 @@ def _changes(
                 outcome.Change(
                     param=name,
                     description=parameter.description,
-                    original={host: each.original_values[name] for host, each in history.hosts.items()},
+                    original={host: own[name] for host, own in originals.items()},
                     learned=learned[name],
                     contribution=found.contribution if found else None,
                     interval=found.interval if found else None,
+                    basis=_basis(found),
+                    together_with=found.confounded_with if found else (),
+                    proposed_by=proposed_by(name, learned[name], history.trained()),
+                    range_ends=ends.get(name, ()),
+                    risks=tuple(
+                        outcome.KnownRisk(warning=risk.warning, quote=risk.quote, source=risk.source)
+                        for risk in risks_of(name, learned[name], originals)
+                    ),
                 )
             )
     return tuple(changes)
+
+
+def _basis(found: Contribution | None) -> Literal["alone", "jointly", "not shown"] | None:
+    if found is None or found.interval is None:
+        return None
+    if found.interval[0] <= 0:
+        return "not shown"
+    return "jointly" if found.confounded_with else "alone"
 
 
 def _baseline(history: RunHistory, pairs: Sequence[Pair], original: Runs) -> outcome.Baseline | None:

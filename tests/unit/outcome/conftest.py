@@ -81,6 +81,15 @@ def improved() -> dict[str, Any]:
                 "learned": 10,
                 "contribution": None,
                 "interval": None,
+                "proposed_by": "expert setting tuned-throughput-performance (trial 2)",
+                "range_ends": [{"end": "lowest", "bound": 10, "gain": 2.5, "wider": 5}],
+                "risks": [
+                    {
+                        "warning": "nobody swaps any more",
+                        "quote": "you _must_ not lower it",
+                        "source": "https://docs.kernel.org/admin-guide/sysctl/vm.html",
+                    }
+                ],
             },
         ],
         "seed": 7,
@@ -113,7 +122,8 @@ def ablated(improved: dict[str, Any]) -> dict[str, Any]:
     """An improvement with an ablation that dropped vm.swappiness; vm.page-cluster was unchanged."""
     del improved["best_config"]["vm.swappiness"]
     bbr = {"param": "net.ipv4.tcp_congestion_control", "contribution": 80.1, "interval": [70.0, 90.0]}
-    improved["parameters"] = [{**improved["parameters"][0], "contribution": 80.1, "interval": [70.0, 90.0]}]
+    shown = {"contribution": 80.1, "interval": [70.0, 90.0], "basis": "alone"}
+    improved["parameters"] = [{**improved["parameters"][0], **shown}]
     return {
         **improved,
         "interim_analyses": [

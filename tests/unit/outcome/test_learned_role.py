@@ -195,6 +195,8 @@ def test_hostile_text_stays_text(tmp_path: Path, improved: dict[str, Any], text:
     improved["reason"] = improved["metric"] = improved["finished"] = improved["started"] = text
     improved["per_host"][text] = improved["per_host"].pop("h1") | {"kernel": text}
     improved["parameters"][1]["original"] = {text: text, "h2": "30"}
+    improved["parameters"][1]["proposed_by"] = text
+    improved["parameters"][1]["risks"] = [{"warning": text, "quote": text, "source": text}]
     improved["evidence"][0]["host"] = text
     improved["versions"] |= {text: text, "autotune.kernel": text}
     improved["store"] = text
@@ -217,9 +219,27 @@ def test_the_role_has_the_kept_values_with_their_contributions(tmp_path: Path, a
         "net.ipv4.tcp_congestion_control",
         "net.ipv4.tcp_rmem",
     }
-    assert "original reno, learned bbr, contribution +80.1 % (+70.0 % to +90.0 %)" in defaults
+    assert "  # original reno, learned bbr\n  # - shown by itself: +80.1 % (+70.0 % to +90.0 %)\n" in defaults
     readme = files["roles/wan_transfer/README.md"]
     assert "| `net.ipv4.tcp_congestion_control` | reno | bbr | +80.1 % (+70.0 % to +90.0 %) | How TCP paces |" in readme
     assert "- `vm.swappiness`: +0.4 % (-9.0 % to +9.5 %)" in readme
     assert "Unchanged, because every host already had the value: vm.page-cluster." in readme
     assert "Guard metric p99\\<ms\\>: +0.5 %" in readme
+
+
+def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[str, Any]) -> None:
+    files = _written(tmp_path, improved)
+    defaults = files["roles/wan_transfer/defaults/main.yml"]
+    for line in (
+        "  # - proposed by expert setting tuned-throughput-performance (trial 2)",
+        "  # - this is the smallest value of its range (10); the surrogate predicts +2.5 % for the last quarter of the",
+        '  # - risk: nobody swaps any more. The documentation: "you _must_ not lower it"',
+    ):
+        assert line in defaults, line
+    readme = files["roles/wan_transfer/README.md"]
+    assert "## What each value rests on\n\n`net.ipv4.tcp_congestion_control`\n\n- shown only as a part of all" in readme
+    assert "- proposed by expert setting tuned-throughput-performance (trial 2)" in readme
+    assert '- risk: nobody swaps any more. The documentation: "you \\_must\\_ not lower it"' in readme
+    report = files["report.html"]
+    assert "<li>proposed by expert setting tuned-throughput-performance (trial 2)</li>" in report
+    assert "<li>risk: nobody swaps any more." in report

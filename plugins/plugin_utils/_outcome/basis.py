@@ -1,0 +1,68 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What a learned value rests on, as text: the same in role, report, page and terminal summary.
+
+Changes are taken in the form of result.json, because that is what the dashboard reads from the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .verdict import PerCent
+
+
+def basis(change: Mapping[str, Any], per_cent: PerCent) -> list[str]:
+    """One sentence each, without a full stop: how its worth was shown, who proposed it, range ends, and risks."""
+    lines = [shown(change, per_cent)]
+    if proposer := change.get("proposed_by"):
+        lines.append(f"proposed by {proposer}")
+    lines += [at_end(end, per_cent) for end in change.get("range_ends") or ()]
+    lines += [at_risk(risk) for risk in change.get("risks") or ()]
+    return lines
+
+
+def shown(change: Mapping[str, Any], per_cent: PerCent) -> str:
+    """How the worth of the value was shown, with its contribution: "shown by itself: +12.0 % (+8.1 % to +16.2 %)"."""
+    others = ", ".join(change.get("together_with") or ())
+    match change.get("basis"):
+        case "alone":
+            how = "shown by itself"
+        case "jointly":
+            how = f"shown only together with {others}"
+        case "not shown":
+            how = f"not shown, neither by itself nor together with {others}" if others else "not shown by itself"
+        case _:
+            return "shown only as a part of all values"
+    worth, interval = change.get("contribution"), change.get("interval")
+    if worth is None:
+        return how
+    limits = f" ({per_cent(interval[0])} to {per_cent(interval[1])})" if interval else ""
+    return f"{how}: {per_cent(worth)}{limits}"
+
+
+def at_end(end: Mapping[str, Any], per_cent: PerCent) -> str:
+    """That a number is the last of its range, and what a wider one might bring."""
+    number = "this" if end.get("element") is None else f"number {end['element'] + 1}"
+    highest = end["end"] == "highest"
+    said = f"{number} is the {'largest' if highest else 'smallest'} value of its range ({end['bound']})"
+    bound, gain, wider = "max" if highest else "min", end.get("gain"), end.get("wider")
+    beyond = "larger" if highest else "smaller"
+    if wider is not None:
+        move = "raise" if highest else "lower"
+        return (
+            f"{said}; the surrogate predicts {per_cent(gain)} for the last quarter of the range, so a wider one may "
+            f"bring more: {move} {bound} to {wider}, if that is safe for everything else on the hosts"
+        )
+    if end.get("at_limit"):
+        return f"{said}; {beyond} values are not safe on these hosts, or run a known risk"
+    if gain is None:
+        return f"{said}; {beyond} values were not tried"
+    return f"{said}; the surrogate sees little to gain from {beyond} ones ({per_cent(gain)} for its last quarter)"
+
+
+def at_risk(risk: Mapping[str, Any]) -> str:
+    """What the kernel's documentation warns of, in its own words too."""
+    return f'risk: {risk["warning"]}. The documentation: "{risk["quote"]}" ({risk["source"]})'

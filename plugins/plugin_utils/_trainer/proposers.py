@@ -1,0 +1,31 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Who proposed a learned value, from the study's training trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .._learner.initial_design import EXPERT
+from .._study.parameters import kernel_text
+from .._study.space import Value
+from .._trial.trial import Trial
+
+
+def proposed_by(parameter: str, value: Value, trained: Sequence[Trial]) -> str:
+    """In words, with the first trial that had the value; an expert setting comes before all others.
+
+    A value that no training trial had was rounded after the training. Empty for trials of unknown origin.
+    """
+    text = kernel_text(value)
+    had = [
+        trial
+        for trial in trained
+        if text in (kernel_text(trial.requested.get(parameter, "")), trial.applied.get(parameter))
+    ]
+    if not had:
+        return "the study, which rounded a value of its training" if trained else ""
+    experts = [trial for trial in had if trial.proposed_by.startswith(EXPERT)]
+    first = min(experts or had, key=lambda trial: trial.id or 0)
+    return f"{first.proposed_by} (trial {first.id})" if first.proposed_by else ""

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Learned numbers at an end of the range that was searched, and what a wider range might bring."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, why_unsafe
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
+
+from .._fleet.host import Host
+from .._outcome.result import RangeEnd
+from .._study.risks import risks_of
+from .._study.space import Axis, Candidate, Point, SearchSpace, Value
+from .._study.study import Study
+from .._trial.reward import percent
+from .._trial.trial import State, Trial
+
+_INSIDE = 0.25  # of the range: how far from its end the surrogate is asked for comparison, and how far it might widen
+_MIN_TRIALS = 6  # for a surrogate
+
+
+def range_ends(
+    study: Study, learned: Mapping[str, Value], trained: Sequence[Trial], hosts: Mapping[str, Host]
+) -> dict[str, tuple[RangeEnd, ...]]:
+    """By parameter, each of its numbers that is the lowest or highest of its range.
+
+    The surrogate compares the end with a point a quarter of the range inside, the other values being those learned, or
+    the first host's original ones.
+    """
+    originals = next(iter(hosts.values())).original_values if hosts else {}
+    candidate: Candidate = {**originals, **learned}
+    point = study.space.encode(candidate)
+    ends = [at for at, axis in enumerate(study.space.axes) if axis.parameter in learned and _at_end(axis, candidate)]
+    gains = _gains(study, point, ends, trained)
+    found: dict[str, tuple[RangeEnd, ...]] = {}
+    for at, gain in zip(ends, gains, strict=True):
+        axis = study.space.axes[at]
+        highest = point[at] > 0.5
+        promising = gain is not None and gain >= study.verification.min_improvement
+        wider = _wider(axis, candidate, hosts, highest=highest)
+        end = RangeEnd(
+            element=axis.element if _elements(axis.parameter, study.space) > 1 else None,
+            end="highest" if highest else "lowest",
+            bound=int(axis.high if highest else axis.low),
+            gain=gain,
+            wider=wider if promising else None,
+            at_limit=wider is None,
+        )
+        found[axis.parameter] = (*found.get(axis.parameter, ()), end)
+    return found
+
+
+def _at_end(axis: Axis, candidate: Candidate) -> bool:
+    if axis.choices:
+        return False
+    try:
+        number = int(str(candidate[axis.parameter]).split()[axis.element])
+    except (IndexError, ValueError):
+        return False
+    return number <= axis.low or number >= axis.high
+
+
+def _gains(study: Study, point: Point, ends: Sequence[int], trained: Sequence[Trial]) -> list[float | None]:
+    """For each axis, the predicted change in per cent from inside its range to the end at which the point lies."""
+    if not ends or sum(trial.state == State.COMPLETE for trial in trained) < _MIN_TRIALS:
+        return [None] * len(ends)
+    from .._learner.environment import HostContexts
+    from .._learner.surrogate import predicted_rewards  # imports torch
+
+    points = [point]
+    for at in ends:
+        inside = np.array(point)
+        inside[at] = 1 - _INSIDE if point[at] > 0.5 else _INSIDE
+        points.append(inside)
+    wanted = [Trial.of_function(study.space.decode(each), None) for each in points]
+    rewards = predicted_rewards(study.space, trained, wanted, HostContexts({}))
+    share = study.reward.performance_share
+    return [percent(float(rewards[0] - reward) / share) for reward in rewards[1:]]
+
+
+def _wider(axis: Axis, candidate: Candidate, hosts: Mapping[str, Host], *, highest: bool) -> int | None:
+    """An end a quarter farther out; None if it is not safe on every host, or would run a risk."""
+    if axis.log:
+        factor = (axis.high / axis.low) ** _INSIDE
+        end = 2 ** round(math.log2(axis.high * factor if highest else max(axis.low / factor, 1)))
+    else:
+        width = max((axis.high - axis.low) * _INSIDE, 1)
+        end = round(axis.high + width if highest else axis.low - width)
+    if end <= axis.high if highest else end >= axis.low:
+        return None
+    numbers = str(candidate[axis.parameter]).split()
+    numbers[axis.element] = str(end)
+    text = " ".join(numbers)
+    machines = [Machine(host.facts["memory_bytes"], host.facts["cpus"]) for host in hosts.values()]
+    if find(axis.parameter) and any(why_unsafe(axis.parameter, text, machine) for machine in machines):
+        return None
+    originals = {name: host.original_values for name, host in hosts.items()}
+    return None if risks_of(axis.parameter, text, originals) else end
+
+
+def _elements(parameter: str, space: SearchSpace) -> int:
+    return next(layout.elements for layout in space.layouts if layout.parameter == parameter)
