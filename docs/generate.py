@@ -162,6 +162,21 @@ def presets() -> str:
     return table(["preset", "parameters"], rows)
 
 
+def risks() -> str:
+    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_risks import RISKS
+
+    rows = [
+        [f"`{name}`", risk.condition(), risk.warning, f'"{risk.quote}" ([{_page_name(risk.source)}]({risk.source}))']
+        for name, several in sorted(RISKS.items())
+        for risk in several
+    ]
+    return table(["parameter", "applies to", "what may happen", "the documentation"], rows)
+
+
+def _page_name(address: str) -> str:
+    return address.rpartition("/")[2].removesuffix(".html")
+
+
 def api_paths() -> str:
     document = _api()
     rows = [
@@ -197,6 +212,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "result_keys": result_keys,
     "system_metrics": system_metrics,
     "presets": presets,
+    "risks": risks,
     "api_paths": api_paths,
     "api_schemas": api_schemas,
 }

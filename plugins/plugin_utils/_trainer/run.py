@@ -48,8 +48,8 @@ def run_study(
 
     history.enter(Phase.BASELINE)
     originals = next(iter(fleet.wait_for_baselines().values())).original_values
-    notify(*risks_tried(study.action_space, {name: host.original_values for name, host in history.hosts.items()}))
-    notify(*history.forecast_power())
+    own_values = {name: host.original_values for name, host in history.hosts.items()}
+    notify(*risks_tried(study.action_space, own_values), *history.forecast_power())
 
     history.enter(Phase.TRAIN)
     region = TrustRegion(study.space, originals, study.caution)

@@ -234,6 +234,30 @@ def test_starting_candidates_are_tried_first(space: SearchSpace) -> None:
     assert function.tried[0] == start
 
 
+def test_every_candidate_says_who_proposed_it(space: SearchSpace) -> None:
+    start: Candidate = {"vm.swappiness": 33, "net.core.somaxconn": 4096, "net.ipv4.tcp_congestion_control": "cubic"}
+    said: list[str] = []
+
+    class Listening(Recorder):
+        slots = 1
+
+        def submit(self, proposals: Sequence[Proposal]) -> None:
+            said.extend(proposal.by for proposal in proposals)
+            self.pending = [proposal.candidate for proposal in proposals]
+
+        def collect(self) -> list[Trial]:
+            return self.evaluate(self.pending)
+
+    search(space, Listening(hill), budget=16, seed=1, starting_candidates=[Proposal(start, "an expert")])
+    assert said[0] == "an expert"
+    assert said[1:3] == ["the initial design"] * 2
+    assert all(by.startswith("algorithm ppo, ") for by in said[4:])
+    for algorithm, by in (("random", "random search"), ("tpe", "algorithm tpe")):
+        said.clear()
+        search(space, Listening(hill), budget=3, seed=1, algorithm=algorithm)  # type: ignore[arg-type]
+        assert said == [by] * 3
+
+
 def test_hosts_get_different_candidates_and_none_is_idle(space: SearchSpace) -> None:
     hosts = Hosts(hill, slots=4)
     search(space, hosts, budget=24, seed=1)

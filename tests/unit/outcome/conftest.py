@@ -73,6 +73,11 @@ def improved() -> dict[str, Any]:
                 "learned": "bbr",
                 "contribution": None,
                 "interval": None,
+                "basis": None,
+                "together_with": [],
+                "proposed_by": "",
+                "range_ends": [],
+                "risks": [],
             },
             {
                 "param": "vm.swappiness",
@@ -81,8 +86,12 @@ def improved() -> dict[str, Any]:
                 "learned": 10,
                 "contribution": None,
                 "interval": None,
+                "basis": None,
+                "together_with": [],
                 "proposed_by": "expert setting tuned-throughput-performance (trial 2)",
-                "range_ends": [{"end": "lowest", "bound": 10, "gain": 2.5, "wider": 5}],
+                "range_ends": [
+                    {"element": None, "end": "lowest", "bound": 10, "gain": 2.5, "wider": 5, "at_limit": False}
+                ],
                 "risks": [
                     {
                         "warning": "nobody swaps any more",

@@ -32,6 +32,8 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         proof: Proof,
         ablation: Ablation | Ended | None = None,
         guarded: Guarded | Ended | None = None,
+        second: str = "vm.page-cluster",
+        notices: tuple[str, ...] = (),
         **fields: Any,
     ) -> Conclusion:
         def without_harm(*dummy: Any, **keywords: Any) -> Guarded:
@@ -46,7 +48,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
                 raise ablation
             return ablation
 
-        host = SimpleNamespace(original_values={"vm.swappiness": "60", "vm.page-cluster": "3"})
+        host = SimpleNamespace(original_values={"vm.swappiness": "60", second: "3"})
         fleet: Any = SimpleNamespace(
             wait_for_baselines=lambda: {"h1": host},
             wait_for_hosts=lambda: {"h1": host},
@@ -70,11 +72,11 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(run, "prove", lambda *dummy, **keywords: proof)
         monkeypatch.setattr(run, "ablate", ablate)
         monkeypatch.setattr(run, "without_harm", without_harm)
-        space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": "vm.page-cluster", "min": 0, "max": 4}]
+        space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": second, "min": 0, "max": 4}]
         study = new_study(action_space=space, **fields)
         conclusion = run.run_study(study, fleet, history, replay, others, lambda *texts: told.append(texts), 1)
         assert entered[:4] == ["baseline", "train", "race", "verify"]
-        assert told == [FORECAST]
+        assert told == [(*notices, *FORECAST)]
         assert entered[4:] == (["ablate"] if ablation else []) + (["guard"] if guarded else [])
         return conclusion
 
@@ -154,3 +156,13 @@ def test_the_proof_stands_if_all_hosts_are_lost_in_the_ablation(conclude: Callab
     found = conclude(FULL, Ended("h1: lost", stopped=False))
     assert (found.verdict, found.learned_values, found.proof) == ("improved", WINNER, FULL)
     assert found.reason == "Better in 8 of 8 pairs. The ablation was not completed: h1: lost"
+
+
+def test_a_study_that_tries_what_the_documentation_warns_of_is_told_before_training(
+    conclude: Callable[..., Conclusion],
+) -> None:
+    notice = (
+        "vm.laptop_mode: the study tries values above the original one (3), at a risk: written data stays in memory "
+        "for minutes, and is lost with the power (https://docs.kernel.org/admin-guide/laptops/laptop-mode.html)"
+    )
+    conclude(Proof(improved=False, reason="it is noise"), second="vm.laptop_mode", notices=(notice,))
