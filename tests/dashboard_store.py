@@ -51,6 +51,35 @@ BEST = {
     "net.ipv4.tcp_autocorking": 1,
     "net.ipv4.tcp_rmem": "4096 131072 33554432",
 }
+RESTS_ON: dict[str, dict[str, Any]] = {
+    "net.ipv4.tcp_congestion_control": {
+        "basis": "alone",
+        "contribution": 38.0,
+        "interval": [30.1, 46.4],
+        "proposed_by": "the initial design (trial 7)",
+    },
+    "vm.swappiness": {
+        "basis": "jointly",
+        "together_with": ["net.core.somaxconn"],
+        "contribution": 4.0,
+        "interval": [1.2, 6.9],
+        "proposed_by": "algorithm ppo, its policy (trial 41)",
+    },
+    "net.ipv4.tcp_rmem": {
+        "basis": "alone",
+        "contribution": 14.6,
+        "interval": [9.0, 20.5],
+        "proposed_by": "expert setting esnet-10g (trial 4)",
+        "range_ends": [{"element": 2, "end": "highest", "bound": 33554432, "gain": 3.1, "wider": 134217728}],
+        "risks": [
+            {
+                "warning": "every connection to this host receives at most this much per round trip",
+                "quote": "max: maximal size of receive buffer allowed",
+                "source": "https://docs.kernel.org/networking/ip-sysctl.html",
+            }
+        ],
+    },
+}
 REASONS = {
     "improved": "Better in 8 of 8 pairs",
     "no_improvement": "The difference of +1.2 % is within the noise",
@@ -263,6 +292,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict
                 "description": next(entry["description"] for entry in SPACE if entry["param"] == name),
                 "original": {row.name: OWN[name] for row in hosts},
                 "learned": value,
+                **RESTS_ON.get(name, {}),
             }
             for name, value in BEST.items()
         ]

@@ -30,6 +30,13 @@ def comment(text: object, indent: int = 0) -> str:
     return "\n".join(prefix + line for line in textwrap.wrap(one_line(text), 112 - indent) or [""]).rstrip()
 
 
+def items(texts: Iterable[object], indent: int = 0, bullet: str = "- ") -> list[str]:
+    """The texts as items of a list, wrapped."""
+    options = {"initial_indent": " " * indent + bullet, "subsequent_indent": " " * (indent + len(bullet))}
+    wrapped = (textwrap.wrap(one_line(text), 118, break_on_hyphens=False, **options) for text in texts)
+    return [line for lines in wrapped for line in lines]
+
+
 def markdown(text: object) -> str:
     """The text escaped for Markdown, including its tables."""
     return re.sub(r"([\\`*_{}\[\]<>|#~!&])", r"\\\1", one_line(text))
@@ -73,7 +80,8 @@ def contribution(of: Change | Contribution) -> str:
     """What a parameter contributes: "+12.0 % (+8.1 % to +16.2 %)"; empty if unknown."""
     if of.contribution is None:
         return ""
-    return per_cent(of.contribution) + (f" ({interval(of.interval)})" if of.interval else "")
+    jointly = ", jointly" if isinstance(of, Change) and of.together_with else ""
+    return per_cent(of.contribution) + (f" ({interval(of.interval)})" if of.interval else "") + jointly
 
 
 def basis(change: Change) -> list[str]:
@@ -100,6 +108,7 @@ FILTERS = {
     for each in (
         one_line,
         comment,
+        items,
         markdown,
         number,
         count,

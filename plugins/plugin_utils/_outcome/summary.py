@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from pathlib import Path
 
-from .filters import basis, contribution, count, ending, names, number, one_line, original, per_cent
+from .filters import basis, contribution, count, ending, items, names, number, one_line, original, per_cent
 from .result import Result
-
-_WIDTH = 116  # of wrapped lines, in characters
 
 
 def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
@@ -88,8 +85,7 @@ def _values(result: Result) -> list[str]:
     lines = table[:1]
     for row, change in zip(table[1:], result.changes, strict=True):
         lines.append(row)
-        for line in basis(change):
-            lines += textwrap.wrap(line, _WIDTH, initial_indent="    - ", subsequent_indent="      ")
+        lines += items(basis(change), indent=4)
     if result.ablation:
         left_out = {
             "dropped, not shown to contribute": result.ablation.parameters("dropped"),

@@ -66,6 +66,20 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
     assert "+50.1 % to +67.2 % (interval from resampled pairs)" in page
 
 
+def test_each_value_says_what_it_rests_on(study_id: int, client_of: Callable[..., FlaskClient]) -> None:
+    page = text(client_of(), f"/studies/{study_id}")
+    assert "shown by itself: +38.0 % (+30.1 % to +46.4 %) proposed by the initial design (trial 7)" in page
+    assert "shown only together with net.core.somaxconn: +4.0 % (+1.2 % to +6.9 %)" in page
+    assert "number 3 is the largest value of its range (33554432); the surrogate predicts +3.1 %" in page
+    assert "raise max to 134217728, if that is safe" in page
+    assert "risk: every connection to this host receives at most this much per round trip." in page
+
+
+def test_a_running_study_says_nothing_of_that(url: str, client_of: Callable[..., FlaskClient]) -> None:
+    study_id = dashboard_store.fill(url, trials=40, hosts=2, finished=False)
+    assert "shown only as a part" not in text(client_of(), f"/studies/{study_id}")
+
+
 def test_without_proof_there_is_no_winner(url: str, client_of: Callable[..., FlaskClient]) -> None:
     study_id = dashboard_store.fill(url, trials=60, hosts=2, verdict="no_improvement")
     page = text(client_of(), f"/studies/{study_id}")

@@ -83,8 +83,15 @@ def test_the_print_after_interrupt_reaches_a_pipe_too(
     os.close(write)
 
 
-SEEN = {"exists": True, "readable": True, "writable": True, "why_not_writable": None, "safe_range": [[0, 200]]}
-GONE = {**SEEN, "exists": False, "writable": False, "why_not_writable": "it does not exist here"}
+SEEN = {
+    "original": "1",
+    "exists": True,
+    "readable": True,
+    "writable": True,
+    "why_not_writable": None,
+    "safe_range": [[0, 200]],
+}
+GONE = {"original": None, **SEEN, "exists": False, "writable": False, "why_not_writable": "it does not exist here"}
 
 
 def variables(batch: list[str], **found: dict[str, Any]) -> dict[str, Any]:
