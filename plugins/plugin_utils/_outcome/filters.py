@@ -30,11 +30,10 @@ def comment(text: object, indent: int = 0) -> str:
     return "\n".join(prefix + line for line in textwrap.wrap(one_line(text), 112 - indent) or [""]).rstrip()
 
 
-def items(texts: Iterable[object], indent: int = 0, bullet: str = "- ") -> list[str]:
+def items(texts: Iterable[object], indent: int = 0) -> list[str]:
     """The texts as items of a list, wrapped."""
-    options = {"initial_indent": " " * indent + bullet, "subsequent_indent": " " * (indent + len(bullet))}
-    wrapped = (textwrap.wrap(one_line(text), 118, break_on_hyphens=False, **options) for text in texts)
-    return [line for lines in wrapped for line in lines]
+    wrap = textwrap.TextWrapper(112, " " * indent + "- ", " " * indent + "  ", break_on_hyphens=False)
+    return [line for text in texts for line in wrap.wrap(one_line(text))]
 
 
 def markdown(text: object) -> str:

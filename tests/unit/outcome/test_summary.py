@@ -23,8 +23,8 @@ wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141
   vm.swappiness                    60 (h1), 30 (h2)  10
     - shown only as a part of all values
     - proposed by expert setting tuned-throughput-performance (trial 2)
-    - this is the smallest value of its range (10); the surrogate predicts +2.5 % for the last quarter of the range,
-      so a wider one may bring more: lower min to 5, if that is safe for everything else on the hosts
+    - this is the smallest value of its range (10); the surrogate predicts +2.5 % for the last quarter of the
+      range, so a wider one may bring more: lower min to 5, if that is safe for everything else on the hosts
     - risk: nobody swaps any more. The documentation: "you _must_ not lower it"
       (https://docs.kernel.org/admin-guide/sysctl/vm.html)
 
