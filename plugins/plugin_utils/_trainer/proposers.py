@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .._learner.initial_design import EXPERT
 from .._study.parameters import kernel_text
+from .._study.presets import EXPERT_SETTINGS
 from .._study.space import Value
 from .._trial.trial import Trial
 
@@ -16,7 +17,8 @@ from .._trial.trial import Trial
 def proposed_by(parameter: str, value: Value, trained: Sequence[Trial]) -> str:
     """In words, with the first trial that had the value; an expert setting comes before all others.
 
-    A value that no training trial had was rounded after the training. Empty for trials of unknown origin.
+    A value that no training trial had was rounded after the training, perhaps to that of an expert setting. Empty for
+    trials of unknown origin.
     """
     text = kernel_text(value)
     had = [
@@ -25,7 +27,9 @@ def proposed_by(parameter: str, value: Value, trained: Sequence[Trial]) -> str:
         if text in (kernel_text(trial.requested.get(parameter, "")), trial.applied.get(parameter))
     ]
     if not had:
-        return "the study, which rounded a value of its training" if trained else ""
+        experts_of_it = [name for name, each in EXPERT_SETTINGS.items() if kernel_text(each.get(parameter, "")) == text]
+        rounded = f"to that of {EXPERT} {experts_of_it[0]}" if experts_of_it else "to one that a person would choose"
+        return f"the study, which rounded a value of its training {rounded}" if trained else ""
     experts = [trial for trial in had if trial.proposed_by.startswith(EXPERT)]
     first = min(experts or had, key=lambda trial: trial.id or 0)
     return f"{first.proposed_by} (trial {first.id})" if first.proposed_by else ""

@@ -20,10 +20,18 @@ def tried(number: int, value: int, by: str) -> Trial:
         ([tried(1, 10, PPO), tried(2, 10, "expert setting tuned-x")], "expert setting tuned-x (trial 2)"),
         ([tried(1, 60, "expert setting tuned-x"), tried(2, 10, PPO)], f"{PPO} (trial 2)"),
         ([replace(tried(1, 11, PPO), applied={"vm.swappiness": "10"})], f"{PPO} (trial 1)"),
-        ([tried(1, 11, PPO)], "the study, which rounded a value of its training"),
+        (
+            [tried(1, 11, PPO)],
+            "the study, which rounded a value of its training to that of expert setting tuned-throughput-performance",
+        ),
         ([tried(1, 10, "")], ""),
         ([], ""),
     ],
 )
 def test_names_whoever_came_up_with_a_value_first(trials: list[Trial], words: str) -> None:
     assert proposed_by("vm.swappiness", 10, trials) == words
+
+
+def test_says_when_a_value_was_rounded() -> None:
+    rounded = "the study, which rounded a value of its training to one that a person would choose"
+    assert proposed_by("vm.swappiness", 12, [tried(1, 11, PPO)]) == rounded
