@@ -13,6 +13,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 
 from .._fleet.host import Host
+from .._learner.recommendation import MIN_TRIALS
 from .._outcome.result import RangeEnd
 from .._study.risks import risks_of
 from .._study.space import Axis, Candidate, Point, SearchSpace, Value
@@ -21,7 +22,6 @@ from .._trial.reward import percent
 from .._trial.trial import State, Trial
 
 _INSIDE = 0.25  # of the range: how far from its end the surrogate is asked for comparison, and how far it might widen
-_MIN_TRIALS = 6  # for a surrogate
 
 
 def range_ends(
@@ -67,10 +67,10 @@ def _at_end(axis: Axis, candidate: Candidate) -> bool:
 
 def _gains(study: Study, point: Point, ends: Sequence[int], trained: Sequence[Trial]) -> list[float | None]:
     """For each axis, the predicted change in per cent from inside its range to the end at which the point lies."""
-    if not ends or sum(trial.state == State.COMPLETE for trial in trained) < _MIN_TRIALS:
+    if not ends or sum(trial.state == State.COMPLETE for trial in trained) < MIN_TRIALS:
         return [None] * len(ends)
     from .._learner.environment import HostContexts
-    from .._learner.surrogate import predicted_rewards  # imports torch
+    from .._learner.surrogate import RewardModel  # imports torch
 
     points = [point]
     for at in ends:
@@ -78,7 +78,7 @@ def _gains(study: Study, point: Point, ends: Sequence[int], trained: Sequence[Tr
         inside[at] = 1 - _INSIDE if point[at] > 0.5 else _INSIDE
         points.append(inside)
     wanted = [Trial.of_function(study.space.decode(each), None) for each in points]
-    rewards = predicted_rewards(study.space, trained, wanted, HostContexts({}))
+    rewards = RewardModel(study.space, trained, HostContexts({})).of_tried(wanted)
     share = study.reward.performance_share
     return [percent(float(rewards[0] - reward) / share) for reward in rewards[1:]]
 

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import fmean, geometric_mean
-from typing import Any, Literal
+from typing import Any
 
 from .._outcome import result as outcome
 from .._outcome.variation import variation_percent
-from .._proof.evidence import Ablation, Contribution, Pair
+from .._proof.evidence import Ablation, Pair
 from .._study.parameters import kernel_text
 from .._study.risks import risks_of
 from .._study.space import Candidate, Value
@@ -106,7 +106,7 @@ def _changes(
                     learned=learned[name],
                     contribution=found.contribution if found else None,
                     interval=found.interval if found else None,
-                    basis=_basis(found),
+                    basis=found.basis if found else None,
                     together_with=found.confounded_with if found else (),
                     proposed_by=proposed_by(name, learned[name], history.trained()),
                     range_ends=ends.get(name, ()),
@@ -117,14 +117,6 @@ def _changes(
                 )
             )
     return tuple(changes)
-
-
-def _basis(found: Contribution | None) -> Literal["alone", "jointly", "not shown"] | None:
-    if found is None or found.interval is None:
-        return None
-    if found.interval[0] <= 0:
-        return "not shown"
-    return "jointly" if found.confounded_with else "alone"
 
 
 def _baseline(history: RunHistory, pairs: Sequence[Pair], original: Runs) -> outcome.Baseline | None:

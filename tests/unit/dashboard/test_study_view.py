@@ -35,6 +35,7 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
     contribution = {
         "param": "vm.swappiness",
         "decision": "dropped",
+        "basis": "not shown",
         "contribution": -0.4,
         "interval": [-2.0, 1.2],
         "confounded_with": ["vm.dirty_ratio"],
@@ -59,7 +60,7 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
         bootstrap=[50.1, 67.2],
     )
     page = text(client_of(), f"/studies/{study_id}")
-    assert "vm.swappiness dropped −0.4 % −2.0 % to +1.2 % vm.dirty_ratio" in page
+    assert "vm.swappiness dropped not shown −0.4 % −2.0 % to +1.2 % vm.dirty_ratio" in page
     assert "2 of 6 are needed" in page
     assert "proved as well" in page
     assert "p99_ms minimise 2 % −3.0 % −5.0 % to −1.0 % not shown" in page

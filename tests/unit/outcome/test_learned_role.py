@@ -233,8 +233,8 @@ def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[s
     defaults = files["roles/wan_transfer/defaults/main.yml"]
     for line in (
         "  # - proposed by expert setting tuned-throughput-performance (trial 2)",
-        "  # - this is the smallest value of its range (10); the surrogate predicts +2.5 % for the last quarter of the",
-        "  #   range, so a wider one may bring more: lower min to 5, if that is safe for everything else on the hosts",
+        "  # - this is the smallest value of its range (10); the surrogate predicts +2.5 % for the last quarter of the "
+        "range,\n  #   so a wider one may bring more: lower min to 5, if that is safe for everything else on the hosts",
         '  # - risk: nobody swaps any more. The documentation: "you _must_ not lower it"',
     ):
         assert line in defaults, line
