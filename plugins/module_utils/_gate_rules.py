@@ -17,7 +17,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._change import Cha
 
 RULES = "/etc/autotune/access.json"
 # In every answer of the gate. Raise it when a request or an answer changes so that an older partner would misread it.
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 @dataclass(frozen=True)
