@@ -7,9 +7,9 @@ The best of many noisy results is usually a lucky one, so training's results do 
 remaining candidate runs once on every host, in random order. From the second round on, those that are behind by more
 than noise explains are eliminated (successive elimination; Even-Dar, Mannor and Mansour, JMLR 7, 2006). As in TUNA
 (EuroSys 2025), candidates are ranked by their worst host, and an unstable one, which differs widely between hosts, is
-penalised, because its effect on the next host cannot be predicted. Of those that are within one standard error of the
-leader at the end, the one that changes the fewest parameters wins (the one-standard-error rule; Breiman et al.,
-Classification and Regression Trees, 1984).
+penalised, because its effect on the next host cannot be predicted. At the end, the leader gives way to a candidate
+that changes only a part of what it changes, and is within one standard error of it (Breiman et al., Classification and
+Regression Trees, 1984).
 """
 
 from __future__ import annotations
@@ -113,19 +113,23 @@ def race(
     def rank(runner: _Runner) -> tuple[bool, float, float]:
         return not runner.failed, runner.eliminated_after or math.inf, _worst_case(runner, noise)
 
-    ranked = _fewest_changes_first(sorted(runners, key=rank, reverse=True), noise, own)
+    ranked = _simpler_first(sorted(runners, key=rank, reverse=True), noise, own)
     winner = ranked[0].values if not ranked[0].failed and ranked[0].by_host else None
     return winner, [_standing(runner, noise) for runner in ranked]
 
 
-def _fewest_changes_first(ranked: list[_Runner], noise: _Noise, originals: Originals) -> list[_Runner]:
-    """The same runners, with the one that changes least before those that it ties with."""
+def _simpler_first(ranked: list[_Runner], noise: _Noise, originals: Originals) -> list[_Runner]:
+    """The same runners, but the leader after the best one that ties with it and changes only a part of the same."""
     leader = ranked[0]
-    ties = [runner for runner in _remaining(ranked) if runner.by_host and not _is_behind(runner, leader, noise, _TIE)]
-    if leader not in ties:
-        return ranked
-    first = min(ties, key=lambda runner: len(changes(runner.values, originals)))
-    return [first, *(runner for runner in ranked if runner is not first)]
+    more = set(changes(leader.values, originals))
+    for runner in _remaining(ranked):
+        if (
+            set(changes(runner.values, originals)) < more
+            and runner.by_host
+            and not _is_behind(runner, leader, noise, _TIE)
+        ):
+            return [runner, *(each for each in ranked if each is not runner)]
+    return ranked
 
 
 def _is_behind(runner: _Runner, leader: _Runner, noise: _Noise, error: float) -> bool:

@@ -33,6 +33,7 @@ from .pairing import Measure, still_present
 # The part of the units said to contribute that may do nothing; also the probability of giving up a useful one early.
 _ERROR = 0.1
 _PAIRS = 4  # at least, between two decisions
+_DECISIONS = 4  # over which the error is spread
 
 Group = tuple[Unit, ...]
 
@@ -133,7 +134,7 @@ class Screening:
         """None while undecided."""
         estimate = self.estimate(_names(group))
         least = self._min_contribution
-        error = _ERROR / max(len(self._units), 1)
+        error = _ERROR / (max(len(self._units), 1) * _DECISIONS)
         if estimate.mean > least and estimate.interval(float(norm.isf(error)))[0] > 0:
             return True
         return False if estimate.interval(float(norm.isf(_ERROR)))[1] < least else None

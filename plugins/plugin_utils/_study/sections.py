@@ -124,7 +124,7 @@ class Verification(Strict):
     @property
     def screening_pairs(self) -> int:
         """Pairs in all for the contributions of the parameters."""
-        return max(self.pairs // 2, 8)
+        return max(7 * self.pairs // 10, 8)
 
     def splitting_pairs(self, parameters: int) -> int:
         """Further pairs to split groups of parameters, which there are only if each cannot be judged alone."""

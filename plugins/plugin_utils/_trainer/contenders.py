@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from .._learner.environment import HostContexts
@@ -18,8 +17,8 @@ from .._study.space import Candidate, Value
 from .._study.study import Study
 from .._trial.trial import State, Trial
 
-# What a simpler candidate may cost, as predicted: this part of the gain, or min_improvement if that is more.
-_SMALL = 0.03
+# The part of the gain that a simpler candidate may cost, as predicted.
+_SMALL = 0.02
 
 Originals = Mapping[str, Mapping[str, Value]]
 
@@ -51,9 +50,7 @@ def contenders(
         )
 
     def simplified(candidate: Candidate) -> Candidate:
-        gain = predict([candidate])[0] - predict([{}])[0]
-        least = math.log1p(study.verification.min_improvement / 100) * study.reward.performance_share
-        loss = max(least, _SMALL * gain)
+        loss = _SMALL * max(predict([candidate])[0] - predict([{}])[0], 0.0)
         removable = [
             unit
             for unit in units(candidate, originals, study.space.constraints)

@@ -7,6 +7,8 @@ To try a change, on surfaces other than those of the published tables:
 
     python tests/performance/learner/bench_learner.py --cell 64/8 --algorithms ppo,tpe,gp --surfaces 8
 
+What ends in the role of whole simulated studies, on four families of surfaces: `./dev bench-learner --roles`.
+
 Finished searches are kept in build/bench-learner and are not repeated unless the algorithm's code has changed, so an
 interrupted run can be continued.
 """
@@ -25,7 +27,15 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "playbooks/collections"))
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before NumPy and torch are imported
-from ansible_collections.autotune.kernel.tests.performance.learner import proofs, report, searches, waiting  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.learner import (  # noqa: E402
+    families,
+    proofs,
+    report,
+    searches,
+    trained,
+    waiting,
+    whole_studies,
+)
 from ansible_collections.autotune.kernel.tests.performance.learner.searches import ALGORITHMS, Cell  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.work import Row, Task, append, read, run  # noqa: E402
 
@@ -38,6 +48,7 @@ CELLS = ["32/4", "64/8", "64/8@1", "64/8@10", "200/8", "200/16"]
 COLD, WARM = ["cold:32/8", "cold:64/8"], "warm:32/8"
 FLEETS = [*report.FLEETS]
 STUDIES, PER_TASK = 300, 10  # simulated studies
+ROLES = 100  # whole simulated studies at each noise, over all families
 
 
 class Part(NamedTuple):
@@ -67,15 +78,18 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="all cells, on 20 or 40 surfaces; takes hours")
     parser.add_argument("--minutes", type=float, help="time limit in minutes (28; none with --full or --cell)")
     parser.add_argument("--proofs", action="store_true", help="only the simulated studies")
+    parser.add_argument("--roles", action="store_true", help="only the whole studies; writes docs/figures/roles.json")
     parser.add_argument("--cell", action="append", help="evaluations/parameters[@noise in %%], such as 64/8@10")
     parser.add_argument("--algorithms", help=f"comma-separated, among {', '.join(ALGORITHMS)}")
     parser.add_argument("--surfaces", type=int, default=24, help="surfaces per cell (%(default)s)")
     parser.add_argument("--first", type=int, default=DEVELOPMENT, help="seed of the first surface (%(default)s)")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    minutes = arguments.minutes or (None if arguments.full or arguments.cell else 28.0)
+    minutes = arguments.minutes or (None if arguments.full or arguments.cell or arguments.roles else 28.0)
     until = time.monotonic() + minutes * 60 if minutes else None
-    if arguments.proofs:
+    if arguments.roles:
+        print(whole_studies.write(learned_roles(arguments.processes, until), ROOT / "docs/figures/roles.json"))
+    elif arguments.proofs:
         print(proofs.table(simulated(arguments.processes, until)))
     elif arguments.cell:
         names = arguments.algorithms.split(",") if arguments.algorithms else [report.OWN, *RIVALS]
@@ -178,6 +192,41 @@ def simulated(processes: int, until: float | None) -> list[Row]:
     return [
         study for row in found + run(tasks, processes=processes, until=until, costs=costs) for study in row["studies"]
     ]
+
+
+def learned_roles(processes: int, until: float | None) -> list[Row]:
+    """The rows of all whole studies, from the files where they are known; those with a training come first."""
+    trainings, path = trained.known(FOLDER / "trained.jsonl"), FOLDER / "roles.jsonl"
+    known = {
+        (row["family"], row["noise"], row["number"]): row
+        for row in read(path)
+        if row["version"] == whole_studies.version()
+    }
+    wanted = [
+        (family, noise, TABLES + at)
+        for at in range(ROLES // len(families.FAMILIES))
+        for family in families.FAMILIES
+        for noise in whole_studies.NOISES
+    ]
+    tasks = []
+    for each in wanted:
+        if each not in known:
+            training = trainings.get(trained.key(*each))
+            tasks.append(
+                Task("whole study" if training else "training and whole study", _learn_role, (training, *each))
+            )
+    tasks.sort(key=lambda task: task.arguments[0] is None)
+    costs = {"whole study": [4.0], "training and whole study": [12.0]}
+    return [known[each] for each in wanted if each in known] + run(tasks, processes=processes, until=until, costs=costs)
+
+
+def _learn_role(training: Row | None, family: str, noise: int, number: int) -> Row:
+    began = time.process_time()
+    training = training or trained.trained(FOLDER / "trained.jsonl", family, noise, number)
+    row = whole_studies.whole_study(family, noise, number, training)
+    row |= {"version": whole_studies.version(), "cpu_seconds": round(time.process_time() - began, 2)}
+    append(FOLDER / "roles.jsonl", row)
+    return row
 
 
 def _prove(kind: str, first: int) -> Row:

@@ -9,6 +9,7 @@ the candidate that would have won without simplification and ablation, by their 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -166,34 +167,48 @@ def version() -> str:
 
 
 COLUMNS = [
-    "noise", "surfaces", "improved", "idle parameters in the role", "winner", "values", "worth less than 0.3 %",
-    "gain kept, median", "worst tenth", "worse than the default", "intervals that cover", "pairs: proof", "ablation",
+    "noise", "surfaces", "studies", "`improved`", "idle parameters in the role", "in the best candidate", "values",
+    "worth less than 0.3 %", "gain kept, median", "worst tenth", "worse than the default", "intervals that cover",
+    "pairs: proof", "ablation",
 ]  # fmt: skip
 
 
-def table(rows: Sequence[Row]) -> str:
+def write(rows: Sequence[Row], path: Path) -> str:
+    """Write the table's file for the documentation; returns the table."""
+    lines = table(rows)
+    content = {
+        "command": "./dev bench-learner --roles",
+        "about": f"Whole simulated studies: 64 evaluations of 8 parameters, 2 hosts. {HELD_OUT} was held out.",
+        "columns": COLUMNS,
+        "rows": lines,
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return tables.markdown(COLUMNS, lines)
+
+
+def table(rows: Sequence[Row]) -> list[list[str]]:
     lines = []
     for noise in NOISES:
         own = [row for row in rows if row["noise"] == noise]
         groups = {
-            "all but held out": [row for row in own if row["family"] != HELD_OUT],
+            "all": own,
+            f"all but {HELD_OUT}": [row for row in own if row["family"] != HELD_OUT],
             **{family: [row for row in own if row["family"] == family] for family in FAMILIES},
         }
         lines += [line(f"{noise} %", name, found) for name, found in groups.items() if found]
-    return tables.markdown(COLUMNS, lines)
+    return lines
 
 
 def line(noise: str, name: str, rows: Sequence[Row]) -> list[str]:
     roles = [row for row in rows if row["improved"]]
+    counts = [noise, name, str(len(rows)), str(len(roles))]
     if not roles:
-        return [noise, name, f"0 of {len(rows)}", *["-"] * (len(COLUMNS) - 3)]
+        return counts + ["-"] * (len(COLUMNS) - len(counts))
     idle, values = sum(row["idle"] for row in roles), sum(row["values"] for row in roles)
     kept = [row["role"] / row["whole"] for row in roles if row["whole"] > 0]
     harmful, covered = sum(row["role"] < HARM for row in roles), sum(row["covered"] for row in roles)
     return [
-        noise,
-        name,
-        f"{len(roles)} of {len(rows)}",
+        *counts,
         _share(sum(row["idle_in_role"] for row in roles), idle),
         f"{sum(row['idle_in_whole'] for row in roles) / idle:.0%}",
         f"{values / len(roles):.1f}",

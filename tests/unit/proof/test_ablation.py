@@ -206,7 +206,7 @@ def test_screens_many_parameters_in_groups() -> None:
     found, hosts = ablated(additive({3: 0.3, 17: 0.3}), 40, noise=0.005)
     assert {"net.core.p3", "net.core.p17"} <= kept_by(found)
     assert len(kept_by(found)) <= 12
-    assert len(hosts.trials) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 4 * 40
+    assert len(hosts.trials) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 5 * 40
 
 
 def test_stays_within_the_budget() -> None:
