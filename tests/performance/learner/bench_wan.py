@@ -103,7 +103,8 @@ def learn(arguments: argparse.Namespace, inventory: str, name: str, study: dict[
     folder = arguments.output / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copy(WAN / "wan.py", folder)
+    for file in ("wan.py", "receive.yml"):
+        shutil.copy(WAN / file, folder)
     training = {**study.get("training_config", {}), "total_timesteps": arguments.evaluations}
     verification = {**study.get("verification", {}), "pairs": arguments.pairs}
     study = {**study, "workload_name": name, "training_config": training, "verification": verification}
