@@ -88,7 +88,7 @@ def main() -> None:
             "noise",
             "harmful value in the role",
             "all others in it",
-            "pairs, mean",
+            "pairs",
         ],
         "rows": [row(*case) for case in CASES],
     }

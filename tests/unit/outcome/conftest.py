@@ -155,6 +155,30 @@ def ablated(improved: dict[str, Any]) -> dict[str, Any]:
                 "holds": True,
             }
         ],
+        "guard_benchmarks": [
+            {
+                "name": "receive",
+                "metric": "mbit<s>",
+                "direction": "maximise",
+                "may_worsen": 3.0,
+                "holds": True,
+                "reason": "guard benchmark receive was shown to be non-inferior",
+                "change": -0.4,
+                "interval": [-1.9, 1.1],
+                "dropped": ["vm.dirty_ratio"],
+            }
+        ],
+        "guard_tests": [
+            {
+                "benchmark": "receive",
+                "params": [*params],
+                "holds": holds,
+                "change": -9.9,
+                "interval": [-12.0, -8.0],
+                "pairs": 6,
+            }
+            for params, holds in ((("vm.dirty_ratio",), False), (("net.ipv4.tcp_rmem",), True))
+        ],
         "race": [
             {
                 "values": {"vm.swappiness": 10},

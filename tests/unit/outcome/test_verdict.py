@@ -18,6 +18,8 @@ TWO = [
     {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": 150.0},
     {"metric": "p99_ms", "direction": "minimise", "weight": 1.0, "change": 112.0},
 ]
+REFUSING = {"name": "receive", "metric": "mbit", "direction": "maximise", "may_worsen": 3.0, "holds": False}
+REFUSING |= {"reason": "guard benchmark receive is more than 3 % worse", "change": -9.0, "interval": [-11.0, -7.0]}
 
 
 def plain(text: str) -> str:
@@ -30,6 +32,10 @@ def plain(text: str) -> str:
     [
         ({}, "improved, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), proved in 2 pairs"),
         ({"verdict": "no_improvement"}, "no improvement, no values were proved better than the original ones"),
+        (
+            {"verdict": "no_improvement", "guard_benchmarks": [{**REFUSING, "holds": True, "name": "a"}, REFUSING]},
+            "no improvement, no values were shown not to worsen guard benchmark receive, so keep the original ones",
+        ),
         ({"verdict": "failed"}, "failed, no values were learned"),
         ({"verdict": "stopped"}, "stopped, no improvement was proved yet"),
         (
