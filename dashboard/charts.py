@@ -48,6 +48,7 @@ _PHASES = {
     "verify": (Colour.GREEN, "triangle-up"),
     "ablate": (Colour.SKY, "triangle-down"),
     "guard": (Colour.QUIET, "star"),
+    "recovery": (Colour.INK, "square-cross"),
 }
 _PAIRED = ("verify", "ablate", "guard")
 _FAILED = (Colour.RED, "x-thin")

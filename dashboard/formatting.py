@@ -165,6 +165,16 @@ def gain(result: Mapping[str, Any]) -> str:
     return _with_nbsp(endings.gain(result, per_cent))
 
 
+def carry_over(result: Mapping[str, Any]) -> str:
+    """What the proof found out about carry-over; empty if it was not tested."""
+    return _with_nbsp(endings.carry_over(result.get("carry_over") or (), per_cent))
+
+
+def unrecovered(result: Mapping[str, Any] | None) -> list[str]:
+    """A sentence for each host that did not get its performance back."""
+    return [_with_nbsp(text) for text in endings.unrecovered(result or {}, per_cent)]
+
+
 def _with_nbsp(text: str) -> str:
     return text.replace(" % ", f"{NBSP}% ")
 
@@ -178,7 +188,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         function.__name__: function
         for function in (
             *(number, probability, per_cent, duration, moment, phase, verdict, state, count),
-            *(headline, announcement, activity, restoration, gain),
+            *(headline, announcement, activity, restoration, gain, carry_over, unrecovered),
         )
     },
     "metrics": endings.metrics,

@@ -67,7 +67,9 @@ class Host:
         self.trial_count += 1
         self._positions[trial.id] = self.trial_count
         value = objective(study, trial)
-        if not trial.original or trial.benchmark or trial.metric is None or value is None:
+        # At the end there is nothing left to compare with the baseline, and recovery.py says what has changed.
+        is_baseline = trial.original and not trial.benchmark and trial.phase != Phase.RECOVERY
+        if not is_baseline or trial.metric is None or value is None:
             return
         if not self.drift.known:
             self._first = trial.metric, value

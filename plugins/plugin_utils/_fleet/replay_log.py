@@ -19,7 +19,7 @@ from .._study.study import Study
 from .._trial.trial import ANY_HOST, Phase, Trial
 from .host import Host
 
-_AFTER_TRAINING = (Phase.RACE, Phase.VERIFY, Phase.ABLATE, Phase.GUARD)
+_AFTER_TRAINING = (Phase.RACE, Phase.VERIFY, Phase.ABLATE, Phase.GUARD, Phase.RECOVERY)
 
 
 @dataclass

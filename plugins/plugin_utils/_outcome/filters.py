@@ -75,6 +75,17 @@ def ending(result: Result) -> verdict.Ending:
     return verdict.Ending(one_line(found.heading), one_line(found.text))
 
 
+def carry_over(result: Result) -> str:
+    """What the proof found out about carry-over; empty if it was not tested."""
+    return verdict.carry_over([vars(test) for test in result.carry_over], per_cent)
+
+
+def unrecovered(result: Result) -> list[str]:
+    """A sentence for each host that did not get its performance back."""
+    hosts = {name: {"recovery": host.recovery and vars(host.recovery)} for name, host in result.per_host.items()}
+    return [one_line(text) for text in verdict.unrecovered({"per_host": hosts}, per_cent)]
+
+
 def contribution(of: Change | Contribution) -> str:
     """What a parameter contributes: "+12.0 % (+8.1 % to +16.2 %)"; empty if unknown."""
     if of.contribution is None:
@@ -114,6 +125,8 @@ FILTERS = {
         per_cent,
         interval,
         gain,
+        carry_over,
+        unrecovered,
         contribution,
         basis,
         names,

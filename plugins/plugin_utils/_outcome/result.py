@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from .._plain import few
 from .._proof.evidence import (
     Ablation,
+    CarryOver,
     GuardBenchmarkOutcome,
     GuardOutcome,
     GuardTest,
@@ -26,6 +27,7 @@ from .._proof.evidence import (
     Pair,
     Parameter,
     Record,
+    Recovery,
     Standing,
     Value,
 )
@@ -66,6 +68,7 @@ class HostResult(Record):
     evaluations: int = 0
     failures: int = 0
     kernel: str = "unknown"
+    recovery: Recovery | None = None
 
 
 class HostNoise(Record):
@@ -160,6 +163,8 @@ class Result(Record):
     bootstrap: Interval | None = None
     evidence: tuple[Pair, ...] = ()
     interim_analyses: tuple[InterimAnalysis, ...] = ()
+    decided_after: int | None = None
+    carry_over: tuple[CarryOver, ...] = ()
     guard_metrics: tuple[GuardOutcome, ...] = ()
     guard_benchmarks: tuple[GuardBenchmarkOutcome, ...] = ()
     guard_tests: tuple[GuardTest, ...] = ()

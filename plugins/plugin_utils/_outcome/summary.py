@@ -8,7 +8,20 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from .filters import basis, contribution, count, ending, items, names, number, one_line, original, per_cent
+from .filters import (
+    basis,
+    carry_over,
+    contribution,
+    count,
+    ending,
+    items,
+    names,
+    number,
+    one_line,
+    original,
+    per_cent,
+    unrecovered,
+)
 from .result import Result
 
 
@@ -18,6 +31,7 @@ def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
     lines = [f"{result.workload_name}: {found.heading.lower()}, {found.text}"]
     if result.reason:
         lines.append(f"  {one_line(result.reason).removesuffix('.')}.")
+    lines += [f"  {text}." for text in unrecovered(result)]
     lines += _numbers(result)
     if result.improved:
         lines += ["", *_values(result)]
@@ -36,7 +50,10 @@ def _numbers(result: Result) -> list[str]:
         lines.append(
             f"  baseline {number(result.baseline.metric)}, best {number(result.best.metric)} "
             f"({one_line(result.metric)}, {result.direction}), {result.pairs} pairs{p_value}"
+            + (f", proved after {result.decided_after}" if result.decided_after else "")
         )
+    if found := carry_over(result):
+        lines.append(f"  carry-over {found}")
     lines += [
         f"  {one_line(guard.metric)} {per_cent(guard.change)} (limit: {guard.may_worsen:g} % worse): "
         f"{'non-inferior' if guard.holds else 'non-inferiority not shown'}"

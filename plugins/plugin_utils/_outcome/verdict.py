@@ -8,7 +8,7 @@ Results are taken in the form of result.json, because that is what the dashboard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,3 +68,33 @@ def gain(result: Mapping[str, Any], per_cent: PerCent) -> str:
         return per_cent(improvement)
     low, high = map(per_cent, interval)
     return f"{per_cent(improvement)} ({100 * result.get('confidence', 0.95):.3g} % interval {low} to {high})"
+
+
+def carry_over(tests: Sequence[Mapping[str, Any]], per_cent: PerCent) -> str:
+    """What the proof found out about carry-over, as a clause; empty if it was not tested. tests: as in result.json."""
+    if not tests:
+        return ""
+    last = tests[-1]
+    low, high = map(per_cent, last["interval"])
+    effect = f"a run directly after one of the candidate: {per_cent(last['change'])} ({low} to {high})"
+    pause = f" with a pause of {last['pause']:.0f} s before each run" if last.get("pause") else ""
+    if last["found"]:
+        return f"found{pause}: {effect}, correlation of successive pairs {last['correlation']:+.2f}"
+    before = "found, but " if len(tests) > 1 else ""
+    return f"{before}none{pause}: {effect}; {last['detectable']:.1f} % would have been found"
+
+
+def unrecovered(result: Mapping[str, Any], per_cent: PerCent) -> list[str]:
+    """A sentence for each host that got its values back but not its performance. Nothing of a run may hide this."""
+    found = []
+    for name, host in (result.get("per_host") or {}).items():
+        recovery = host.get("recovery")
+        if recovery and not recovery["recovered"]:
+            change = recovery.get("change")
+            now = "the benchmark fails now" if change is None else f"{per_cent(change)} since the beginning of the run"
+            found.append(
+                f"NEEDS ATTENTION: {name} has its original values back, but not its performance: {now}. Something that "
+                f"a candidate left behind outlasts its values, or the host has changed otherwise: reset its workload, "
+                f"or reboot it, before relying on it"
+            )
+    return found

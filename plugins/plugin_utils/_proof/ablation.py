@@ -24,7 +24,7 @@ from .estimate import by_host, percents, pooled_variance
 from .evidence import Ablation, Contribution, Proof
 from .pairing import Measure
 from .screening import Screening
-from .sequential_test import prove
+from .verification import verify
 
 
 def ablate(
@@ -117,7 +117,7 @@ class _Proofs:
     def _prove(self, kept: Sequence[Unit]) -> Proof:
         names = {param for unit in kept for param in unit}
         before = self._pairs_before
-        proof = prove(
+        proof = verify(
             {param: value for param, value in self._winner.items() if param in names},
             self._hosts,
             self._measure,

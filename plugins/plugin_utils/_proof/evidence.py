@@ -101,11 +101,42 @@ class HostChange(Record):
     interval: Interval
 
 
+class CarryOver(Record):
+    """Whether the runs of a proof depended on the runs before them (see carry_over.py).
+
+    change: how much better a run directly after one of the candidate was, with its interval. detectable: what would
+    have been found 98 times in 100. order_difference: the improvement in pairs that began with the candidate, relative
+    to that in the others. correlation: of a pair with the host's pair before it. pause: seconds before each run.
+    """
+
+    found: bool
+    change: float
+    interval: Interval
+    p_value: float
+    detectable: float
+    order_difference: float | None
+    correlation: float
+    pause: float = 0.0
+
+
+class Recovery(Record):
+    """How a host performs with its original values at the end of the run, relative to the beginning.
+
+    recovered: whether it is not significantly worse. change: None if the benchmark fails now.
+    """
+
+    recovered: bool
+    change: float | None = None
+    interval: Interval | None = None
+
+
 class Proof(Record):
     """The outcome of the sequential test; without enough pairs there is only a reason.
 
+    decided_after: the pairs after which the improvement was proved; the others are for carry-over and the interval.
     interval: the repeated confidence interval of the last analysis, valid however early the test stopped. bootstrap:
-    BCa interval at the study's confidence, as if the number of pairs had been fixed. p_value: two-sided, stage-wise.
+    BCa interval at the study's confidence, as if the number of pairs had been fixed. p_value: two-sided, stage-wise,
+    when the test decided. carry_over: one for each time that the proof was begun, the last of these pairs.
     """
 
     improved: bool
@@ -118,6 +149,8 @@ class Proof(Record):
     interim_analyses: tuple[InterimAnalysis, ...] = ()
     guard_metrics: tuple[GuardOutcome, ...] = ()
     by_host: dict[str, HostChange] = {}
+    decided_after: int | None = None
+    carry_over: tuple[CarryOver, ...] = ()
 
 
 class GuardTest(Record):

@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from scipy.stats import norm
 
@@ -26,6 +27,7 @@ from .estimate import by_host, pooled_variance
 from .evidence import GuardBenchmarkOutcome, GuardTest, Proof
 from .pairing import Measure
 from .sequential_test import prove
+from .verification import verify
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ class _GuardPhase:
             self._pairs[name] = max(trial.pair or 0 for trial in pending)
             return self._measure_trials(pending)
 
-        return prove(
+        test = partial(prove, guard=guard) if guard else verify
+        return test(
             {param: self._values[param] for unit in some for param in unit},
             self._hosts,
             measure,
@@ -174,7 +177,6 @@ class _GuardPhase:
             rounds=rounds,
             originals=self._originals,
             pairs_before=before,
-            guard=guard,
         )
 
     def outcome(self, guard: GuardBenchmark, left: Sequence[Unit], dropped: Sequence[str]) -> GuardBenchmarkOutcome:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from scipy.stats import norm
 
@@ -60,13 +60,15 @@ def prove(
     originals: Mapping[str, Mapping[str, Value]] | None = None,
     pairs_before: int = 0,
     guard: GuardBenchmark | None = None,
+    goes_on: Callable[[Proof], bool] = lambda proof: False,
 ) -> Proof:
     """Measure pairs on all hosts until the test has decided.
 
     rounds: pairs per host at most, by default what the study says. originals: each host's values for parameters that
     the candidate leaves alone. pairs_before: how many pairs of this phase were measured before. guard: measure and
-    judge this guard benchmark in place of the study's; `improved` then means that it is not worsened. Hosts that are
-    lost during the proof are replaced by more pairs on the others. Which trials are run depends only on the arguments
+    judge this guard benchmark in place of the study's; `improved` then means that it is not worsened. goes_on: whether
+    an improvement needs more pairs all the same; the verdict is then that of the last analysis. Hosts that are lost
+    during the proof are replaced by more pairs on the others. Which trials are run depends only on the arguments
     and on earlier measurements, so an interrupted proof can be replayed.
     """
     rounds = rounds or study.verification.rounds(len(hosts))
@@ -91,8 +93,9 @@ def prove(
             pairs += pairs_of(study, trials)
             failures += [trial.error or "" for trial in trials if _has_failed(trial)]
             present = still_present(present, trials)
-        proof = test.analyse(pairs, failures, last=at == rounds or not present)
-        if proof:
+        last = at == rounds or not present
+        proof = test.analyse(pairs, failures, last=last)
+        if proof and (last or not proof.improved or not goes_on(proof)):
             return proof
     raise AssertionError("the last analysis decides")
 
@@ -141,6 +144,8 @@ class _SequentialTest:
         self._study, self._rules, self._guard = study, study.verification, guard
         self._planned, self._most, self._seed = planned, most, seed
         self._analyses: list[InterimAnalysis] = []
+        self._bootstrapped: tuple[Ratios, Interval] | None = None
+        self._decided: tuple[int, float] | None = None  # pairs and p-value when the improvement was proved
 
     def analyse(self, pairs: Sequence[Pair], failures: Sequence[str], *, last: bool) -> Proof | None:
         """The proof if this analysis decides, as the last one always does. failures: the candidate's errors."""
@@ -185,6 +190,10 @@ class _SequentialTest:
         if decision is None:
             return None
         hosts = {host: of_host(host, ratios) for host in ratios}
+        own_p_value = p_value(fractions, analysis.z, alpha)
+        if decision[0] and not self._decided:
+            self._decided = len(pairs), own_p_value
+        decided_after, found_p_value = self._decided if decision[0] and self._decided else (None, own_p_value)
         return Proof(
             improved=decision[0],
             reason=decision[1],
@@ -192,7 +201,8 @@ class _SequentialTest:
             improvement=analysis.improvement,
             interval=analysis.interval,
             bootstrap=percents(self._bootstrap(ratios)),
-            p_value=p_value(fractions, analysis.z, alpha),
+            p_value=found_p_value,
+            decided_after=decided_after,
             interim_analyses=tuple(self._analyses),
             guard_metrics=tuple(_guard_outcome(each, found, at) for each, found in guards.items()),
             by_host={
@@ -222,7 +232,9 @@ class _SequentialTest:
         return None
 
     def _bootstrap(self, ratios: Ratios) -> Interval:
-        return bootstrap_interval(ratios, self._rules.confidence, self._seed)
+        if self._bootstrapped is None or self._bootstrapped[0] != ratios:  # it takes most of an analysis' time
+            self._bootstrapped = ratios, bootstrap_interval(ratios, self._rules.confidence, self._seed)
+        return self._bootstrapped[1]
 
     def _decision(
         self,

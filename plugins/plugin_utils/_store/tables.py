@@ -94,6 +94,7 @@ class TrialRow(Base):
     phase: Mapped[str] = mapped_column(String(16))
     pair: Mapped[int | None]
     benchmark: Mapped[str | None]
+    pause: Mapped[float] = mapped_column(default=0.0)
     original: Mapped[bool]
     proposed_by: Mapped[str] = mapped_column(default="")
     requested: Mapped[dict[str, Any]]

@@ -62,6 +62,7 @@ class Study(Strict):
     environment: dict[str, str] = {}
     run_on: str | None = None
     setup: str | None = None
+    between: str | None = None
     teardown: str | None = None
     algorithm: AlgorithmName = "ppo"
     training_config: TrainingConfig = TrainingConfig()
@@ -146,7 +147,7 @@ class Study(Strict):
         check_files(names, _finder(info))
         return names
 
-    @field_validator("benchmark_command", "setup", "teardown")
+    @field_validator("benchmark_command", "setup", "between", "teardown")
     @classmethod
     def _check_command(cls, command: str | None, info: ValidationInfo) -> str | None:
         if command is not None:
@@ -206,6 +207,7 @@ class Study(Strict):
             else 0,
             # Without the search for a harmful value, which few runs need.
             "guard": sum(2 * self.guard_rounds(guard, hosts) * hosts for guard in self.guard_benchmarks),
+            "recovery": hosts * self.baseline_evaluations,
         }
 
     def evaluations_on(self, hosts: int) -> int:
@@ -237,7 +239,7 @@ class Study(Strict):
 
     @property
     def commands(self) -> list[list[str]]:
-        texts = (self.benchmark_command, self.setup, self.teardown, self.guard.health_command)
+        texts = (self.benchmark_command, self.setup, self.between, self.teardown, self.guard.health_command)
         return [shlex.split(text) for text in texts if text]
 
 

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from .._proof.evidence import Ablation, Pair, Proof, Standing
+from .._proof.evidence import Ablation, Pair, Proof, Recovery, Standing
 from .._proof.harm import Guarded
 from .._study.space import Candidate
 from .._study.study import Study
@@ -22,7 +22,10 @@ NO_PROOF = Proof(improved=False, reason="")
 
 @dataclass(frozen=True)
 class Conclusion:
-    """learned_values, proof: the values that ablation and guard benchmarks left, and their proof."""
+    """learned_values, proof: the values that ablation and guard benchmarks left, and their proof.
+
+    recovery: of each host, at the end.
+    """
 
     verdict: Verdict
     reason: str
@@ -31,6 +34,7 @@ class Conclusion:
     proof: Proof = NO_PROOF
     ablation: Ablation | None = None
     guarded: Guarded | None = None
+    recovery: Mapping[str, Recovery] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:

@@ -60,6 +60,8 @@ def build_result(
         per_host={name: _host_result(name, history, conclusion) for name in history.hosts},
         evidence=proof.evidence,
         interim_analyses=proof.interim_analyses,
+        decided_after=proof.decided_after,
+        carry_over=proof.carry_over,
         guard_metrics=proof.guard_metrics,
         guard_benchmarks=conclusion.guarded.outcomes if conclusion.guarded else (),
         guard_tests=conclusion.guarded.tests if conclusion.guarded else (),
@@ -173,6 +175,7 @@ def _host_result(name: str, history: RunHistory, conclusion: Conclusion) -> outc
         evaluations=len(trials),
         failures=sum(trial.state == State.FAILED for trial in trials),
         kernel=str(host.facts["kernel"]),
+        recovery=conclusion.recovery.get(name),
     )
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The phases of a run, in order: baseline, training, race, proof, ablation, guard benchmarks."""
+"""The phases of a run, in order: baseline, training, race, proof, ablation, guard benchmarks, recovery."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from .._fleet.fleet import Ended, Fleet
 from .._fleet.replay_log import ReplayLog
 from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import OtherStudies
+from .._outcome.verdict import unrecovered
 from .._proof.ablation import ablate
+from .._proof.evidence import Proof
 from .._proof.harm import without_harm
+from .._proof.pairing import Measure
 from .._proof.race import race
-from .._proof.sequential_test import prove
+from .._proof.recovery import measure_recovery
+from .._proof.verification import paused, remembering, verify
 from .._study.risks import risks_tried
 from .._study.study import Study
-from .._trial.trial import Phase
+from .._trial.trial import Phase, Trial
 from .conclusion import Conclusion, Verdict
 from .contenders import contenders
 from .history import RunHistory
@@ -38,6 +42,30 @@ def run_study(
 
     notify: shows lines to the user and stores them. Raises Ended and StoreError.
     """
+    conclusion = _find(study, fleet, history, replay, others, notify, seed)
+    if not conclusion.is_complete:
+        return conclusion
+    history.enter(Phase.RECOVERY)
+    try:
+        found = measure_recovery(study, fleet.wait_for_hosts(), history.trials, fleet.measure)
+    except Ended:
+        return conclusion  # it does not depend on the recovery
+    hosts = {name: {"recovery": vars(each)} for name, each in found.items()}
+    for text in unrecovered({"per_host": hosts}, "{:+.1f} %".format):
+        notify(text)
+    return replace(conclusion, recovery=found)
+
+
+def _find(
+    study: Study,
+    fleet: Fleet,
+    history: RunHistory,
+    replay: ReplayLog,
+    others: OtherStudies,
+    notify: Callable[..., None],
+    seed: int,
+) -> Conclusion:
+    """The best values, and their proof."""
 
     def hosts_for(phase: Phase) -> list[str]:
         """The hosts of a phase: all that are ready, and those that had taken part in it when it was interrupted."""
@@ -69,23 +97,33 @@ def run_study(
         return Conclusion("no_improvement", "all candidates failed", standings=standings)
 
     history.enter(Phase.VERIFY)
-    hosts = hosts_for(Phase.VERIFY)
-    proof = prove(winner, hosts, fleet.measure, study, seed=seed, originals=originals_of(hosts))
+    hosts, pairs = hosts_for(Phase.VERIFY), list[Trial]()
+
+    def measure_pairs(pending: Sequence[Trial]) -> list[Trial]:
+        pairs.extend(ended := fleet.measure(pending))
+        return ended
+
+    def prove(measure: Measure, *, precise: bool) -> Proof:
+        own = originals_of(hosts)
+        return verify(winner, hosts, measure, study, seed=seed, originals=own, precise=precise, notify=notify)
+
+    proof = prove(measure_pairs, precise=False)
     if not proof.improved:
         return Conclusion("no_improvement", proof.reason, winner, standings, proof)
 
     history.enter(Phase.ABLATE)
-    hosts = hosts_for(Phase.ABLATE)
+    present = hosts_for(Phase.ABLATE)
     try:
-        ablation = ablate(
-            winner,
-            proof,
-            hosts,
-            originals_of(hosts),
-            fleet.measure,
-            study,
-            seed=seed,
-        )
+        ablation = ablate(winner, proof, present, originals_of(present), paused(fleet.measure, proof), study, seed=seed)
+        if ablation.proof is ablation.all_values:
+            # No smaller set replaces the winner, so that its own interval must be of use.
+            proof = prove(remembering(pairs, fleet.measure), precise=True)
+            if not proof.improved:
+                return Conclusion("no_improvement", proof.reason, winner, standings, proof)
+            if ablation.contrasts:
+                ablation = ablation.model_copy(update={"all_values": proof})
+            else:
+                ablation = ablate(winner, proof, present, originals_of(present), fleet.measure, study, seed=seed)
     except Ended as end:
         if end.stopped:
             return Conclusion("stopped", f"{end}; the winner as a whole had been proved", winner, standings, proof)
@@ -100,7 +138,8 @@ def run_study(
     history.enter(Phase.GUARD)
     try:
         hosts = hosts_for(Phase.GUARD)
-        guarded = without_harm(kept, hosts, originals_of(hosts), fleet.measure, study, seed=seed)
+        measure = paused(fleet.measure, conclusion.proof)
+        guarded = without_harm(kept, hosts, originals_of(hosts), measure, study, seed=seed)
     except Ended as end:
         verdict: Verdict = "stopped" if end.stopped else "failed"
         return replace(conclusion, verdict=verdict, reason=f"{reason}. The guard benchmarks were not completed: {end}")

@@ -18,7 +18,10 @@ ANY_HOST = ""
 
 
 class Phase(StrEnum):
-    """The phases of a study in order. Control trials repeat the baseline during training, to follow drift."""
+    """The phases of a study in order. Control trials repeat the baseline during training, to follow drift.
+
+    recovery: repeats it at the end of the run.
+    """
 
     BASELINE = "baseline"
     CONTROL = "control"
@@ -27,6 +30,7 @@ class Phase(StrEnum):
     VERIFY = "verify"
     ABLATE = "ablate"
     GUARD = "guard"
+    RECOVERY = "recovery"
 
 
 _SHOWN: dict[str, str] = {Phase.TRAIN: "training", Phase.VERIFY: "proof", Phase.ABLATE: "ablation"}
@@ -68,11 +72,12 @@ class Trial:
 
     original: `requested` are the host's original values; the fleet fills them in. host: ANY_HOST lets the fleet choose.
     pair: numbers the pairs of a host in the proof. benchmark: the guard benchmark that is run; None for the study's
-    own. proposed_by: of a training trial, in words: an expert setting, an algorithm, an earlier study. id: counts the
-    trials of a study in the order in which they ended, from 1. applied: the values that the kernel kept. metric: the
-    benchmark's result in its own unit; None if the trial failed. streamed: the values of the metric printed before the
-    result. metrics: all other metrics printed. observations: system metrics sampled during the run. health: the host's
-    health signals, 0 being healthy (see _worker/health_guard.py). seconds: the duration of each stage.
+    own. proposed_by: of a training trial, in words: an expert setting, an algorithm, an earlier study. pause: seconds
+    to wait before the benchmark. id: counts the trials of a study in the order in which they ended, from 1. applied:
+    the values that the kernel kept. metric: the benchmark's result in its own unit; None if the trial failed. streamed:
+    the values of the metric printed before the result. metrics: all other metrics printed. observations: system metrics
+    sampled during the run. health: the host's health signals, 0 being healthy (see _worker/health_guard.py). seconds:
+    the duration of each stage.
     """
 
     phase: Phase
@@ -82,6 +87,7 @@ class Trial:
     pair: int | None = None
     benchmark: str | None = None
     proposed_by: str = ""
+    pause: float = 0.0
     id: int | None = None
     state: State = State.PENDING
     applied: dict[str, str] = field(default_factory=dict)

@@ -143,12 +143,12 @@ class Benchmark:
             raise BenchmarkFailed(f"printed `{metric}: {result}`, which is not a finite number")
         return BenchmarkResult(result, _finite(streamed), output.metrics, completed.seconds)
 
-    def run_once(self, command: str) -> None:
-        """Run a setup or teardown command, which may leave daemons running.
+    def run_once(self, command: str, stop: Callable[[], bool] = lambda: False) -> None:
+        """Run a command other than the benchmark, which may leave daemons running; kill it once `stop()` is true.
 
         Raises BenchmarkFailed or ConnectionLost.
         """
-        self._follow(command, BenchmarkOutput(""), mark="")
+        self._follow(command, BenchmarkOutput(""), stop, mark="")
 
     def check(self, command: str, limit: float) -> str | None:
         """Run a short command beside the benchmark; returns how it failed, or None.

@@ -19,6 +19,9 @@ from .interrupt import Interrupts
 from .progress import progress_line
 from .transport import Transport
 
+_TICK = 0.1  # seconds until a pause notices that it is cancelled
+_RENEWAL = 10.0  # seconds of the lease that a trial may spend before its benchmark
+
 
 class ApplyFailed(Exception):
     """The host rejected the values and has its original ones; the message is the module's."""
@@ -116,8 +119,12 @@ def run_trial(
         except ApplyFailed as error:
             failed = trial.fail(f"the values could not be applied: {error}")
             return replace(failed, seconds={"apply": time.monotonic() - began})
+        seconds["apply"] = round(time.monotonic() - began, 4)
+        with interrupts.allowed():
+            trial = _reset_workload(context, trial, is_cancelled)
+        if trial.state == State.FAILED:
+            return trial
         applied = time.monotonic()
-        seconds["apply"] = round(applied - began, 4)
         with interrupts.allowed():
             monitor.begin()
             trial = _run_benchmark(context, trial, lambda: bool(monitor.violation) or is_cancelled())
@@ -134,6 +141,31 @@ def run_trial(
         trial = trial.fail(f"guard limit exceeded: {monitor.violation}")
     # The overhead of channels, sampling and checks.
     seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
+    return trial
+
+
+def _reset_workload(context: HostContext, trial: Trial, is_cancelled: Callable[[], bool]) -> Trial:
+    """Wait for the trial's pause and run the study's command `between`; the trial, failed if that has failed.
+
+    Both happen with the trial's values, so that leftovers of the values before fade and a service starts with these.
+    """
+    began = time.monotonic()
+    while time.monotonic() < began + trial.pause and not is_cancelled():
+        time.sleep(min(_TICK, trial.pause))
+    waited = time.monotonic()
+    if trial.pause:
+        trial.seconds["pause"] = round(waited - began, 4)
+    if trial.benchmark is None and (command := context.study.between):
+        try:
+            context.benchmark.run_once(command, is_cancelled)
+        except BenchmarkFailed as error:
+            return trial.fail(f"the command `between` {error}")
+        trial.seconds["between"] = round(time.monotonic() - waited, 4)
+    if time.monotonic() - began > _RENEWAL:
+        try:
+            context.apply(trial.requested, trial.benchmark)  # renews the lease, which is to outlast the benchmark
+        except ApplyFailed as error:
+            return trial.fail(f"the values could not be applied: {error}")
     return trial
 
 

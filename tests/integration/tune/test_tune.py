@@ -42,7 +42,7 @@ def test_learns_proves_applies_and_rolls_back(
     assert result["pairs"] == 4
     assert set(result["per_host"]) == set(lab.hosts)
     assert len(run.evaluations) == result["evaluations"]["total"]
-    assert {row.phase for row in run.evaluations} == {"baseline", "train", "race", "verify", "ablate"}
+    assert {row.phase for row in run.evaluations} == {"baseline", "train", "race", "verify", "ablate", "recovery"}
     # What the sensor does not feel is not in the role.
     decisions = {each["param"]: each["decision"] for each in result["ablation"]["contributions"]}
     assert decisions["net.ipv4.tcp_rmem"] in ("dropped", "left_out"), result["ablation"]

@@ -100,3 +100,22 @@ def test_a_study_stopped_after_its_proof_reports_the_proof(ablated: dict[str, An
     text = summary(Result.model_validate(stopped), Path("learned/wan-transfer"))
     assert "no values were proved" not in text
     assert "the ablation was not completed" in text
+
+
+def test_carry_over_and_lost_performance_are_said(improved: dict[str, Any]) -> None:
+    test = {"change": -5.1, "interval": [-7.0, -3.2], "p_value": 1e-5, "detectable": 3.9, "correlation": 0.1}
+    order = {"order_difference": 0.2}
+    tests = [test | order | {"found": True, "pause": 0.0}, test | order | {"found": False, "pause": 10.0}]
+    host = improved["per_host"]["h1"] | {"recovery": {"recovered": False}}
+    raw = improved | {"decided_after": 6, "carry_over": tests, "per_host": improved["per_host"] | {"h1": host}}
+    lines = summary(Result.model_validate(raw), Path("learned/wan")).splitlines()
+    assert "2 pairs, p = 0.0078, proved after 6" in lines[3]
+    assert lines[2].startswith(
+        "  NEEDS ATTENTION: h1 has its original values back, but not its performance: the benchmark"
+    )
+    assert lines[4] == (
+        "  carry-over found, but none with a pause of 10 s before each run: a run directly after one of the candidate: "
+        "-5.1 % (-7.0 % to -3.2 %); 3.9 % would have been found"
+    )
+    raw["carry_over"] = tests[:1]
+    assert "carry-over found: a run directly after" in summary(Result.model_validate(raw), Path("learned/wan"))

@@ -17,8 +17,9 @@ class Hosts:
     """`effect` of values on a host is the log ratio to its baseline, None if they fail; {} are the original values.
 
     drift: whether levels wander, rise and swing, and the noise changes with host and time and has heavy tails.
-    lost: after how many trials a host is lost. guard: the effect on the metric p99_ms, which is to be minimised.
-    benchmarks: the effect on each guard benchmark, by its name.
+    lost: after how many trials a host is lost. leftover: the log ratio by which a run of the candidate slows the next
+    one on its host, unless that comes after a pause; lasting: even then. guard: the effect on the metric p99_ms, which
+    is to be minimised. benchmarks: the effect on each guard benchmark, by its name.
     """
 
     def __init__(
@@ -29,6 +30,8 @@ class Hosts:
         drift: bool = False,
         seed: int = 0,
         lost: Mapping[str, int] | None = None,
+        leftover: float = 0.0,
+        lasting: bool = False,
         guard: Effect | None = None,
         benchmarks: Mapping[str, Effect] | None = None,
     ) -> None:
@@ -36,6 +39,8 @@ class Hosts:
         self._effect, self._guard, self._noise, self._drift = effect, guard, noise, drift
         self._generator = np.random.default_rng([seed, 99])  # not what the proof draws
         self._lost, self._benchmarks = dict(lost or {}), benchmarks or {}
+        self._leftover, self._lasting = leftover, lasting
+        self._ran: dict[str, Trial] = {}
         self._times: Counter[str] = Counter()
         self._walks: dict[str, float] = {}
         self._habits: dict[str, tuple[float, float, float]] = {}
@@ -59,9 +64,19 @@ class Hosts:
         if self._guard:
             guarded = self._guard(pending.requested, host)
             metrics["p99_ms"] = 10 * math.exp(-(guarded or 0.0) + self._noise * self._generator.standard_normal())
-        performance = effect + level + error
+        before = self._ran.get(host)
+        is_slowed = before and not before.original and (self._lasting or not pending.pause)
+        performance = effect + level + error - (self._leftover if is_slowed else 0.0)
+        self._ran[host] = pending
         score = Score(performance, None, performance)
-        return replace(trial, state=State.COMPLETE, metric=100 * math.exp(performance), metrics=metrics, score=score)
+        return replace(
+            trial,
+            state=State.COMPLETE,
+            metric=100 * math.exp(performance),
+            metrics=metrics,
+            seconds={"benchmark": 10.0, "pause": pending.pause},
+            score=score,
+        )
 
     def _level(self, host: str) -> float:
         if not self._drift:

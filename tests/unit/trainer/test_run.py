@@ -13,6 +13,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence im
     Ablation,
     GuardBenchmarkOutcome,
     Proof,
+    Recovery,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.harm import Guarded
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
@@ -34,8 +35,15 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         guarded: Guarded | Ended | None = None,
         second: str = "vm.page-cluster",
         notices: tuple[str, ...] = (),
+        *,
+        narrowed: Proof | None = None,
+        recovery: Mapping[str, Recovery] | None = None,
+        told_at_the_end: tuple[str, ...] = (),
         **fields: Any,
     ) -> Conclusion:
+        def verify(*dummy: Any, precise: bool, **keywords: Any) -> Proof:
+            return narrowed if precise and narrowed else proof
+
         def without_harm(*dummy: Any, **keywords: Any) -> Guarded:
             assert guarded is not None, "there was nothing to guard"
             if isinstance(guarded, Ended):
@@ -63,21 +71,25 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
             in_hindsight=list,
             baselines_in_hindsight=list,
             hosts={"h1": host},
+            trials=[],
         )
         replay: Any = SimpleNamespace(hosts_in=lambda phase: set())
         others: Any = None
         monkeypatch.setattr(run, "train", lambda *dummy: None)
         monkeypatch.setattr(run, "contenders", lambda *dummy: [WINNER])
         monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (WINNER, []))
-        monkeypatch.setattr(run, "prove", lambda *dummy, **keywords: proof)
+        monkeypatch.setattr(run, "verify", verify)
+        monkeypatch.setattr(run, "measure_recovery", lambda *dummy: recovery or {})
         monkeypatch.setattr(run, "ablate", ablate)
         monkeypatch.setattr(run, "without_harm", without_harm)
         space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": second, "min": 0, "max": 4}]
         study = new_study(action_space=space, **fields)
         conclusion = run.run_study(study, fleet, history, replay, others, lambda *texts: told.append(texts), 1)
         assert entered[:4] == ["baseline", "train", "race", "verify"]
-        assert told == [(*notices, *FORECAST)]
-        assert entered[4:] == (["ablate"] if ablation else []) + (["guard"] if guarded else [])
+        assert told == [(*notices, *FORECAST), *((text,) for text in told_at_the_end)]
+        guard = ["guard"] if guarded else []
+        end = ["recovery"] if conclusion.is_complete else []
+        assert entered[4:] == [*(["ablate"] if ablation else []), *guard, *end]
         return conclusion
 
     return conclude_with
@@ -138,6 +150,32 @@ def test_no_role_is_written_before_the_guard_benchmarks_are_measured(
     assert found.reason == "Better in 8 of 8 pairs. The guard benchmarks were not completed: h1: lost"
     early = conclude(FULL, Ended("h1: lost", stopped=stopped), **GUARDS)
     assert (early.verdict, early.is_proved(new_study(**GUARDS))) == (verdict, False)
+
+
+def test_the_interval_of_all_values_is_narrowed_if_no_smaller_set_replaces_them(
+    conclude: Callable[..., Conclusion],
+) -> None:
+    narrow = Proof(improved=True, reason="Better in 30 of 30 pairs")
+    contrast = {"host": "h1", "pair": 1, "first": ["vm.swappiness"], "second": [], "log_ratio": 0.1}
+    found = conclude(FULL, ABLATION.model_copy(update={"contrasts": (contrast,)}), narrowed=narrow)
+    assert (found.verdict, found.reason, found.proof) == ("improved", "Better in 30 of 30 pairs", narrow)
+
+
+def test_an_improvement_that_more_pairs_withdraw_is_none(conclude: Callable[..., Conclusion]) -> None:
+    harmful = Proof(improved=False, reason="Significantly worse on h1")
+    found = conclude(FULL, ABLATION, narrowed=harmful)
+    assert (found.verdict, found.reason) == ("no_improvement", "Significantly worse on h1")
+
+
+def test_a_host_without_its_performance_is_told_of(conclude: Callable[..., Conclusion]) -> None:
+    recovery = {"h1": Recovery(recovered=False, change=-12.0, interval=(-15.0, -9.0)), "h2": Recovery(recovered=True)}
+    text = (
+        "NEEDS ATTENTION: h1 has its original values back, but not its performance: -12.0 % since the beginning of the "
+        "run. Something that a candidate left behind outlasts its values, or the host has changed otherwise: reset its "
+        "workload, or reboot it, before relying on it"
+    )
+    found = conclude(Proof(improved=False, reason="it is noise"), recovery=recovery, told_at_the_end=(text,))
+    assert found.recovery == recovery
 
 
 def test_there_is_no_ablation_without_a_proof(conclude: Callable[..., Conclusion]) -> None:

@@ -132,6 +132,7 @@ def test_finds_proves_and_writes_a_better_candidate(
         "verify": 2 * found.pairs,
         "ablate": 0,  # of one parameter there is nothing to leave out
         "guard": 0,
+        "recovery": 4,
         "failed": 0,
         "total": sum(number for phase, number in found.evaluations.items() if phase not in ("failed", "total")),
     }
@@ -267,7 +268,7 @@ def test_if_all_candidates_fail_there_is_no_improvement(
     def measure(job: dict[str, Any]) -> dict[str, Any]:
         return (
             {"metric": 100.0}
-            if job["phase"] in ("baseline", "control")
+            if job["phase"] in ("baseline", "control", "recovery")
             else {"state": "failed", "error": "out of memory"}
         )
 

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof import verification
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial, to_json
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import trial_runner
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.dry_run import dry_run, try_guard_benchmarks
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.health_guard import HealthMonitor
@@ -227,6 +230,80 @@ def test_a_trial_fails_with_its_benchmark(new_context: NewContext) -> None:
     trial = run_trial(new_context("false"), TRIAL, NEVER)
     assert trial.error == "the benchmark ended with exit code 1: no message"
     assert (trial.applied, trial.metric) == ({"vm.swappiness": "50"}, None)
+
+
+def test_the_command_between_runs_before_each_benchmark_with_the_applied_values(
+    host: Any, new_context: NewContext
+) -> None:
+    context = new_context("sh -c 'echo throughput: $(wc -l < resets)'", between="sh -c 'echo reset >> resets'")
+    trials = [run_trial(context, TRIAL, NEVER) for dummy in range(3)]
+    assert [trial.metric for trial in trials] == [1, 2, 3]
+    assert all(set(trial.seconds) >= {"apply", "between", "benchmark"} for trial in trials)
+    assert host.applied == [{"vm.swappiness": 80}] * 3
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sh -c 'echo no cache >&2; exit 4'", "the command `between` ended with exit code 4: no cache"),
+        ("no-such-command", "the command `between` ended with exit code 127: "),
+    ],
+)
+def test_a_trial_fails_with_the_command_between(command: str, message: str, new_context: NewContext) -> None:
+    trial = run_trial(new_context("touch never", between=command), TRIAL, NEVER)
+    assert trial.state == "failed"
+    assert (trial.error or "").startswith(message)
+
+
+def test_a_pause_comes_before_the_benchmark(new_context: NewContext) -> None:
+    trial = run_trial(new_context(), replace(TRIAL, pause=0.3), NEVER)
+    assert trial.metric == 94.5
+    assert trial.seconds["pause"] >= 0.3
+
+
+def test_a_pause_ends_when_it_is_cancelled(new_context: NewContext) -> None:
+    began = time.monotonic()
+    run_trial(new_context(), replace(TRIAL, pause=600), NEVER, is_cancelled=lambda: True)
+    assert time.monotonic() - began < PATIENCE
+
+
+def test_the_lease_is_renewed_after_a_long_reset(
+    host: Any, new_context: NewContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_runner, "_RENEWAL", 0.1)
+    assert run_trial(new_context(between="sleep 0.2"), TRIAL, NEVER).metric == 94.5
+    assert host.applied == [{"vm.swappiness": 80}] * 2
+
+
+# Ten per cent better with the candidate's values, and 5 % worse if the run before it had them.
+LEAVES_SOMETHING = """sh -c '
+value=$(cat {folder}/value)
+metric=100; [ $value = 80 ] && metric=110
+[ -e {folder}/leftover ] && metric=$((metric * 95 / 100)); rm -f {folder}/leftover
+[ $value = 80 ] && touch {folder}/leftover
+echo throughput: $metric'"""
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_the_command_between_removes_what_a_candidate_leaves_behind(
+    reset: bool, host: Any, new_context: NewContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proof with real benchmarks: without the reset there is carry-over, and so no improvement."""
+    monkeypatch.setattr(verification, "_PAUSES", 0)
+    fields = {"between": f"rm -f {tmp_path}/leftover"} if reset else {}
+    context = new_context(LEAVES_SOMETHING.format(folder=tmp_path), **fields)
+
+    def run(trial: Trial) -> Trial:
+        requested = {"vm.swappiness": 60} if trial.original else trial.requested
+        (tmp_path / "value").write_text(str(requested["vm.swappiness"]))
+        return run_trial(context, replace(trial, requested=requested), NEVER)
+
+    proof = verification.verify(
+        {"vm.swappiness": 80}, ("h1",), lambda pending: [run(trial) for trial in pending], context.study, seed=1
+    )
+    assert proof.improved is reset
+    assert [test.found for test in proof.carry_over] == [not reset]
+    assert reset or proof.reason.startswith("Carry-over, also with pauses of 0 s: a run directly after one of the ")
 
 
 def test_a_trial_fails_after_interference(host: Any, new_context: NewContext) -> None:

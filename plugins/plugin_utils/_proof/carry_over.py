@@ -1,0 +1,120 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Carry-over: whether a run of the proof depends on what ran before it.
+
+A candidate may leave caches, queues or remembered routes behind that change the next run (Senn, Cross-over Trials in
+Clinical Research, 2002). As the order is reversed in every other pair, such a leftover hardly shows in the difference
+between pairs AB and pairs BA: what matters is which values ran before each run, whether in its own pair or in the one
+before. So the runs themselves are compared, within blocks of two pairs, which takes out drift: log metric = block +
+candidate + second of its pair + after the candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import fmean
+
+import numpy as np
+from scipy.stats import norm, t
+
+from .._study.study import Study
+from .._trial.reward import objective, percent
+from .._trial.trial import Trial
+from .estimate import Estimate, percents
+from .evidence import CarryOver
+
+# Probabilities of a false alarm, of the effect (two-sided) and of the correlation; and of missing what is `detectable`.
+_ALPHA, _CORRELATION_ALPHA, _BETA = 0.01, 0.005, 0.02
+_REMAINS = 0.5
+_BLOCK = 4  # runs: ABBA or BAAB
+_FEWEST = 8  # pairs for a correlation
+_MIN_NOISE = 1e-6  # as a log ratio
+
+
+def carry_over(study: Study, trials: Sequence[Trial], earlier: CarryOver | None = None) -> CarryOver | None:
+    """From a proof's trials, those of each host in the order in which they ran; None if there are too few.
+
+    It counts if it is significant and at least `min_improvement`, or if successive pairs are correlated. earlier: what
+    was found without a pause; more than half of it is still there even if it is not significant now.
+    """
+    runs = {host: [trial for trial in trials if trial.host == host] for host in sorted({t.host for t in trials})}
+    effect = _effect(study, runs)
+    if effect is None:
+        return None
+    ratios = {host: _log_ratios(study, own) for host, own in runs.items()}
+    correlation, surprise = _correlation([[ratio for dummy, ratio in own] for own in ratios.values()])
+    z = effect.z()
+    material = abs(effect.mean) >= math.log1p(study.verification.min_improvement / 100)
+    remains = False
+    if earlier and earlier.p_value < _ALPHA:
+        remains = effect.mean / math.log1p(earlier.change / 100) > _REMAINS
+    by_order = [[ratio for own in ratios.values() for first, ratio in own if first is order] for order in (True, False)]
+    return CarryOver(
+        found=(material and (remains or abs(z) >= norm.isf(_ALPHA / 2))) or surprise >= norm.isf(_CORRELATION_ALPHA),
+        change=percent(effect.mean),
+        interval=percents(effect.interval(float(norm.isf((1 - study.verification.confidence) / 2)))),
+        p_value=float(2 * norm.sf(abs(z))),
+        detectable=percent(effect.error * float(t.isf(_ALPHA / 2, effect.freedom) + t.isf(_BETA, effect.freedom))),
+        order_difference=percent(fmean(by_order[1]) - fmean(by_order[0])) if all(by_order) else None,
+        correlation=correlation,
+        pause=max(trial.seconds.get("pause", 0.0) for trial in trials),
+    )
+
+
+def described(found: CarryOver) -> str:
+    """What was found, as one clause."""
+    if found.p_value < _ALPHA or found.correlation <= 0:
+        low, high = found.interval
+        change = f"{abs(found.change):.1f} % {'worse' if found.change < 0 else 'better'}"
+        return f"a run directly after one of the candidate is {change} ({low:+.1f} to {high:+.1f} %)"
+    return f"the pairs of a host depend on the ones before (correlation {found.correlation:+.2f})"
+
+
+def _effect(study: Study, runs: Mapping[str, Sequence[Trial]]) -> Estimate | None:
+    """The log ratio of a run that follows one of the candidate to one that follows one of the original values."""
+    rows, blocks = [], []
+    for number, own in enumerate(runs.values()):
+        for at, (before, trial) in enumerate(pairwise(own), 1):  # what ran before the first run is unknown
+            value = objective(study, trial)
+            if value is not None:
+                rows.append((value, not before.original, not trial.original, at % 2))
+                blocks.append((number, at // _BLOCK))
+    if not rows:
+        return None
+    table, (dummy, of_row) = np.array(rows, float), np.unique(blocks, axis=0, return_inverse=True)
+    of_row = of_row.ravel()
+    counts = np.bincount(of_row)
+    table -= np.column_stack([np.bincount(of_row, column) / counts for column in table.T])[of_row]
+    values, design = table[:, 0], table[:, 1:]
+    freedom = len(rows) - len(counts) - design.shape[1]
+    if freedom < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
+        return None
+    inverse = np.linalg.inv(design.T @ design)
+    effects = inverse @ design.T @ values
+    variance = max(float(((values - design @ effects) ** 2).sum()) / freedom, _MIN_NOISE**2)
+    return Estimate(float(effects[0]), math.sqrt(variance * float(inverse[0, 0])), freedom)
+
+
+def _log_ratios(study: Study, own: Sequence[Trial]) -> list[tuple[bool, float]]:
+    """Of a host's pairs in order: whether the original values came first, and candidate over original."""
+    found = []
+    for one, other in zip(own[::2], own[1::2], strict=False):
+        first, second = objective(study, one), objective(study, other)
+        if first is not None and second is not None:
+            found.append((one.original, second - first if one.original else first - second))
+    return found
+
+
+def _correlation(hosts: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The lag-1 correlation of the pairs' log ratios within hosts, and as a standard normal deviate; 0 of too few."""
+    deviations = [np.array(own) - fmean(own) for own in hosts if len(own) > 2]
+    count = sum(map(len, deviations))
+    squares = sum(float(own @ own) for own in deviations)
+    if count < _FEWEST or squares <= count * _MIN_NOISE**2:
+        return 0.0, 0.0
+    found = sum(float(own[1:] @ own[:-1]) for own in deviations) / squares
+    # Deviations from a mean are correlated by -1/n.
+    return found, (found + len(deviations) / count) * math.sqrt(count)
