@@ -187,7 +187,7 @@ def _reason(
     if len(shown) == len(changed):
         return "Every changed value contributes"
     if len(kept) < len(changed):
-        parts.append(f"{len(kept)} of {len(changed)} {'change is' if len(kept) == 1 else 'changes are'} sufficient")
+        parts.append(f"{len(kept)} of {len(changed)} changes {'is' if len(kept) == 1 else 'are'} sufficient")
     else:
         why = f" ({fewer_values.reason})" if fewer_values else ""
         parts.append(f"Ablation inconclusive: no smaller set was proved{why}, all values are kept")
