@@ -119,11 +119,13 @@ def test_progress_labels_the_values_and_compares_only_candidates(
 @pytest.mark.parametrize(
     ("names", "fields", "planned"),
     [
-        # baseline, training, controls; race, proof; screening and the proofs of parts after it
-        pytest.param(1, {}, 2 + 40 + 3 + 18 + 80 + 2 * (28 + 40), id="one host"),
-        pytest.param(2, {}, 4 + 40 + 2 * 1 + 18 + 80 + 2 * (28 + 40), id="two hosts share the training"),
-        pytest.param(1, {"control_interval": 100}, 2 + 40 + 18 + 80 + 2 * (28 + 40), id="no controls"),
-        pytest.param(1, {"verification": {"candidates": 1, "pairs": 4}}, 2 + 40 + 3 + 8 + 2 * (8 + 4), id="no race"),
+        # baseline, training, controls; race, proof; screening and the proofs of parts after it; recovery
+        pytest.param(1, {}, 2 + 40 + 3 + 18 + 80 + 2 * (28 + 40) + 2, id="one host"),
+        pytest.param(2, {}, 4 + 40 + 2 * 1 + 18 + 80 + 2 * (28 + 40) + 4, id="two hosts share the training"),
+        pytest.param(1, {"control_interval": 100}, 2 + 40 + 18 + 80 + 2 * (28 + 40) + 2, id="no controls"),
+        pytest.param(
+            1, {"verification": {"candidates": 1, "pairs": 4}}, 2 + 40 + 3 + 8 + 2 * (8 + 4) + 2, id="no race"
+        ),
     ],
 )
 def test_plans_the_trials_of_all_phases(
