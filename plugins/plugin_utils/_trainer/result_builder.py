@@ -13,7 +13,7 @@ from typing import Any
 
 from .._outcome import result as outcome
 from .._outcome.variation import variation_percent
-from .._proof.evidence import Ablation, Pair
+from .._proof.evidence import Contribution, Pair, Proof
 from .._study.parameters import kernel_text
 from .._study.risks import risks_of
 from .._study.space import Candidate, Value
@@ -73,7 +73,7 @@ def build_result(
         evaluations=_counts(history.trials),
         not_needed=history.at_most - len(history.trials) if conclusion.is_complete else 0,
         seconds=_seconds(history, seconds_waited),
-        parameters=_changes(study, learned, history, conclusion.ablation) if learned else (),
+        parameters=_changes(study, learned, history, conclusion) if learned else (),
         seed=seed,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         study=study.model_dump(mode="json", exclude_none=True),
@@ -91,15 +91,15 @@ def _as_applied(learned: Candidate, tuned: Runs) -> dict[str, Value]:
 
 
 def _changes(
-    study: Study, learned: Mapping[str, Value], history: RunHistory, ablation: Ablation | None
+    study: Study, learned: Mapping[str, Value], history: RunHistory, conclusion: Conclusion
 ) -> tuple[outcome.Change, ...]:
-    contributions = {each.param: each for each in ablation.contributions} if ablation else {}
+    contributions = {each.param: each for each in conclusion.ablation.contributions} if conclusion.ablation else {}
     ends = range_ends(study, learned, history.in_hindsight(), history.hosts)
     originals = {host: each.original_values for host, each in history.hosts.items()}
     changes = []
     for parameter in study.action_space:
         if (name := parameter.param) in learned:
-            found = contributions.get(name)
+            found = _of_what_is_left(contributions.get(name), learned, conclusion.proof)
             changes.append(
                 outcome.Change(
                     param=name,
@@ -119,6 +119,26 @@ def _changes(
                 )
             )
     return tuple(changes)
+
+
+def _of_what_is_left(found: Contribution | None, learned: Mapping[str, Value], proof: Proof) -> Contribution | None:
+    """A contribution together with values that were left out for a guard benchmark says nothing of those that are left.
+
+    Their own proof does if they are all that is learned.
+    """
+    if found is None or learned.keys() >= set(found.confounded_with):
+        return found
+    others = tuple(param for param in found.confounded_with if param in learned)
+    if learned.keys() != {found.param, *others}:
+        return None
+    return Contribution(
+        param=found.param,
+        decision=found.decision,
+        basis="jointly" if others else "alone",
+        contribution=proof.improvement,
+        interval=proof.interval,
+        confounded_with=others,
+    )
 
 
 def _baseline(history: RunHistory, pairs: Sequence[Pair], original: Runs) -> outcome.Baseline | None:

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.estimate import by_host, over_hosts
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Ablation, HostChange, Pair, Proof
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import (
+    Ablation,
+    Contribution,
+    HostChange,
+    Pair,
+    Proof,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import power_forecast
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Conclusion
@@ -101,6 +107,38 @@ def test_the_result_is_based_on_the_proof_of_the_kept_values(
     assert found.baseline.stability is not None
     assert found.baseline.stability.score == pytest.approx(0.8)
     assert found.baseline.cv_percent == 0.0
+
+
+@pytest.mark.parametrize(
+    ("learned", "basis", "together_with"),
+    [
+        ({"vm.swappiness": 1, "vm.dirty_ratio": 9}, "jointly", ("vm.dirty_ratio",)),  # as the ablation had it
+        ({"vm.swappiness": 1}, "alone", ()),  # a guard benchmark took the other: the new proof is of this one alone
+        ({"vm.swappiness": 1, "vm.laptop_mode": 1}, None, ()),  # it took one of a group, beside which there is more
+    ],
+)
+def test_a_value_does_not_rest_on_what_was_left_out(
+    new_study: NewStudy,
+    new_history: Callable[[Study], RunHistory],
+    learned: dict[str, int],
+    basis: str | None,
+    together_with: tuple[str, ...],
+) -> None:
+    names = ("vm.swappiness", "vm.dirty_ratio", "vm.laptop_mode")
+    study = new_study(action_space=[{"param": name, "min": 0, "max": 10} for name in names])
+    history = new_history(study)
+    history.on_host(replace(host_of(study, 100.0), original_values=dict.fromkeys(names, "5")))
+    contributions = (
+        Contribution(param=names[0], decision="kept", basis="jointly", contribution=70.0, confounded_with=names[1:2]),
+        Contribution(param=names[1], decision="kept", basis="jointly", contribution=70.0, confounded_with=names[0:1]),
+    )
+    proof = Proof(improved=True, reason="", improvement=30.0, interval=(20.0, 40.0))
+    ablation = Ablation(reason="", contributions=contributions, all_values=proof)
+    conclusion = Conclusion("stopped", "", dict(learned), proof=proof, ablation=ablation)
+    found = build_result(study, conclusion, history, seconds_waited=0.0, seed=1, about={}).parameters[0]
+    assert (found.param, found.basis, found.together_with) == (names[0], basis, together_with)
+    expected = {"jointly": 70.0, "alone": proof.improvement, None: None}
+    assert found.contribution == (pytest.approx(expected[basis]) if basis else None)
 
 
 def test_noise_describes_each_host_s_baseline(new_study: NewStudy, new_history: Callable[[Study], RunHistory]) -> None:
