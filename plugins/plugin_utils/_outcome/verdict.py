@@ -37,6 +37,8 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
             return Ending("No improvement", "no values were proved better than the original ones, so keep those")
         case "stopped" if is_proved(result):
             return Ending("Stopped", f"{proved}; the ablation was not completed")
+        case "stopped" if result.get("decided_after"):
+            return Ending("Stopped", f"{proved}; the guard benchmarks were not completed, so nothing is learned")
         case "stopped":
             return Ending("Stopped", "no improvement was proved yet")
         case "failed":

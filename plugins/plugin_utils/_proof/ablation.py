@@ -4,14 +4,15 @@
 """The ablation: finds the smallest part of the winner that proves the gain. The burden of proof is on each value.
 
 Screening estimates every contribution (screening.py). The values that were shown to contribute are proved against the
-hosts' own values, without all others. While that proof fails, the more promising half of the others comes back. If no
-smaller set is proved within the pairs that there are, all values stay, since they have a proof.
+hosts' own values, without all others. While that proof fails, or shows that much of the gain is lost, as where values
+only work together, the more promising half of the others comes back. If no smaller set is proved within the pairs that
+there are, all values stay, since they have a proof.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from scipy.stats import norm
 
@@ -20,11 +21,14 @@ from .._study.study import Study
 from .._trial.reward import objective, percent
 from .._trial.trial import Phase, Trial
 from .coupled import Unit, changes, units
-from .estimate import by_host, percents, pooled_variance
+from .estimate import Estimate, by_host, over_hosts, percents, pooled_variance
 from .evidence import Ablation, Contribution, Proof
 from .pairing import Measure
 from .screening import Screening
 from .verification import verify
+
+_GIVEN_UP = 0.05  # of the winner's gain, for a role with fewer values
+_LOSS_ERROR = 0.1  # probability of taking values back although no more than that is lost
 
 
 def ablate(
@@ -65,7 +69,7 @@ def ablate(
         kept_units: Sequence[Unit] = changed
         fewer_values = None
     else:
-        proofs = _Proofs(winner, hosts, originals, measure, study, seed + 1, screening.pairs)
+        proofs = _Proofs(winner, hosts, originals, measure, study, seed + 1, screening.pairs, proof)
         kept_units, fewer_values = proofs.smallest(shown, _promising(changed, shown, screening), changed)
     contributions = [
         _contribution(param, unit, screening, kept=unit in kept_units, shown=unit in shown, confidence=rules.confidence)
@@ -81,6 +85,15 @@ def ablate(
     )
 
 
+def without(ablation: Ablation, harmful: Set[str]) -> Ablation:
+    """The same, after a guard benchmark took these parameters out of what was kept."""
+    contributions = (
+        each.model_copy(update={"decision": "harmful"}) if each.param in harmful else each
+        for each in ablation.contributions
+    )
+    return ablation.model_copy(update={"contributions": tuple(contributions)})
+
+
 class _Proofs:
     """Proofs of parts of the winner, one after the other, with as many rounds in all as the winner's proof had."""
 
@@ -93,7 +106,9 @@ class _Proofs:
         study: Study,
         seed: int,
         pairs_before: int,
+        whole: Proof,
     ) -> None:
+        self._whole = whole
         self._winner, self._hosts, self._originals, self._study = winner, hosts, originals, study
         self._measure_trials, self._seed, self._pairs_before = measure, seed, pairs_before
         self._left = study.verification.rounds(len(hosts))
@@ -110,6 +125,9 @@ class _Proofs:
                 if not back or len(kept) == len(changed):
                     break
             proof = self._prove(kept)
+            if proof.improved and _loses(self._whole, proof):
+                gains = f"{proof.improvement:+.1f} % instead of {self._whole.improvement:+.1f} %"
+                proof = proof.model_copy(update={"improved": False, "reason": f"It gains {gains}"})
             if proof.improved:
                 return kept, proof
         return changed, proof
@@ -135,6 +153,19 @@ class _Proofs:
     def _measure(self, pending: Sequence[Trial]) -> list[Trial]:
         self._pairs_before += len(pending) // 2
         return self._measure_trials(pending)
+
+
+def _loses(whole: Proof, part: Proof) -> bool:
+    """Whether a part of the values was shown to lose more of the gain than is given up for a smaller role."""
+    all_values, some = over_hosts(by_host(whole.evidence)), over_hosts(by_host(part.evidence))
+    if all_values is None or some is None:
+        return False
+    loss = Estimate(
+        (1 - _GIVEN_UP) * all_values.mean - some.mean,
+        math.hypot((1 - _GIVEN_UP) * all_values.error, some.error),
+        min(all_values.freedom, some.freedom),
+    )
+    return loss.z() > float(norm.isf(_LOSS_ERROR))
 
 
 def _promising(changed: Sequence[Unit], shown: Sequence[Unit], screening: Screening) -> list[Unit]:
@@ -164,12 +195,13 @@ def _contribution(
     param: str, unit: Unit, screening: Screening, *, kept: bool, shown: bool, confidence: float
 ) -> Contribution:
     together = screening.moved_with(unit)
+    unseparated = {param for group in screening.unseparated for each in group for param in each}
     estimate = screening.estimate(together)
     known = math.isfinite(estimate.error)
     return Contribution(
         param=param,
         decision="kept" if kept else "dropped",
-        basis="not shown" if not shown else "alone" if len(together) == 1 else "jointly",
+        basis="not shown" if not (shown or set(unit) <= unseparated) else "alone" if len(together) == 1 else "jointly",
         contribution=percent(estimate.mean) if known else None,
         interval=percents(estimate.interval(float(norm.isf((1 - confidence) / 2)))) if known else None,
         confounded_with=tuple(other for other in together if other != param),

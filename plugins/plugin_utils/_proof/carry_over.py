@@ -52,8 +52,10 @@ def carry_over(study: Study, trials: Sequence[Trial], earlier: CarryOver | None 
     if earlier and earlier.p_value < _ALPHA:
         remains = effect.mean / math.log1p(earlier.change / 100) > _REMAINS
     by_order = [[ratio for own in ratios.values() for first, ratio in own if first is order] for order in (True, False)]
+    by_effect = bool(material and (remains or abs(z) >= norm.isf(_ALPHA / 2)))
     return CarryOver(
-        found=(material and (remains or abs(z) >= norm.isf(_ALPHA / 2))) or surprise >= norm.isf(_CORRELATION_ALPHA),
+        found=by_effect or surprise >= norm.isf(_CORRELATION_ALPHA),
+        by_effect=by_effect,
         change=percent(effect.mean),
         interval=percents(effect.interval(float(norm.isf((1 - study.verification.confidence) / 2)))),
         p_value=float(2 * norm.sf(abs(z))),
@@ -66,7 +68,7 @@ def carry_over(study: Study, trials: Sequence[Trial], earlier: CarryOver | None 
 
 def described(found: CarryOver) -> str:
     """What was found, as one clause."""
-    if found.p_value < _ALPHA or found.correlation <= 0:
+    if found.by_effect:
         low, high = found.interval
         change = f"{abs(found.change):.1f} % {'worse' if found.change < 0 else 'better'}"
         return f"a run directly after one of the candidate is {change} ({low:+.1f} to {high:+.1f} %)"

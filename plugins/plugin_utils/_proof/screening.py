@@ -79,8 +79,10 @@ class Screening:
         shown: list[Unit] = []
         parts: set[Group] = set()  # of groups that contribute
         while groups and self._present:
-            left = budget - self.pairs + (splitting if self.pairs >= budget else 0)
+            left = budget - self.pairs
             if left < _PAIRS:
+                left, groups = left + splitting, [group for group in groups if group in parts]
+            if left < _PAIRS or not groups:
                 break
             self._measure(groups, shown, measure, min(_design_size(groups), left))
             undecided: list[Group] = []
@@ -94,7 +96,7 @@ class Screening:
                     shown += group
                 elif needed is None:
                     undecided.append(group)
-            groups = undecided if self.pairs < budget else [group for group in undecided if group in parts]
+            groups = undecided
         self.unseparated = self._unseparated()
         discoveries = self._discoveries()
         return [unit for unit in changed if unit in shown or unit in discoveries]

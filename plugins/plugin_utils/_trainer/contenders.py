@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from .._learner.environment import HostContexts
 from .._learner.recommendation import MIN_TRIALS, recommend
 from .._learner.simplification import with_round_numbers, without_useless
-from .._proof.coupled import units, violates
+from .._proof.coupled import changes, units, violates
 from .._study.parameters import kernel_texts
 from .._study.presets import EXPERT_SETTINGS
 from .._study.space import Candidate, Value
@@ -74,7 +74,12 @@ def contenders(
         )
 
     simple = [simplified(candidate) for candidate in best]
-    found = [simple[0], best[0], *simple[1:]] if most > 1 else simple
+    found = simple
+    # Where only numbers were rounded, noise would choose between the two.
+    if most > 1 and set(changes(simple[0], originals)) != set(changes(best[0], originals)):
+        found = [simple[0], best[0], *simple[1:]]
+    # Simplified and rounded, a candidate may be what the hosts have: that would win every tie and prove nothing.
+    found = [each for each in found if changes(each, originals)] or best[:1]
     distinct: dict[tuple[tuple[str, str], ...], Candidate] = {}
     for each in found:
         distinct.setdefault(tuple(sorted(kernel_texts(each).items())), each)

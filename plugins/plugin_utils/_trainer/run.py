@@ -13,7 +13,8 @@ from .._fleet.replay_log import ReplayLog
 from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import OtherStudies
 from .._outcome.verdict import unrecovered
-from .._proof.ablation import ablate
+from .._proof.ablation import ablate, without
+from .._proof.coupled import changes
 from .._proof.evidence import Proof
 from .._proof.harm import without_harm
 from .._proof.pairing import Measure
@@ -95,6 +96,8 @@ def _find(
     )
     if winner is None:
         return Conclusion("no_improvement", "all candidates failed", standings=standings)
+    if not changes(winner, originals_of(hosts)):
+        return Conclusion("no_improvement", "the best candidate changes nothing on any host", standings=standings)
 
     history.enter(Phase.VERIFY)
     hosts, pairs = hosts_for(Phase.VERIFY), list[Trial]()
@@ -103,11 +106,11 @@ def _find(
         pairs.extend(ended := fleet.measure(pending))
         return ended
 
-    def prove(measure: Measure, *, precise: bool) -> Proof:
+    def prove(measure: Measure, tell: Callable[[str], object], *, precise: bool) -> Proof:
         own = originals_of(hosts)
-        return verify(winner, hosts, measure, study, seed=seed, originals=own, precise=precise, notify=notify)
+        return verify(winner, hosts, measure, study, seed=seed, originals=own, precise=precise, notify=tell)
 
-    proof = prove(measure_pairs, precise=False)
+    proof = prove(measure_pairs, notify, precise=False)
     if not proof.improved:
         return Conclusion("no_improvement", proof.reason, winner, standings, proof)
 
@@ -116,11 +119,12 @@ def _find(
     try:
         ablation = ablate(winner, proof, present, originals_of(present), paused(fleet.measure, proof), study, seed=seed)
         if ablation.proof is ablation.all_values:
-            # No smaller set replaces the winner, so that its own interval must be of use.
-            proof = prove(remembering(pairs, fleet.measure), precise=True)
+            # No smaller set replaces the winner, so that its own interval must be of use. What it begins with has been
+            # told of.
+            proof = prove(remembering(pairs, fleet.measure), lambda text: None, precise=True)
             if not proof.improved:
                 return Conclusion("no_improvement", proof.reason, winner, standings, proof)
-            if ablation.contrasts:
+            if ablation.reason:  # it measured something
                 ablation = ablation.model_copy(update={"all_values": proof})
             else:
                 ablation = ablate(winner, proof, present, originals_of(present), fleet.measure, study, seed=seed)
@@ -144,7 +148,11 @@ def _find(
         verdict: Verdict = "stopped" if end.stopped else "failed"
         return replace(conclusion, verdict=verdict, reason=f"{reason}. The guard benchmarks were not completed: {end}")
     conclusion = replace(
-        conclusion, learned_values=guarded.values, proof=guarded.proof or conclusion.proof, guarded=guarded
+        conclusion,
+        learned_values=guarded.values,
+        proof=guarded.proof or conclusion.proof,
+        ablation=without(ablation, {*kept} - {*guarded.values}),
+        guarded=guarded,
     )
     if guarded.reason:
         return replace(conclusion, verdict="no_improvement", reason=f"{reason}, but {guarded.reason}")

@@ -115,6 +115,23 @@ def test_keeps_both_parameters_of_an_interaction() -> None:
     assert kept_by(found) == {"net.core.p1", "net.core.p3"}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_part_that_loses_much_of_the_gain_is_not_enough(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """A gain of 10 % is proved as well as one of 40 %, but nobody would sign for it."""
+    monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
+    found, dummy = ablated(additive({0: 0.1, 2: 0.3}), seed=seed)
+    assert {"net.core.p0", "net.core.p2"} <= kept_by(found)
+    assert found.proof.improvement == pytest.approx(100 * math.expm1(0.4), abs=3)
+
+
+def test_what_a_guard_benchmark_took_out_is_said_to_be_harmful() -> None:
+    found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
+    left = ablation.without(found, {"net.core.p5"})
+    assert kept_by(left) == {"net.core.p2"}
+    assert left.parameters("harmful") == ("net.core.p5",)
+    assert left.parameters("dropped") == found.parameters("dropped")
+
+
 def test_the_most_promising_values_come_back_if_the_rest_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation.Screening, "run", run_of(ablation.Screening.run, [("net.core.p0",)]))
     found, dummy = ablated(additive({2: 0.3, 5: 0.2}))
@@ -168,7 +185,7 @@ def test_no_value_is_ablated_if_all_are_to_be_kept() -> None:
     assert hosts.trials == []
 
 
-@pytest.mark.parametrize("pairs", [12, 40])
+@pytest.mark.parametrize("pairs", [12, 16, 40])
 @pytest.mark.parametrize("useful", [0, 4, 8])
 def test_of_three_values_that_move_together_the_useful_one_stays(pairs: int, useful: int) -> None:
     """Of eleven parameters three are in one group at first, at the smaller budget; the one that matters stays."""
@@ -200,6 +217,24 @@ def test_values_that_never_moved_apart_have_no_figures_of_their_own() -> None:
     assert not math.isfinite(screening.estimate([names(16)[0]]).error)
     assert screening.estimate(together).mean == pytest.approx(0.3, abs=0.05)
     assert [len(group) for group in screening.unseparated] == [4, 4]
+
+
+def test_a_group_that_contributes_but_was_not_split_is_shown_jointly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation.Screening, "_measure", measured_in_a_pair(ablation.Screening._measure))
+    found, dummy = ablated(additive({0: 0.3, 4: 0.2}), 4)
+    basis = {each.param: (each.basis, each.confounded_with) for each in found.contributions}
+    assert basis["net.core.p0"] == ("jointly", ("net.core.p1",))
+    assert "Not separated: net.core.p0, net.core.p1" in found.reason
+
+
+def measured_in_a_pair(measure: Callable[..., None]) -> Callable[..., None]:
+    """The first two units are never on different sides."""
+
+    def together(self: Any, groups: Any, *arguments: Any) -> None:
+        units = [unit for group in groups for unit in group]
+        measure(self, [tuple(units[:2]), *((unit,) for unit in units[2:])], *arguments)
+
+    return together
 
 
 def test_screens_many_parameters_in_groups() -> None:

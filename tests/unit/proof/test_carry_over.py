@@ -30,7 +30,7 @@ def pairs_on(hosts: Hosts, count: int, seed: int, names: Sequence[str] = ("h1",)
     )
 
 
-def tested(study: Study, count: int, seed: int, *names: str, **how: Any) -> CarryOver:
+def carry_over_in(study: Study, count: int, seed: int, *names: str, **how: Any) -> CarryOver:
     hosts = Hosts(lambda values, host: math.log1p(0.1) if values else 0.0, seed=seed, **{"noise": 0.03, **how})
     found = carry_over(study, pairs_on(hosts, count, seed, names or ("h1",)))
     assert found is not None
@@ -42,7 +42,7 @@ def tested(study: Study, count: int, seed: int, *names: str, **how: Any) -> Carr
 def test_five_per_cent_are_found_nineteen_times_in_twenty(names: Sequence[str], new_study: NewStudy) -> None:
     """In 3 % noise and 24 pairs; 380 of 400 are expected at least, and 13 are 3 standard errors."""
     count = 24 // len(names)
-    found = [tested(new_study(), count, seed, *names, leftover=math.log1p(0.05)) for seed in range(400)]
+    found = [carry_over_in(new_study(), count, seed, *names, leftover=math.log1p(0.05)) for seed in range(400)]
     assert sum(each.found for each in found) >= 380 - 13
 
 
@@ -50,19 +50,19 @@ def test_five_per_cent_are_found_nineteen_times_in_twenty(names: Sequence[str], 
 @pytest.mark.parametrize("drift", [False, True])
 def test_false_alarms_are_at_most_one_in_twenty(drift: bool, new_study: NewStudy) -> None:
     """Also where hosts drift and noise is heavy-tailed: 20 of 400 are allowed, and 13 are 3 standard errors."""
-    found = [tested(new_study(), 20, seed, drift=drift) for seed in range(400)]
+    found = [carry_over_in(new_study(), 20, seed, drift=drift) for seed in range(400)]
     assert sum(each.found for each in found) <= 20 + (13 if drift else 0)
 
 
 def test_the_estimate_is_the_leftover_and_not_the_gain(new_study: NewStudy) -> None:
-    found = tested(new_study(), 40, 1, noise=1e-4, leftover=math.log1p(0.05))
+    found = carry_over_in(new_study(), 40, 1, noise=1e-4, leftover=math.log1p(0.05))
     assert found.change == pytest.approx(100 * (1 / 1.05 - 1), abs=0.05)
     assert found.interval[0] < found.change < found.interval[1]
     assert described(found).startswith("a run directly after one of the candidate is 4.8 % worse (")
 
 
 def test_what_is_smaller_than_an_improvement_that_counts_is_no_carry_over(new_study: NewStudy) -> None:
-    found = tested(new_study(), 40, 1, noise=1e-4, leftover=0.005)
+    found = carry_over_in(new_study(), 40, 1, noise=1e-4, leftover=0.005)
     assert found.p_value < 1e-6
     assert not found.found
 
@@ -95,7 +95,7 @@ def test_few_pairs_say_nothing(count: int, new_study: NewStudy) -> None:
 
 
 def test_a_benchmark_without_noise_has_none(new_study: NewStudy) -> None:
-    assert not tested(new_study(verification={"min_improvement": 0}), 6, 1, noise=0.0).found
+    assert not carry_over_in(new_study(verification={"min_improvement": 0}), 6, 1, noise=0.0).found
 
 
 def test_failed_and_lost_trials_do_not_count(new_study: NewStudy) -> None:

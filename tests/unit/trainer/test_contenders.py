@@ -9,6 +9,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.contenders import contenders
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Score, State, Trial
 
+SIMPLIFICATION = "plugins.plugin_utils._trainer.contenders.with_round_numbers"
 ORIGINALS = {
     "h1": {"vm.swappiness": "60", "vm.stat_interval": "20", "vm.page-cluster": "3"},
     "h2": {"vm.swappiness": "60", "vm.stat_interval": "20", "vm.page-cluster": "0"},
@@ -76,3 +77,12 @@ def test_a_value_stays_if_a_host_has_one_that_was_never_tried() -> None:
 def test_a_few_trials_simplify_nothing() -> None:
     assert all(len(each) == 3 for each in contenders(study_of(), trained()[:4], [], {}, ORIGINALS))
     assert contenders(study_of(), [], [], {}, ORIGINALS) == []
+
+
+def test_no_candidate_races_that_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would win every tie, as the one with the fewest changes, and its proof would prove nothing."""
+    own = {"vm.swappiness": 60}
+    monkeypatch.setattr("ansible_collections.autotune.kernel." + SIMPLIFICATION, lambda *arguments: own)
+    found = contenders(study_of(), trained(), [], {}, ORIGINALS)
+    assert found
+    assert own not in found

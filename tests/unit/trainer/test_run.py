@@ -18,7 +18,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence im
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.harm import Guarded
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import run
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import Conclusion
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.conclusion import NO_PROOF, Conclusion
 
 WINNER = {"vm.swappiness": 10, "vm.page-cluster": 0}
 FORECAST = ("the noise is 2 %", "8 pairs find a gain of 3 % or more", "smaller ones will mostly be missed")
@@ -34,6 +34,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         ablation: Ablation | Ended | None = None,
         guarded: Guarded | Ended | None = None,
         second: str = "vm.page-cluster",
+        won: Mapping[str, int] | None = None,
         notices: tuple[str, ...] = (),
         *,
         narrowed: Proof | None = None,
@@ -76,8 +77,9 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         replay: Any = SimpleNamespace(hosts_in=lambda phase: set())
         others: Any = None
         monkeypatch.setattr(run, "train", lambda *dummy: None)
-        monkeypatch.setattr(run, "contenders", lambda *dummy: [WINNER])
-        monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (WINNER, []))
+        winner = WINNER if won is None else won
+        monkeypatch.setattr(run, "contenders", lambda *dummy: [winner])
+        monkeypatch.setattr(run, "race", lambda *dummy, **keywords: (winner, []))
         monkeypatch.setattr(run, "verify", verify)
         monkeypatch.setattr(run, "measure_recovery", lambda *dummy: recovery or {})
         monkeypatch.setattr(run, "ablate", ablate)
@@ -85,7 +87,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         space = [{"param": "vm.swappiness", "min": 0, "max": 100}, {"param": second, "min": 0, "max": 4}]
         study = new_study(action_space=space, **fields)
         conclusion = run.run_study(study, fleet, history, replay, others, lambda *texts: told.append(texts), 1)
-        assert entered[:4] == ["baseline", "train", "race", "verify"]
+        assert entered[:3] == ["baseline", "train", "race"]
         assert told == [(*notices, *FORECAST), *((text,) for text in told_at_the_end)]
         guard = ["guard"] if guarded else []
         end = ["recovery"] if conclusion.is_complete else []
@@ -157,8 +159,10 @@ def test_the_interval_of_all_values_is_narrowed_if_no_smaller_set_replaces_them(
 ) -> None:
     narrow = Proof(improved=True, reason="Better in 30 of 30 pairs")
     contrast = {"host": "h1", "pair": 1, "first": ["vm.swappiness"], "second": [], "log_ratio": 0.1}
-    found = conclude(FULL, ABLATION.model_copy(update={"contrasts": (contrast,)}), narrowed=narrow)
-    assert (found.verdict, found.reason, found.proof) == ("improved", "Better in 30 of 30 pairs", narrow)
+    every = "Every changed value contributes"
+    ablation = ABLATION.model_copy(update={"contrasts": (contrast,), "reason": every})
+    found = conclude(FULL, ablation, narrowed=narrow)
+    assert (found.verdict, found.reason, found.proof) == ("improved", f"Better in 30 of 30 pairs. {every}", narrow)
 
 
 def test_an_improvement_that_more_pairs_withdraw_is_none(conclude: Callable[..., Conclusion]) -> None:
@@ -203,4 +207,15 @@ def test_a_study_that_tries_what_the_documentation_warns_of_is_told_before_train
         "vm.laptop_mode: the study tries values above the original one (3), at a risk: written data stays in memory "
         "for minutes, and is lost with the power (https://docs.kernel.org/admin-guide/laptops/laptop-mode.html)"
     )
-    conclude(Proof(improved=False, reason="it is noise"), second="vm.laptop_mode", notices=(notice,))
+    conclude(
+        Proof(improved=False, reason="it is noise"),
+        second="vm.laptop_mode",
+        won={"vm.laptop_mode": 4},
+        notices=(notice,),
+    )
+
+
+def test_a_winner_that_changes_nothing_is_not_proved(conclude: Callable[..., Conclusion]) -> None:
+    found = conclude(FULL, won={"vm.swappiness": 60, "vm.page-cluster": 3})
+    assert (found.verdict, found.reason) == ("no_improvement", "the best candidate changes nothing on any host")
+    assert found.proof is NO_PROOF
