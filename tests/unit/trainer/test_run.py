@@ -88,10 +88,11 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         study = new_study(action_space=space, **fields)
         conclusion = run.run_study(study, fleet, history, replay, others, lambda *texts: told.append(texts), 1)
         assert entered[:3] == ["baseline", "train", "race"]
+        verify = ["verify"] if won is None or conclusion.proof is not NO_PROOF else []
         assert told == [(*notices, *FORECAST), *((text,) for text in told_at_the_end)]
         guard = ["guard"] if guarded else []
         end = ["recovery"] if conclusion.is_complete else []
-        assert entered[4:] == [*(["ablate"] if ablation else []), *guard, *end]
+        assert entered[3:] == [*verify, *(["ablate"] if ablation else []), *guard, *end]
         return conclusion
 
     return conclude_with
