@@ -188,7 +188,7 @@ def _info(parameters: list[Any] | None, rules: _gate_rules.Rules) -> dict[str, A
         if refusal:
             refusals.append(refusal)
             if state["exists"] and not _kernel.is_world_readable(parameter):
-                state["value"] = None  # only root may see it
+                state["value"] = state["original"] = None  # only root may see it
     if refusals and parameters is not None:
         found["gate_message"] = f"{'; '.join(refusals)}. {_gate_rules.hint()}"
     return found
