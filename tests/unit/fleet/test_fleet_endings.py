@@ -50,6 +50,7 @@ def test_without_hosts_the_study_ends_with_the_last_hosts_reason(new_fleet: NewF
     harness = new_fleet("h1", "h2")
     first, second = harness.worker("h1").baseline(), harness.worker("h2").hello()
     second.leave("vm.swappiness is read-only here")
+    harness.until(lambda: [name for name, dummy in harness.lost] == ["h2"])  # each connection has a thread of its own
     measuring = harness.measure(candidate(1))
     first.trial()
     first.leave("lost: no route to host")
