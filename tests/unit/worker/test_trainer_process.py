@@ -6,6 +6,7 @@ import socket
 import subprocess
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -96,9 +97,11 @@ class BusySession:
     def __init__(self, trainer: socket.socket) -> None:
         self.trainer, self.left = trainer, 0
 
-    def prepare(self) -> tuple[dict[str, Any], None]:
+    def prepare(self) -> tuple[dict[str, Any], Any]:
         self.trainer.close()
-        return {}, None
+        return {}, SimpleNamespace(study=SimpleNamespace(guard_benchmarks=()))
+
+    def show(self, line: str) -> None: ...
 
     def leave(self) -> str:
         self.left += 1
