@@ -78,7 +78,6 @@ def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = ()) -> Stu
     find = find_beside(None)
     allowed = data.get("allow_unsafe")
     context = {
-        "find": find,
         "find_beside": find_beside,
         "read_guard_study": read_guard_study,
         "allow_unsafe": [_canonical(name) for name in allowed] if isinstance(allowed, list) else [],

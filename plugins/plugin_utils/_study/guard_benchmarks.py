@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from .command_line import check_command, check_files
+from .beside import Command, Files, GuardLimits
 from .parameters import Strict
-from .sections import Direction, Guard, GuardMetric, MetricName, Objective
+from .sections import Direction, GuardMetric, MetricName, Objective
 
 # What a guard study says of its benchmark, by the key that has it here.
 _TAKEN = {
@@ -51,14 +51,14 @@ class GuardBenchmark(Strict):
     objectives: list[Objective] = Field(default=[], max_length=20)
     may_worsen: float = Field(gt=0, le=100)
     pairs: int | None = Field(default=None, ge=4, le=10_000)
-    files: list[str] = Field(default=[], max_length=1000)
-    benchmark_command: str
+    files: Files = []
+    benchmark_command: Command
     benchmark_timeout: float = Field(default=60, gt=0, le=86_400)
     environment: dict[str, str] = {}
     run_on: str | None = None
-    setup: str | None = None
-    teardown: str | None = None
-    guard: Guard | None = None
+    setup: Command | None = None
+    teardown: Command | None = None
+    guard: GuardLimits | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -72,26 +72,6 @@ class GuardBenchmark(Strict):
         if isinstance(content.get("metric"), str):
             content.setdefault("name", content["metric"])
         return content
-
-    @field_validator("files")
-    @classmethod
-    def _check_files(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        check_files(names, _finder(info))
-        return names
-
-    @field_validator("benchmark_command", "setup", "teardown")
-    @classmethod
-    def _check_command(cls, command: str | None, info: ValidationInfo) -> str | None:
-        if command is not None:
-            check_command(command, _finder(info))
-        return command
-
-    @field_validator("guard")
-    @classmethod
-    def _check_health_command(cls, guard: Guard | None, info: ValidationInfo) -> Guard | None:
-        if guard and guard.health_command is not None:
-            check_command(guard.health_command, _finder(info), "health_command: ")
-        return guard
 
     @property
     def reward_metric(self) -> str:
@@ -116,9 +96,3 @@ def taken_from(study: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(training, dict) and "benchmark_timeout" in training:
         found["benchmark_timeout"] = training["benchmark_timeout"]
     return found
-
-
-def _finder(info: ValidationInfo) -> Callable[[str], object]:
-    """Looks a file up next to the guard benchmark's own study, or else next to the study that names it."""
-    find = (info.context or {}).get("find_beside")
-    return find(info.data.get("study")) if find else bool

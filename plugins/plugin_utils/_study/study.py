@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._kernel import can
 from pydantic import Field, ValidationInfo, field_validator
 
 from .._plain import brief, few
-from .command_line import check_command, check_files
+from .beside import Command, Files, GuardLimits
 from .constraints import parse_constraint
 from .guard_benchmarks import GuardBenchmark
 from .parameters import AnyParameter, ParameterName, Strict
@@ -56,21 +56,21 @@ class Study(Strict):
     action_space: list[AnyParameter] = Field(min_length=1, max_length=200)
     constraints: list[str] = Field(default=[], max_length=200, validate_default=True)
     state_space: list[StateMetric] = Field(default=[], max_length=100)
-    files: list[str] = Field(default=[], max_length=1000)
-    benchmark_command: str
+    files: Files = []
+    benchmark_command: Command
     early_stopping: bool = True
     environment: dict[str, str] = {}
     run_on: str | None = None
-    setup: str | None = None
-    between: str | None = None
-    teardown: str | None = None
+    setup: Command | None = None
+    between: Command | None = None
+    teardown: Command | None = None
     algorithm: AlgorithmName = "ppo"
     training_config: TrainingConfig = TrainingConfig()
     verification: Verification = Verification()
     guard_metrics: list[GuardMetric] = Field(default=[], max_length=100)
     guard_benchmarks: list[GuardBenchmark] = Field(default=[], max_length=20)
     reward: RewardWeights = RewardWeights()
-    guard: Guard = Guard()
+    guard: GuardLimits = Guard()
     exploration: Literal["free", "cautious"] = "free"
     caution: Caution = Caution()
     warm_start: list[str | int] = Field(default=[], max_length=100)
@@ -140,26 +140,6 @@ class Study(Strict):
         if parameters:
             _space(parameters, texts)
         return texts
-
-    @field_validator("files")
-    @classmethod
-    def _check_files(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        check_files(names, _finder(info))
-        return names
-
-    @field_validator("benchmark_command", "setup", "between", "teardown")
-    @classmethod
-    def _check_command(cls, command: str | None, info: ValidationInfo) -> str | None:
-        if command is not None:
-            check_command(command, _finder(info))
-        return command
-
-    @field_validator("guard")
-    @classmethod
-    def _check_health_command(cls, guard: Guard, info: ValidationInfo) -> Guard:
-        if guard.health_command is not None:
-            check_command(guard.health_command, _finder(info), "health_command: ")
-        return guard
 
     @field_validator("guard_benchmarks")
     @classmethod
@@ -241,11 +221,6 @@ class Study(Strict):
     def commands(self) -> list[list[str]]:
         texts = (self.benchmark_command, self.setup, self.between, self.teardown, self.guard.health_command)
         return [shlex.split(text) for text in texts if text]
-
-
-def _finder(info: ValidationInfo) -> Callable[[str], object]:
-    """Looks a file up next to the study; without a study file, as in the trainer, every file counts as found."""
-    return (info.context or {}).get("find") or bool
 
 
 def _space(parameters: list[AnyParameter], constraints: list[str]) -> SearchSpace:
