@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from scipy.stats import norm
 
@@ -69,7 +70,7 @@ def ablate(
         kept_units: Sequence[Unit] = changed
         fewer_values = None
     else:
-        proofs = _Proofs(winner, hosts, originals, measure, study, seed + 1, screening.pairs, proof)
+        proofs = _Proofs(winner, proof, hosts, originals, measure, study, seed + 1, screening.pairs)
         kept_units, fewer_values = proofs.smallest(shown, _promising(changed, shown, screening), changed)
     contributions = [
         _contribution(param, unit, screening, kept=unit in kept_units, shown=unit in shown, confidence=rules.confidence)
@@ -94,39 +95,39 @@ def without(ablation: Ablation, harmful: Set[str]) -> Ablation:
     return ablation.model_copy(update={"contributions": tuple(contributions)})
 
 
+@dataclass
 class _Proofs:
-    """Proofs of parts of the winner, one after the other, with as many rounds in all as the winner's proof had."""
+    """Proofs of parts of the winner, one after the other, with as many rounds in all as the winner's proof had.
 
-    def __init__(
-        self,
-        winner: Candidate,
-        hosts: Sequence[str],
-        originals: Mapping[str, Mapping[str, Value]],
-        measure: Measure,
-        study: Study,
-        seed: int,
-        pairs_before: int,
-        whole: Proof,
-    ) -> None:
-        self._whole = whole
-        self._winner, self._hosts, self._originals, self._study = winner, hosts, originals, study
-        self._measure_trials, self._seed, self._pairs_before = measure, seed, pairs_before
-        self._left = study.verification.rounds(len(hosts))
+    whole: the winner's proof. pairs_before: how many pairs of this phase were measured so far.
+    """
+
+    winner: Candidate
+    whole: Proof
+    hosts: Sequence[str]
+    originals: Mapping[str, Mapping[str, Value]]
+    measure: Measure
+    study: Study
+    seed: int
+    pairs_before: int
+
+    def __post_init__(self) -> None:
+        self._left = self.study.verification.rounds(len(self.hosts))
 
     def smallest(
         self, shown: Sequence[Unit], others: Sequence[Unit], changed: Sequence[Unit]
     ) -> tuple[Sequence[Unit], Proof | None]:
         """The units that are proved with the fewest others, most promising first, and the latest proof."""
         proof, kept, others = None, list(shown), list(others)
-        while self._left >= self._study.verification.fewest_rounds(len(self._hosts)):
+        while self._left >= self.study.verification.fewest_rounds(len(self.hosts)):
             if proof or not kept:
                 back = others[: -(-len(others) // 2)]
                 kept, others = [*kept, *back], others[len(back) :]
                 if not back or len(kept) == len(changed):
                     break
             proof = self._prove(kept)
-            if proof.improved and _loses(self._whole, proof):
-                gains = f"{proof.improvement:+.1f} % instead of {self._whole.improvement:+.1f} %"
+            if proof.improved and _loses(self.whole, proof):
+                gains = f"{proof.improvement:+.1f} % instead of {self.whole.improvement:+.1f} %"
                 proof = proof.model_copy(update={"improved": False, "reason": f"It gains {gains}"})
             if proof.improved:
                 return kept, proof
@@ -134,25 +135,25 @@ class _Proofs:
 
     def _prove(self, kept: Sequence[Unit]) -> Proof:
         names = {param for unit in kept for param in unit}
-        before = self._pairs_before
+        before = self.pairs_before
         proof = verify(
-            {param: value for param, value in self._winner.items() if param in names},
-            self._hosts,
-            self._measure,
-            self._study,
-            seed=self._seed,
+            {param: value for param, value in self.winner.items() if param in names},
+            self.hosts,
+            self._measure_pairs,
+            self.study,
+            seed=self.seed,
             phase=Phase.ABLATE,
             rounds=self._left,
-            originals=self._originals,
+            originals=self.originals,
             pairs_before=before,
         )
-        self._seed += 1
-        self._left -= -(-(self._pairs_before - before) // len(self._hosts))
+        self.seed += 1
+        self._left -= -(-(self.pairs_before - before) // len(self.hosts))
         return proof
 
-    def _measure(self, pending: Sequence[Trial]) -> list[Trial]:
-        self._pairs_before += len(pending) // 2
-        return self._measure_trials(pending)
+    def _measure_pairs(self, pending: Sequence[Trial]) -> list[Trial]:
+        self.pairs_before += len(pending) // 2
+        return self.measure(pending)
 
 
 def _loses(whole: Proof, part: Proof) -> bool:

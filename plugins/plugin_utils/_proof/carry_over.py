@@ -25,6 +25,7 @@ from .._trial.reward import objective, percent
 from .._trial.trial import Trial
 from .estimate import Estimate, percents
 from .evidence import CarryOver
+from .pairing import pairs_of
 
 # Probabilities of a false alarm, of the effect (two-sided) and of the correlation; and of missing what is `detectable`.
 _ALPHA, _CORRELATION_ALPHA, _BETA = 0.01, 0.005, 0.02
@@ -44,14 +45,14 @@ def carry_over(study: Study, trials: Sequence[Trial], earlier: CarryOver | None 
     effect = _effect(study, runs)
     if effect is None:
         return None
-    ratios = {host: _log_ratios(study, own) for host, own in runs.items()}
-    correlation, surprise = _correlation([[ratio for dummy, ratio in own] for own in ratios.values()])
+    pairs = pairs_of(study, trials)
+    correlation, surprise = _correlation([[pair.log_ratio for pair in pairs if pair.host == host] for host in runs])
     z = effect.z()
     material = abs(effect.mean) >= math.log1p(study.verification.min_improvement / 100)
     remains = False
     if earlier and earlier.p_value < _ALPHA:
         remains = effect.mean / math.log1p(earlier.change / 100) > _REMAINS
-    by_order = [[ratio for own in ratios.values() for first, ratio in own if first is order] for order in (True, False)]
+    by_order = [[pair.log_ratio for pair in pairs if pair.first == first] for first in ("baseline", "candidate")]
     by_effect = bool(material and (remains or abs(z) >= norm.isf(_ALPHA / 2)))
     return CarryOver(
         found=by_effect or surprise >= norm.isf(_CORRELATION_ALPHA),
@@ -98,16 +99,6 @@ def _effect(study: Study, runs: Mapping[str, Sequence[Trial]]) -> Estimate | Non
     effects = inverse @ design.T @ values
     variance = max(float(((values - design @ effects) ** 2).sum()) / freedom, _MIN_NOISE**2)
     return Estimate(float(effects[0]), math.sqrt(variance * float(inverse[0, 0])), freedom)
-
-
-def _log_ratios(study: Study, own: Sequence[Trial]) -> list[tuple[bool, float]]:
-    """Of a host's pairs in order: whether the original values came first, and candidate over original."""
-    found = []
-    for one, other in zip(own[::2], own[1::2], strict=False):
-        first, second = objective(study, one), objective(study, other)
-        if first is not None and second is not None:
-            found.append((one.original, second - first if one.original else first - second))
-    return found
 
 
 def _correlation(hosts: Sequence[Sequence[float]]) -> tuple[float, float]:

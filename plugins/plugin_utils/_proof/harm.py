@@ -97,20 +97,18 @@ def without_harm(
     )
 
 
+@dataclass
 class _GuardPhase:
     """Measures and remembers the tests: no set of values is tested twice on a guard benchmark."""
 
-    def __init__(
-        self,
-        values: Candidate,
-        hosts: Sequence[str],
-        originals: Mapping[str, Mapping[str, Value]],
-        measure: Measure,
-        study: Study,
-        seed: int,
-    ) -> None:
-        self._values, self._hosts, self._originals, self._study = values, hosts, originals, study
-        self._measure_trials, self._seed = measure, seed
+    values: Candidate
+    hosts: Sequence[str]
+    originals: Mapping[str, Mapping[str, Value]]
+    measure: Measure
+    study: Study
+    seed: int
+
+    def __post_init__(self) -> None:
         self._pairs: Counter[str | None] = Counter()  # of each benchmark, measured so far
         self._found: dict[tuple[str, frozenset[Unit]], Proof] = {}
         self.tests: list[GuardTest] = []
@@ -119,7 +117,7 @@ class _GuardPhase:
         """Whether these values leave the guard benchmark alone; measured at the first call."""
         key = guard.name, frozenset(some)
         if key not in self._found:
-            proof = self._found[key] = self._prove(some, guard, self._study.guard_rounds(guard, len(self._hosts)))
+            proof = self._found[key] = self._prove(some, guard, self.study.guard_rounds(guard, len(self.hosts)))
             self.tests.append(
                 GuardTest(
                     benchmark=guard.name,
@@ -134,12 +132,12 @@ class _GuardPhase:
 
     def pairs_needed(self, guard: GuardBenchmark, some: Sequence[Unit]) -> int | None:
         """How many pairs would show that values without any effect do no harm, if that is more than there may be."""
-        rules = self._study.verification
+        rules = self.study.verification
         variance, dummy = pooled_variance(by_host(self.test(guard, some).evidence).values())
         by_one_error = variance / math.log1p(guard.may_worsen / 100) ** 2  # pairs, until the error is as large as that
         significance = float(norm.isf((1 - rules.confidence) / 2))
-        hosts = len(self._hosts)
-        if by_one_error * significance**2 <= self._study.guard_rounds(guard, hosts) * hosts:
+        hosts = len(self.hosts)
+        if by_one_error * significance**2 <= self.study.guard_rounds(guard, hosts) * hosts:
             return None
         return math.ceil(by_one_error * (significance + float(norm.ppf(rules.power))) ** 2)
 
@@ -156,7 +154,7 @@ class _GuardPhase:
 
     def prove_own(self, some: Sequence[Unit]) -> Proof:
         """Prove these values for the study's own benchmark."""
-        return self._prove(some, None, self._study.verification.rounds(len(self._hosts)))
+        return self._prove(some, None, self.study.verification.rounds(len(self.hosts)))
 
     def _prove(self, some: Sequence[Unit], guard: GuardBenchmark | None, rounds: int) -> Proof:
         name = guard.name if guard else None
@@ -164,18 +162,18 @@ class _GuardPhase:
 
         def measure(pending: Sequence[Trial]) -> list[Trial]:
             self._pairs[name] = max(trial.pair or 0 for trial in pending)
-            return self._measure_trials(pending)
+            return self.measure(pending)
 
         test = partial(prove, guard=guard) if guard else verify
         return test(
-            {param: self._values[param] for unit in some for param in unit},
-            self._hosts,
+            {param: self.values[param] for unit in some for param in unit},
+            self.hosts,
             measure,
-            self._study,
-            seed=self._seed + 2 + sum(self._pairs.values()),
+            self.study,
+            seed=self.seed + 2 + sum(self._pairs.values()),
             phase=Phase.GUARD,
             rounds=rounds,
-            originals=self._originals,
+            originals=self.originals,
             pairs_before=before,
         )
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.linalg import hadamard
-from scipy.stats import norm, t
+from scipy.stats import false_discovery_control, norm, t
 
 from .._study.sections import largest_design
 from .._study.space import Value
@@ -109,18 +109,18 @@ class Screening:
         names = sorted({name for each in self.contrasts for name in (*each.first, *each.second)})
         wanted = np.array([name in parameters for name in names], float)
         design = np.array([[(n in each.first) - (n in each.second) for n in names] for each in self.contrasts], float)
-        if not wanted.any() or not np.allclose(np.linalg.pinv(design) @ design @ wanted, wanted, atol=1e-6):
+        if not wanted.any():
+            return Estimate(0.0, math.inf, 1.0)
+        inverse = np.linalg.pinv(design)
+        if not np.allclose(inverse @ design @ wanted, wanted, atol=1e-6):
             return Estimate(0.0, math.inf, 1.0)
         log_ratios = np.array([each.log_ratio for each in self.contrasts])
-        inverse = np.linalg.pinv(design.T @ design)
-        effects = inverse @ design.T @ log_ratios
+        effects, weights = inverse @ log_ratios, wanted @ inverse
         residual_freedom = len(design) - int(np.linalg.matrix_rank(design))
         residuals = float(((log_ratios - design @ effects) ** 2).sum()) if residual_freedom else 0.0
         freedom = self._freedom + residual_freedom
         variance = (self._variance * self._freedom + residuals) / freedom if freedom else math.inf
-        return Estimate(
-            float(wanted @ effects), math.sqrt(variance * float(wanted @ inverse @ wanted)), max(freedom, 1)
-        )
+        return Estimate(float(wanted @ effects), math.sqrt(variance * float(weights @ weights)), max(freedom, 1))
 
     def moved_with(self, unit: Unit) -> tuple[str, ...]:
         """The parameters that were on the same side as this unit in every contrast, its own included."""
@@ -142,14 +142,14 @@ class Screening:
         return False if estimate.interval(float(norm.isf(_ERROR)))[1] < least else None
 
     def _discoveries(self) -> list[Unit]:
-        """The units that moved alone and whose contribution is shown (Benjamini and Hochberg)."""
-        alone = [unit for unit in self._units if set(self.moved_with(unit)) == set(unit)]
-        found = {unit: self.estimate(unit) for unit in alone}
-        p_values = sorted((_p_value(estimate), unit) for unit, estimate in found.items())
-        last = max(
-            (at for at, (p, dummy) in enumerate(p_values, start=1) if p <= _ERROR * at / len(self._units)), default=0
-        )
-        return [unit for dummy, unit in p_values[:last] if found[unit].mean >= self._min_contribution]
+        """The units that moved alone and whose contribution is shown."""
+        found = [self.estimate(unit) for unit in self._units]  # if it moved with others, of infinite error: p is 0.5
+        rates = false_discovery_control([_p_value(estimate) for estimate in found])
+        return [
+            unit
+            for unit, estimate, rate in zip(self._units, found, rates, strict=True)
+            if rate <= _ERROR and estimate.mean >= self._min_contribution
+        ]
 
     def _unseparated(self) -> list[Group]:
         """The groups that never moved apart and contribute together."""

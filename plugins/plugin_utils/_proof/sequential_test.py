@@ -25,10 +25,7 @@ every host must look acceptable by itself at the last analysis, too.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
-
-from scipy.stats import norm
 
 from .._study.guard_benchmarks import GuardBenchmark
 from .._study.sections import GuardMetric
@@ -37,15 +34,14 @@ from .._study.study import Study
 from .._trial.reward import percent
 from .._trial.trial import Phase, State, Trial
 from .bounds import Bounds, information_fractions, p_value, planned_analyses, stopping_bounds
-from .estimate import Ratios, bootstrap_interval, by_host, of_host, over_hosts, percents
-from .evidence import GuardOutcome, HostChange, InterimAnalysis, Interval, Pair, Proof
+from .difference import Difference, guard_harm, guard_outcome, harm_of
+from .estimate import Ratios, bootstrap_interval, of_host, percents
+from .evidence import HostChange, InterimAnalysis, Interval, Pair, Proof
 from .pairing import Measure, in_order, orders, pairs_of, pairs_per_host, still_present
 
 _LOG = logging.getLogger(__name__)
 _MIN_PAIRS = 4
 _MAX_Z = 99.0  # in the result, which cannot store infinity
-# One-sided p-value at which a host counts as looking better.
-_LOOKS_BETTER = 0.1
 
 
 def prove(
@@ -105,33 +101,6 @@ def _has_failed(trial: Trial) -> bool:
     return not trial.original and trial.state == State.FAILED
 
 
-class _Difference:
-    """The log ratios of all objectives, or of one guard metric. may_worsen: the loss, in per cent, up to which it is
-    acceptable, as a log ratio `limit`.
-    """
-
-    def __init__(self, pairs: Sequence[Pair], may_worsen: float = 0.0, guard_metric: str | None = None) -> None:
-        self.ratios = by_host(pairs, guard_metric)
-        self.limit = -math.log1p(may_worsen / 100)
-        self.estimate = over_hosts(self.ratios)
-
-    @property
-    def z(self) -> float | None:
-        return self.estimate.z(self.limit) if self.estimate else None
-
-    def holds(self, bound: float) -> bool:
-        return self.z is not None and self.z >= bound
-
-    def is_worse(self, bound: float) -> bool:
-        return self.z is not None and self.z <= -bound
-
-    def worse_hosts(self, bound: float) -> list[str]:
-        return [host for host in self.ratios if of_host(host, self.ratios).z(self.limit) <= -bound]
-
-    def looks_good_everywhere(self) -> bool:
-        return all(of_host(host, self.ratios).z(self.limit) >= norm.isf(_LOOKS_BETTER) for host in self.ratios)
-
-
 class _SequentialTest:
     """The interim analyses. planned: their information fractions as planned; most: the largest number of pairs.
 
@@ -151,7 +120,7 @@ class _SequentialTest:
         """The proof if this analysis decides, as the last one always does. failures: the candidate's errors."""
         guard = self._guard
         failure = _failure(failures, _called(guard) if guard else "the proof")
-        difference = _Difference(pairs, guard.may_worsen if guard else 0.0)
+        difference = Difference(pairs, guard.may_worsen if guard else 0.0)
         ratios, estimate = difference.ratios, difference.estimate
         must_decide = last or failure is not None
         if estimate is None or len(pairs) < _MIN_PAIRS:
@@ -176,11 +145,11 @@ class _SequentialTest:
         )
         self._analyses.append(analysis)
         _LOG.debug("interim analysis: %r", analysis)
-        guards = {each: _Difference(pairs, each.may_worsen, each.metric) for each in self._guard_metrics}
+        guards = {each: Difference(pairs, each.may_worsen, each.metric) for each in self._guard_metrics}
         if guard:
-            harm = failure or _guard_harm(_called(guard), guard.may_worsen, difference, at, host_bound)
+            harm = failure or guard_harm(_called(guard), guard.may_worsen, difference, at, host_bound)
         else:
-            harm = failure or _harm(difference, guards, at, host_bound)
+            harm = failure or harm_of(difference, guards, at, host_bound)
         if harm:
             decision: tuple[bool, str] | None = (False, harm)
         elif guard:
@@ -204,7 +173,7 @@ class _SequentialTest:
             p_value=found_p_value,
             decided_after=decided_after,
             interim_analyses=tuple(self._analyses),
-            guard_metrics=tuple(_guard_outcome(each, found, at) for each, found in guards.items()),
+            guard_metrics=tuple(guard_outcome(each, found, at) for each, found in guards.items()),
             by_host={
                 host: HostChange(improvement=percent(each.mean), interval=percents(each.interval(host_bound)))
                 for host, each in hosts.items()
@@ -216,7 +185,7 @@ class _SequentialTest:
         return () if self._guard else self._study.guard_metrics
 
     def _guard_decision(
-        self, guard: GuardBenchmark, difference: _Difference, at: Bounds, *, last: bool
+        self, guard: GuardBenchmark, difference: Difference, at: Bounds, *, last: bool
     ) -> tuple[bool, str] | None:
         """Whether the guard benchmark is shown not to be worsened, and why; None while undecided."""
         change = f"estimate {percent(difference.estimate.mean):+.1f} %, " if difference.estimate else ""
@@ -239,8 +208,8 @@ class _SequentialTest:
     def _decision(
         self,
         pairs: Sequence[Pair],
-        difference: _Difference,
-        guards: Mapping[GuardMetric, _Difference],
+        difference: Difference,
+        guards: Mapping[GuardMetric, Difference],
         at: Bounds,
         *,
         last: bool,
@@ -276,33 +245,3 @@ def _failure(errors: Sequence[str], during: str) -> str | None:
         return None
     times = "once" if len(errors) == 1 else f"{len(errors)} times"
     return f"The candidate failed {times} during {during}: {errors[0]}"
-
-
-def _harm(
-    difference: _Difference, guards: Mapping[GuardMetric, _Difference], at: Bounds, host_bound: float
-) -> str | None:
-    """What became significantly worse, if anything did."""
-    if worse := difference.worse_hosts(host_bound):
-        return f"Significantly worse on {', '.join(worse)}"
-    if difference.estimate and difference.is_worse(at.efficacy):
-        return f"The candidate is {-percent(difference.estimate.mean):.1f} % worse than the baseline"
-    harms = (_guard_harm(guard.metric, guard.may_worsen, found, at, host_bound) for guard, found in guards.items())
-    return next(filter(None, harms), None)
-
-
-def _guard_harm(name: str, may_worsen: float, found: _Difference, at: Bounds, host_bound: float) -> str | None:
-    reason = f"{name} is more than {may_worsen:g} % worse"
-    if found.is_worse(at.efficacy):
-        return reason
-    worse = found.worse_hosts(host_bound)
-    return f"{reason} on {', '.join(worse)}" if worse else None
-
-
-def _guard_outcome(guard: GuardMetric, found: _Difference, at: Bounds) -> GuardOutcome:
-    estimate = found.estimate
-    return GuardOutcome(
-        **dict(guard),
-        change=percent(estimate.mean) if estimate else None,
-        interval=percents(estimate.interval(at.efficacy)) if estimate else None,
-        holds=found.holds(at.efficacy),
-    )
