@@ -36,6 +36,7 @@ PATIENCE = 180.0  # a busy machine takes a minute for what takes five seconds
 @pytest.fixture
 def config(new_study: Callable[..., Study], tmp_path: Path) -> dict[str, Any]:
     study = new_study(
+        algorithm="random",  # quick; the first test has the default algorithm
         training_config={"total_timesteps": 24},
         verification={"candidates": 2, "pairs": 6},
         early_stopping=False,
@@ -109,6 +110,7 @@ def test_finds_proves_and_writes_a_better_candidate(
     config: dict[str, Any], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     """The real process, started by the first of two workers as Ansible's would."""
+    config["study"]["algorithm"] = "ppo"
     folder, log = tmp_path / "run", tmp_path / "learned" / "small" / "trainer.log"
     lines = list(pool.map(lambda dummy: connect_or_start(folder, log, config), range(2)))
     assert all(isinstance(line, Line) for line in lines)
@@ -242,7 +244,6 @@ def test_a_host_lost_in_the_proof_does_not_fail_the_candidate(
     assert {name: host.pairs for name, host in found.per_host.items()} == {"h1": 0, "h2": found.pairs}
 
 
-@pytest.mark.slow
 def test_losing_the_last_host_after_training_fails_the_study(
     trainer: Callable[..., Future[None]], config: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -347,7 +348,6 @@ def test_if_output_cannot_be_written_the_store_has_the_result(
 
 
 @pytest.mark.parametrize("phase", ["baseline", "train", "race", "verify"])
-@pytest.mark.slow
 def test_ctrl_c_stops_any_phase_and_keeps_the_trials(
     phase: str, config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path
 ) -> None:
@@ -372,7 +372,6 @@ def test_ctrl_c_stops_any_phase_and_keeps_the_trials(
     assert (study.verdict, len(store.trials(engine, study.id))) == ("stopped", measured)
 
 
-@pytest.mark.slow
 def test_the_trainer_ends_with_ansible_playbook(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
