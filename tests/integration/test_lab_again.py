@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,6 +56,26 @@ def test_rebuilds_only_the_wan_when_only_the_wan_differs(odd_lab: Lab) -> None:
     assert odd_lab.process("lab1") == host
     assert round_trip(odd_lab, 50) == pytest.approx(50, abs=12)
     odd_lab.build()
+
+
+def test_a_process_that_was_ended_has_closed_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line in /proc disappears first: the new WAN met the device of the old one."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "roles/lab/files"))
+    lab_processes = importlib.import_module("lab_processes")
+    (tmp_path / "lab_wan.py").write_text(
+        "import socket, time\n"
+        "listening = socket.create_server(('127.0.0.1', 0))\n"
+        "much = bytearray(b'x' * 500_000_000)  # takes a moment to free, before files are closed\n"
+        "print(listening.getsockname()[1], flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    command = [sys.executable, str(tmp_path / "lab_wan.py"), str(tmp_path), "lab1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        assert lab_processes.end(tmp_path, "lab_wan.py", "lab1")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
 
 
 def test_grows_and_shrinks(odd_lab: Lab) -> None:

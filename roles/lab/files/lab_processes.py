@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -65,14 +66,25 @@ def start(directory: Path, program: str, name: str, wrapper: list[str], *argumen
 def end(directory: Path, program: str = "", name: str = "") -> bool:
     """Whether there was anything to end. SIGKILL: nothing has anything to save, and it may have been stopped."""
     found = [process for process, dummy in processes(directory, program, name)]
-    for process in found:
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    if not wait_until(lambda: not any(processes(directory, program, name)), 10):
+    killed = [_killed(process) for process in found]
+    if not all(killed) or any(processes(directory, program, name)):
         sys.exit(f"cannot kill the lab's processes {found}")
     return bool(found)
+
+
+def _killed(process: int) -> bool:
+    """Whether it has ended, its files closed and its links gone; its command line in /proc disappears before that."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        return bool(select.select([handle], [], [], 10)[0])
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(handle)
 
 
 def log_of(directory: Path, program: str, name: str) -> Path:
