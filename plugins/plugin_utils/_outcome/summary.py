@@ -38,7 +38,7 @@ def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
     lines += ["", *_files(result, folder)]
     if result.improved:
         lines += ["", *_commands(folder, inventory)]
-    elif result.verdict == "stopped" and result.study_id is not None:
+    elif result.verdict in ("stopped", "failed") and result.study_id is not None:
         lines += ["", f"  resume    the same command with -e resume={result.study_id}"]
     return "\n".join(lines)
 

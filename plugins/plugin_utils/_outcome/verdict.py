@@ -35,8 +35,8 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
             return Ending("No improvement", f"no values were shown not to worsen {guards}, so keep the original ones")
         case "no_improvement":
             return Ending("No improvement", "no values were proved better than the original ones, so keep those")
-        case "stopped" if is_proved(result):
-            return Ending("Stopped", f"{proved}; the ablation was not completed")
+        case "stopped" | "failed" as verdict if is_proved(result):
+            return Ending(verdict.capitalize(), f"{proved}; the ablation was not completed")
         case "stopped" if result.get("decided_after"):
             return Ending("Stopped", f"{proved}; the guard benchmarks were not completed, so nothing is learned")
         case "stopped":
@@ -53,7 +53,7 @@ def _refusing(result: Mapping[str, Any]) -> list[str]:
 
 
 def is_proved(result: Mapping[str, Any]) -> bool:
-    """Whether the best values were proved better, even if the study was stopped after that."""
+    """Whether the best values were proved better, even if the study has stopped or failed since."""
     return bool(result.get("proved", result.get("verdict") == "improved"))
 
 

@@ -28,7 +28,8 @@ def measure_recovery(
 ) -> dict[str, Recovery]:
     """Measure the original values as often as in the baseline phase, and compare. trials: those of the run so far.
 
-    Medians, because the first run on a host is often slow. Raises as `measure`; lost hosts have no entry.
+    Compared with the latest baseline, since a host that rebooted while the study was interrupted has several. Medians,
+    because the first run on a host is often slow. Raises as `measure`; lost hosts have no entry.
     """
     pending = [
         Trial.pending(Phase.RECOVERY, None, name) for dummy in range(study.baseline_evaluations) for name in hosts
@@ -38,7 +39,8 @@ def measure_recovery(
     found = {}
     for name, host in hosts.items():
         own = [trial for trial in ended if trial.host == name and trial.state != State.LOST]
-        first, last = _objectives(study, before, name), _objectives(study, own, name)
+        baseline = [trial for trial in before if trial.host == name][-study.baseline_evaluations :]
+        first, last = _objectives(study, baseline, name), _objectives(study, own, name)
         if own and first:
             found[name] = _compared(study, host, first, last)
     return found

@@ -28,6 +28,7 @@ _TAKEN = {
             "environment",
             "run_on",
             "setup",
+            "between",
             "teardown",
             "files",
             "guard",
@@ -57,6 +58,7 @@ class GuardBenchmark(Strict):
     environment: dict[str, str] = {}
     run_on: str | None = None
     setup: Command | None = None
+    between: Command | None = None
     teardown: Command | None = None
     guard: GuardLimits | None = None
 
@@ -85,7 +87,8 @@ class GuardBenchmark(Strict):
 
     @property
     def commands(self) -> list[list[str]]:
-        texts = (self.benchmark_command, self.setup, self.teardown, self.guard and self.guard.health_command)
+        health = self.guard and self.guard.health_command
+        texts = (self.benchmark_command, self.setup, self.between, self.teardown, health)
         return [shlex.split(text) for text in texts if text]
 
 

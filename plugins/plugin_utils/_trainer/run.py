@@ -129,10 +129,9 @@ def _find(
             else:
                 ablation = ablate(winner, proof, present, originals_of(present), fleet.measure, study, seed=seed)
     except Ended as end:
-        if end.stopped:
-            return Conclusion("stopped", f"{end}; the winner as a whole had been proved", winner, standings, proof)
-        reason = f"{proof.reason}. The ablation was not completed: {end}"
-        return Conclusion("failed" if study.guard_benchmarks else "improved", reason, winner, standings, proof)
+        # A role with values that nobody has tested is none; the study can be resumed.
+        verdict: Verdict = "stopped" if end.stopped else "failed"
+        return Conclusion(verdict, f"{end}; the winner as a whole had been proved", winner, standings, proof)
     reason = ". ".join(filter(None, [ablation.proof.reason, ablation.reason]))
     kept = {param: winner[param] for param in winner if param in ablation.parameters("kept")}
     conclusion = Conclusion("improved", reason, kept, standings, ablation.proof, ablation)
@@ -145,7 +144,7 @@ def _find(
         measure = paused(fleet.measure, conclusion.proof)
         guarded = without_harm(kept, hosts, originals_of(hosts), measure, study, seed=seed)
     except Ended as end:
-        verdict: Verdict = "stopped" if end.stopped else "failed"
+        verdict = "stopped" if end.stopped else "failed"
         return replace(conclusion, verdict=verdict, reason=f"{reason}. The guard benchmarks were not completed: {end}")
     conclusion = replace(
         conclusion,

@@ -90,9 +90,9 @@ def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> N
 def _run_once(context: HostContext, guard_benchmark: str | None, name: str) -> Trial:
     workload, benchmark = context.study.workload(guard_benchmark), context.benchmark_of(guard_benchmark)
     try:
-        if guard_benchmark is None and context.study.between:
-            name, called = "the command `between`", name
-            benchmark.run_once(context.study.between)
+        if workload.between:
+            name, called = f"{name}: the command `between`" if guard_benchmark else "the command `between`", name
+            benchmark.run_once(workload.between)
             name = called
         outcome = benchmark.run(workload.benchmark_command, workload.reward_metric)
     except BenchmarkFailed as error:

@@ -145,7 +145,7 @@ def run_trial(
 
 
 def _reset_workload(context: HostContext, trial: Trial, is_cancelled: Callable[[], bool]) -> Trial:
-    """Wait for the trial's pause and run the study's command `between`; the trial, failed if that has failed.
+    """Wait for the trial's pause and run the command `between`; the trial, failed if that has failed.
 
     Both happen with the trial's values, so that leftovers of the values before fade and a service starts with these.
     """
@@ -155,9 +155,9 @@ def _reset_workload(context: HostContext, trial: Trial, is_cancelled: Callable[[
     waited = time.monotonic()
     if trial.pause:
         trial.seconds["pause"] = round(waited - began, 4)
-    if trial.benchmark is None and (command := context.study.between):
+    if command := context.study.workload(trial.benchmark).between:
         try:
-            context.benchmark.run_once(command, is_cancelled)
+            context.benchmark_of(trial.benchmark).run_once(command, is_cancelled)
         except BenchmarkFailed as error:
             return trial.fail(f"the command `between` {error}")
         trial.seconds["between"] = round(time.monotonic() - waited, 4)

@@ -43,6 +43,11 @@ def plain(text: str) -> str:
             "stopped, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), "
             "proved in 2 pairs; the ablation was not completed",
         ),
+        (
+            {"verdict": "failed", "proved": True},
+            "failed, throughput_mbit and p99_ms +130.4 % (95 % interval +118.2 % to +141.9 %), "
+            "proved in 2 pairs; the ablation was not completed",
+        ),
     ],
 )
 def test_terminal_report_and_page_agree(improved: dict[str, Any], changes: dict[str, Any], words: str) -> None:
@@ -58,7 +63,9 @@ def test_terminal_report_and_page_agree(improved: dict[str, Any], changes: dict[
     assert plain(page) == f"{heading.capitalize()}: {text}."
 
 
-@pytest.mark.parametrize(("verdict", "proved"), [("stopped", True), ("improved", True), ("no_improvement", False)])
+@pytest.mark.parametrize(
+    ("verdict", "proved"), [("stopped", True), ("failed", True), ("improved", True), ("no_improvement", False)]
+)
 def test_evidence_is_proved_if_the_result_is(improved: dict[str, Any], verdict: str, proved: bool) -> None:
     raw = Result.model_validate(improved | {"verdict": verdict, "proved": proved}).model_dump(mode="json")
     found = evidence(raw)

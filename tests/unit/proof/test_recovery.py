@@ -49,6 +49,20 @@ def test_a_host_that_is_slower_has_not(change: float, is_recovered: bool, new_st
     assert found.change == pytest.approx(100 * change, abs=0.7)
 
 
+def test_a_host_that_rebooted_is_compared_with_its_baseline_since(new_study: NewStudy) -> None:
+    """It is slower since then for another reason, such as a new kernel."""
+    study, host = new_study(), Host("h1", {}, {})
+    pending = [Trial.pending(Phase.BASELINE, None, "h1")] * study.baseline_evaluations
+    before, since = (
+        Hosts(lambda values, host, level=level: level, noise=0.01).measure(pending) for level in (0.3, 0.0)
+    )
+    for trial in since:
+        host.add_trial(study, trial)
+    after = Hosts(lambda values, host: 0.0, noise=0.01, seed=1)
+    found = measure_recovery(study, {"h1": host}, [*before, *since], after.measure)["h1"]
+    assert found.recovered
+
+
 def test_a_host_whose_benchmark_fails_has_not(new_study: NewStudy) -> None:
     class Failing(Hosts):
         def measure(self, trials: Any) -> list[Trial]:

@@ -22,6 +22,7 @@ benchmark_command: python3 receive.py
 environment: {THREADS: "4"}
 files: [corpus.txt]
 run_on: generator
+between: python3 receive.py --empty
 guard: {io_pressure: off}
 parameters: [preset:that-does-not-matter-here]
 training_config: {benchmark_timeout: 9, total_timesteps: 5}
@@ -46,6 +47,7 @@ def test_a_guard_study_says_how_its_benchmark_runs(study_with: Read, other: Path
     assert (guard.name, guard.metric, guard.direction, guard.may_worsen) == ("receive", "seconds", "minimise", 3)
     assert (guard.benchmark_command, guard.benchmark_timeout) == ("python3 receive.py", 9)
     assert (guard.environment, guard.run_on, guard.pairs) == ({"THREADS": "4"}, "generator", None)
+    assert guard.between == "python3 receive.py --empty"
     assert [objective.metric for objective in guard.objectives] == ["p99"]
     assert guard.guard is not None
     assert guard.guard.io_pressure is None

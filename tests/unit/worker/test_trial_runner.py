@@ -255,6 +255,12 @@ def test_a_trial_fails_with_the_command_between(command: str, message: str, new_
     assert (trial.error or "").startswith(message)
 
 
+def test_a_guard_benchmark_has_a_command_between_of_its_own(new_context: NewContext) -> None:
+    own = {"between": "sh -c 'echo reset >> resets'", "benchmark_command": "sh -c 'echo mbit: $(wc -l < resets)'"}
+    context = new_context(guard_benchmarks=[{**RECEIVE, **own}], between="false")
+    assert [run_trial(context, replace(TRIAL, benchmark="receive"), NEVER).metric for dummy in range(2)] == [1, 2]
+
+
 def test_a_pause_comes_before_the_benchmark(new_context: NewContext) -> None:
     trial = run_trial(new_context(), replace(TRIAL, pause=0.3), NEVER)
     assert trial.metric == 94.5
