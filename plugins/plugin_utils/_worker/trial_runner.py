@@ -149,24 +149,32 @@ def _reset_workload(context: HostContext, trial: Trial, is_cancelled: Callable[[
 
     Both happen with the trial's values, so that leftovers of the values before fade and a service starts with these.
     """
-    began = time.monotonic()
-    while time.monotonic() < began + trial.pause and not is_cancelled():
-        time.sleep(min(_TICK, trial.pause))
-    waited = time.monotonic()
-    if trial.pause:
-        trial.seconds["pause"] = round(waited - began, 4)
-    if command := context.study.workload(trial.benchmark).between:
-        try:
-            context.benchmark_of(trial.benchmark).run_once(command, is_cancelled)
-        except BenchmarkFailed as error:
-            return trial.fail(f"the command `between` {error}")
-        trial.seconds["between"] = round(time.monotonic() - waited, 4)
-    if time.monotonic() - began > _RENEWAL:
-        try:
-            context.apply(trial.requested, trial.benchmark)  # renews the lease, which is to outlast the benchmark
-        except ApplyFailed as error:
-            return trial.fail(f"the values could not be applied: {error}")
+    began = renewed = time.monotonic()
+    try:
+        while time.monotonic() < began + trial.pause and not is_cancelled():
+            time.sleep(min(_TICK, trial.pause))
+            renewed = _renew(context, trial, renewed)
+        waited = time.monotonic()
+        if trial.pause:
+            trial.seconds["pause"] = round(waited - began, 4)
+        if command := context.study.workload(trial.benchmark).between:
+            try:
+                context.benchmark_of(trial.benchmark).run_once(command, is_cancelled)
+            except BenchmarkFailed as error:
+                return trial.fail(f"the command `between` {error}")
+            trial.seconds["between"] = round(time.monotonic() - waited, 4)
+            _renew(context, trial, renewed)
+    except ApplyFailed as error:
+        return trial.fail(f"the values could not be applied: {error}")
     return trial
+
+
+def _renew(context: HostContext, trial: Trial, renewed: float) -> float:
+    """When the lease was last renewed; now, if that was long ago, because it is to outlast the benchmark."""
+    if time.monotonic() - renewed <= _RENEWAL:
+        return renewed
+    context.apply(trial.requested, trial.benchmark)
+    return time.monotonic()
 
 
 def _health_monitor(context: HostContext, guard_benchmark: str | None) -> HealthMonitor:

@@ -273,12 +273,15 @@ def test_a_pause_ends_when_it_is_cancelled(new_context: NewContext) -> None:
     assert time.monotonic() - began < PATIENCE
 
 
-def test_the_lease_is_renewed_after_a_long_reset(
-    host: Any, new_context: NewContext, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("pause", "renewals"), [(0.0, 1), (0.5, 3)])
+def test_the_lease_is_renewed_in_a_long_pause_and_after_a_long_reset(
+    pause: float, renewals: int, host: Any, new_context: NewContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial_runner, "_RENEWAL", 0.1)
-    assert run_trial(new_context(between="sleep 0.2"), TRIAL, NEVER).metric == 94.5
-    assert host.applied == [{"vm.swappiness": 80}] * 2
+    trial = run_trial(new_context(between="sleep 0.2"), replace(TRIAL, pause=pause), NEVER)
+    assert trial.metric == 94.5
+    assert host.applied[1:] == [{"vm.swappiness": 80}] * len(host.applied[1:])
+    assert len(host.applied[1:]) >= renewals
 
 
 # Ten per cent better with the candidate's values, and 5 % worse if the run before it had them.
