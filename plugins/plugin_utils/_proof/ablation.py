@@ -12,7 +12,7 @@ there are, all values stay, since they have a proof.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from scipy.stats import norm
@@ -41,10 +41,12 @@ def ablate(
     study: Study,
     *,
     seed: int,
+    notify: Callable[[str], object] = lambda text: None,
 ) -> Ablation:
     """Find the values of the winner that are needed. proof: the winner's. originals: each host's. Raises as `measure`.
 
-    Which trials are run depends only on the arguments and on earlier measurements.
+    notify: is told of pauses between runs, as by `verify`. Which trials are run depends only on the arguments and on
+    earlier measurements.
     """
     rules = study.verification
     found = units(winner, originals, study.space.constraints)
@@ -70,7 +72,7 @@ def ablate(
         kept_units: Sequence[Unit] = changed
         fewer_values = None
     else:
-        proofs = _Proofs(winner, proof, hosts, originals, measure, study, seed + 1, screening.pairs)
+        proofs = _Proofs(winner, proof, hosts, originals, measure, study, seed + 1, screening.pairs, notify)
         kept_units, fewer_values = proofs.smallest(shown, _promising(changed, shown, screening), changed)
     contributions = [
         _contribution(param, unit, screening, kept=unit in kept_units, shown=unit in shown, confidence=rules.confidence)
@@ -110,6 +112,7 @@ class _Proofs:
     study: Study
     seed: int
     pairs_before: int
+    notify: Callable[[str], object]
 
     def __post_init__(self) -> None:
         self._left = self.study.verification.rounds(len(self.hosts))
@@ -146,6 +149,7 @@ class _Proofs:
             rounds=self._left,
             originals=self.originals,
             pairs_before=before,
+            notify=self.notify,
         )
         self.seed += 1
         self._left -= -(-(self.pairs_before - before) // len(self.hosts))

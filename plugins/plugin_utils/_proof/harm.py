@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,12 +59,14 @@ def without_harm(
     study: Study,
     *,
     seed: int,
+    notify: Callable[[str], object] = lambda text: None,
 ) -> Guarded:
     """Show that the values do no harm, or find those that do and leave them out. originals: each host's.
 
-    Raises as `measure`. Which trials are run depends only on the arguments and on earlier measurements.
+    notify: is told of pauses between runs, as by `verify`. Raises as `measure`. Which trials are run depends only on
+    the arguments and on earlier measurements.
     """
-    phase = _GuardPhase(values, hosts, originals, measure, study, seed)
+    phase = _GuardPhase(values, hosts, originals, measure, study, seed, notify)
     left = units(values, originals, study.space.constraints)
     dropped: dict[str, list[str]] = {}
     own: Proof | None = None
@@ -107,6 +109,7 @@ class _GuardPhase:
     measure: Measure
     study: Study
     seed: int
+    notify: Callable[[str], object]
 
     def __post_init__(self) -> None:
         self._pairs: Counter[str | None] = Counter()  # of each benchmark, measured so far
@@ -164,7 +167,7 @@ class _GuardPhase:
             self._pairs[name] = max(trial.pair or 0 for trial in pending)
             return self.measure(pending)
 
-        test = partial(prove, guard=guard) if guard else verify
+        test = partial(prove, guard=guard) if guard else partial(verify, notify=self.notify)
         return test(
             {param: self.values[param] for unit in some for param in unit},
             self.hosts,

@@ -117,7 +117,8 @@ def _find(
     history.enter(Phase.ABLATE)
     present = hosts_for(Phase.ABLATE)
     try:
-        ablation = ablate(winner, proof, present, originals_of(present), paused(fleet.measure, proof), study, seed=seed)
+        own, measure = originals_of(present), paused(fleet.measure, proof)
+        ablation = ablate(winner, proof, present, own, measure, study, seed=seed, notify=notify)
         if ablation.proof is ablation.all_values:
             # No smaller set replaces the winner, so that its own interval must be of use. What it begins with has been
             # told of.
@@ -127,7 +128,7 @@ def _find(
             if ablation.reason:  # it measured something
                 ablation = ablation.model_copy(update={"all_values": proof})
             else:
-                ablation = ablate(winner, proof, present, originals_of(present), fleet.measure, study, seed=seed)
+                ablation = ablate(winner, proof, present, own, fleet.measure, study, seed=seed)
     except Ended as end:
         # A role with values that nobody has tested is none; the study can be resumed.
         verdict: Verdict = "stopped" if end.stopped else "failed"
@@ -142,7 +143,7 @@ def _find(
     try:
         hosts = hosts_for(Phase.GUARD)
         measure = paused(fleet.measure, conclusion.proof)
-        guarded = without_harm(kept, hosts, originals_of(hosts), measure, study, seed=seed)
+        guarded = without_harm(kept, hosts, originals_of(hosts), measure, study, seed=seed, notify=notify)
     except Ended as end:
         verdict = "stopped" if end.stopped else "failed"
         return replace(conclusion, verdict=verdict, reason=f"{reason}. The guard benchmarks were not completed: {end}")

@@ -48,16 +48,18 @@ def ablated(
     noise: float = 0.01,
     seed: int = 2,
     own: Mapping[str, int] | None = None,
+    leftover: float = 0.0,
+    notify: Callable[[str], object] = lambda text: None,
     **fields: Any,
 ) -> tuple[Ablation, Hosts]:
     study = study_of(count, **fields)
     winner: dict[str, Any] = dict.fromkeys(names(count), 9)
     stock = {host: {name: str((own or {}).get(name, 0)) for name in names(count)} for host in HOSTS}
-    hosts = Hosts(effect, noise=noise, seed=seed)
+    hosts = Hosts(effect, noise=noise, seed=seed, leftover=leftover)
     proof = prove(winner, HOSTS, hosts.measure, study, seed=seed)
     assert proof.improved, proof.reason
     hosts.trials.clear()
-    return ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed), hosts
+    return ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed, notify=notify), hosts
 
 
 def test_keeps_contributing_values_and_drops_the_rest() -> None:
@@ -69,6 +71,15 @@ def test_keeps_contributing_values_and_drops_the_rest() -> None:
     fates = {each.param: each.decision for each in found.contributions}
     assert [fates[name] for name in names(8)] == ["dropped" if at not in (2, 5) else "kept" for at in range(8)]
     assert {trial.phase for trial in hosts.trials} == {"ablate"}
+
+
+def test_pauses_because_of_carry_over_are_told_of() -> None:
+    told: list[str] = []
+    found, hosts = ablated(additive({2: 0.3, 5: 0.2}), leftover=0.05, notify=told.append)
+    assert kept_by(found) == {"net.core.p2", "net.core.p5"}
+    (text,) = told
+    assert text.endswith("; the proof begins anew, with a pause of 10 s before each run")
+    assert {trial.pause for trial in hosts.trials} == {0.0, 10.0}
 
 
 def test_intervals_of_contributions_cover_the_truth() -> None:
