@@ -138,12 +138,16 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def start(lab: Any, tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Start tune.yml on the lab; arguments go to ansible-playbook. What still runs at the test's end is killed."""
+    """Start tune.yml on these hosts of the lab, or on all of another inventory; arguments go to ansible-playbook.
+
+    What still runs at the test's end is killed.
+    """
     runs: list[Run] = []
 
-    def start_run(study: Path, *arguments: str, inventory: Path | None = None) -> Run:
+    def start_run(study: Path, *arguments: str, inventory: Path | None = None, hosts: str = "lab1") -> Run:
         output = tmp_path / "learned"
         given = ["-e", f"study={study}", "-e", f"output={output}", "-e", "lease_margin=5", "-e", "seed=3"]
+        given += [] if inventory else ["--limit", hosts]
         process = subprocess.Popen(
             [ANSIBLE_PLAYBOOK, "-i", inventory or lab.inventory, ROOT / "playbooks/tune.yml", *given, *arguments],
             stdout=subprocess.PIPE,

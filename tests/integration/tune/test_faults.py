@@ -98,7 +98,7 @@ def test_a_benchmark_that_does_not_work_ends_the_study_at_its_baseline(
 ) -> None:
     scripts = {host: [script for script, dummy in own] for host, own in faults.items()}
     config = {"total_timesteps": 8, "benchmark_timeout": 10}
-    run = tune(write_study(IN_TURN.format(scripts=scripts), training_config=config))
+    run = tune(write_study(IN_TURN.format(scripts=scripts), training_config=config), hosts="lab")
 
     assert run.process.returncode == 2, run.text
     for own in faults.values():
@@ -113,7 +113,7 @@ def test_a_benchmark_that_does_not_work_ends_the_study_at_its_baseline(
 
 
 def test_a_benchmark_that_is_missing_is_named(tune: Runner, write_study: Write) -> None:
-    run = tune(write_study(benchmark_command="no-such-program"), "--limit", "lab1")
+    run = tune(write_study(benchmark_command="no-such-program"))
 
     assert run.process.returncode == 2, run.text
     assert "no-such-program" in run.result["reason"]
@@ -212,7 +212,7 @@ def test_a_controller_that_went_while_the_link_was_cut_leaves_no_folder(lab: Any
 def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
     lab: Any, start: Runner, write_study: Write, untouched: dict[str, Any], phase: str, times: int
 ) -> None:
-    run = start(write_study())
+    run = start(write_study(), hosts="lab")
     run.wait_for(f" {phase}: ")
 
     for dummy in range(times):  # as whoever has no patience presses it

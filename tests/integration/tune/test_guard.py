@@ -242,7 +242,7 @@ print("throughput:", 100 + value)
         verification={"candidates": 1, "pairs": 4, "keep": "all"},
         baseline_evaluations=2,
     )
-    run = tune(study, "--limit", "lab1")
+    run = tune(study)
 
     assert run.process.returncode == 0, run.text
     ended = [row for row in run.evaluations if row.error]

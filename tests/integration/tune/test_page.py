@@ -54,7 +54,7 @@ def visitor(start: Any, write_study: Any, tmp_path: Any) -> Any:
 
     def visit(**changes: Any) -> tuple[Any, Visitor]:
         study = write_study(**changes)
-        run = start(study, "-e", "dashboard=true", "-e", "dashboard_port=0")
+        run = start(study, "-e", "dashboard=true", "-e", "dashboard_port=0", hosts="lab")
         run.wait_for("[autotune] dashboard: ")
         (address,) = re.findall(r"dashboard: (http://\S+)", run.text)
         assert " training: " not in run.text

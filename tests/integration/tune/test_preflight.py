@@ -58,7 +58,7 @@ def said(run: Any) -> str:
 
 
 def test_a_host_that_tuned_manages_is_refused(tuned: None, tune: Runner, write_study: Write) -> None:
-    run = tune(write_study(action_space=[FIN_TIMEOUT]), "--limit", "lab1")
+    run = tune(write_study(action_space=[FIN_TIMEOUT]))
 
     assert run.process.returncode == 2
     assert "tuned is running and would change parameters during the study" in said(run)
@@ -69,7 +69,7 @@ def test_a_host_that_tuned_manages_is_refused(tuned: None, tune: Runner, write_s
 def test_a_container_with_a_read_only_proc_sys_is_refused(lab: Any, tune: Runner, write_study: Write) -> None:
     lab.run("lab1", "sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys")
     try:
-        run = tune(write_study(action_space=[FIN_TIMEOUT]), "--limit", "lab1")
+        run = tune(write_study(action_space=[FIN_TIMEOUT]))
     finally:
         lab.run("lab1", "umount", "/proc/sys")
 
@@ -83,7 +83,7 @@ def test_an_optional_parameter_that_one_host_lacks_is_tuned_on_none(lab: Any, tu
     optional = {"param": "net.ipv6.route.gc_timeout", "min": 30, "max": 120, "optional": True}
     lab.run("lab2", "mount", "-t", "tmpfs", "none", hidden)
     try:
-        run = tune(write_study(action_space=[FIN_TIMEOUT, optional]), "-e", "dry_run=true")
+        run = tune(write_study(action_space=[FIN_TIMEOUT, optional]), "-e", "dry_run=true", hosts="lab")
     finally:
         lab.run("lab2", "umount", hidden)
 
@@ -94,7 +94,7 @@ def test_an_optional_parameter_that_one_host_lacks_is_tuned_on_none(lab: Any, tu
 
 
 def test_a_host_without_python_is_refused(tune: Runner, write_study: Write) -> None:
-    run = tune(write_study(), "--limit", "lab1", "-e", "ansible_python_interpreter=/usr/bin/no-such-python")
+    run = tune(write_study(), "-e", "ansible_python_interpreter=/usr/bin/no-such-python")
 
     assert run.process.returncode in (2, 4), run.text
     assert "no-such-python" in said(run)
@@ -105,7 +105,7 @@ def test_a_host_without_python_is_refused(tune: Runner, write_study: Write) -> N
 def test_a_host_whose_disk_is_full_is_refused(lab: Any, tune: Runner, write_study: Write) -> None:
     lab.run("lab1", "mount", "-t", "tmpfs", "-o", "nr_inodes=1", "none", "/tmp")
     try:
-        run = tune(write_study(), "--limit", "lab1")
+        run = tune(write_study())
     finally:
         lab.run("lab1", "umount", "/tmp")
 
@@ -124,7 +124,7 @@ def test_a_noexec_tmp_is_said_and_the_inventorys_folder_is_used_instead(
     (tmp_path / "bench.sh").write_text("#!/bin/sh\npwd\necho throughput: 5\ncase $PWD in /tmp/*) exit 1 ;; esac\n")
     (tmp_path / "bench.sh").chmod(0o755)
     study = write_study(action_space=[FIN_TIMEOUT], benchmark_command="nice -n 5 ./bench.sh", baseline_evaluations=2)
-    rehearse = ["--limit", "lab1", "-e", "dry_run=true"]
+    rehearse = ["-e", "dry_run=true"]
     lab.run("lab1", "mount", "-t", "tmpfs", "-o", "noexec,mode=1777", "none", "/tmp")
     try:
         run = tune(study, *rehearse)
@@ -197,7 +197,7 @@ def test_what_hosts_on_one_kernel_share_is_tuned_on_one_of_them(lab: Any, tune: 
         verification={"candidates": 1, "pairs": 4, "keep": "all"},
         allow_unsafe=["kernel.printk_ratelimit_burst"],
     )
-    run = tune(study)
+    run = tune(study, hosts="lab")
 
     assert "are the same kernel and share kernel.printk_ratelimit_burst" in said(run)
     assert "kernel.printk_ratelimit_burst is machine-wide, so the study affects everything on the machine" in said(run)
@@ -209,7 +209,7 @@ def test_cautious_exploration_of_a_range_that_the_host_is_not_in_is_refused(tune
     study = write_study(
         action_space=[{"param": "net.ipv4.tcp_fin_timeout", "min": 70, "max": 120}], exploration="cautious"
     )
-    run = tune(study, "--limit", "lab1")
+    run = tune(study)
 
     assert run.process.returncode == 2
     assert "outside the search space: net.ipv4.tcp_fin_timeout is 60; widen the ranges" in said(run)
@@ -224,7 +224,7 @@ def test_cautious_exploration_stays_near_the_hosts_own_values(tune: Runner, writ
         verification={"candidates": 1, "pairs": 4, "keep": "all"},
         baseline_evaluations=2,
     )
-    run = tune(study, "--limit", "lab1")
+    run = tune(study)
 
     assert run.process.returncode == 0, run.text
     tried = [int(row.applied["net.ipv4.tcp_fin_timeout"]) for row in run.evaluations if row.phase == "train"]

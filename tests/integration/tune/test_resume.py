@@ -93,7 +93,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
     faults = [kill_trainer, kill_controller, press_ctrl_c]
     dice.shuffle(faults)
     study = write_study(**STUDY)
-    run = start(study)
+    run = start(study, hosts="lab")
     found: list[tuple[Any, ...]] = []
     for fault in faults:
         run.wait_for(" left\n", 300)  # an evaluation of this very run
@@ -108,7 +108,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
         found = rows(run)
         if run.process.returncode == 0:
             break
-        run = start(study, "-e", "resume=true")
+        run = start(study, "-e", "resume=true", hosts="lab")
     run.end(600)
 
     assert run.process.returncode == 0, f"seed {seed}:\n{run.text}"
@@ -132,7 +132,9 @@ def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_it
     variables.write_text(json.dumps({"store": postgresql.url}))
     study = write_study(**{**STUDY, "share": True, "workload_name": "shared"})
     runs = [
-        start(study, "-e", f"@{variables}", "-e", f"target={host}", "-e", f"output={tmp_path / host}", "-vvv")
+        start(
+            study, "-e", f"@{variables}", "-e", f"target={host}", "-e", f"output={tmp_path / host}", "-vvv", hosts="lab"
+        )
         for host in lab.hosts
     ]
     for run in runs:

@@ -31,7 +31,7 @@ def test_learns_proves_applies_and_rolls_back(
 
     training = {"total_timesteps": 8, "benchmark_timeout": 5}
     proof = {"pairs": 4, "candidates": 2}
-    run = tune(write_study(QUIET, algorithm="ppo", training_config=training, verification=proof))
+    run = tune(write_study(QUIET, algorithm="ppo", training_config=training, verification=proof), hosts="lab")
 
     assert run.process.returncode == 0, run.text
     result = run.result
@@ -79,6 +79,7 @@ def test_where_nothing_is_better_there_is_no_role_and_hosts_beyond_the_forks_com
         "1",
         "-e",
         "debug=true",
+        hosts="lab",
     )
 
     assert run.process.returncode == 0, run.text
