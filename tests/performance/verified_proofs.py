@@ -43,7 +43,7 @@ class Case:
     """gain: of the candidate. noise: standard deviation. leftover: by how much a run of the candidate slows the next.
 
     fades: seconds in which a leftover falls to a third; the benchmark itself does not count. troubled: hosts drift, and
-    their noise has heavy tails. precise: until the interval is of use, not only until carry-over would be found.
+    their noise has heavy tails.
     """
 
     name: str
@@ -52,7 +52,6 @@ class Case:
     leftover: float = 0.0
     fades: float = math.inf
     troubled: bool = False
-    precise: bool = True
 
 
 CASES = [
@@ -123,7 +122,7 @@ def study() -> Study:
 def proved(at: int, seed: int) -> dict[str, Any]:
     case = CASES[at]
     hosts = [f"h{number}" for number in range(HOSTS[seed % len(HOSTS)])]
-    proof = verify({"vm.swappiness": 90}, hosts, Bench(case, seed), study(), seed=seed, precise=case.precise)
+    proof = verify({"vm.swappiness": 90}, hosts, Bench(case, seed), study(), seed=seed)
     found = [each.found for each in proof.carry_over]
     return {
         "case": case.name,

@@ -55,7 +55,7 @@ def verify(
 ) -> Proof:
     """Prove the candidate; arguments and replay as `prove` has them.
 
-    precise: go on until the interval is of use, not only until there is no carry-over. notify: is told of pauses.
+    precise: go on after the decision, which what is learned needs. notify: is told of pauses.
     """
     most = (rounds or study.verification.rounds(len(hosts))) * len(hosts)
     tests: list[CarryOver] = []
@@ -72,7 +72,7 @@ def verify(
             rounds=rounds,
             originals=originals,
             pairs_before=pairs_before,
-            goes_on=_goes_on(study, trials, tests[0] if tests else None, most, precise=precise),
+            goes_on=_goes_on(study, trials, tests[0] if tests else None, most) if precise else lambda proof: False,
         )
         tested = carry_over(study, trials, tests[0] if tests else None)
         tests += [tested] if tested else []
@@ -115,9 +115,7 @@ def _recording(measure: Measure, pause: float, trials: list[Trial]) -> Measure:
     return measured
 
 
-def _goes_on(
-    study: Study, trials: Sequence[Trial], earlier: CarryOver | None, most: int, *, precise: bool
-) -> Callable[[Proof], bool]:
+def _goes_on(study: Study, trials: Sequence[Trial], earlier: CarryOver | None, most: int) -> Callable[[Proof], bool]:
     """Whether a proof of an improvement needs more pairs. earlier: carry-over without a pause. most: pairs at most.
 
     It is tested for carry-over once, as soon as that is possible.
@@ -135,7 +133,7 @@ def _goes_on(
             if tested.found:
                 return False
         low, high = proof.interval
-        return precise and high - low > _WIDTH * proof.improvement
+        return high - low > _WIDTH * proof.improvement
 
     return goes_on
 

@@ -51,13 +51,17 @@ def test_pairs_end_with_the_budget(new_study: NewStudy) -> None:
     assert proof.decided_after < 30
 
 
-def test_without_precision_they_end_when_carry_over_would_have_been_found(new_study: NewStudy) -> None:
-    proof = verified(new_study(), hosts_with(0.05), precise=False)
-    assert proof.improved
-    assert 10 < len(proof.evidence) < 40
+def test_pairs_go_on_until_carry_over_would_have_been_found(new_study: NewStudy) -> None:
+    proof = verified(new_study(), hosts_with(0.2))
     (tested,) = proof.carry_over
     assert not tested.found
     assert tested.detectable <= 5
+
+
+def test_without_precision_they_end_with_the_decision(new_study: NewStudy) -> None:
+    proof = verified(new_study(), hosts_with(0.05), precise=False)
+    assert proof.improved
+    assert len(proof.evidence) == proof.decided_after < 40
 
 
 def test_without_an_improvement_nothing_more_is_measured(new_study: NewStudy) -> None:
@@ -124,7 +128,7 @@ def test_with_carry_over_that_outlasts_pauses_nothing_is_proved(new_study: NewSt
 def test_planted_carry_over_is_found_and_proves_nothing_without_pauses(new_study: NewStudy) -> None:
     """Of 20 proofs on a host on which a run after one of the candidate is 5 % slower, at least 19 find it."""
     proofs = [
-        verified(new_study(), hosts_with(0.1, leftover=math.log1p(0.05), lasting=True, seed=seed), seed, precise=False)
+        verified(new_study(), hosts_with(0.1, leftover=math.log1p(0.05), lasting=True, seed=seed), seed)
         for seed in range(20)
     ]
     assert sum(not proof.improved for proof in proofs) >= 19
