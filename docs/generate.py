@@ -69,6 +69,7 @@ def study_keys() -> str:
         "Element": "`Element`: a number of a vector, with `value`, or with `min` and `max`",
         "StateMetric": "`StateMetric`: an entry of state_space",
         "Objective": "`Objective`: an entry of objectives",
+        "Extraction": "`Extraction`: paths or patterns in output",
         "TrainingConfig": "`TrainingConfig`: training_config",
         "Verification": "`Verification`: verification",
         "GuardMetric": "`GuardMetric`: an entry of guard_metrics",

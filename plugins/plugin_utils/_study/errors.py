@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .._plain import brief, few, plain_line
+from .output_format import TAGS
 
 _MOST_ERRORS = 50
 _LONGEST_ERROR = 500
@@ -54,7 +55,7 @@ def _line(error: Any, keys: Collection[str]) -> str:
     for part in error["loc"]:
         if isinstance(part, int):
             place += f"[{part}]"
-        elif part not in _KINDS:
+        elif part not in (*_KINDS, *TAGS):
             place += f".{brief(part)}" if place else brief(part)
     name = str(error["loc"][-1]) if error["loc"] else ""
     match error["type"]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, model_validator
 
 from .beside import Command, Files, GuardLimits
+from .output_format import CheckedOutput
 from .parameters import Strict
 from .sections import Direction, GuardMetric, MetricName, Objective
 
@@ -23,6 +24,7 @@ _TAKEN = {
         key: key
         for key in (
             "benchmark_command",
+            "output",
             "direction",
             "objectives",
             "environment",
@@ -54,6 +56,7 @@ class GuardBenchmark(Strict):
     pairs: int | None = Field(default=None, ge=4, le=10_000)
     files: Files = []
     benchmark_command: Command
+    output: CheckedOutput = "lines"
     benchmark_timeout: float = Field(default=60, gt=0, le=86_400)
     environment: dict[str, str] = {}
     run_on: str | None = None

@@ -18,6 +18,7 @@ from .._plain import brief, few
 from .beside import Command, Files, GuardLimits
 from .constraints import parse_constraint
 from .guard_benchmarks import GuardBenchmark
+from .output_format import CheckedOutput
 from .parameters import AnyParameter, ParameterName, Strict
 from .presets import find_preset
 from .sections import (
@@ -58,6 +59,7 @@ class Study(Strict):
     state_space: list[StateMetric] = Field(default=[], max_length=100)
     files: Files = []
     benchmark_command: Command
+    output: CheckedOutput = "lines"
     early_stopping: bool = True
     environment: dict[str, str] = {}
     run_on: str | None = None

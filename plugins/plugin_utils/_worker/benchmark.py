@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._plain import plain_line
+from .._study.output_format import OutputFormat
 from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric
+from .output_formats import UnreadableOutput
 from .transport import CUT_SHORT, CommandTimeout, Completed, ConnectionLost, Process, Transport, follow, output_of
 
 # Processes that leave the process group, such as daemons, are found by this environment variable.
@@ -132,10 +134,16 @@ class Benchmark:
             self._cleanup.close()
             self._cleanup = None
 
-    def run(self, command: str, metric: str, stop: Callable[[], bool] = lambda: False) -> BenchmarkResult:
+    def run(
+        self, command: str, metric: str, stop: Callable[[], bool] = lambda: False, output_format: OutputFormat = "lines"
+    ) -> BenchmarkResult:
         """Run the benchmark once, or kill it once `stop()` is true. Raises BenchmarkFailed or ConnectionLost."""
-        output = BenchmarkOutput(metric)
+        output = BenchmarkOutput(metric, output_format)
         completed = self._follow(command, output, stop)
+        try:
+            output.conclude()
+        except UnreadableOutput as error:
+            raise BenchmarkFailed(str(error)) from None
         if output.malformed or not output.streamed:
             raise BenchmarkFailed(missing_metric(output, completed.errors))
         *streamed, result = output.streamed

@@ -94,7 +94,7 @@ def _run_once(context: HostContext, guard_benchmark: str | None, name: str) -> T
             name, called = f"{name}: the command `between`" if guard_benchmark else "the command `between`", name
             benchmark.run_once(workload.between)
             name = called
-        outcome = benchmark.run(workload.benchmark_command, workload.reward_metric)
+        outcome = benchmark.run(workload.benchmark_command, workload.reward_metric, output_format=workload.output)
     except BenchmarkFailed as error:
         raise BenchmarkFailed(f"{name} {error}") from None
     trial = Trial(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Parsing a benchmark's output: `metric: number` lines."""
+"""Parsing a benchmark's output: `metric: number` lines, or what the study's key `output` says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 
 from .._plain import plain_line
+from .._study.output_format import OutputFormat
+from .output_formats import UnreadableOutput, metrics_of, why_missing
 
 # The first line of output, printed by our own script: the process group of the benchmark. Also the name of its file.
 PROCESS_GROUP = "autotune-process-group"
@@ -19,24 +21,33 @@ _METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
 _INVISIBLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|^.*\r(?=.)")
 _MOST_STREAMED = 10_000
 _MOST_METRICS = 1000
+_MOST_TEXT = 16 * 2**20
 
 
 @dataclass
 class BenchmarkOutput:
     """streamed: all values of the metric so far. metrics: the last value of every metric. malformed: the text in place
-    of a number in the last line of the metric.
+    of a number in the last line of the metric. text: all of it, if its format is another than lines.
     """
 
     metric: str
+    format: OutputFormat = "lines"
     streamed: list[float] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     group: int | None = None
     last_line: str = ""
     malformed: str = ""
+    text: list[str] = field(default_factory=list)
+    length: int = 0
 
     def feed(self, line: str) -> None:
         if self.group is None and line.startswith(PROCESS_GROUP):
             self.group = int(line.split()[1])
+            return
+        if self.format != "lines":
+            self.last_line, self.length = line.strip() or self.last_line, self.length + len(line) + 1
+            if self.length <= _MOST_TEXT:
+                self.text.append(line)
             return
         line = _INVISIBLE.sub("", line)
         self.last_line = line.strip() or self.last_line
@@ -53,9 +64,21 @@ class BenchmarkOutput:
         elif name == self.metric:
             self.malformed = text
 
+    def conclude(self) -> None:
+        """Find the metrics in a format that is read as a whole. Raises UnreadableOutput."""
+        if self.format == "lines":
+            return
+        if self.length > _MOST_TEXT:
+            raise UnreadableOutput(f"printed more than {_MOST_TEXT >> 20} MiB; print less, or write a script around it")
+        found = metrics_of("\n".join(self.text), self.format)
+        self.metrics = dict(list(found.items())[:_MOST_METRICS])
+        self.streamed = [found[self.metric]] if self.metric in found else []
+
 
 def missing_metric(output: BenchmarkOutput, errors: str) -> str:
     """Why there is no result, as a predicate."""
+    if output.format != "lines":
+        return why_missing("\n".join(output.text), output.format, output.metric, output.metrics)
     if output.malformed:
         return f"printed `{output.metric}: {plain_line(output.malformed, 40)}`, which is not a number"
     misplaced = BenchmarkOutput(output.metric)

@@ -189,7 +189,7 @@ def _health_monitor(context: HostContext, guard_benchmark: str | None) -> Health
 def _run_benchmark(context: HostContext, trial: Trial, must_end: Callable[[], bool]) -> Trial:
     workload, benchmark = context.study.workload(trial.benchmark), context.benchmark_of(trial.benchmark)
     try:
-        outcome = benchmark.run(workload.benchmark_command, workload.reward_metric, must_end)
+        outcome = benchmark.run(workload.benchmark_command, workload.reward_metric, must_end, workload.output)
     except BenchmarkFailed as error:
         return trial.fail(f"the benchmark {error}")
     trial.seconds["benchmark"] = round(outcome.seconds, 4)

@@ -261,6 +261,17 @@ def test_a_guard_benchmark_has_a_command_between_of_its_own(new_context: NewCont
     assert [run_trial(context, replace(TRIAL, benchmark="receive"), NEVER).metric for dummy in range(2)] == [1, 2]
 
 
+def test_the_metric_is_found_as_the_study_says(new_context: NewContext) -> None:
+    command = """sh -c 'echo "ran 3 times in 2 s"; echo "ran 9 times in 2 s"'"""
+    context = new_context(command, output={"patterns": {"throughput": r"ran (\d+) times"}})
+    trial = run_trial(context, TRIAL, NEVER)
+    assert (trial.metric, trial.metrics) == (9, {"throughput": 9})
+    trial = run_trial(new_context(command, output="iperf3"), TRIAL, NEVER)
+    assert trial.error == (
+        "the benchmark did not print one JSON document; its last line was 'ran 9 times in 2 s'; call iperf3 with --json"
+    )
+
+
 def test_a_pause_comes_before_the_benchmark(new_context: NewContext) -> None:
     trial = run_trial(new_context(), replace(TRIAL, pause=0.3), NEVER)
     assert trial.metric == 94.5

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The metrics in the output of known tools, and in other output by path or pattern.
+
+Names end with the unit. Times become milliseconds and amounts of data megabytes (10^6 bytes), because wrk and others
+print whichever unit is short.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .._plain import few, plain_line
+from .._study.output_format import Extraction, OutputFormat, path_parts
+
+_NUMBER = r"(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
+_MEGABYTES = {
+    "B": 1e-6, "KB": 1024e-6, "MB": 1024**2 / 1e6, "GB": 1024**3 / 1e6, "TB": 1024**4 / 1e6, "MiB": 1024**2 / 1e6,
+}  # fmt: skip
+_TIME = rf"{_NUMBER}(?P<time>us|ms|s|m|h)\b"
+_DATA = rf"{_NUMBER}\s*(?P<data>[KMGT]?B|MiB)"
+# Patterns of lines, and the metric that each has; a group `label` becomes part of its name.
+_LINES = {
+    "wrk": [
+        (rf"Requests/sec:\s+{_NUMBER}", "requests_per_second"),
+        (rf"Transfer/sec:\s+{_DATA}", "transfer_mb_per_second"),
+        (rf"\s+Latency\s+{_TIME}", "latency_mean_ms"),
+        (rf"\s+(?P<label>\d+(?:\.\d+)?)%\s+{_TIME}", "latency_p{label}_ms"),
+        (rf"\s+Non-2xx or 3xx responses: {_NUMBER}", "failed_responses"),
+        (rf"\s+Socket errors: .*timeout {_NUMBER}", "timeouts"),
+    ],
+    "pgbench": [
+        (rf"tps = {_NUMBER} \((?:without|excluding)", "tps"),
+        (rf"latency average = {_NUMBER} ms", "latency_mean_ms"),
+        (rf"latency stddev = {_NUMBER} ms", "latency_stddev_ms"),
+        (rf"number of failed transactions: {_NUMBER}", "failed_transactions"),
+    ],
+    "sysbench": [
+        (rf"\s+events per second:\s+{_NUMBER}", "events_per_second"),
+        (rf"\s+transactions:\s+\d+\s+\({_NUMBER} per sec", "transactions_per_second"),
+        (rf"\s+queries:\s+\d+\s+\({_NUMBER} per sec", "queries_per_second"),
+        (rf"Total operations: \d+ \({_NUMBER} per second", "operations_per_second"),
+        (rf".* transferred \({_DATA}/sec", "transfer_mb_per_second"),
+        (rf"\s+(?P<label>read|write|fsync)s/s:\s+{_NUMBER}", "{label}s_per_second"),
+        (rf"\s+avg:\s+{_NUMBER}", "latency_mean_ms"),
+        (rf"\s+(?P<label>\d+)th percentile:\s+{_NUMBER}", "latency_p{label}_ms"),
+    ],
+}
+
+
+class UnreadableOutput(Exception):
+    """The output is not what the study says; the message is a predicate, such as "printed no JSON"."""
+
+
+def metrics_of(text: str, output: OutputFormat) -> dict[str, float]:
+    """All finite metrics in the whole output. Raises UnreadableOutput."""
+    try:
+        if isinstance(output, Extraction):
+            found = dict(_by_path(text, output.paths) if output.paths else _by_pattern(text, output.patterns))
+        elif output in _LINES:
+            found = dict(_of_lines(text, output))
+        else:
+            found = dict(_READERS[output](text))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise UnreadableOutput(f"printed something that is not the output of {output}") from None
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def why_missing(text: str, output: OutputFormat, metric: str, found: Mapping[str, float]) -> str:
+    """Why the metric is not among those found, as a predicate; ends with the end of the output."""
+    end = plain_line(text.strip()[-160:], 160) if text.strip() else ""
+    printed = f"its output ends with {end!r}" if end else "it printed nothing on standard output"
+    if not isinstance(output, Extraction):
+        has = f"; there is {few(sorted(found), ' and ')}" if found else f"; {printed}"
+        return f"printed no {metric}, read as the output of {output}{has}"
+    rule = output.rules[metric]
+    if output.patterns:
+        return f"printed nothing that matches {rule!r}, the pattern of {metric}; {printed}"
+    return f"has no number at {rule}, the path of {metric}: {_where_it_ends(text, rule)}"
+
+
+def _of_lines(text: str, tool: str) -> Iterator[tuple[str, float]]:
+    for line in text.splitlines():
+        for pattern, name in _LINES[tool]:
+            if match := re.match(pattern, line):
+                groups = match.groupdict()
+                unit = _MILLISECONDS.get(groups.get("time") or "", 1.0) * _MEGABYTES.get(groups.get("data") or "", 1.0)
+                yield name.format(label=(groups.get("label") or "").removesuffix(".000")), float(match["number"]) * unit
+
+
+def _iperf3(text: str) -> Iterator[tuple[str, float]]:
+    document = _json(text, "; call iperf3 with --json")
+    if error := document.get("error"):
+        raise UnreadableOutput(f"printed the error {plain_line(str(error), 200)!r}")
+    end = document.get("end", {})
+    for part, key, name, scale in (
+        ("sum_received", "bits_per_second", "throughput_mbit", 1e-6),
+        ("sum_sent", "retransmits", "retransmits", 1.0),
+        ("sum", "jitter_ms", "jitter_ms", 1.0),
+        ("sum", "lost_percent", "lost_percent", 1.0),
+    ):
+        if _is_number(value := end.get(part, {}).get(key)):
+            yield name, value * scale
+
+
+def _fio(text: str) -> Iterator[tuple[str, float]]:
+    """The sums over all jobs, and the worst job's latency."""
+    # Warnings may come before the document.
+    document = _json(text[max(text.find("{"), 0) :], "; call fio with --output-format=json")
+    jobs = document.get("jobs", [])
+    for way in ("read", "write", "trim"):
+        ran = [job[way] for job in jobs if job.get(way, {}).get("total_ios")]
+        if ran:
+            yield f"{way}_iops", sum(each["iops"] for each in ran)
+            yield f"{way}_mb_per_second", sum(each["bw_bytes"] for each in ran) / 1e6
+            yield f"{way}_latency_mean_ms", max(each["clat_ns"]["mean"] for each in ran) / 1e6
+            if all("percentile" in each["clat_ns"] for each in ran):
+                yield f"{way}_latency_p99_ms", max(each["clat_ns"]["percentile"]["99.000000"] for each in ran) / 1e6
+
+
+def _redis_benchmark(text: str) -> Iterator[tuple[str, float]]:
+    """With --csv; a test's name is its first word, in lower case."""
+    lines = text.splitlines()
+    start = next((at for at, line in enumerate(lines) if line.startswith('"test","rps"')), None)
+    if start is None:
+        raise UnreadableOutput("printed no table; call redis-benchmark with --csv")
+    for row in csv.DictReader(lines[start:]):
+        test = str(row["test"]).split()[0].lower()
+        yield f"{test}_requests_per_second", float(row["rps"])
+        for column, value in row.items():
+            if column and column.endswith("_latency_ms") and value:
+                yield f"{test}_latency_{column.removesuffix('_latency_ms').replace('avg', 'mean')}_ms", float(value)
+
+
+_READERS: Mapping[str, Callable[[str], Iterator[tuple[str, float]]]] = {
+    "iperf3": _iperf3,
+    "fio": _fio,
+    "redis-benchmark": _redis_benchmark,
+}
+
+
+def _by_path(text: str, paths: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    document = _json(text)
+    for name, path in paths.items():
+        value: Any = document
+        for part in path_parts(path):
+            value = _inside(value, part)
+        if _is_number(value):
+            yield name, float(value)
+
+
+def _by_pattern(text: str, patterns: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    for name, pattern in patterns.items():
+        for match in re.finditer(pattern, text, re.MULTILINE):
+            if re.fullmatch(r"[-+]?" + _NUMBER, match[1] or ""):
+                yield name, float(match[1])
+
+
+def _json(text: str, hint: str = "") -> Any:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        last = text.strip().splitlines()[-1] if text.strip() else ""
+        ended = f"; its last line was {plain_line(last, 80)!r}" if last else ""
+        raise UnreadableOutput(f"did not print one JSON document{ended}{hint}") from None
+    return document
+
+
+def _inside(value: Any, part: str | int) -> Any:
+    """The element of a mapping or a list; None if there is none."""
+    if isinstance(value, dict):
+        return value.get(str(part))
+    if isinstance(value, list) and isinstance(part, int) and -len(value) <= part < len(value):
+        return value[part]
+    return None
+
+
+def _where_it_ends(text: str, path: str) -> str:
+    """What there is where the path leads nowhere."""
+    value, walked = json.loads(text), "the document"
+    for part in path_parts(path):
+        if _inside(value, part) is None:
+            break
+        value, walked = _inside(value, part), f"`{part}`"
+    if isinstance(value, dict):
+        return f"{walked} has {few(list(value), ' and ')}"
+    if isinstance(value, list):
+        return f"{walked} is a list of {len(value)}"
+    return f"{walked} is {plain_line(json.dumps(value), 40)}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,37 @@
+"""The key `output` of a study."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Mistakes, Read
+
+
+@pytest.mark.parametrize("value", ["lines", "wrk", "redis-benchmark"])
+def test_a_tool_is_named(value: str, study_with: Read) -> None:
+    assert study_with(f"output: {value}").study.output == value
+
+
+def test_metrics_are_given_by_paths_or_by_patterns(study_with: Read) -> None:
+    paths = study_with("""output: {paths: {throughput: 'runs[0]."a.b".ops', other: x}}""").study.output
+    patterns = study_with(r"output: {patterns: {throughput: 'speed (\S+)'}}").study.output
+    assert paths.rules == {"throughput": 'runs[0]."a.b".ops', "other": "x"}  # type: ignore[union-attr]
+    assert patterns.rules == {"throughput": r"speed (\S+)"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("value", "mistake"),
+    [
+        ("{paths: {other: x}}", "does not say where throughput is, only other"),
+        ("{}", "give either paths, of a JSON document, or patterns"),
+        ("{paths: {throughput: x}, patterns: {throughput: (x)}}", "give either paths, of a JSON document, or patterns"),
+        ("{paths: {throughput: 'a..b'}}", "a..b is not a path"),
+        ("{paths: {throughput: ''}}", "a path is empty"),
+        ("{patterns: {throughput: 'speed .*'}}", "must have one group, in parentheses, around the number; it has 0"),
+        ("{patterns: {throughput: '(speed'}}", "is not a regular expression"),
+        ("iperf2", "iperf3"),
+    ],
+)
+def test_a_mistake_is_named(value: str, mistake: str, mistakes_with: Mistakes) -> None:
+    found = mistakes_with(f"output: {value}")
+    assert any("output" in each and mistake in each for each in found), found
