@@ -102,6 +102,14 @@ class GaussianProcess:
             mean, std = posterior.mean[:, 0], posterior.variance[:, 0].clamp_min(_MIN_VARIANCE).sqrt()
         return self._unscaled(mean), std.numpy() * self.scale
 
+    def contrasts(self, points: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
+        """Means and standard deviations of weighted sums over n points; weights: shape (sums, n), each adds up to 0."""
+        with torch.no_grad():
+            posterior = self._model.posterior(torch.from_numpy(points)).distribution
+            rows = torch.from_numpy(weights)
+            variances = ((rows @ posterior.covariance_matrix) * rows).sum(dim=1).clamp_min(_MIN_VARIANCE)
+            return (rows @ posterior.mean).numpy() * self.scale, variances.sqrt().numpy() * self.scale
+
     def leave_one_out(self) -> tuple[Numbers, Numbers]:
         """Each value it was conditioned on, and its prediction from all others (Rasmussen and Williams, eq. 5.12)."""
         model: Any = self._model

@@ -120,6 +120,10 @@ class Surrogate:
         mean, std = np.mean(posteriors, axis=0)
         return Prediction(mean, std, np.min([self._p_feasible(each) for each in features], axis=0))
 
+    def contrasts(self, features: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
+        """Means and standard deviations of weighted sums of rewards; weights: shape (sums, n), each adds up to 0."""
+        return self._process.contrasts(features, weights)
+
     def penalised(self, prediction: Prediction) -> Numbers:
         """The predicted reward, less where the candidate may fail."""
         return prediction.mean + self._process.scale * prediction.log_p_feasible
@@ -172,18 +176,26 @@ class RewardModel:
 
     def of_values(self, values: Sequence[Mapping[str, Mapping[str, Value]]]) -> Numbers:
         """The reward of candidates, each given as the values that every host would have, by the host's name."""
-        names = list(values[0])
-        return self._of(
-            [
-                np.hstack(
-                    [
-                        self._features(np.array([self._space.encode(each[name]) for each in values])),
-                        np.tile(self._hosts.rows[self._hosts.index(name)], (len(values), 1)),
-                    ]
-                )
-                for name in names
-            ]
-        )
+        return self._of(self._on_hosts(values))
+
+    def contrasts(
+        self, values: Sequence[Mapping[str, Mapping[str, Value]]], weights: Numbers
+    ) -> tuple[Numbers, Numbers]:
+        """Weighted sums of n such candidates' rewards, and their standard deviations; weights: as in the surrogate."""
+        features = self._on_hosts(values)
+        return self._surrogate.contrasts(np.concatenate(features), np.tile(weights, len(features)) / len(features))
+
+    def _on_hosts(self, values: Sequence[Mapping[str, Mapping[str, Value]]]) -> list[Numbers]:
+        """The features of the candidates on each host."""
+        return [
+            np.hstack(
+                [
+                    self._features(np.array([self._space.encode(each[name]) for each in values])),
+                    np.tile(self._hosts.rows[self._hosts.index(name)], (len(values), 1)),
+                ]
+            )
+            for name in values[0]
+        ]
 
     def _of(self, features: Sequence[Numbers]) -> Numbers:
         return self._surrogate.penalised(self._surrogate.predict(features))

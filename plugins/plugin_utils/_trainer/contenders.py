@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from .._learner.environment import HostContexts
 from .._learner.recommendation import MIN_TRIALS, recommend
-from .._learner.simplification import with_round_numbers, without_useless
+from .._learner.simplification import Numbers, with_round_numbers, without_useless
 from .._proof.coupled import changes, units, violates
 from .._study.parameters import kernel_texts
 from .._study.presets import EXPERT_SETTINGS
@@ -17,8 +17,8 @@ from .._study.space import Candidate, Value
 from .._study.study import Study
 from .._trial.trial import State, Trial
 
-# The part of the gain that a simpler candidate may cost, as predicted.
-_SMALL = 0.02
+# The part of the gain that rounding may cost, as predicted.
+_ROUNDED = 0.01
 
 Originals = Mapping[str, Mapping[str, Value]]
 
@@ -44,19 +44,23 @@ def contenders(
     known = [trial for trial in baselines if trial.host in originals and not unreachable[trial.host]]
     model = RewardModel(study.space, [*known, *trained], HostContexts(contexts))
 
+    def on_hosts(candidates: Sequence[Candidate]) -> list[dict[str, dict[str, Value]]]:
+        return [{host: {**own, **each} for host, own in originals.items()} for each in candidates]
+
     def predict(candidates: Sequence[Candidate]) -> Sequence[float]:
-        return list(
-            model.of_values([{host: {**own, **each} for host, own in originals.items()} for each in candidates])
-        )
+        return list(model.of_values(on_hosts(candidates)))
+
+    def contrasts(candidates: Sequence[Candidate], weights: Numbers) -> tuple[Numbers, Numbers]:
+        return model.contrasts(on_hosts(candidates), weights)
 
     def simplified(candidate: Candidate) -> Candidate:
-        loss = _SMALL * max(predict([candidate])[0] - predict([{}])[0], 0.0)
+        gain = max(predict([candidate])[0] - predict([{}])[0], 0.0)
         removable = [
             unit
             for unit in units(candidate, originals, study.space.constraints)
             if not any(unreachable[host] & set(unit) for host in originals)
         ]
-        found = without_useless(candidate, removable, predict, loss)
+        found = without_useless(candidate, removable, predict, contrasts, gain)
         if study.exploration == "cautious":  # other numbers may be outside of what is known to do no harm
             return found
         favourites = {
@@ -70,7 +74,7 @@ def contenders(
             favourites,
             lambda each: not violates(each, originals, study.space.constraints),
             predict,
-            loss / 2,
+            _ROUNDED * gain,
         )
 
     simple = [simplified(candidate) for candidate in best]
