@@ -28,7 +28,7 @@ Contrasts = Callable[[Sequence[Candidate], Numbers], tuple[Numbers, Numbers]]
 # Gaussian process are as uncertain as it says: below one, what goes is worth nothing on average, and is mostly idle.
 _CERTAIN = 1.0
 # The parts of the gain that may go with units of doubtful effect, and with those that bring nothing beside the others.
-_DOUBTFUL, _NEGLIGIBLE = 0.1, 0.02
+_DOUBTFUL, _NEGLIGIBLE = 0.15, 0.02
 _SUBSETS = 64  # of the other units, over which an effect is averaged
 # The part of an axis by which rounding may move a value.
 _FARTHEST = 0.1

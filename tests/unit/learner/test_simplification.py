@@ -60,7 +60,7 @@ def test_what_brings_nothing_goes() -> None:
 
 @pytest.mark.parametrize(("deviation", "left"), [(0.001, 2), (1.0, 1)])
 def test_the_losses_of_all_that_goes_add_up(deviation: float, left: int) -> None:
-    """2 % of the gain in what is known to help, 10 % in what is doubtful."""
+    """2 % of the gain in what is known to help, 15 % in what is doubtful."""
     candidate: Candidate = dict.fromkeys("abcd", 1)
     gains = additive({"a": 0.9, **dict.fromkeys("bc", 0.009), "d": 0.06})
     found = without_useless(candidate, [(name,) for name in "abcd"], gains, certain(gains, deviation), 1.0)
@@ -109,7 +109,7 @@ def test_never_costs_more_than_it_may_and_never_leaves_nothing(
     predict = additive(gains)
     found = without_useless(candidate, [(name,) for name in gains], predict, certain(predict, deviation), gain)
     assert found
-    assert sum(gains.values()) - sum(gains[name] for name in found) <= 0.12 * gain + 1e-9
+    assert sum(gains.values()) - sum(gains[name] for name in found) <= 0.17 * gain + 1e-9
 
 
 @pytest.mark.parametrize(
