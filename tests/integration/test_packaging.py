@@ -104,7 +104,10 @@ def test_the_wheel_holds_all_that_works_and_nothing_else(checkout, wheel):
     assert {name for name in held if name.startswith(SHIPPED)} == expected
     allowed = {"CHANGELOG.rst", "LICENSE", "README.md", "galaxy.yml"}
     others = {name for name in held - expected - allowed if not name.startswith("changelogs/")}
-    assert others == {f"playbooks/{path.name}" for path in (checkout / "playbooks").glob("*.yml")}
+    playbooks = checkout / "playbooks"
+    assert others == {
+        str(path.relative_to(checkout)) for path in (*playbooks.glob("*.yml"), *playbooks.glob("templates/*"))
+    }
     assert all(name.startswith((INSIDE, "autotune_kernel-")) for name in zipfile.ZipFile(wheel).namelist())
 
 
