@@ -178,7 +178,8 @@ def write(rows: Sequence[Row], path: Path) -> str:
     lines = table(rows)
     content = {
         "command": "./dev bench-learner --roles",
-        "about": f"Whole simulated studies: 64 evaluations of 8 parameters, 2 hosts. {HELD_OUT} was held out for race and ablation.",
+        "about": "Whole simulated studies: 64 evaluations of 8 parameters, 2 hosts. "
+        f"{HELD_OUT} was held out for race and ablation.",
         "columns": COLUMNS,
         "rows": lines,
     }
