@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -122,8 +124,11 @@ class Host:
 
     def kill_watchdogs(self) -> None:
         for pid in self.watchdogs():
-            os.kill(pid, 9)
-        wait_until(lambda: not self.watchdogs())
+            # Its namespaces disappear from /proc before its lock is released.
+            handle = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGKILL)
+            assert select.select([handle], [], [], PATIENCE)[0]
+            os.close(handle)
 
     def watchdogs(self) -> list[int]:
         """The processes named as the watchdog that live in these namespaces."""
