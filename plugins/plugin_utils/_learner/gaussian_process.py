@@ -31,10 +31,9 @@ from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.errors import NotPSDError
-from numpy.typing import NDArray
 from torch import Tensor
 
-Numbers = NDArray[np.float64]
+from .._study.space import Numbers
 
 _FIRST_ITERATIONS, _LATER_ITERATIONS = 60, 20
 # Of the inferred noise, as a variance of standardised values, with BoTorch's prior.

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from .._study.sections import TrainingConfig
-from .._study.space import Candidate, SearchSpace, Value
+from .._study.space import Candidate, Numbers, SearchSpace, Value
 from .._trial.trial import State, Trial
 from .components import Components
 from .environment import HostContexts, Observation, Observer
-from .mutation import Numbers, mutate
+from .mutation import mutate
 from .policy import Policy
 from .protocols import Project, Proposal, point_of
 from .surrogate import Features, Prediction, Surrogate, in_contexts, log_expected_improvement

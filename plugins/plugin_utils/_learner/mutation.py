@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._study.space import SearchSpace
-
-Numbers = NDArray[np.float64]
+from .._study.space import Numbers, SearchSpace
 
 _SMALLEST, _LARGEST = 0.01, 0.5  # standard deviations of the steps
 _CROSSOVER = 0.2

@@ -13,13 +13,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import hadamard
 
 from .._study.parameters import kernel_text
-from .._study.space import Axis, Candidate, SearchSpace, Value, exact_number
+from .._study.space import Axis, Candidate, Numbers, SearchSpace, Value, exact_number
 
-Numbers = NDArray[np.float64]
 Unit = tuple[str, ...]
 Predict = Callable[[Sequence[Candidate]], Sequence[float]]
 # Weighted sums of what n candidates are worth, and their standard deviations; weights have shape (sums, n).
@@ -41,26 +39,38 @@ def without_useless(
 
     units: what can go, each as a whole; the hosts then have their own values. gain: of the candidate, as predicted.
     """
-    kept, removable = dict(candidate), list(units)
-    full = predict([candidate])[0]
-    while removable:
-        certain = _certainty(kept, removable, contrasts)
-        at = int(certain.argmin())
-        rest = _without(kept, removable[at])
-        if certain[at] >= _CERTAIN or not rest or full - predict([rest])[0] > _DOUBTFUL * gain:
+
+    def most_doubtful(kept: Candidate, left: Sequence[Unit]) -> int | None:
+        certain = _certainty(kept, left, contrasts)
+        return int(certain.argmin()) if certain.min() < _CERTAIN else None
+
+    def least_useful(kept: Candidate, left: Sequence[Unit]) -> int:
+        worth = list(predict([_without(kept, unit) for unit in left]))
+        return worth.index(max(worth))
+
+    kept, left = _reduced(candidate, units, most_doubtful, predict, _DOUBTFUL * gain)
+    return _reduced(kept, left, least_useful, predict, _NEGLIGIBLE * gain)[0]
+
+
+def _reduced(
+    candidate: Candidate,
+    units: Sequence[Unit],
+    next_unit: Callable[[Candidate, Sequence[Unit]], int | None],
+    predict: Predict,
+    most: float,
+) -> tuple[Candidate, list[Unit]]:
+    """The candidate without units, one after the other, and the units that are left of it.
+
+    next_unit: the index of the one to leave out, if any. most: what all that go may cost together, as predicted.
+    """
+    kept, left, full = dict(candidate), list(units), predict([candidate])[0]
+    while left and (at := next_unit(kept, left)) is not None:
+        rest = _without(kept, left[at])
+        if not rest or full - predict([rest])[0] > most:
             break
         kept = rest
-        del removable[at]
-    full = predict([kept])[0]
-    while removable:
-        rests = [_without(kept, unit) for unit in removable]
-        worth = list(predict(rests))
-        at = max(range(len(rests)), key=lambda at: worth[at])
-        if full - worth[at] > _NEGLIGIBLE * gain or not rests[at]:
-            break
-        kept = rests[at]
-        del removable[at]
-    return kept
+        del left[at]
+    return kept, left
 
 
 def _without(candidate: Candidate, unit: Unit) -> Candidate:

@@ -14,11 +14,11 @@ from botorch.acquisition.analytic import _log_ei_helper
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
-from .._study.space import SearchSpace, Value
+from .._study.space import Numbers, SearchSpace, Value
 from .._trial.trial import State, Trial
 from .components import Components
 from .environment import HostContexts
-from .gaussian_process import GaussianProcess, Numbers
+from .gaussian_process import GaussianProcess
 from .protocols import point_of
 
 _TREES = 64

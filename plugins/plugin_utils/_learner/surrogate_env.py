@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from .._study.space import SearchSpace
+from .._study.space import Numbers, SearchSpace
 from .environment import Observation, Observer, to_point
 
-Numbers = NDArray[np.float64]
 # From points, shape (n, space.size), to their predicted rewards (standardised) and performances, each of shape (n,).
 Predict = Callable[[Numbers], tuple[Numbers, Numbers]]
 

@@ -40,15 +40,14 @@ def measure_recovery(
     for name, host in hosts.items():
         own = [trial for trial in ended if trial.host == name and trial.state != State.LOST]
         baseline = [trial for trial in before if trial.host == name][-study.baseline_evaluations :]
-        first, last = _objectives(study, baseline, name), _objectives(study, own, name)
+        first, last = _objectives(study, baseline), _objectives(study, own)
         if own and first:
             found[name] = _compared(study, host, first, last)
     return found
 
 
-def _objectives(study: Study, trials: Sequence[Trial], host: str) -> list[float]:
-    own = (objective(study, trial) for trial in trials if trial.host == host)
-    return [value for value in own if value is not None]
+def _objectives(study: Study, trials: Sequence[Trial]) -> list[float]:
+    return [value for trial in trials if (value := objective(study, trial)) is not None]
 
 
 def _compared(study: Study, host: Host, first: Sequence[float], last: Sequence[float]) -> Recovery:

@@ -18,7 +18,8 @@ from .constraints import Bounds, Constraint, Place, narrow, parse_constraint, re
 
 Value = int | float | str
 Candidate = dict[str, Value]
-Point = NDArray[np.float64]
+Numbers = NDArray[np.float64]
+Point = Numbers
 
 # The way to a point and back costs a float its last digits; whole numbers up to 10^12 stay distinct.
 _ROUNDING = 1e-13
@@ -124,7 +125,7 @@ class SearchSpace:
     def encode(self, values: Mapping[str, Value]) -> Point:
         return np.array([axis.encode(_number(axis, values)) for axis in self.axes])
 
-    def snap(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def snap(self, points: Numbers) -> Numbers:
         """encode(decode(point)) for many points at once, shape (n, size): the points that their candidates lie at."""
         numbers = {place: np.full(len(points), float(number)) for place, number in self._fixed.items()}
         numbers |= {axis.place: axis.decode(points[:, at]) for at, axis in enumerate(self.axes)}

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from .._learner.environment import HostContexts
 from .._learner.recommendation import MIN_TRIALS, recommend
-from .._learner.simplification import Numbers, with_round_numbers, without_useless
+from .._learner.simplification import with_round_numbers, without_useless
 from .._proof.coupled import changes, units, violates
 from .._study.parameters import kernel_texts
 from .._study.presets import EXPERT_SETTINGS
-from .._study.space import Candidate, Value
+from .._study.space import Candidate, Numbers, Value
 from .._study.study import Study
 from .._trial.trial import State, Trial
 

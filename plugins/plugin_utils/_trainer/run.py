@@ -120,8 +120,8 @@ def _find(
         own, measure = originals_of(present), paused(fleet.measure, proof)
         ablation = ablate(winner, proof, present, own, measure, study, seed=seed, notify=notify)
         if ablation.proof is ablation.all_values:
-            # No smaller set replaces the winner, so that its own proof must be one of what is learned. What it begins
-            # with has been told of.
+            # No smaller set replaces the winner, so the role rests on its own proof, which therefore goes on. What that
+            # begins with has been told of.
             proof = prove(remembering(pairs, fleet.measure), lambda text: None, precise=True)
             if not proof.improved:
                 return Conclusion("no_improvement", proof.reason, winner, standings, proof)

@@ -89,14 +89,14 @@ def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> N
 
 def _run_once(context: HostContext, guard_benchmark: str | None, name: str) -> Trial:
     workload, benchmark = context.study.workload(guard_benchmark), context.benchmark_of(guard_benchmark)
+    step = f"{name}: the command `between`" if guard_benchmark else "the command `between`"
     try:
         if workload.between:
-            name, called = f"{name}: the command `between`" if guard_benchmark else "the command `between`", name
             benchmark.run_once(workload.between)
-            name = called
+        step = name
         outcome = benchmark.run(workload.benchmark_command, workload.reward_metric, output_format=workload.output)
     except BenchmarkFailed as error:
-        raise BenchmarkFailed(f"{name} {error}") from None
+        raise BenchmarkFailed(f"{step} {error}") from None
     trial = Trial(
         Phase.GUARD if guard_benchmark else Phase.BASELINE,
         benchmark=guard_benchmark,

@@ -177,7 +177,7 @@ def test_a_metric_that_a_tool_does_not_print_is_named_with_those_that_it_does() 
     )
 
 
-def test_output_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_without_end_is_refused() -> None:
     output = BenchmarkOutput("tps", "pgbench")
     for dummy in range(17):
         output.feed("x" * 2**20)
