@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,22 @@ class Lab:
         """Of the WAN: the median, in milliseconds. The link is a process: on a busy machine it is early or late."""
         times = sorted(float(line) for line in self.run(host, "python3", "-c", ROUND_TRIPS).stdout.split())
         return times[len(times) // 2]
+
+
+@pytest.fixture(autouse=True)
+def _this_machine_has_its_own_values(request: pytest.FixtureRequest, _beside_others: None) -> None:
+    """A test run that was killed with everything it started, watchdog and all, left its lease on this machine."""
+    lease = Path("/run/autotune/lease.json")
+    if not request.node.get_closest_marker("this_machine") or not lease.exists():
+        return
+    holder = json.loads(lease.read_text(encoding="utf-8"))["holder"]
+    process = re.search(r", process (\d+)\b", holder)
+    if process and not Path(f"/proc/{process[1]}").exists():
+        ansible = [str(ANSIBLE_PLAYBOOK.with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local"]
+        ansible += ["-e", f"ansible_python_interpreter={sys.executable}"]
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks/collections")}
+        restored = [*ansible, "-m", "autotune.kernel.sysctl", "-a", "state=restored"]
+        subprocess.run(restored, env=environment, check=True)
 
 
 def play(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
