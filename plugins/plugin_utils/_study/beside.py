@@ -41,4 +41,5 @@ def _checked_guard(guard: Guard, info: ValidationInfo) -> Guard:
 
 Command = Annotated[str, AfterValidator(_checked_command)]
 Files = Annotated[list[str], Field(max_length=1000), AfterValidator(_checked_files)]
+WarmUp = Annotated[float, Field(ge=0, le=3600)]  # seconds
 GuardLimits = Annotated[Guard, AfterValidator(_checked_guard)]

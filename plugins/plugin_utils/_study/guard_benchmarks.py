@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from .beside import Command, Files, GuardLimits
+from .beside import Command, Files, GuardLimits, WarmUp
 from .output_format import CheckedOutput
 from .parameters import Strict
 from .sections import Direction, GuardMetric, MetricName, Objective
@@ -30,7 +30,10 @@ _TAKEN = {
             "environment",
             "run_on",
             "setup",
+            "start",
+            "stop",
             "between",
+            "warm_up",
             "teardown",
             "files",
             "guard",
@@ -61,7 +64,10 @@ class GuardBenchmark(Strict):
     environment: dict[str, str] = {}
     run_on: str | None = None
     setup: Command | None = None
+    start: Command | None = None
+    stop: Command | None = None
     between: Command | None = None
+    warm_up: WarmUp = 0
     teardown: Command | None = None
     guard: GuardLimits | None = None
 
@@ -91,7 +97,8 @@ class GuardBenchmark(Strict):
     @property
     def commands(self) -> list[list[str]]:
         health = self.guard and self.guard.health_command
-        texts = (self.benchmark_command, self.setup, self.between, self.teardown, health)
+        service = (self.start, self.stop)
+        texts = (self.benchmark_command, self.setup, *service, self.between, self.teardown, health)
         return [shlex.split(text) for text in texts if text]
 
 

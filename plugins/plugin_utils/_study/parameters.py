@@ -44,12 +44,14 @@ def _check_range(low: int, high: int, *, log: bool, step: int | None) -> None:
 class Parameter(Strict):
     """What all types have in common.
 
-    optional: left out on all hosts if one of them lacks it (see expansion.py).
+    optional: left out on all hosts if one of them lacks it (see expansion.py). restart: the study's service reads it
+    only when it starts.
     """
 
     param: ParameterName
     description: str = ""
     optional: bool = False
+    restart: bool = False
 
     @field_validator("param")
     @classmethod

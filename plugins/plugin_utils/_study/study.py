@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from ansible_collections.autotune.kernel.plugins.module_utils._coupling import EXCLUSIVE
 from ansible_collections.autotune.kernel.plugins.module_utils._kernel import canonical_name
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .._plain import brief, few
-from .beside import Command, Files, GuardLimits
+from .beside import Command, Files, GuardLimits, WarmUp
 from .constraints import parse_constraint
 from .guard_benchmarks import GuardBenchmark
 from .output_format import CheckedOutput
@@ -64,7 +64,10 @@ class Study(Strict):
     environment: dict[str, str] = {}
     run_on: str | None = None
     setup: Command | None = None
+    start: Command | None = None
+    stop: Command | None = None
     between: Command | None = None
+    warm_up: WarmUp = 0
     teardown: Command | None = None
     algorithm: AlgorithmName = "ppo"
     training_config: TrainingConfig = TrainingConfig()
@@ -160,6 +163,12 @@ class Study(Strict):
             raise ValueError(needed)
         return name
 
+    @model_validator(mode="after")
+    def _check_restarts(self) -> Study:
+        if self.restarting and self.start is None:
+            raise ValueError(f"{few(self.restarting, ', ')} with `restart` takes a command `start`, of the service")
+        return self
+
     @cached_property
     def space(self) -> SearchSpace:
         return _space(self.action_space, self.constraints)
@@ -220,8 +229,19 @@ class Study(Strict):
         return max([self.benchmark_timeout, *(guard.benchmark_timeout for guard in self.guard_benchmarks)])
 
     @property
+    def longest_warm_up(self) -> float:
+        """The same of warming up, in seconds."""
+        return max([self.warm_up, *(guard.warm_up for guard in self.guard_benchmarks)])
+
+    @property
+    def restarting(self) -> list[str]:
+        """The parameters for which the service has to start again."""
+        return [parameter.param for parameter in self.action_space if parameter.restart]
+
+    @property
     def commands(self) -> list[list[str]]:
-        texts = (self.benchmark_command, self.setup, self.between, self.teardown, self.guard.health_command)
+        service = (self.start, self.stop)
+        texts = (self.benchmark_command, self.setup, *service, self.between, self.teardown, self.guard.health_command)
         return [shlex.split(text) for text in texts if text]
 
 

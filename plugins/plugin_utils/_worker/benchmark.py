@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,27 @@ class Benchmark:
         """
         self._follow(command, BenchmarkOutput(""), stop, mark="")
 
+    def warm_up(self, command: str, seconds: float, stop: Callable[[], bool] = lambda: False) -> None:
+        """Run the benchmark for so long, or to its end, and ignore what it prints. Raises as `run_once`."""
+        until = time.monotonic() + seconds
+        try:
+            self._follow(command, BenchmarkOutput(""), lambda: stop() or time.monotonic() >= until)
+        except BenchmarkFailed:
+            if stop() or time.monotonic() < until:
+                raise
+
+    def start_daemons(self, command: str, stop: Callable[[], bool] = lambda: False) -> None:
+        """Run a command whose processes stay until `kill_leftovers`, `remove` or the end of the connection.
+
+        Raises as `run_once`.
+        """
+        self._follow(command, BenchmarkOutput(""), stop, stays=True)
+
+    def kill_leftovers(self) -> None:
+        """Kill what was started from this folder and still runs. Raises ConnectionLost or CommandTimeout."""
+        script = f"folder={shlex.quote(self._folder)}\n{_KILL_LEFTOVERS}:"
+        output_of(self._transport, ["sh", "-c", script], limit=30.0)
+
     def check(self, command: str, limit: float) -> str | None:
         """Run a short command beside the benchmark; returns how it failed, or None.
 
@@ -183,8 +205,9 @@ class Benchmark:
         output: BenchmarkOutput,
         stop: Callable[[], bool] = lambda: False,
         mark: str = _MARK,
+        stays: bool = False,
     ) -> Completed:
-        script = self._script(shlex.split(command), mark)
+        script = self._script(shlex.split(command), mark, stays)
         process = self._transport.start(["sh", "-c", script], stdin=self._environment)
         finished = False
         try:
@@ -212,11 +235,15 @@ class Benchmark:
             raise BenchmarkFailed(_ending(completed, output.last_line) + hint)
         return completed
 
-    def _script(self, arguments: list[str], mark: str = _MARK) -> str:
+    def _script(self, arguments: list[str], mark: str = _MARK, stays: bool = False) -> str:
         """Runs the command in its own session, and kills its process group at its end or time limit.
 
         The host enforces the limit, so that it holds if the connection breaks. Processes with `mark` are killed, too.
+        stays: nothing is killed if the command succeeds.
         """
+        kill = f"kill -s KILL -- -$group 2>/dev/null\n{_KILL_LEFTOVERS if mark else ''}"
+        if stays:
+            kill = f"if [ $code -ne 0 ]; then\n{kill}:\nfi\n"
         limited = ["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *arguments]
         command = _with_environment(["env", f"{mark}={self._folder}", *limited] if mark else limited)
         return f"""{_TAKE_ENVIRONMENT}
@@ -228,8 +255,7 @@ echo {PROCESS_GROUP} $group
 echo "$group $(cut -d" " -f22 /proc/$group/stat 2>/dev/null)" > {PROCESS_GROUP}
 wait $group
 code=$?
-kill -s KILL -- -$group 2>/dev/null
-{_KILL_LEFTOVERS if mark else ""}rm -f {PROCESS_GROUP}
+{kill}rm -f {PROCESS_GROUP}
 exit $code
 """
 

@@ -18,7 +18,7 @@ from .._trial.reward import checked, objective
 from .._trial.trial import Phase, State, Trial
 from .benchmark import BenchmarkFailed
 from .progress import duration
-from .trial_runner import HostContext
+from .trial_runner import HostContext, preparations
 
 
 def dry_run(
@@ -89,14 +89,15 @@ def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> N
 
 def _run_once(context: HostContext, guard_benchmark: str | None, name: str) -> Trial:
     workload, benchmark = context.study.workload(guard_benchmark), context.benchmark_of(guard_benchmark)
-    step = f"{name}: the command `between`" if guard_benchmark else "the command `between`"
     try:
-        if workload.between:
-            benchmark.run_once(workload.between)
-        step = name
+        for dummy, prepare in preparations(context, guard_benchmark, context.originals):
+            prepare()
+    except BenchmarkFailed as error:
+        raise BenchmarkFailed(f"{name}: {error}" if guard_benchmark else str(error)) from None
+    try:
         outcome = benchmark.run(workload.benchmark_command, workload.reward_metric, output_format=workload.output)
     except BenchmarkFailed as error:
-        raise BenchmarkFailed(f"{step} {error}") from None
+        raise BenchmarkFailed(f"{name} {error}") from None
     trial = Trial(
         Phase.GUARD if guard_benchmark else Phase.BASELINE,
         benchmark=guard_benchmark,

@@ -12,14 +12,12 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible.playbook.play_context import PlayContext
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import connection_loader, shell_loader
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
@@ -27,13 +25,13 @@ from .._logs import to_text
 from .._plain import plain_line
 from .._study.file import StudyFile
 from .._study.guard_benchmarks import GuardBenchmark
+from .._study.parameters import kernel_text
 from .._study.study import Study
 from .benchmark import Benchmark, BenchmarkFailed
+from .connections import UnsupportedConnection, load_generator, remote_tmp_of, to_host
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
-from .local import LocalTransport
 from .preflight import become_advice, cautious_start_problem, holder_is_gone, notices, problems
-from .ssh import SSHTransport
-from .ssh_config import SSHAddress
+from .service import Service
 from .transport import CommandTimeout, ConnectionLost, Transport
 from .trial_runner import ApplyFailed, HostContext
 
@@ -61,7 +59,7 @@ class HostSession:
         self._action, self._arguments, self._task_vars, self._display = action, arguments, task_vars, display
         self._file, self._study = study, study.study
         self.host = str(task_vars["inventory_hostname"])
-        self.lease = math.ceil(self._study.longest_timeout) + arguments["lease_margin"]
+        self.lease = math.ceil(self._study.longest_timeout + self._study.longest_warm_up) + arguments["lease_margin"]
         self.playbook_pid = os.getppid()
         self._controller = f"{getpass.getuser()}@{socket.gethostname()}"
         self._lease = LeaseClient(
@@ -76,6 +74,7 @@ class HostSession:
         self._transport: Transport | None = None
         self._load_generators: dict[str, Transport] = {}
         self._benchmarks: dict[str | None, Benchmark] = {}  # of guards by name, the study's own under None
+        self._services: dict[str | None, Service] = {}  # likewise
 
     def show(self, text: str) -> None:
         """Print one line for the user, whatever a host or a benchmark has put into the text."""
@@ -95,17 +94,21 @@ class HostSession:
         """
         facts = self._check_host()
         began = time.monotonic()
-        self._transport = transport = self._connect()
+        try:
+            self._transport = transport = to_host(self._action._connection)
+        except UnsupportedConnection as error:
+            raise SessionFailed(f"{self.host}: {error}") from None
         workloads: dict[str | None, Study | GuardBenchmark] = {
             None: self._study,
             **{guard.name: guard for guard in self._study.guard_benchmarks},
         }
         for name in dict.fromkeys(workload.run_on for workload in workloads.values()):
             if name:
-                self._load_generators[name] = self._connect_to(name)
+                self._load_generators[name] = self._load_generator(name)
         connect_seconds = time.monotonic() - began
         for guard, workload in workloads.items():
             self._prepare_benchmark(guard, workload, transport)
+            self._prepare_service(guard, workload, transport)
         own, *guards = self._benchmarks.values()
         return facts, HostContext(
             host=self.host,
@@ -115,6 +118,8 @@ class HostSession:
             transport=transport,
             benchmark=own,
             guard_benchmarks=dict(zip(self._file.guard_files, guards, strict=True)),
+            services=self._services,
+            originals={name: kernel_text(value) for name, value in facts["values"].items()},
             connect_seconds=connect_seconds,
             interference=lambda applied: self._lease.interference(applied, transport),
         )
@@ -123,11 +128,11 @@ class HostSession:
         """Copy the files of the study's own benchmark, or of a guard's, and run its setup command."""
         benchmark = self._benchmarks[guard] = Benchmark(
             self._load_generators[workload.run_on] if workload.run_on else transport,
-            self._environment(workload.environment),
+            self._environment(workload),
             workload.benchmark_timeout,
             self._remote_tmp(workload.run_on),
         )
-        benchmark.copy(self._file.files if guard is None else self._file.guard_files[guard])
+        benchmark.copy(self._files_of(guard))
         if not workload.setup:
             return
         try:
@@ -136,6 +141,22 @@ class HostSession:
             raise SessionFailed(
                 f"{self.host}: the setup command {_of(guard)}{error}; no kernel parameter was changed"
             ) from None
+
+    def _prepare_service(self, guard: str | None, workload: Study | GuardBenchmark, transport: Transport) -> None:
+        """Copy the files once more: the service runs on the tuned host, and must outlive the benchmark's processes."""
+        if not workload.start:
+            return
+        commands = Benchmark(
+            transport,
+            self._environment(workload),
+            workload.benchmark_timeout,
+            self._remote_tmp(None),
+        )
+        self._services[guard] = Service(commands, workload.start, workload.stop, self._study.restarting)
+        commands.copy(self._files_of(guard))
+
+    def _files_of(self, guard: str | None) -> list[tuple[Path, str]]:
+        return self._file.files if guard is None else self._file.guard_files[guard]
 
     def _check_host(self) -> dict[str, Any]:
         parameters = self._study.space.parameters
@@ -195,6 +216,13 @@ class HostSession:
         Raises SessionFailed if the values could not be restored.
         """
         ending = self.restore()
+        for guard, service in self._services.items():
+            try:
+                service.remove()
+            except BenchmarkFailed as error:
+                self.warn(f"{self.host}: {error}{f', of guard benchmark {guard}' if guard else ''}")
+            except (ConnectionLost, CommandTimeout, OSError) as error:
+                self.warn(f"{self.host}: the service could not be stopped: {error}")
         for guard, benchmark in self._benchmarks.items():
             try:
                 if teardown := self._study.workload(guard).teardown:
@@ -235,40 +263,27 @@ class HostSession:
             raise LeaseExpired(message) if answer.get("expired") else SessionFailed(f"{self.host}: {message}")
         return answer
 
-    def _connect(self) -> Transport:
-        connection = self._action._connection
-        if connection.transport == "local":
-            return LocalTransport()
-        if connection.transport != "ssh":
-            raise _unsupported(self.host, connection.transport)
-        return SSHTransport(SSHAddress.of_connection(connection.get_option))
-
-    def _connect_to(self, name: str) -> Transport:
-        hostvars = self._task_vars["hostvars"]
-        if name not in hostvars:
+    def _load_generator(self, name: str) -> Transport:
+        if name not in self._task_vars["hostvars"]:
             raise SessionFailed(f"{self.host}: run_on names {name}, which is not in the inventory")
-        variables = hostvars[name]
-        kind = str(variables.get("ansible_connection") or "ssh").removeprefix("ansible.builtin.")
-        if kind == "local":
-            return LocalTransport()
-        if kind not in ("ssh", "smart"):
-            raise _unsupported(f"{self.host}: run_on host {name}", kind)
-        connection = connection_loader.get("ansible.builtin.ssh", PlayContext())
-        return SSHTransport(SSHAddress.of_connection(_option_of(connection, "connection", variables)))
+        try:
+            return load_generator(name, self._task_vars["hostvars"][name])
+        except UnsupportedConnection as error:
+            raise SessionFailed(f"{self.host}: run_on host {error}") from None
 
     def _remote_tmp(self, name: str | None) -> str:
         """The inventory's folder for temporary files of a load generator, or of the host; empty if it names none."""
         if name:
-            option = _option_of(shell_loader.get("ansible.builtin.sh"), "shell", self._task_vars["hostvars"][name])
-            folder = option("remote_tmp")
+            folder = remote_tmp_of(self._task_vars["hostvars"][name])
         else:
             folder = self._action.get_shell_option("remote_tmp")
         return "" if folder in (None, _DEFAULT_REMOTE_TMP) else str(folder)
 
-    def _environment(self, of_study: Mapping[str, str]) -> dict[str, str]:
-        address = self._task_vars.get("ansible_host") or self.host
+    def _environment(self, workload: Study | GuardBenchmark) -> dict[str, str]:
+        address = str(self._task_vars.get("ansible_host") or self.host)
         given = {name: str(value) for name, value in self._arguments["environment"].items()}
-        environment = {"AUTOTUNE_HOST": str(address), **of_study, **given}
+        own = {"AUTOTUNE_HOST": address, "AUTOTUNE_SERVICE": address if workload.run_on else "127.0.0.1"}
+        environment = {**own, **workload.environment, **given}
         for name in environment:
             if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
                 raise SessionFailed(f"{self.host}: {name!r} is not a valid name for an environment variable")
@@ -277,15 +292,3 @@ class HostSession:
 
 def _of(guard: str | None) -> str:
     return f"of guard benchmark {guard} " if guard else ""
-
-
-def _unsupported(host: str, connection: str) -> SessionFailed:
-    return SessionFailed(f"{host}: ansible_connection '{connection}' is not supported; use ssh or local")
-
-
-def _option_of(plugin: Any, kind: str, variables: Mapping[str, Any]) -> Callable[[str], Any]:
-    """A plugin's options by name, set from a host's variables."""
-    names = constants.config.get_plugin_vars(kind, plugin._load_name)
-    plugin.set_options(var_options={name: variables[name] for name in names if name in variables})
-    option: Callable[[str], Any] = plugin.get_option
-    return option

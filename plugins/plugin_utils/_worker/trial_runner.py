@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from .benchmark import Benchmark, BenchmarkFailed
 from .health_guard import HealthMonitor
 from .interrupt import Interrupts
 from .progress import progress_line
+from .service import Service
 from .transport import Transport
 
 _TICK = 0.1  # seconds until a pause notices that it is cancelled
@@ -38,6 +39,7 @@ class HostContext:
     apply: sets the requested values for a trial of a guard benchmark (by its name) or, with None, of the study's own;
     returns the applied ones and raises ApplyFailed. restore: restores the original values; returns one clause on what
     was verified. transport: to the host itself; the benchmark may run on another one. guard_benchmarks: by name.
+    services: of the workloads that have one, the study's own under None. originals: the host's own values.
     connect_seconds: time that connecting took. interference: why a trial with the applied values is invalid, or None.
     """
 
@@ -50,6 +52,8 @@ class HostContext:
     connect_seconds: float
     interference: Callable[[Mapping[str, str]], str | None] = lambda applied: None
     guard_benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+    services: Mapping[str | None, Service] = field(default_factory=dict)
+    originals: Mapping[str, str] = field(default_factory=dict)
 
     def benchmark_of(self, guard_benchmark: str | None) -> Benchmark:
         return self.benchmark if guard_benchmark is None else self.guard_benchmarks[guard_benchmark]
@@ -145,7 +149,7 @@ def run_trial(
 
 
 def _reset_workload(context: HostContext, trial: Trial, is_cancelled: Callable[[], bool]) -> Trial:
-    """Wait for the trial's pause and run the command `between`; the trial, failed if that has failed.
+    """Wait for the trial's pause and prepare the workload; the trial, failed if that has failed.
 
     Both happen with the trial's values, so that leftovers of the values before fade and a service starts with these.
     """
@@ -154,19 +158,50 @@ def _reset_workload(context: HostContext, trial: Trial, is_cancelled: Callable[[
         while time.monotonic() < began + trial.pause and not is_cancelled():
             time.sleep(min(_TICK, trial.pause))
             renewed = _renew(context, trial, renewed)
-        waited = time.monotonic()
         if trial.pause:
-            trial.seconds["pause"] = round(waited - began, 4)
-        if command := context.study.workload(trial.benchmark).between:
-            try:
-                context.benchmark_of(trial.benchmark).run_once(command, is_cancelled)
-            except BenchmarkFailed as error:
-                return trial.fail(f"the command `between` {error}")
-            trial.seconds["between"] = round(time.monotonic() - waited, 4)
-            _renew(context, trial, renewed)
+            trial.seconds["pause"] = round(time.monotonic() - began, 4)
+        for step, prepare in preparations(context, trial.benchmark, trial.applied, is_cancelled):
+            started = time.monotonic()
+            if prepare():
+                trial.seconds[step] = round(time.monotonic() - started, 4)
+            renewed = _renew(context, trial, renewed)
+    except BenchmarkFailed as error:
+        return trial.fail(str(error))
     except ApplyFailed as error:
         return trial.fail(f"the values could not be applied: {error}")
     return trial
+
+
+def preparations(
+    context: HostContext,
+    guard_benchmark: str | None,
+    applied: Mapping[str, str],
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[str, Callable[[], bool]]]:
+    """What a workload needs before its benchmark counts, in order: each step's name, and what does it.
+
+    A step returns whether there was anything to do, and raises BenchmarkFailed, which names the command, or
+    ConnectionLost.
+    """
+    workload, benchmark = context.study.workload(guard_benchmark), context.benchmark_of(guard_benchmark)
+
+    def run(key: str, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except BenchmarkFailed as error:
+            raise BenchmarkFailed(f"the command `{key}` {error}") from None
+        return True
+
+    if service := context.services.get(guard_benchmark):
+        yield "service", lambda: service.require(applied, is_cancelled)
+    if between := workload.between:
+        yield "between", lambda: run("between", lambda: benchmark.run_once(between, is_cancelled))
+    if seconds := workload.warm_up:
+        command = workload.benchmark_command
+        yield (
+            "warm_up",
+            lambda: run("benchmark_command", lambda: benchmark.warm_up(command, seconds, is_cancelled)),
+        )
 
 
 def _renew(context: HostContext, trial: Trial, renewed: float) -> float:
