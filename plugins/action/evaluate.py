@@ -26,6 +26,7 @@ ARGUMENTS = {
     "output": {"type": "path", "default": "learned"},
     "seed": {"type": "int"},
     "resume": {"type": "str", "default": "false"},
+    "run_on": {"type": "str"},
     "environment": {"type": "dict", "default": {}},
     "lease_margin": {"type": "int", "default": 60},
     "dry_run": {"type": "bool", "default": False},

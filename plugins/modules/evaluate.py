@@ -49,6 +49,10 @@ options:
         measure their baseline again. The study file must not have changed, except for a larger C(total_timesteps).
     type: str
     default: "false"
+  run_on:
+    description:
+      - Inventory host that runs the benchmark, instead of what the study and the studies of its guard benchmarks say.
+    type: str
   environment:
     description:
       - Environment variables of the benchmark on this host. They override those in the study file.

@@ -12,7 +12,7 @@ from typing import Any
 from .study import Study
 
 # Keys that affect neither the result of an evaluation nor the choice of the next candidate.
-_IRRELEVANT = {"description", "environment", "files", "optional", "parameters", "share", "stop", "teardown"}
+_IRRELEVANT = {"description", "environment", "files", "optional", "packages", "parameters", "share", "stop", "teardown"}
 _OF_TRAINING = {"seed", "verbose", "total_timesteps"}
 
 

@@ -52,13 +52,15 @@ class StudyFile:
     guard_files: dict[str, list[tuple[Path, str]]] = field(default_factory=dict)
 
 
-def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = ()) -> StudyFile:
+def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = (), *, run_on: str | None = None) -> StudyFile:
     """The study at `path`; the files that it names are searched next to it, then in `folder`.
 
-    `hosts`, those of the run as far as known, decide what presets contain and which values are safe.
+    `hosts`, those of the run as far as known, decide what presets contain and which values are safe. run_on: takes
+    precedence over that of the study, and of the studies of its guard benchmarks.
     Raises StudyError with all errors in the file.
     """
-    data, notices = expand_study(parse(path), hosts)
+    override = {"run_on": run_on} if run_on else {}
+    data, notices = expand_study(parse(path) | override, hosts)
     notices = [*_writable(path), *notices]
 
     def find_beside(guard_study: str | None) -> Find:
@@ -73,7 +75,7 @@ def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = ()) -> Stu
         except StudyError as error:
             raise ValueError(f"{brief(name)}: {'; '.join(error.errors)}") from None
         notices.extend(_writable(there))
-        return content
+        return content | override
 
     find = find_beside(None)
     allowed = data.get("allow_unsafe")

@@ -141,6 +141,13 @@ def race_rounds(hosts: int) -> int:
     return max(6 // hosts, 2)
 
 
+class Packages(Strict):
+    """What the distribution has to have installed. host: where the service runs. run_on: where the benchmark runs."""
+
+    host: list[str] = Field(default=[], max_length=100)
+    run_on: list[str] = Field(default=[], max_length=100)
+
+
 class GuardMetric(Strict):
     """A metric, printed by the benchmark, that may worsen by at most `may_worsen` per cent."""
 

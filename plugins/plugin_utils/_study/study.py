@@ -29,6 +29,7 @@ from .sections import (
     GuardMetric,
     MetricName,
     Objective,
+    Packages,
     RewardWeights,
     StateMetric,
     TrainingConfig,
@@ -63,6 +64,7 @@ class Study(Strict):
     early_stopping: bool = True
     environment: dict[str, str] = {}
     run_on: str | None = None
+    packages: Packages = Packages()
     setup: Command | None = None
     start: Command | None = None
     stop: Command | None = None

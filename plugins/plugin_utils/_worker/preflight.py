@@ -23,6 +23,7 @@ _PLAYBOOK_SETTINGS = (
     "dashboard_host_names",
     "dashboard_behind_proxy",
     "dashboard_proxy_address",
+    "install",
 )
 
 

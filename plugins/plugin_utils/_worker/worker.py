@@ -52,7 +52,7 @@ def run_worker(
     if is_playbook_tune and (problem := misspelt_setting(load_extra_vars(action._loader), arguments)):
         raise SessionFailed(problem)
     try:
-        study = read_study(Path(arguments["study"]), Path.cwd(), _host_facts(task_vars))
+        study = read_study(Path(arguments["study"]), Path.cwd(), _host_facts(task_vars), run_on=arguments["run_on"])
     except StudyError as error:
         raise SessionFailed(str(error)) from None
     host, present = str(task_vars["inventory_hostname"]), [str(name) for name in task_vars["ansible_play_batch"]]
