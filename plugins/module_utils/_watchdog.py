@@ -134,8 +134,6 @@ def _become_watchdog(guard: int) -> NoReturn:
     """Detach from the session, the terminal and every open file of the caller, which would wait for them."""
     try:
         os.setsid()
-        if os.fork():
-            os._exit(0)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -154,6 +152,9 @@ def _become_watchdog(guard: int) -> NoReturn:
         for path, text in (("/proc/self/oom_score_adj", "-1000"), ("/proc/self/comm", "autotune-lease")):
             with contextlib.suppress(OSError), open(path, "w", encoding="ascii") as file:
                 file.write(text)
+        # Last: whoever waits for this process may rely on all of the above.
+        if os.fork():
+            os._exit(0)
         watch(guard)
     finally:
         # Not sys.exit: the cleanup handlers are the caller's.
