@@ -25,12 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.playbook.play_context import PlayContext
-from ansible.plugins.loader import connection_loader, init_plugin_loader
+from ansible.plugins.loader import init_plugin_loader
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark, BenchmarkFailed
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import _option_of
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.connections import load_generator
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh import SSHTransport
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.ssh_config import SSHAddress
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import ConnectionLost, output_of
 
 PORT = 2222
@@ -302,8 +300,9 @@ def _tokens(door: Door) -> Path:
 
 def connect(way: Way) -> SSHTransport:
     """As a run does, from what Ansible's connection says of itself."""
-    connection = connection_loader.get("ansible.builtin.ssh", PlayContext())
-    return SSHTransport(SSHAddress.of_connection(_option_of(connection, "connection", way.variables)))
+    transport = load_generator("host", way.variables)
+    assert isinstance(transport, SSHTransport)
+    return transport
 
 
 def test_leads_where_ansible_gets_to(door: Door, ways: dict[str, Way]) -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import host_session
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import connections
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import HostSession, SessionFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 
@@ -15,7 +15,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local impo
 def connect_to(name: str, **variables: str) -> Any:
     """What a session on h1 uses to reach the study's run_on host, whose inventory variables these are."""
     session = SimpleNamespace(host="h1", _task_vars={"hostvars": {"generator": variables}})
-    return HostSession._connect_to(cast("HostSession", session), name)
+    return HostSession._load_generator(cast("HostSession", session), name)
 
 
 @pytest.mark.parametrize("connection", ["local", "ansible.builtin.local"])
@@ -27,12 +27,11 @@ def test_the_load_generator_may_be_the_controller(connection: str) -> None:
     "connection", [{}, {"ansible_connection": "ssh"}, {"ansible_connection": "ansible.builtin.ssh"}]
 )
 def test_the_load_generator_is_reached_by_ssh(connection: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_session, "connection_loader", SimpleNamespace(get=lambda name, context: None))
-    monkeypatch.setattr(host_session, "_option_of", lambda plugin, kind, variables: variables.get)
-    monkeypatch.setattr(
-        host_session, "SSHAddress", SimpleNamespace(of_connection=lambda option: option("ansible_host"))
-    )
-    monkeypatch.setattr(host_session, "SSHTransport", lambda address: address)
+    monkeypatch.setattr(connections, "connection_loader", SimpleNamespace(get=lambda name, context: None))
+    monkeypatch.setattr(connections, "_option_of", lambda plugin, kind, variables: variables.get)
+    address = SimpleNamespace(of_connection=lambda option: option("ansible_host"))
+    monkeypatch.setattr(connections, "SSHAddress", address)
+    monkeypatch.setattr(connections, "SSHTransport", lambda address: address)
     assert connect_to("generator", ansible_host="192.0.2.1", **connection) == "192.0.2.1"
 
 
