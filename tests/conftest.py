@@ -13,17 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # As the trainer has it: threads that wait for each other on a busy machine take minutes for what takes a second.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Before anything of Ansible's: it replaces sys.intern, and after that torch's optimisers cannot be imported any more.
-import torch._dynamo  # noqa: F401
-from hypothesis import HealthCheck, settings
-
 # A busy machine makes no test fail: examples may take as long as they take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import torch before anything of Ansible's: it replaces sys.intern, and then torch's optimisers cannot be imported.
+
+    It takes seconds, in each process, and only the unit tests need it.
+    """
+    unit = Path(__file__).with_name("unit")
+    given = [(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args]
+    if any(unit.is_relative_to(path) or path.is_relative_to(unit) for path in given):
+        import torch._dynamo
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,13 @@ class Lab:
     """A lab that is up.
 
     Attributes: directory, its folder; inventory, to be given to `-i`; hosts, their names, each with its address;
-    variables, what playbooks/lab.yml was given.
+    variables, what playbooks/lab.yml was given; known, processes that were looked up before.
     """
 
     directory: Path
     hosts: dict[str, str]
     variables: dict[str, Any]
+    known: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def inventory(self) -> Path:
@@ -55,9 +56,12 @@ class Lab:
 
     def process(self, host: str, program: str = "lab_host.py") -> int:
         """The host's process 1 (or its WAN, lab_wan.py), as the machine numbers it."""
-        pattern = f"^/usr/bin/python3 [^ ]*/{program} {self.directory} {host}( |$)"
-        found = subprocess.run(["pgrep", "--full", pattern], capture_output=True, text=True, check=True)
-        return int(found.stdout)
+        pattern = rf"/usr/bin/python3 [^ ]*/{program} {self.directory} {host}( |$)"
+        if (known := self.known.get((host, program))) and re.match(pattern, command_line(known)):
+            return known
+        found = subprocess.run(["pgrep", "--full", f"^{pattern}"], capture_output=True, text=True, check=True)
+        self.known[host, program] = int(found.stdout)
+        return self.known[host, program]
 
     def run(self, host: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command inside the host, past its sshd and its network."""
@@ -109,6 +113,13 @@ def _this_machine_has_its_own_values(request: pytest.FixtureRequest, _beside_oth
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks/collections")}
         restored = [*ansible, "-m", "autotune.kernel.sysctl", "-a", "state=restored"]
         subprocess.run(restored, env=environment, check=True)
+
+
+def command_line(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def play(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
