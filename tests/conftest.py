@@ -24,14 +24,14 @@ settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Import torch before anything of Ansible's: it replaces sys.intern, and then torch's optimisers cannot be imported.
+    """Import torch before anything of Ansible's, which replaces sys.intern: torch's optimisers do not survive that.
 
     It takes seconds, in each process, and only the unit tests need it.
     """
     unit = Path(__file__).with_name("unit")
     given = [(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args]
     if any(unit.is_relative_to(path) or path.is_relative_to(unit) for path in given):
-        import torch._dynamo
+        import torch._dynamo  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

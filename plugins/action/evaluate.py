@@ -29,6 +29,7 @@ ARGUMENTS = {
     "run_on": {"type": "str"},
     "environment": {"type": "dict", "default": {}},
     "lease_margin": {"type": "int", "default": 60},
+    "check": {"type": "bool", "default": False},
     "dry_run": {"type": "bool", "default": False},
     "debug": {"type": "bool", "default": False},
 }

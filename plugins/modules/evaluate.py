@@ -64,6 +64,13 @@ options:
         for that long restores its original values by itself.
     type: int
     default: 60
+  check:
+    description:
+      - Check the benchmark instead of running the study. Runs it some twenty times under a lease, with the host's own
+        values, expert settings and the ends of the ranges, and says what its noise, warm-up, drift and carry-over are,
+        which gains can be found, and what to change. Stores nothing.
+    type: bool
+    default: false
   dry_run:
     description:
       - In check mode, also run the benchmark with the host's current values, as often as for the baseline, and report
@@ -123,8 +130,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+fit:
+  description: Whether the benchmark is fit for tuning as it is; null in check mode.
+  returned: with O(check=true) or in check mode
+  type: bool
+  sample: true
 verdict:
-  description: V(improved), V(no_improvement) or V(stopped); V(none) in check mode. If the study fails, the task fails.
+  description:
+    - V(improved), V(no_improvement) or V(stopped); V(none) in check mode or with O(check=true). If the study fails, the
+      task fails.
   returned: success
   type: str
   sample: improved

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from scipy.stats import qmc
 
-from .._study.presets import EXPERT_SETTINGS
+from .._study.presets import expert_candidates
 from .._study.space import SearchSpace, Value
 from .protocols import Proposal
 
@@ -29,12 +28,6 @@ def initial_design(
 
 def starting_candidates(space: SearchSpace, original: Mapping[str, Value]) -> list[Proposal]:
     """The expert settings of the parameters in the space; all others keep their original values."""
-    base = space.encode(original)
-    found: list[Proposal] = []
-    for expert, setting in EXPERT_SETTINGS.items():
-        values = {name: value for name, value in setting.items() if name in space.parameters}
-        point = space.encode({**original, **values})
-        candidate = space.decode(point)
-        if not np.array_equal(point, base) and candidate not in [proposal.candidate for proposal in found]:
-            found.append(Proposal(candidate, f"{EXPERT} {expert}"))
-    return found
+    return [
+        Proposal(candidate, f"{EXPERT} {expert}") for expert, candidate in expert_candidates(space, original).items()
+    ]

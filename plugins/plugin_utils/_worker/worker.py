@@ -28,6 +28,7 @@ from .._study.host_facts import HostFacts
 from .._wire import Disconnected, Line
 from .batch import Batch, join_batch
 from .benchmark import BenchmarkFailed
+from .check import check_benchmark
 from .dry_run import dry_run, try_guard_benchmarks
 from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupts, RunInterrupted
@@ -84,9 +85,11 @@ def _join_study(
     for notice in study.notices if batch.first else ():
         session.show(f"note: {notice}")
     output = Path(arguments["output"]) / study.study.workload_name
-    if action._task.check_mode:
-        _dry_run(session, interrupts, run_benchmark=arguments["dry_run"], hosts=len(batch.hosts))
-        return {"changed": False, "verdict": "none", "path": str(output)}
+    if action._task.check_mode or arguments["check"]:
+        is_fit = _without_trainer(
+            session, interrupts, arguments, is_dry=action._task.check_mode, hosts=len(batch.hosts)
+        )
+        return {"changed": False, "verdict": "none", "path": str(output), "fit": is_fit}
     if batch.first:
         _announce(session, study, len(batch.hosts), arguments)
     log = output.absolute() / "trainer.log"
@@ -194,11 +197,17 @@ def _print_after_interrupt(session: HostSession, text: str) -> None:
         stderr.write(plain_line(f"[autotune] {session.host}: {text}") + "\n")
 
 
-def _dry_run(session: HostSession, interrupts: Interrupts, *, run_benchmark: bool, hosts: int) -> None:
+def _without_trainer(
+    session: HostSession, interrupts: Interrupts, arguments: Mapping[str, Any], *, is_dry: bool, hosts: int
+) -> bool | None:
+    """A dry run, or the check of the benchmark; whether that is fit for tuning, as far as was looked at."""
     try:
         with interrupts.allowed():
             facts, host_context = session.prepare()
-            dry_run(host_context, facts, run_benchmark=run_benchmark, show=session.show, hosts=hosts)
+            if is_dry:
+                dry_run(host_context, facts, run_benchmark=arguments["dry_run"], show=session.show, hosts=hosts)
+                return None
+        return check_benchmark(host_context, facts, interrupts, session.show, hosts)
     except ConnectionLost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None
     except (ApplyFailed, BenchmarkFailed, RunInterrupted, OSError, CommandTimeout) as failure:

@@ -177,10 +177,19 @@ def test_learns_from_known_trials_which_do_not_count(space: SearchSpace) -> None
     assert max(hill(candidate) for candidate in function.tried) > 0.29
 
 
+def valley(candidate: Candidate) -> float:
+    return -hill(candidate)
+
+
+EARLIER: dict[Surface, list[Trial]] = {}
+
+
 def earlier_of(surface: Surface, space: SearchSpace) -> list[Trial]:
-    before = Function(surface)
-    search(space, before, budget=24, seed=1)
-    return before.trials
+    if surface not in EARLIER:
+        before = Function(surface)
+        search(space, before, budget=24, seed=1)
+        EARLIER[surface] = before.trials
+    return EARLIER[surface]
 
 
 @pytest.mark.slow
@@ -195,7 +204,7 @@ def test_an_earlier_study_of_a_related_surface_speeds_up_the_search(space: Searc
 
 @pytest.mark.slow
 def test_a_misleading_earlier_study_is_outvoted(space: SearchSpace) -> None:
-    earlier = earlier_of(lambda candidate: -hill(candidate), space)
+    earlier = earlier_of(valley, space)
     function = Function(hill)
     search(space, function, budget=30, seed=2, earlier=earlier)
     assert hill(recommend(space, function.trials, 1)[0]) > 0.25
@@ -227,7 +236,7 @@ def test_a_short_earlier_study_does_not_replace_the_initial_design(space: Search
 @pytest.mark.slow
 def test_trials_of_other_runs_count_for_more_than_an_earlier_study(space: SearchSpace) -> None:
     here = earlier_of(hill, space)
-    earlier = earlier_of(lambda candidate: -hill(candidate), space)
+    earlier = earlier_of(valley, space)
     function = Function(hill)
     polled = iter([here])
     search(space, function, budget=6, seed=2, earlier=earlier, poll_trials=lambda: next(polled, []))

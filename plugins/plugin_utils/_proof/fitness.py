@@ -1,0 +1,159 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Whether a benchmark is fit for tuning, from a few runs: noise, warm-up, drift, carry-over and sensitivity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from scipy import stats
+
+from .._study.study import Study
+from .._trial.reward import percent
+from .noise import power_forecast
+
+# Of a benchmark without any of these troubles, one in a hundred is accused of each.
+_IMPROBABLE = 0.01
+_NEGLIGIBLE = 0.5  # per cent
+_NO_NOISE = 1e-6  # of a log ratio: the metric is counted rather than measured
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the benchmark.
+
+    probe: which values it ran with, empty for the host's own. objective: see reward.py. streamed: the metric's values
+    within the run. seconds: its duration.
+    """
+
+    probe: str
+    objective: float
+    streamed: tuple[float, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """lines: what was measured, one line each. advice: what to change before tuning; empty if the benchmark is fit."""
+
+    lines: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+def fitness(study: Study, runs: Sequence[Run], hosts: int = 1) -> Fitness:
+    """Judge the benchmark by its runs on one host, in order.
+
+    They begin with at least four runs of the host's own values, and each probe has such a run before and after it.
+    hosts: how many the study has. Raises ValueError if there are too few runs.
+    """
+    own = [at for at, run in enumerate(runs) if not run.probe]
+    first = next((at for at, run in enumerate(runs) if run.probe), len(runs))
+    if first < 4:
+        raise ValueError(f"{first} runs of the host's own values are too few to judge by")
+    warm, warm_up = _warm_up(runs[:first])
+    steady = [run.objective for run in runs[:first]][warm:]
+    seconds = fmean(run.seconds for run in runs)
+    forecast = power_forecast(study, {"": steady}, hosts, seconds)
+    if forecast is None:
+        raise ValueError("the runs have no objective")
+    scatter = max(math.log1p(forecast.cv / 100), _NO_NOISE)
+    findings = [
+        *warm_up,
+        *_within(runs, seconds),
+        *_drift([(at, runs[at].objective) for at in own[warm:]]),
+        *_carry_over(runs, own[warm:]),
+    ]
+    shortest, longest = min(run.seconds for run in runs), max(run.seconds for run in runs)
+    lines = [
+        f"a run takes {seconds:.1f} s ({shortest:.1f} to {longest:.1f})",
+        *forecast.lines[:2],
+        *(line for line, dummy in findings),
+        *_sensitivity(runs, scatter, len(steady) - 1),
+    ]
+    return Fitness(tuple(lines), (*(advice for dummy, advice in findings), *forecast.lines[2:]))
+
+
+def _warm_up(runs: Sequence[Run]) -> tuple[int, list[tuple[str, str]]]:
+    """Whether the first run differs from those after it: how many to leave out, and the finding."""
+    head, *rest = (run.objective for run in runs)
+    change = head - fmean(rest)
+    error = max(float(np.std(rest, ddof=1)), _NO_NOISE) * math.sqrt(1 + 1 / len(rest))
+    if 2 * stats.t.sf(abs(change) / error, len(rest) - 1) > _IMPROBABLE or _is_negligible(change):
+        return 0, []
+    line = f"warm-up: the first run was {_shown(change)} against those after it"
+    return 1, [(line, "set warm_up to the seconds that the workload takes to reach its pace, or warm it up in `setup`")]
+
+
+def _within(runs: Sequence[Run], seconds: float) -> Iterator[tuple[str, str]]:
+    """Whether the beginnings of runs differ from their rests."""
+    changes = []
+    for run in runs:
+        quarter = len(run.streamed) // 4
+        if quarter and min(run.streamed) > 0:
+            changes.append(math.log(fmean(run.streamed[:quarter]) / fmean(run.streamed[quarter:])))
+    if len(changes) < 4:
+        return
+    change, error = fmean(changes), max(float(stats.sem(changes)), _NO_NOISE)
+    if 2 * stats.t.sf(abs(change) / error, len(changes) - 1) < _IMPROBABLE and not _is_negligible(change):
+        yield (
+            f"warm-up: the first quarter of a run was {_shown(change)} against the rest",
+            f"set warm_up to at least {math.ceil(seconds / 4)} s, or let the benchmark leave its beginning out",
+        )
+
+
+def _drift(points: Sequence[tuple[int, float]]) -> Iterator[tuple[str, str]]:
+    """Whether runs of the host's own values become better or worse with time."""
+    times, objectives = zip(*points, strict=True)
+    if len(set(objectives)) == 1:
+        return
+    found = stats.linregress(times, objectives)
+    change = found.slope * (times[-1] - times[0])
+    if found.pvalue < _IMPROBABLE and not _is_negligible(change):
+        yield (
+            f"drift: the host's own values changed by {_shown(change)} from the first run to the last",
+            "reset in `between` what grows from run to run (data, logs, caches), or look for other load on the host",
+        )
+
+
+def _carry_over(runs: Sequence[Run], own: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """Whether the host's own values perform differently right after other values."""
+    after = [runs[at].objective for at in own if at and runs[at - 1].probe]
+    others = [runs[at].objective for at in own if not (at and runs[at - 1].probe)]
+    if len(after) < 2 or len(others) < 3:
+        return
+    change = fmean(after) - fmean(others)
+    # The scatter of those that nothing precedes: after different values, what is left may differ as well.
+    error = max(float(np.std(others, ddof=1)), _NO_NOISE) * math.sqrt(1 / len(after) + 1 / len(others))
+    if 2 * stats.t.sf(abs(change) / error, len(others) - 1) < _IMPROBABLE and not _is_negligible(change):
+        yield (
+            f"carry-over: right after other values, the host's own were {_shown(change)} against their other runs",
+            "name a command in `between` that resets the workload before each run",
+        )
+
+
+def _sensitivity(runs: Sequence[Run], scatter: float, freedom: int) -> Iterator[str]:
+    """How much each probe changes, against the runs of the host's own values around it."""
+    seen = False
+    for at, run in enumerate(runs):
+        if run.probe:
+            around = [runs[there].objective for there in (at - 1, at + 1) if 0 <= there < len(runs)]
+            change = run.objective - fmean(around)
+            margin = scatter * math.sqrt(1 + 1 / len(around)) * stats.t.isf(0.025, freedom)
+            seen = seen or abs(change) > margin
+            low, high = percent(change - margin), percent(change + margin)
+            yield f"{run.probe}: {_shown(change)} ({low:+.1f} to {high:+.1f})"
+    if not seen and any(run.probe for run in runs):
+        yield "no probe differs from the host's own values by more than noise: do not expect a large gain"
+
+
+def _is_negligible(change: float) -> bool:
+    return abs(percent(change)) < _NEGLIGIBLE
+
+
+def _shown(change: float) -> str:
+    return f"{percent(change):+.1f} %"

@@ -1,0 +1,102 @@
+"""Planted troubles of a benchmark are found, and one without troubles is seldom accused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.fitness import Fitness, Run, fitness
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+
+NewStudy = Callable[..., Study]
+PROBES = ("expert setting one", "lowest values of the ranges", "highest values of the ranges")
+
+
+def runs(
+    seed: int = 1,
+    noise: float = 0.01,
+    first: float = 0.0,
+    drift: float = 0.0,
+    carry_over: float = 0.0,
+    ramp: float = 0.0,
+    gains: tuple[float, ...] = (0.0, 0.0, 0.0),
+    seconds: float = 5.0,
+) -> list[Run]:
+    """Eight runs of the host's own values, then each probe and another such run; all effects are log ratios."""
+    random = np.random.default_rng(seed)
+    names = [""] * 8 + [name for probe in PROBES for name in (probe, "")]
+    effects = dict(zip(PROBES, gains, strict=True))
+    found = []
+    for at, name in enumerate(names):
+        level = effects.get(name, 0.0) + drift * at + (first if at == 0 else 0.0)
+        if not name and at and names[at - 1]:
+            level += carry_over
+        objective = random.normal(level, noise)
+        shape = [ramp] * 2 + [0.0] * 6
+        streamed = tuple(math.exp(objective + each + random.normal(0, noise)) for each in shape)
+        found.append(Run(name, objective, streamed, seconds))
+    return found
+
+
+def found_in(study: Study, **planted: float) -> Fitness:
+    return fitness(study, runs(**planted))  # type: ignore[arg-type]
+
+
+def test_a_steady_benchmark_is_fit_and_its_sensitivity_is_shown(new_study: NewStudy) -> None:
+    result = fitness(new_study(verification={"min_improvement": 3}), runs(gains=(0.1, -0.5, 0.0)))
+    assert result.advice == ()
+    assert result.lines[0] == "a run takes 5.0 s (5.0 to 5.0)"
+    assert result.lines[1].startswith("baseline noise between runs: ")
+    assert result.lines[2].startswith("40 pairs on 1 host detect a gain of ")
+    shown = {line.partition(":")[0]: line.partition(": ")[2] for line in result.lines[3:]}
+    assert list(shown) == list(PROBES)
+    assert float(shown[PROBES[0]].split()[0]) == pytest.approx(10.5, abs=3)
+    assert float(shown[PROBES[1]].split()[0]) == pytest.approx(-39, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("planted", "line", "advice"),
+    [
+        ({"first": -0.1}, "warm-up: the first run was -", "set warm_up to the seconds"),
+        ({"ramp": -0.1}, "warm-up: the first quarter of a run was -", "set warm_up to at least 2 s"),
+        ({"drift": -0.01}, "drift: the host's own values changed by -", "reset in `between`"),
+        ({"carry_over": -0.1}, "carry-over: right after other values, the host's own were -", "name a command in"),
+    ],
+)
+def test_a_planted_trouble_is_found_nineteen_times_in_twenty(
+    planted: dict[str, float], line: str, advice: str, new_study: NewStudy
+) -> None:
+    study = new_study(verification={"min_improvement": 3})
+    hits = 0
+    for seed in range(40):
+        result = found_in(study, seed=seed, **planted)
+        hits += any(each.startswith(line) for each in result.lines) and any(
+            each.startswith(advice) for each in result.advice
+        )
+    assert hits >= 38
+
+
+def test_a_benchmark_without_trouble_is_seldom_accused(new_study: NewStudy) -> None:
+    study = new_study(verification={"min_improvement": 5})
+    accused = sum(len(found_in(study, seed=seed).advice) > 0 for seed in range(200))
+    assert accused <= 16  # four tests with one in a hundred each
+
+
+def test_noise_that_hides_the_gain_is_told_with_what_would_help(new_study: NewStudy) -> None:
+    result = found_in(new_study(verification={"min_improvement": 1}), noise=0.05, seconds=1.0)
+    (advice,) = result.advice
+    assert "run the benchmark longer than 1.0 s" in advice
+    assert any(line.startswith("no probe differs from the host's own values") for line in result.lines)
+
+
+def test_a_metric_without_noise_is_no_trouble(new_study: NewStudy) -> None:
+    result = found_in(new_study(), noise=0.0)
+    assert result.advice == ()
+    assert "baseline noise between runs: none" in result.lines
+
+
+def test_too_few_runs_are_refused(new_study: NewStudy) -> None:
+    with pytest.raises(ValueError, match="3 runs of the host's own values are too few"):
+        fitness(new_study(), runs()[:3])
