@@ -30,6 +30,8 @@ ARGUMENTS = {
     "environment": {"type": "dict", "default": {}},
     "lease_margin": {"type": "int", "default": 60},
     "check": {"type": "bool", "default": False},
+    "compare": {"type": "dict", "default": {}},
+    "rounds": {"type": "int", "default": 10},
     "dry_run": {"type": "bool", "default": False},
     "debug": {"type": "bool", "default": False},
 }

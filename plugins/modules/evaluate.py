@@ -71,6 +71,18 @@ options:
         which gains can be found, and what to change. Stores nothing.
     type: bool
     default: false
+  compare:
+    description:
+      - Measure these sets of values, by name, side by side with the host's own and with expert settings of the study's
+        parameters, instead of running the study. Each set is a dictionary of the study's parameters that it changes; an
+        empty one measures the host's own values once more. In each round, every set is measured once, in random order.
+        Stores nothing.
+    type: dict
+    default: {}
+  rounds:
+    description: Rounds of O(compare).
+    type: int
+    default: 10
   dry_run:
     description:
       - In check mode, also run the benchmark with the host's current values, as often as for the baseline, and report
@@ -131,10 +143,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 fit:
-  description: Whether the benchmark is fit for tuning as it is; null in check mode.
-  returned: with O(check=true) or in check mode
+  description: Whether the benchmark is fit for tuning as it is.
+  returned: with O(check=true)
   type: bool
   sample: true
+measured:
+  description: A dictionary for each run, with its V(host), V(round), V(name) and V(metric), which is null if it failed.
+  returned: with O(compare)
+  type: list
+  elements: dict
 verdict:
   description:
     - V(improved), V(no_improvement) or V(stopped); V(none) in check mode or with O(check=true). If the study fails, the

@@ -98,7 +98,15 @@ SHOWN = [pair for part in PARTS for pair in written_in(part)]
 def test_every_example_of_a_study_is_valid(page: Path, tmp_path: Path) -> None:
     parts = [part for text in blocks(page, "yaml") if isinstance(part := yaml.safe_load(text), dict)]
     for part in parts:
-        for name in ("my_benchmark.py", "latency.py", "prepare.sh", "reset.sh", "clean_up.sh", "serve.sh", *part.get("files", [])):
+        for name in (
+            "my_benchmark.py",
+            "latency.py",
+            "prepare.sh",
+            "reset.sh",
+            "clean_up.sh",
+            "serve.sh",
+            *part.get("files", []),
+        ):
             (tmp_path / name).touch()
         for guard in part.get("guard_benchmarks", []):
             if "study" in guard:

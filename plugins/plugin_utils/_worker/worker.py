@@ -29,6 +29,7 @@ from .._wire import Disconnected, Line
 from .batch import Batch, join_batch
 from .benchmark import BenchmarkFailed
 from .check import check_benchmark
+from .compare import compare, problem_with
 from .dry_run import dry_run, try_guard_benchmarks
 from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupts, RunInterrupted
@@ -85,11 +86,12 @@ def _join_study(
     for notice in study.notices if batch.first else ():
         session.show(f"note: {notice}")
     output = Path(arguments["output"]) / study.study.workload_name
-    if action._task.check_mode or arguments["check"]:
-        is_fit = _without_trainer(
-            session, interrupts, arguments, is_dry=action._task.check_mode, hosts=len(batch.hosts)
-        )
-        return {"changed": False, "verdict": "none", "path": str(output), "fit": is_fit}
+    if action._task.check_mode or arguments["check"] or arguments["compare"]:
+        is_dry = action._task.check_mode
+        if problem := problem_with(arguments["compare"], arguments["rounds"], study.study.space.parameters):
+            raise SessionFailed(problem)
+        found = _without_trainer(session, interrupts, arguments, is_dry=is_dry, hosts=len(batch.hosts))
+        return {"changed": False, "verdict": "none", "path": str(output), **found}
     if batch.first:
         _announce(session, study, len(batch.hosts), arguments)
     log = output.absolute() / "trainer.log"
@@ -199,15 +201,17 @@ def _print_after_interrupt(session: HostSession, text: str) -> None:
 
 def _without_trainer(
     session: HostSession, interrupts: Interrupts, arguments: Mapping[str, Any], *, is_dry: bool, hosts: int
-) -> bool | None:
-    """A dry run, or the check of the benchmark; whether that is fit for tuning, as far as was looked at."""
+) -> dict[str, Any]:
+    """A dry run, the check of the benchmark, or a comparison; what it adds to the action's result."""
     try:
         with interrupts.allowed():
             facts, host_context = session.prepare()
             if is_dry:
                 dry_run(host_context, facts, run_benchmark=arguments["dry_run"], show=session.show, hosts=hosts)
-                return None
-        return check_benchmark(host_context, facts, interrupts, session.show, hosts)
+                return {}
+        if sets := arguments["compare"]:
+            return {"measured": compare(host_context, sets, arguments["rounds"], interrupts, session.show)}
+        return {"fit": check_benchmark(host_context, facts, interrupts, session.show, hosts)}
     except ConnectionLost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None
     except (ApplyFailed, BenchmarkFailed, RunInterrupted, OSError, CommandTimeout) as failure:

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Sets of values side by side: in each round, every set is measured once, in random order, under a lease."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from .._plain import brief, few
+from .._study.presets import expert_candidates
+from .._study.space import Value
+from .._trial.reward import checked
+from .._trial.trial import Phase, Trial
+from .interrupt import Interrupts
+from .progress import duration
+from .trial_runner import HostContext, run_trial
+
+ORIGINAL = "original values"
+
+
+def problem_with(sets: Mapping[str, Any], rounds: int, parameters: Collection[str]) -> str | None:
+    """What is wrong with what is to be compared, of a study with these parameters; None if nothing is."""
+    if rounds < 1:
+        return f"rounds is {rounds}; it must be at least 1"
+    for name, values in sets.items():
+        if not isinstance(values, Mapping):
+            return f"compare: {brief(name)} is not a dictionary of parameters and values"
+        if unknown := [parameter for parameter in values if parameter not in parameters]:
+            return f"compare: {brief(name)} changes {few(unknown, ', ')}, which the study does not tune"
+    return None
+
+
+def compare(
+    context: HostContext,
+    sets: Mapping[str, Mapping[str, Value]],
+    rounds: int,
+    interrupts: Interrupts,
+    show: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Measure the host's own values, the sets and the expert settings of the study's parameters.
+
+    Returns a row for each run: host, round, name, and metric, None if it failed.
+
+    A set names the parameters that it changes. Raises ConnectionLost, and what `context.apply` raises.
+    """
+    own: dict[str, Value] = dict(context.originals)
+    everything: dict[str, Mapping[str, Value]] = {
+        ORIGINAL: own,
+        **{f"expert setting {name}": values for name, values in expert_candidates(context.study.space, own).items()},
+        **{name: {**own, **values} for name, values in sets.items()},
+    }
+    # Every host has its own order, which another run repeats.
+    order = random.Random(context.host)
+    rows: list[dict[str, Any]] = []
+    began = time.monotonic()
+    for number in range(1, rounds + 1):
+        for name in order.sample(list(everything), len(everything)):
+            pending = Trial.pending(Phase.VERIFY, everything[name])
+            trial = checked(context.study, run_trial(context, pending, interrupts, show))
+            rows.append({"host": context.host, "round": number, "name": name, "metric": trial.metric})
+            left = duration((time.monotonic() - began) / len(rows) * (rounds * len(everything) - len(rows)))
+            found = trial.error or f"{trial.metric:.6g} {context.study.reward_metric}"
+            show(f"round {number}/{rounds} {context.host}: {name} {found}, {left} left")
+    return rows

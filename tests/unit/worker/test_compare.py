@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import compare, problem_with
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext
+
+
+class Never:
+    """No interrupts."""
+
+    allowed = nullcontext
+
+
+NEVER: Any = Never()
+
+
+def test_each_set_is_measured_once_a_round_with_its_values(new_context: Callable[..., HostContext]) -> None:
+    asked: list[dict[str, Any]] = []
+    context = new_context()
+    real = context.apply
+
+    def apply(values: Any, guard: str | None) -> dict[str, str]:
+        asked.append(dict(values))
+        return real(values, guard)
+
+    context = replace(context, apply=apply, originals={"vm.swappiness": "60"})
+    shown: list[str] = []
+    rows = compare(context, {"low": {"vm.swappiness": 1}}, 3, NEVER, shown.append)
+    names = ("original values", "expert setting tuned-throughput-performance", "low")
+    assert Counter((row["round"], row["name"]) for row in rows) == Counter(
+        (number, name) for number in (1, 2, 3) for name in names
+    )
+    assert {row["metric"] for row in rows} == {94.5}
+    values = dict(zip(names, ("60", 10, 1), strict=True))
+    assert [each["vm.swappiness"] for each in asked] == [values[row["name"]] for row in rows]
+    assert shown[-1].endswith("94.5 throughput, 0 s left")
+
+
+def test_a_run_that_fails_has_no_metric(new_context: Callable[..., HostContext]) -> None:
+    context = replace(new_context("false"), originals={"vm.swappiness": "60"})
+    rows = compare(context, {}, 1, NEVER, lambda text: None)
+    assert {row["metric"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("sets", "rounds", "problem"),
+    [
+        ({"low": {"vm.swappiness": 1}}, 1, None),
+        ({"low": {"vm.swappiness": 1}}, 0, "rounds is 0; it must be at least 1"),
+        ({"low": {"vm.dirty_ratio": 1}}, 1, "compare: low changes vm.dirty_ratio, which the study does not tune"),
+        ({"low": 3}, 1, "compare: low is not a dictionary of parameters and values"),
+    ],
+)
+def test_a_mistake_is_one_line(sets: dict[str, Any], rounds: int, problem: str | None) -> None:
+    assert problem_with(sets, rounds, ["vm.swappiness"]) == problem
