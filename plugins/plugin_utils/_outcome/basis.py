@@ -15,10 +15,12 @@ from .verdict import PerCent
 
 
 def basis(change: Mapping[str, Any], per_cent: PerCent) -> list[str]:
-    """One sentence each, without a full stop: how its worth was shown, who proposed it, range ends, and risks."""
+    """One sentence each, without a full stop: how its worth was shown, by whom proposed, restart, range ends, risks."""
     lines = [shown(change, per_cent)]
     if proposer := change.get("proposed_by"):
         lines.append(f"proposed by {proposer}")
+    if change.get("restart"):
+        lines.append("a service reads it only when it starts: restart the service after applying or rolling back")
     lines += [at_end(end, per_cent) for end in change.get("range_ends") or ()]
     lines += [at_risk(risk) for risk in change.get("risks") or ()]
     return lines

@@ -136,6 +136,7 @@ class Change(Record):
     basis: Literal["alone", "jointly", "not shown"] | None = None
     together_with: tuple[str, ...] = ()
     proposed_by: str = ""
+    restart: bool = False
     range_ends: tuple[RangeEnd, ...] = ()
     risks: tuple[KnownRisk, ...] = ()
 

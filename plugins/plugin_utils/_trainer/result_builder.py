@@ -111,6 +111,7 @@ def _changes(
                     basis=found.basis if found else None,
                     together_with=found.confounded_with if found else (),
                     proposed_by=proposed_by(name, learned[name], history.trained()),
+                    restart=parameter.restart,
                     range_ends=ends.get(name, ()),
                     risks=tuple(
                         outcome.KnownRisk(warning=risk.warning, quote=risk.quote, source=risk.source)

@@ -76,6 +76,7 @@ def improved() -> dict[str, Any]:
                 "basis": None,
                 "together_with": [],
                 "proposed_by": "",
+                "restart": False,
                 "range_ends": [],
                 "risks": [],
             },
@@ -89,6 +90,7 @@ def improved() -> dict[str, Any]:
                 "basis": None,
                 "together_with": [],
                 "proposed_by": "expert setting tuned-throughput-performance (trial 2)",
+                "restart": False,
                 "range_ends": [
                     {"element": None, "end": "lowest", "bound": 10, "gain": 2.5, "wider": 5, "at_limit": False}
                 ],

@@ -69,11 +69,13 @@ def test_says_everything_that_is_known_in_one_order() -> None:
         "basis": "alone",
         **WORTH,
         "proposed_by": "algorithm ppo, its policy (trial 9)",
+        "restart": True,
         "range_ends": [{"end": "lowest", "bound": 10}],
         "risks": [{"warning": "it breaks", "quote": "Do not.", "source": "https://docs.kernel.org/x.html"}],
     }
     lines = basis(Change.model_validate(raw).model_dump(), per_cent)
-    assert [line.split()[0] for line in lines] == ["shown", "proposed", "this", "risk:"]
+    assert [line.split()[0] for line in lines] == ["shown", "proposed", "a", "this", "risk:"]
     assert lines[1] == "proposed by algorithm ppo, its policy (trial 9)"
-    assert lines[3] == 'risk: it breaks. The documentation: "Do not." (https://docs.kernel.org/x.html)'
+    assert lines[2].startswith("a service reads it only when it starts")
+    assert lines[4] == 'risk: it breaks. The documentation: "Do not." (https://docs.kernel.org/x.html)'
     assert basis({"param": "vm.swappiness", "learned": 10}, per_cent) == ["shown only as a part of all values"]
