@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from scipy.stats import qmc
 
-from .._study.presets import expert_candidates
+from .._study.presets import expert_settings
 from .._study.space import SearchSpace, Value
 from .protocols import Proposal
 
@@ -28,6 +29,11 @@ def initial_design(
 
 def starting_candidates(space: SearchSpace, original: Mapping[str, Value]) -> list[Proposal]:
     """The expert settings of the parameters in the space; all others keep their original values."""
-    return [
-        Proposal(candidate, f"{EXPERT} {expert}") for expert, candidate in expert_candidates(space, original).items()
-    ]
+    base = space.encode(original)
+    found: list[Proposal] = []
+    for expert, values in expert_settings(space.parameters).items():
+        point = space.encode({**original, **values})
+        candidate = space.decode(point)
+        if not np.array_equal(point, base) and candidate not in [proposal.candidate for proposal in found]:
+            found.append(Proposal(candidate, f"{EXPERT} {expert}"))
+    return found

@@ -64,13 +64,13 @@ def fitness(study: Study, runs: Sequence[Run], hosts: int = 1) -> Fitness:
     scatter = max(math.log1p(forecast.cv / 100), _NO_NOISE)
     findings = [
         *warm_up,
-        *_within(runs, seconds),
+        *_within(runs, seconds, 1.0 if study.direction == "maximise" else -1.0),
         *_drift([(at, runs[at].objective) for at in own[warm:]]),
         *_carry_over(runs, own[warm:]),
     ]
     shortest, longest = min(run.seconds for run in runs), max(run.seconds for run in runs)
     lines = [
-        f"a run takes {seconds:.1f} s ({shortest:.1f} to {longest:.1f})",
+        f"a run takes {seconds:.1f} s ({shortest:.1f} to {longest:.1f}); of all changes below, above 0 is better",
         *forecast.lines[:2],
         *(line for line, dummy in findings),
         *_sensitivity(runs, scatter, len(steady) - 1),
@@ -89,13 +89,13 @@ def _warm_up(runs: Sequence[Run]) -> tuple[int, list[tuple[str, str]]]:
     return 1, [(line, "set warm_up to the seconds that the workload takes to reach its pace, or warm it up in `setup`")]
 
 
-def _within(runs: Sequence[Run], seconds: float) -> Iterator[tuple[str, str]]:
-    """Whether the beginnings of runs differ from their rests."""
+def _within(runs: Sequence[Run], seconds: float, sign: float) -> Iterator[tuple[str, str]]:
+    """Whether the beginnings of runs differ from their rests. sign: -1 if a smaller metric is better."""
     changes = []
     for run in runs:
         quarter = len(run.streamed) // 4
         if quarter and min(run.streamed) > 0:
-            changes.append(math.log(fmean(run.streamed[:quarter]) / fmean(run.streamed[quarter:])))
+            changes.append(sign * math.log(fmean(run.streamed[:quarter]) / fmean(run.streamed[quarter:])))
     if len(changes) < 4:
         return
     change, error = fmean(changes), max(float(stats.sem(changes)), _NO_NOISE)

@@ -8,13 +8,10 @@ expansion.py turns a preset into entries of an action_space.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from .._plain import brief
-from .space import Candidate, SearchSpace, Value
 
 PREFIX = "preset:"
 
@@ -149,17 +146,10 @@ def find_preset(text: str) -> tuple[Pick, ...]:
         raise ValueError(f"unknown preset '{brief(text)}'; choose one of {known}") from None
 
 
-def expert_candidates(space: SearchSpace, original: Mapping[str, Value]) -> dict[str, Candidate]:
-    """The candidates with an expert's values of the parameters in the space, by expert; all others keep their original.
-
-    Without those that change nothing, or repeat another.
-    """
-    base = space.encode(original)
-    found: dict[str, Candidate] = {}
-    for expert, setting in EXPERT_SETTINGS.items():
-        values = {name: value for name, value in setting.items() if name in space.parameters}
-        point = space.encode({**original, **values})
-        candidate = space.decode(point)
-        if not np.array_equal(point, base) and candidate not in found.values():
-            found[expert] = candidate
-    return found
+def expert_settings(parameters: Collection[str]) -> dict[str, dict[str, int | str]]:
+    """What the experts say of these parameters, by expert, without those who say nothing."""
+    found = {
+        expert: {name: value for name, value in setting.items() if name in parameters}
+        for expert, setting in EXPERT_SETTINGS.items()
+    }
+    return {expert: values for expert, values in found.items() if values}

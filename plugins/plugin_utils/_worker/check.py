@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._study.presets import expert_candidates
+from .._study.presets import expert_settings
 from .._study.space import SearchSpace, Value
 from .._trial.reward import checked, objective
 from .._trial.trial import Phase, Trial
@@ -67,5 +67,5 @@ def _probes(space: SearchSpace, own: Mapping[str, Value]) -> Iterator[tuple[str,
     """Values far from the host's own that somebody recommends, or that end the ranges, by what they are called."""
     for name, end in (("lowest values of the ranges", 0.0), ("highest values of the ranges", 1.0)):
         yield name, space.decode(np.full(space.size, end))
-    for expert, candidate in expert_candidates(space, own).items():
-        yield f"expert setting {expert}", candidate
+    for expert, values in expert_settings(space.parameters).items():
+        yield f"expert setting {expert}", {**own, **values}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .._plain import brief, few
-from .._study.presets import expert_candidates
+from .._study.presets import expert_settings
 from .._study.space import Value
 from .._trial.reward import checked
 from .._trial.trial import Phase, Trial
@@ -48,9 +48,10 @@ def compare(
     A set names the parameters that it changes. Raises ConnectionLost, and what `context.apply` raises.
     """
     own: dict[str, Value] = dict(context.originals)
+    experts = expert_settings(context.study.space.parameters)
     everything: dict[str, Mapping[str, Value]] = {
         ORIGINAL: own,
-        **{f"expert setting {name}": values for name, values in expert_candidates(context.study.space, own).items()},
+        **{f"expert setting {name}": {**own, **values} for name, values in experts.items()},
         **{name: {**own, **values} for name, values in sets.items()},
     }
     # Every host has its own order, which another run repeats.

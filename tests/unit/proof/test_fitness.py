@@ -47,7 +47,7 @@ def found_in(study: Study, **planted: float) -> Fitness:
 def test_a_steady_benchmark_is_fit_and_its_sensitivity_is_shown(new_study: NewStudy) -> None:
     result = fitness(new_study(verification={"min_improvement": 3}), runs(gains=(0.1, -0.5, 0.0)))
     assert result.advice == ()
-    assert result.lines[0] == "a run takes 5.0 s (5.0 to 5.0)"
+    assert result.lines[0] == "a run takes 5.0 s (5.0 to 5.0); of all changes below, above 0 is better"
     assert result.lines[1].startswith("baseline noise between runs: ")
     assert result.lines[2].startswith("40 pairs on 1 host detect a gain of ")
     shown = {line.partition(":")[0]: line.partition(": ")[2] for line in result.lines[3:]}
