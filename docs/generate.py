@@ -72,6 +72,7 @@ def study_keys() -> str:
         "Extraction": "`Extraction`: paths or patterns in output",
         "TrainingConfig": "`TrainingConfig`: training_config",
         "Verification": "`Verification`: verification",
+        "Packages": "`Packages`: packages",
         "GuardMetric": "`GuardMetric`: an entry of guard_metrics",
         "GuardBenchmark": "`GuardBenchmark`: an entry of guard_benchmarks",
         "RewardWeights": "`RewardWeights`: reward",

@@ -15,7 +15,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -28,6 +28,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare im
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
 
 PLAY = Path(__file__).with_name("experts.yml")
+LEARNED = "learned role"
 
 
 def main() -> None:
@@ -37,48 +38,54 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="(%(default)s)")
     parser.add_argument("--role", type=Path, help="folder with result.json (learned/WORKLOAD)")
     arguments = parser.parse_args()
+    found = (arguments.role or ROOT / "learned" / arguments.workload) / "result.json"
+    learned = json.loads(found.read_text())["best_config"] if found.exists() else None
     study = ROOT / "benchmarks" / arguments.workload / "study.yml"
-    role = arguments.role or ROOT / "learned" / arguments.workload
-    found = role / "result.json"
-    learned = json.loads(found.read_text())["best_config"] if found.exists() else {}
-    output = ROOT / "build/bench-experts" / arguments.workload
-    output.mkdir(parents=True, exist_ok=True)
+    folder = ROOT / "build/bench-experts" / arguments.workload
+    print(f"\n{table(measured(study, arguments.inventory, learned or {}, arguments.rounds, folder))}")
+
+
+def measured(
+    study: Path, inventory: str, learned: Mapping[str, Any], rounds: int, folder: Path
+) -> list[dict[str, Any]]:
+    """The rows of a comparison on all hosts. learned: without any, the hosts' own values are measured once more."""
+    folder.mkdir(parents=True, exist_ok=True)
     variables = {
         "study": str(study),
-        # Without a role, how much two equal sets differ.
-        "compare": {"learned role": learned} if learned else {"original values once more": {}},
-        "rounds": arguments.rounds,
-        "measured_file": str(output / "measured.json"),
+        "compare": {LEARNED if learned else f"{ORIGINAL} once more": learned},
+        "rounds": rounds,
+        "measured_file": str(folder / "measured.json"),
     }
-    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", arguments.inventory, str(PLAY)]
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, str(PLAY)]
     environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"}
     subprocess.run([*command, "-e", json.dumps(variables)], check=True, cwd=ROOT, env=environment)
-    print(f"\n{table(json.loads((output / 'measured.json').read_text()))}")
+    rows: list[dict[str, Any]] = json.loads((folder / "measured.json").read_text())
+    return rows
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Each set of values against the hosts' own, paired by round and host, with its 95 % interval."""
-    metrics = {(row["name"], row["host"], row["round"]): row["metric"] for row in rows}
-    names = sorted({row["name"] for row in rows}, key=lambda name: (name != ORIGINAL, name != "learned role", name))
+    names = sorted({row["name"] for row in rows}, key=lambda name: (name != ORIGINAL, name != LEARNED, name))
     lines = []
     for name in names:
-        own = [(host, number) for each, host, number in metrics if each == name]
-        good = [place for place in own if metrics[name, *place]]
-        values = [metrics[name, *place] for place in good]
-        ratios = [math.log(metrics[name, *at] / metrics[ORIGINAL, *at]) for at in good if metrics[ORIGINAL, *at]]
+        all_runs = [row["metric"] for row in rows if row["name"] == name]
+        values = [metric for metric in all_runs if metric]
         mean = math.exp(fmean(map(math.log, values))) if values else 0.0
         variation = f"{stdev(values) / fmean(values):.1%}" if len(values) > 1 else ""
-        lines.append(
-            [name, f"{mean:.6g}", variation, "" if name == ORIGINAL else gain(ratios), f"{len(good)}/{len(own)}"]
-        )
+        lines.append([name, f"{mean:.6g}", variation, against_original(rows, name), f"{len(values)}/{len(all_runs)}"])
     return tables.markdown(["values", "mean", "variation", f"against {ORIGINAL} (95 %)", "runs"], lines)
 
 
-def gain(ratios: Sequence[float]) -> str:
-    if len(ratios) < 2:
+def against_original(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    """The change, paired by round and host, with its interval by Student's t; above 0 is better; empty without pairs."""
+    objectives = {(row["name"], row["host"], row["round"]): row["objective"] for row in rows}
+    places = {(host, number) for dummy, host, number in objectives}
+    pairs = [(objectives.get((name, *place)), objectives.get((ORIGINAL, *place))) for place in sorted(places)]
+    ratios = [one - own for one, own in pairs if one is not None and own is not None]
+    if name == ORIGINAL or len(ratios) < 2:
         return ""
-    middle, error = fmean(ratios), stdev(ratios) / math.sqrt(len(ratios))
-    margin = error * stats.t.isf(0.025, len(ratios) - 1)
+    middle = fmean(ratios)
+    margin = stdev(ratios) / math.sqrt(len(ratios)) * stats.t.isf(0.025, len(ratios) - 1)
     shown = [f"{math.expm1(value):+.1%}" for value in (middle, middle - margin, middle + margin)]
     return f"{shown[0]} ({shown[1]} to {shown[2]})"
 

@@ -13,7 +13,7 @@ from typing import Any
 from .._plain import brief, few
 from .._study.presets import expert_settings
 from .._study.space import Value
-from .._trial.reward import checked
+from .._trial.reward import checked, objective
 from .._trial.trial import Phase, Trial
 from .interrupt import Interrupts
 from .progress import duration
@@ -43,7 +43,7 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Measure the host's own values, the sets and the expert settings of the study's parameters.
 
-    Returns a row for each run: host, round, name, and metric, None if it failed.
+    Returns a row for each run: host, round, name, and metric and objective (see reward.py), None if it failed.
 
     A set names the parameters that it changes. Raises ConnectionLost, and what `context.apply` raises.
     """
@@ -62,7 +62,9 @@ def compare(
         for name in order.sample(list(everything), len(everything)):
             pending = Trial.pending(Phase.VERIFY, everything[name])
             trial = checked(context.study, run_trial(context, pending, interrupts, show))
-            rows.append({"host": context.host, "round": number, "name": name, "metric": trial.metric})
+            worth = objective(context.study, trial)
+            row = {"host": context.host, "round": number, "name": name, "metric": trial.metric, "objective": worth}
+            rows.append(row)
             left = duration((time.monotonic() - began) / len(rows) * (rounds * len(everything) - len(rows)))
             found = trial.error or f"{trial.metric:.6g} {context.study.reward_metric}"
             show(f"round {number}/{rounds} {context.host}: {name} {found}, {left} left")
