@@ -149,8 +149,9 @@ fit:
   sample: true
 measured:
   description:
-    - A dictionary for each run, with V(host), V(round), V(name), V(metric), and V(objective), the logarithm of the metric
-      or, of several objectives, their weighted mean, signed so that larger is better. Both are null if the run failed.
+    - A dictionary for each run, with V(host), V(round), V(name), V(metric), and V(objective), the logarithm of the
+      metric or, of several objectives, their weighted mean, signed so that larger is better. Both are null if the run
+      failed.
   returned: with O(compare)
   type: list
   elements: dict
