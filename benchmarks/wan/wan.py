@@ -23,7 +23,8 @@ LINE = re.compile(
     r"\[ *(?P<stream>\d+|SUM)\] .* sec .*Bytes +(?P<kbit>\d+) Kbits/sec(?: +(?P<retransmits>\d+))?"
     r".*?(?P<what>sender|receiver)?\s*$"
 )
-BUSY = "the server is busy"
+# How a server answers that has not yet noticed, or has just noticed, that its last client was killed.
+BUSY = ("the server is busy running a test. try again later", "Connection reset by peer")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -49,7 +50,7 @@ def mbit(kbit: str) -> str:
 def measure(command: list[str], streams: int) -> str | None:
     """Run iperf3 once, printing as it goes, and return its error, if any."""
     received = retransmits = None
-    error = None
+    error, begun = None, False
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as iperf3:
         for text in iperf3.stdout or ():
             if text.startswith("iperf3: "):
@@ -57,6 +58,7 @@ def measure(command: list[str], streams: int) -> str | None:
             line = LINE.match(text)
             if line is None or line["stream"].isdigit() != (streams == 1):  # of several streams, only their sum counts
                 continue
+            begun = True
             if line["what"] is None:
                 print(f"{METRIC}: {mbit(line['kbit'])}", flush=True)
             elif line["what"] == "sender":
@@ -64,7 +66,8 @@ def measure(command: list[str], streams: int) -> str | None:
             elif line["what"] == "receiver":
                 received = mbit(line["kbit"])
     if iperf3.returncode != 0 or received is None:
-        return error or f"iperf3 ended with {iperf3.returncode} and no result"
+        error = error or f"iperf3 ended with {iperf3.returncode} and no result"
+        return f"{error}, in the middle of the run" if begun else error
     if retransmits is not None:
         print(f"retransmits: {retransmits}")
     print(f"{METRIC}: {received}", flush=True)
@@ -89,7 +92,7 @@ def main() -> int:
     command += ["--length", "16K"]  # larger buffers would make the seconds look uneven
     # The server serves one client at a time, and takes a while to notice that its last client was killed.
     patience = time.monotonic() + 10
-    while (error := measure(command, arguments.streams)) and BUSY in error:
+    while (error := measure(command, arguments.streams)) and error.endswith(BUSY):
         if time.monotonic() > patience:
             break
         time.sleep(0.5)
