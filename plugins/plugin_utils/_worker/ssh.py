@@ -10,7 +10,7 @@ The transport is paramiko's. OpenSSH decides how to reach the host (ssh_config.p
 from __future__ import annotations
 
 import logging
-import select
+import threading
 import time
 from collections.abc import Callable
 
@@ -36,11 +36,16 @@ class SSHProcess:
         self._channel, self._is_lost = channel, is_lost
         self._output, self._errors = AfterMarker(marker), AfterMarker(marker)
         self._last_output, self._ended, self._drained = 0.0, float("inf"), False
+        # Not select(): for that paramiko opens a pipe, and when a channel is closed while output arrives, its thread
+        # writes to the closed pipe, takes the error for the socket's, and ends the whole connection.
+        self._arrived = threading.Event()
+        channel.in_buffer.set_event(self._arrived)
+        channel.in_stderr_buffer.set_event(self._arrived)
 
     def read(self, patience: float) -> tuple[bytes, bytes]:
         channel = self._channel
-        if patience:
-            select.select([channel], [], [], patience)
+        if patience and not (channel.recv_ready() or channel.recv_stderr_ready()):
+            self._arrived.wait(patience)
         output = channel.recv(65_536) if channel.recv_ready() else b""
         errors = channel.recv_stderr(65_536) if channel.recv_stderr_ready() else b""
         if output or errors:
@@ -48,7 +53,7 @@ class SSHProcess:
         elif self._drained:
             return b"", self._output.leftover() + self._errors.leftover()
         elif patience:
-            # select() returns at once for a command that has closed its output.
+            # The wait ends at once for a command that has closed its output.
             channel.status_event.wait(0.01)
         return self._output.feed(output), self._errors.feed(errors)
 

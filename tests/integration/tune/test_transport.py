@@ -46,3 +46,14 @@ def test_a_command_that_closes_its_output_is_waited_for(transport: SSHTransport)
     process = transport.start(["sh", "-c", "exec >&- 2>&-; sleep 0.5; exit 4"])
     assert follow(process, lambda line: None, limit=LONG).code == 4
     process.close()
+
+
+def test_commands_that_are_closed_while_they_print_do_not_break_the_connection(transport: SSHTransport) -> None:
+    """paramiko's thread wrote to a pipe that closing the channel had closed, and took that for the socket's end."""
+    chatter = ["sh", "-c", "while sleep 0.001; do echo out; echo err >&2; done"]
+    for dummy in range(100):
+        process = transport.start(chatter)
+        while not any(process.read(0.5)):
+            pass
+        process.close()
+    assert output_of(transport, ["echo", "still", "there"]).split() == ["still", "there"]
