@@ -39,10 +39,11 @@ def main() -> None:
     parser.add_argument("--role", type=Path, help="folder with result.json (learned/WORKLOAD)")
     arguments = parser.parse_args()
     found = (arguments.role or ROOT / "learned" / arguments.workload) / "result.json"
-    learned = json.loads(found.read_text())["best_config"] if found.exists() else None
+    result = json.loads(found.read_text()) if found.exists() else {"verdict": "none"}
+    learned = result["best_config"] if result["verdict"] == "improved" else {}
     study = ROOT / "benchmarks" / arguments.workload / "study.yml"
     folder = ROOT / "build/bench-experts" / arguments.workload
-    print(f"\n{table(measured(study, arguments.inventory, learned or {}, arguments.rounds, folder))}")
+    print(f"\n{table(measured(study, arguments.inventory, learned, arguments.rounds, folder))}")
 
 
 def measured(

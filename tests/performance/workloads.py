@@ -57,8 +57,9 @@ def row_of(workload: str, seed: int, inventory: str, rounds: int) -> list[str]:
     subprocess.run([*command, "-e", json.dumps(variables)], check=True, cwd=ROOT, env=environment)
     minutes = (time.monotonic() - began) / 60
     result = json.loads((output / workload / "result.json").read_text())
+    learned = result["best_config"] if result["verdict"] == "improved" else {}
     afresh = ""
-    if learned := result["best_config"]:
+    if learned:
         measured = experts.measured(study, inventory, learned, rounds, output / workload)
         print(f"\n{experts.table(measured)}", flush=True)
         afresh = experts.against_original(measured, experts.LEARNED)
@@ -68,7 +69,7 @@ def row_of(workload: str, seed: int, inventory: str, rounds: int) -> list[str]:
         "" if noise is None else f"{noise:.1f} %",
         result["verdict"],
         gain(result),
-        ", ".join(f"`{name} {value}`" for name, value in (learned or {}).items()),
+        ", ".join(f"`{name} {value}`" for name, value in learned.items()),
         afresh,
         f"{minutes:.1f}",
     ]
