@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.preflight import holder_is_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -106,8 +109,7 @@ def _this_machine_has_its_own_values(request: pytest.FixtureRequest, _beside_oth
     if not request.node.get_closest_marker("this_machine") or not lease.exists():
         return
     holder = json.loads(lease.read_text(encoding="utf-8"))["holder"]
-    process = re.search(r", process (\d+)\b", holder)
-    if process and not Path(f"/proc/{process[1]}").exists():
+    if holder_is_gone(holder, f"{getpass.getuser()}@{socket.gethostname()}"):
         ansible = [str(ANSIBLE_PLAYBOOK.with_name("ansible")), "localhost", "-i", "localhost,", "-c", "local"]
         ansible += ["-e", f"ansible_python_interpreter={sys.executable}"]
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks/collections")}

@@ -14,8 +14,6 @@ from .._study.presets import expert_settings
 from .._study.space import SearchSpace, Value
 from .protocols import Proposal
 
-EXPERT = "expert setting"  # how the proposer of a starting candidate begins
-
 
 def initial_design(
     space: SearchSpace, budget: int, starting_candidates: Sequence[Proposal], seed: int
@@ -31,9 +29,9 @@ def starting_candidates(space: SearchSpace, original: Mapping[str, Value]) -> li
     """The expert settings of the parameters in the space; all others keep their original values."""
     base = space.encode(original)
     found: list[Proposal] = []
-    for expert, values in expert_settings(space.parameters).items():
+    for name, values in expert_settings(space.parameters).items():
         point = space.encode({**original, **values})
         candidate = space.decode(point)
         if not np.array_equal(point, base) and candidate not in [proposal.candidate for proposal in found]:
-            found.append(Proposal(candidate, f"{EXPERT} {expert}"))
+            found.append(Proposal(candidate, name))
     return found

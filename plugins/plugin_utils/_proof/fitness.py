@@ -83,7 +83,7 @@ def _warm_up(runs: Sequence[Run]) -> tuple[int, list[tuple[str, str]]]:
     head, *rest = (run.objective for run in runs)
     change = head - fmean(rest)
     error = max(float(np.std(rest, ddof=1)), _NO_NOISE) * math.sqrt(1 + 1 / len(rest))
-    if 2 * stats.t.sf(abs(change) / error, len(rest) - 1) > _IMPROBABLE or _is_negligible(change):
+    if not _is_real(change, error, len(rest) - 1):
         return 0, []
     line = f"warm-up: the first run was {_shown(change)} against those after it"
     return 1, [(line, "set warm_up to the seconds that the workload takes to reach its pace, or warm it up in `setup`")]
@@ -99,7 +99,7 @@ def _within(runs: Sequence[Run], seconds: float, sign: float) -> Iterator[tuple[
     if len(changes) < 4:
         return
     change, error = fmean(changes), max(float(stats.sem(changes)), _NO_NOISE)
-    if 2 * stats.t.sf(abs(change) / error, len(changes) - 1) < _IMPROBABLE and not _is_negligible(change):
+    if _is_real(change, error, len(changes) - 1):
         yield (
             f"warm-up: the first quarter of a run was {_shown(change)} against the rest",
             f"set warm_up to at least {math.ceil(seconds / 4)} s, or let the benchmark leave its beginning out",
@@ -129,7 +129,7 @@ def _carry_over(runs: Sequence[Run], own: Sequence[int]) -> Iterator[tuple[str, 
     change = fmean(after) - fmean(others)
     # The scatter of those that nothing precedes: after different values, what is left may differ as well.
     error = max(float(np.std(others, ddof=1)), _NO_NOISE) * math.sqrt(1 / len(after) + 1 / len(others))
-    if 2 * stats.t.sf(abs(change) / error, len(others) - 1) < _IMPROBABLE and not _is_negligible(change):
+    if _is_real(change, error, len(others) - 1):
         yield (
             f"carry-over: right after other values, the host's own were {_shown(change)} against their other runs",
             "name a command in `between` that resets the workload before each run",
@@ -149,6 +149,11 @@ def _sensitivity(runs: Sequence[Run], scatter: float, freedom: int) -> Iterator[
             yield f"{run.probe}: {_shown(change)} ({low:+.1f} to {high:+.1f})"
     if not seen and any(run.probe for run in runs):
         yield "no probe differs from the host's own values by more than noise: do not expect a large gain"
+
+
+def _is_real(change: float, error: float, freedom: int) -> bool:
+    """Whether a change is neither luck, by Student's t, nor too small to matter."""
+    return 2 * stats.t.sf(abs(change) / error, freedom) < _IMPROBABLE and not _is_negligible(change)
 
 
 def _is_negligible(change: float) -> bool:

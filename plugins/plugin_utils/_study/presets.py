@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .._plain import brief
 
 PREFIX = "preset:"
+EXPERT = "expert setting"  # how the name of one begins, wherever it is shown
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,9 @@ def find_preset(text: str) -> tuple[Pick, ...]:
 
 
 def expert_settings(parameters: Collection[str]) -> dict[str, dict[str, int | str]]:
-    """What the experts say of these parameters, by expert, without those who say nothing."""
+    """What the experts say of these parameters, by the setting's name, without those who say nothing."""
     found = {
-        expert: {name: value for name, value in setting.items() if name in parameters}
+        f"{EXPERT} {expert}": {name: value for name, value in setting.items() if name in parameters}
         for expert, setting in EXPERT_SETTINGS.items()
     }
-    return {expert: values for expert, values in found.items() if values}
+    return {name: values for name, values in found.items() if values}

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._learner.initial_design import EXPERT
 from .._study.parameters import kernel_text
-from .._study.presets import EXPERT_SETTINGS
+from .._study.presets import EXPERT, EXPERT_SETTINGS
 from .._study.space import Value
 from .._trial.trial import Trial
 

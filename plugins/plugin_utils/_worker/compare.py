@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from .._plain import brief, few
@@ -34,6 +34,29 @@ def problem_with(sets: Mapping[str, Any], rounds: int, parameters: Collection[st
     return None
 
 
+def measured(
+    context: HostContext,
+    plan: Sequence[tuple[str, Mapping[str, Value]]],
+    interrupts: Interrupts,
+    show: Callable[[str], None],
+) -> Iterator[tuple[str, Trial]]:
+    """Run the benchmark with the values of the plan in order: the name of each, and its trial; shows a line for each.
+
+    Raises ConnectionLost, and what `context.apply` raises.
+    """
+    began = time.monotonic()
+    for at, (name, values) in enumerate(plan, start=1):
+        trial = run_trial(context, Trial.pending(Phase.BASELINE, values), interrupts, show)
+        trial = checked(context.study, trial)
+        if trial.error:
+            found = f"failed: {trial.error}"
+        else:
+            left = duration((time.monotonic() - began) / at * (len(plan) - at))
+            found = f"{trial.metric:.6g} {context.study.reward_metric}, {left} left"
+        show(f"{at}/{len(plan)} {context.host}: {name} {found}")
+        yield name, trial
+
+
 def compare(
     context: HostContext,
     sets: Mapping[str, Mapping[str, Value]],
@@ -51,21 +74,20 @@ def compare(
     experts = expert_settings(context.study.space.parameters)
     everything: dict[str, Mapping[str, Value]] = {
         ORIGINAL: own,
-        **{f"expert setting {name}": {**own, **values} for name, values in experts.items()},
-        **{name: {**own, **values} for name, values in sets.items()},
+        **{name: {**own, **values} for name, values in {**experts, **sets}.items()},
     }
     # Every host has its own order, which another run repeats.
     order = random.Random(context.host)
-    rows: list[dict[str, Any]] = []
-    began = time.monotonic()
-    for number in range(1, rounds + 1):
-        for name in order.sample(list(everything), len(everything)):
-            pending = Trial.pending(Phase.VERIFY, everything[name])
-            trial = checked(context.study, run_trial(context, pending, interrupts, show))
-            worth = objective(context.study, trial)
-            row = {"host": context.host, "round": number, "name": name, "metric": trial.metric, "objective": worth}
-            rows.append(row)
-            left = duration((time.monotonic() - began) / len(rows) * (rounds * len(everything) - len(rows)))
-            found = trial.error or f"{trial.metric:.6g} {context.study.reward_metric}"
-            show(f"round {number}/{rounds} {context.host}: {name} {found}, {left} left")
-    return rows
+    plan = [
+        (name, everything[name]) for dummy in range(rounds) for name in order.sample(list(everything), len(everything))
+    ]
+    return [
+        {
+            "host": context.host,
+            "round": 1 + at // len(everything),
+            "name": name,
+            "metric": trial.metric,
+            "objective": objective(context.study, trial),
+        }
+        for at, (name, trial) in enumerate(measured(context, plan, interrupts, show))
+    ]

@@ -126,12 +126,8 @@ class HostSession:
 
     def _prepare_benchmark(self, guard: str | None, workload: Study | GuardBenchmark, transport: Transport) -> None:
         """Copy the files of the study's own benchmark, or of a guard's, and run its setup command."""
-        benchmark = self._benchmarks[guard] = Benchmark(
-            self._load_generators[workload.run_on] if workload.run_on else transport,
-            self._environment(workload),
-            workload.benchmark_timeout,
-            self._remote_tmp(workload.run_on),
-        )
+        where = self._load_generators[workload.run_on] if workload.run_on else transport
+        benchmark = self._benchmarks[guard] = self._commands_of(workload, where, workload.run_on)
         benchmark.copy(self._files_of(guard))
         if not workload.setup:
             return
@@ -146,14 +142,13 @@ class HostSession:
         """Copy the files once more: the service runs on the tuned host, and must outlive the benchmark's processes."""
         if not workload.start:
             return
-        commands = Benchmark(
-            transport,
-            self._environment(workload),
-            workload.benchmark_timeout,
-            self._remote_tmp(None),
-        )
+        commands = self._commands_of(workload, transport, None)
         self._services[guard] = Service(commands, workload.start, workload.stop, self._study.restarting)
         commands.copy(self._files_of(guard))
+
+    def _commands_of(self, workload: Study | GuardBenchmark, where: Transport, name: str | None) -> Benchmark:
+        """What runs the workload's commands there. name: the load generator's, None for the tuned host."""
+        return Benchmark(where, self._environment(workload), workload.benchmark_timeout, self._remote_tmp(name))
 
     def _files_of(self, guard: str | None) -> list[tuple[Path, str]]:
         return self._file.files if guard is None else self._file.guard_files[guard]

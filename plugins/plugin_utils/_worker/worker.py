@@ -211,7 +211,7 @@ def _without_trainer(
                 return {}
         if sets := arguments["compare"]:
             return {"measured": compare(host_context, sets, arguments["rounds"], interrupts, session.show)}
-        return {"fit": check_benchmark(host_context, facts, interrupts, session.show, hosts)}
+        return {"fit": check_benchmark(host_context, interrupts, session.show, hosts)}
     except ConnectionLost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None
     except (ApplyFailed, BenchmarkFailed, RunInterrupted, OSError, CommandTimeout) as failure:

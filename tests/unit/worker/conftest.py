@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -10,6 +11,15 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import ApplyFailed, HostContext
+
+
+class Never:
+    """No interrupts."""
+
+    allowed = nullcontext
+
+
+NEVER: Any = Never()
 
 
 class FakeHost:

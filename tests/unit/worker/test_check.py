@@ -1,31 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.check import check_benchmark
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext
 
+from .conftest import NEVER
+
 NewContext = Callable[..., HostContext]
-FACTS = {"values": {"vm.swappiness": "60"}}
-
-
-class Never:
-    """No interrupts."""
-
-    allowed = nullcontext
-
-
-NEVER: Any = Never()
 
 
 def check(context: HostContext) -> tuple[bool, list[str]]:
     shown: list[str] = []
-    return check_benchmark(context, FACTS, NEVER, shown.append), shown
+    return check_benchmark(replace(context, originals={"vm.swappiness": "60"}), NEVER, shown.append), shown
 
 
 def test_runs_own_values_and_probes_by_turns_and_says_that_it_is_fit(new_context: NewContext) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +9,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import compare, problem_with
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext
 
-
-class Never:
-    """No interrupts."""
-
-    allowed = nullcontext
-
-
-NEVER: Any = Never()
+from .conftest import NEVER
 
 
 def test_each_set_is_measured_once_a_round_with_its_values(new_context: Callable[..., HostContext]) -> None:

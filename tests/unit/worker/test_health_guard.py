@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,11 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local impo
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.sampling import Sample
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext, run_trial
 
+from .conftest import NEVER
+
 NewContext = Callable[..., HostContext]
 TRIAL = Trial.pending(Phase.TRAIN, {"vm.swappiness": 80})
 HUNG = "INFO: task dd:4711 blocked for more than 120 seconds."
-
-
-class Never:
-    """No interrupts."""
-
-    allowed = nullcontext
-
-
-NEVER: Any = Never()
 
 
 def sample(at: float = 10.0, *log: str, used: float = 50.0, **error_counters: float) -> Sample:

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
@@ -14,17 +12,10 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local impo
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.service import Service
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext, run_trial
 
+from .conftest import NEVER
+
 # A process in a session of its own, as a daemon is, which writes its number.
 START = "setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $! >> {log}"
-
-
-class Never:
-    """No interrupts."""
-
-    allowed = nullcontext
-
-
-NEVER: Any = Never()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,12 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runn
     run_trials,
 )
 
+from .conftest import NEVER
+
 NewContext = Callable[..., HostContext]
 PATIENCE = 120.0
 
 
-class Never:
-    """No interrupts."""
-
-    allowed = nullcontext
-
-
-NEVER: Any = Never()
 TRIAL = Trial.pending(Phase.TRAIN, {"vm.swappiness": 80})
 MESSAGE = {"kind": "trial", "trial": to_json(TRIAL)}
 
