@@ -1,0 +1,63 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The ansible-playbook command of each playbook: what every other way in runs, and shows before it runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+COLLECTION = Path(__file__).resolve().parents[1]
+_IS_INSTALLED = COLLECTION.parts[-3:] == ("ansible_collections", "autotune", "kernel")
+# What ansible-playbook reads as it stands in `-e name=value`.
+_PLAIN = re.compile(r"[\w./:@,+%-]+", re.ASCII)
+
+
+def playbook(name: str) -> str:
+    """How ansible-playbook finds a playbook of the collection: by its name, or in a checkout by its path."""
+    if _IS_INSTALLED:
+        return f"autotune.kernel.{name}"
+    path = COLLECTION / "playbooks" / f"{name}.yml"
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def command(play: str, inventory: str | None, settings: Mapping[str, object], *options: str) -> list[str]:
+    """The words of the command that runs `play`, a playbook's name or path as ansible-playbook takes it.
+
+    inventory: a path, or host names with a comma, as for `-i`; None runs on this machine, without SSH. settings: the
+    playbook's, those that are None are left out.
+    """
+    hosts = ["-i", inventory] if inventory else ["-i", "localhost,", "-c", "local"]
+    given = [word for name, value in settings.items() if value is not None for word in ("-e", _setting(name, value))]
+    return ["ansible-playbook", play, *hosts, *given, *options]
+
+
+def runnable(words: list[str]) -> list[str]:
+    """The command with ansible-playbook's path: that of this Python's installation, else that on PATH.
+
+    Raises FileNotFoundError if there is none.
+    """
+    beside = Path(sys.executable).with_name(words[0])
+    found = str(beside) if beside.is_file() else shutil.which(words[0])
+    if found is None:
+        raise FileNotFoundError(f"{words[0]} is not installed; pip install ansible-core")
+    return [found, *words[1:]]
+
+
+def shown(words: list[str]) -> str:
+    """The command as one types it into a shell."""
+    return shlex.join(words)
+
+
+def _setting(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"{name}={str(value).lower()}"
+    if isinstance(value, int | float) or (isinstance(value, str) and _PLAIN.fullmatch(value)):
+        return f"{name}={value}"
+    return json.dumps({name: value if isinstance(value, dict | list) else str(value)})
