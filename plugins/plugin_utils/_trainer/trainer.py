@@ -43,6 +43,7 @@ class TrainerConfig:
     """What a worker passes to the trainer that it starts.
 
     hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: of ansible-playbook.
+    parent_pid: of another process whose end stops the study, such as the Python program that started the playbook.
     files: the SHA-256 of each file copied to the hosts. resume: the ID of a study to resume, True for the latest.
     """
 
@@ -56,6 +57,7 @@ class TrainerConfig:
     files: dict[str, str] = field(default_factory=dict)
     resume: int | bool = False
     debug: bool = False
+    parent_pid: int | None = None
 
 
 def run_trainer(folder: Path, server: socket.socket) -> None:
@@ -96,7 +98,10 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     )
     absent = [name for name in replay.hosts if name not in config.hosts]
     fleet.notify(*started.notices, *(f"{name} is not in this run; its evaluations are kept" for name in absent))
-    _stop_with(config.playbook_pid, fleet)
+    # Its workers end with ansible-playbook.
+    _stop_with(config.playbook_pid, fleet, "ansible-playbook has ended")
+    if config.parent_pid is not None:
+        _stop_with(config.parent_pid, fleet, f"process {config.parent_pid}, which started the run, has ended")
     _accept(server, fleet)
     started.claim.keep(engine, store.study_id, fleet.notify)
     poll_requests(engine, store.study_id, fleet, store.add_event)
@@ -144,17 +149,17 @@ def _accept(server: socket.socket, fleet: Fleet) -> None:
     threading.Thread(target=accept, daemon=True).start()
 
 
-def _stop_with(playbook_pid: int, fleet: Fleet) -> None:
-    """Stop the study when ansible-playbook ends, because its workers end with it."""
+def _stop_with(pid: int, fleet: Fleet, reason: str) -> None:
+    """Stop the study when this process ends."""
     try:
-        playbook = os.pidfd_open(playbook_pid)
+        process = os.pidfd_open(pid)
     except ProcessLookupError:
-        fleet.stop("ansible-playbook has ended")
+        fleet.stop(reason)
         return
 
     def watch() -> None:
-        select.select([playbook], [], [])
-        fleet.stop("ansible-playbook has ended")
+        select.select([process], [], [])
+        fleet.stop(reason)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -265,6 +265,7 @@ def _trainer_config(
         "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
         "resume": _study_to_resume(arguments["resume"]),
         "debug": arguments["debug"],
+        "parent_pid": arguments["parent_pid"],
     }
 
 
