@@ -81,6 +81,11 @@ def notices(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
     return found
 
 
+def too_few_forks(forks: int, hosts: int) -> str | None:
+    """That not all hosts of a study run at a time; None if they do."""
+    return f"only {forks} of {hosts} hosts run at a time; use --forks {hosts} to run all of them" if forks < hosts else None
+
+
 def cautious_start_problem(space: SearchSpace, values: Mapping[str, Any]) -> list[str]:
     """Why `exploration: cautious` cannot start from these values: they lie outside the search space."""
     outside = [f"{name} is {values[name]}" for name in space.unreachable(values)]
