@@ -5,22 +5,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.autotune.kernel.plugins.plugin_utils._doctor import controller_examination
 from ansible_collections.autotune.kernel.plugins.plugin_utils._doctor.finding import Finding, Severity, report
 
 try:  # here, because Ansible loads plugins once and then forks for every host
     from ansible_collections.autotune.kernel.plugins.plugin_utils._doctor.host_examination import Examination
-except ImportError:
-    COMPLETE = False  # the findings on the controller name the package that is missing
+except ImportError as error:
+    BROKEN: ImportError | None = error
 else:
-    COMPLETE = True
+    BROKEN = None
 
 display = Display()
 
@@ -52,21 +52,28 @@ class ActionModule(ActionBase):
         return result | {"changed": False, **examine(arguments, variables)}
 
     def _examine_host(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        if not COMPLETE:
+        if BROKEN:
             return {"findings": [], "examined": False}
         found = Examination(self, arguments, task_vars, display).findings()
-        return {"findings": [asdict(finding) for finding in found], "examined": True}
+        return {"findings": [finding.as_result() for finding in found], "examined": True}
 
     def _examine_controller(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        found = list(controller_examination.findings(arguments, task_vars["groups"], int(context.CLIARGS["forks"])))
-        examined, left_out = [], []
+        settings = list(load_extra_vars(self._loader))
+        command = controller_examination.Command(task_vars["groups"], int(context.CLIARGS["forks"]), settings)
+        found = list(controller_examination.findings(arguments, command, BROKEN))
+        examined: list[str] = []
+        left_out: list[str] = []
         for host in arguments["hosts"]:
             answer = task_vars["hostvars"][host].get("autotune_doctor", {})
             (examined if answer.get("examined") else left_out).append(host)
-            found += [Finding(**{**one, "severity": Severity(one["severity"])}) for one in answer.get("findings", ())]
-        lines = report(found, examined, left_out)
-        for line in lines:
+            found += [Finding.from_result(one) for one in answer.get("findings", ())]
+        *lines, conclusion = report(found, examined, left_out)
+        is_sound = not left_out and all(finding.severity is Severity.WARNING for finding in found)
+        if is_sound and arguments["study"]:
+            check = f"ansible-playbook autotune.kernel.check -i INVENTORY -e study={arguments['study']}"
+            lines.append(f"next, to measure the benchmark's noise and sensitivity under a lease: {check}")
+        for line in (*lines, conclusion):
             display.display(line)
-        if left_out or any(finding.severity is Severity.PROBLEM for finding in found):
-            raise AnsibleActionFail(lines[-1])
-        return {"findings": [asdict(finding) for finding in found], "summary": lines[-1]}
+        if not is_sound:
+            raise AnsibleActionFail(conclusion)
+        return {"findings": [finding.as_result() for finding in found], "summary": conclusion}

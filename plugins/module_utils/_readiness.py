@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""What the module readiness_info returns beside the parameters: what could spoil a study on this host. Writes nothing."""
+"""What module readiness_info returns besides parameters: what could spoil a study on this host. Writes nothing."""
 
 from __future__ import annotations
 

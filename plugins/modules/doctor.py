@@ -12,10 +12,10 @@ module: doctor
 short_description: Look for what would make a study fail
 version_added: "0.1.0"
 description:
-  - Examines hosts, the controller, the inventory and a study, and returns findings, each with a remedy. The collection's
-    playbook C(doctor.yml) calls this module on every host, and then once for the controller, which prints the report.
-  - Neither an unreachable host nor any other finding on a host fails the task. The examination of the controller fails if
-    any finding is a problem.
+  - Examines hosts, the controller, the inventory and a study, and returns findings, each with a remedy. The playbook
+    C(doctor.yml) of this collection calls it on every host, and then once for the controller, which prints the report.
+  - Neither an unreachable host nor any other finding on a host fails the task. The examination of the controller fails
+    if any finding is a problem.
   - Changes nothing. On each host, it creates the benchmark's temporary folder and removes it again.
 options:
   examine:
@@ -34,8 +34,8 @@ options:
     type: str
   benchmark:
     description:
-      - Also run the benchmark of O(study) with the values that the host has, as often as for a baseline. Runs the commands
-        C(setup), C(between) and C(teardown) too, and starts and stops the service, if the study has them.
+      - Also run the benchmark of O(study) with the values that the host has, as often as for a baseline. Runs the
+        commands C(setup), C(between) and C(teardown) too, and starts and stops the service, if the study has them.
     type: bool
     default: false
   environment:

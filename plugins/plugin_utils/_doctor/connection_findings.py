@@ -16,8 +16,6 @@ from .._worker.ssh_config import SSHConfig
 from .._worker.transport import ConnectionLost
 from .finding import Finding, problem
 
-_OWN_FINGERPRINTS = "compare with `for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done` on the host's console"
-
 
 def lost(host: str, error: ConnectionLost, config: SSHConfig | None) -> Finding:
     """config: the host's, None if it could not be read."""
@@ -35,17 +33,19 @@ def lost(host: str, error: ConnectionLost, config: SSHConfig | None) -> Finding:
         what = f"SSH to {address}: nothing listens on port {port}"
         return problem(host, what, "start sshd on the host (systemctl start ssh), or set ansible_port in the inventory")
     if isinstance(cause, socket.gaierror):
-        return problem(host, str(error), "ansible_host: ADDRESS  # a variable of the host in the inventory")
+        return problem(host, str(error), "ansible_host: ADDRESS, as a variable of the host in the inventory")
     return problem(host, str(error), f"see where it ends: ssh -v -p {port} {shlex.quote(f'{user}@{address}')} true")
 
 
 def _trust(rejected: UntrustedHostKey, config: SSHConfig) -> str:
     known = rejected.known
     file = shlex.quote(str(known.files[0]) if known.files else config.expand("~/.ssh/known_hosts"))
-    scan = f"ssh-keyscan -p {config.port} -t {_scanned(rejected.kind)} {shlex.quote(config.hostname)} >> {file}"
+    kind = _scanned(rejected.kind)
+    scan = f"ssh-keyscan -p {config.port} -t {kind} {shlex.quote(config.hostname)}"
     if any(key.kind == rejected.kind for key in known.keys):
-        return f"if the host was reinstalled: ssh-keygen -R {shlex.quote(known.name)} -f {file} && {scan}"
-    return f"{scan}, then {_OWN_FINGERPRINTS}"
+        return f"if the host was reinstalled: ssh-keygen -R {shlex.quote(known.name)} -f {file}; {scan} >> {file}"
+    own = f"`ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub` on the host's console"
+    return f"{scan} >> {file}, once `{scan} | ssh-keygen -lf -` shows the same as {own}"
 
 
 def _scanned(kind: str) -> str:
@@ -54,20 +54,22 @@ def _scanned(kind: str) -> str:
 
 
 def python(host: str, interpreter: str, version: str | None, good: str | None) -> Finding:
-    """interpreter: what the inventory says, or auto. version: its own; None without one. good: another that would do."""
+    """interpreter: what the inventory says, or auto. version: None if it does not run. good: another that would do."""
     if interpreter == "auto":
         what = "no Python 3.9 or later was found"
     elif version is None:
         what = f"{interpreter}, its ansible_python_interpreter, does not run"
     else:
         what = f"{interpreter}, its ansible_python_interpreter, is Python {version}; 3.9 or later is needed"
-    edit = f"ansible_python_interpreter: {good}  # a variable of the host in the inventory"
+    edit = f"ansible_python_interpreter: {good}, as a variable of the host in the inventory"
     return problem(host, what, edit if good else "on the host: apt-get install python3 (or: dnf install python3.11)")
 
 
-def module_failed(host: str, failure: ModuleFailed) -> Finding:
-    """The module could not become root, or refused."""
+def module_failed(host: str, failure: ModuleFailed, again: str) -> Finding:
+    """The module could not become root, or refused. again: the command that calls it by itself."""
     if not isinstance(failure, BecomeFailed):
-        return problem(host, str(failure), f"see more: ansible {shlex.quote(host)} -m autotune.kernel.readiness_info -vvv")
-    remedy = "--ask-become-pass, or role autotune.kernel.access instead of become, as in docs/how-to/install.md"
+        return problem(host, str(failure), f"see more: {again} -vvv")
+    remedy = (
+        "add --ask-become-pass, or apply role autotune.kernel.access and leave become out, as in docs/how-to/install.md"
+    )
     return problem(host, f"become does not work ({failure.output})", remedy)

@@ -47,7 +47,7 @@ def versions(needed: Iterable[str]) -> dict[str, str]:
 
 
 def room(folder: Path) -> tuple[Path, int, bool]:
-    """Of a folder that may be yet to be created: the deepest part that exists, its free bytes, whether it is writable."""
+    """Of a folder that need not exist yet: the deepest part that does, its free bytes, and whether it is writable."""
     path = folder.absolute()
     while not os.path.lexists(path):
         path = path.parent

@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from operator import eq, ge, lt
 from pathlib import Path
@@ -52,6 +53,19 @@ def _pip(requirements: Sequence[str]) -> str:
     return shlex.join([sys.executable, "-m", "pip", "install", *requirements])
 
 
+def broken_package(error: ImportError) -> Finding:
+    """error: of a package that is installed."""
+    reinstall = _pip(["--force-reinstall", error.name or "PACKAGE"])
+    return problem(CONTROLLER, f"a Python package cannot be imported: {error}", reinstall)
+
+
+def misspelt(message: str | None) -> Iterator[Finding]:
+    """message: that a setting seems to be misspelt, if so."""
+    if message:
+        what, dummy, guess = message.partition("; ")
+        yield problem(CONTROLLER, what, f"-e {_guessed(guess)}=VALUE")
+
+
 def inventory(target: str, hosts: Sequence[str], names: Collection[str], known: Collection[str]) -> Iterator[Finding]:
     """hosts: those that `target` matches. names: all hosts of the inventory. known: its hosts and groups."""
     if not names and not hosts:
@@ -81,16 +95,17 @@ def forks(message: str | None) -> Iterator[Finding]:
         yield warning(CONTROLLER, what, f"{remedy}, or set `forks` in section [defaults] of ansible.cfg")
 
 
-def folder(purpose: str, path: Path, free: int, writable: bool) -> Iterator[Finding]:
-    """path: the deepest part of the folder that exists. free: bytes on its file system."""
+def folder(setting: str, other: str, path: Path, free: int, writable: bool) -> Iterator[Finding]:
+    """setting: names the folder; other: a value for it. path: what exists of it. free: bytes on its file system."""
+    remedy = f"-e {setting}={other}"
     if not path.is_dir():
-        yield problem(CONTROLLER, f"{purpose}: {path} is not a folder", "-e output=ANOTHER_FOLDER")
+        yield problem(CONTROLLER, f"{setting}: {path} is not a folder", remedy)
     elif not writable:
-        remedy = f"sudo chown $(id -un) {shlex.quote(str(path))}, or -e output=ANOTHER_FOLDER"
-        yield problem(CONTROLLER, f"{purpose}: {path} cannot be written", remedy)
+        chown = f"sudo chown $(id -un) {shlex.quote(str(path))}"
+        yield problem(CONTROLLER, f"{setting}: {path} cannot be written", f"{remedy}, or {chown}")
     elif free < _ROOM:
-        what = f"{purpose}: only {free >> 20} MiB are free in {path}"
-        yield warning(CONTROLLER, what, f"free {_ROOM >> 20} MiB there, or -e output=ANOTHER_FOLDER")
+        what = f"{setting}: only {free >> 20} MiB are free in {path}"
+        yield warning(CONTROLLER, what, f"{remedy}, or free {_ROOM >> 20} MiB there")
 
 
 def page(message: str | None, port: int, free_port: int) -> Iterator[Finding]:
@@ -114,4 +129,11 @@ def firewall(active: Collection[str], host: str, port: int) -> Iterator[Finding]
 def study_errors(where: str, errors: Iterable[str]) -> Iterator[Finding]:
     """errors: lines of a StudyError, each with its place."""
     for error in errors:
-        yield of_message(where, error, f"correct it; see docs/reference/study.md for {error.partition(':')[0]}")
+        found = of_message(where, error, f"correct {error.partition(':')[0]}, as docs/reference/study.md describes it")
+        yield replace(found, remedy=_guessed(found.remedy, "write {} instead"))
+
+
+def _guessed(question: str, edit: str = "{}") -> str:
+    """`did you mean that?` as an edit; anything else as it is."""
+    guess = re.fullmatch(r"did you mean (\S+)\?", question)
+    return edit.format(guess[1]) if guess else question

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from .._plain import plain_line
@@ -30,6 +30,14 @@ class Finding:
     what: str
     remedy: str
 
+    def as_result(self) -> dict[str, str]:
+        """For a task's result."""
+        return {**asdict(self), "severity": self.severity.value}
+
+    @classmethod
+    def from_result(cls, found: Mapping[str, str]) -> Finding:
+        return cls(found["where"], Severity(found["severity"]), found["what"], found["remedy"])
+
 
 def problem(where: str, what: str, remedy: str) -> Finding:
     return Finding(where, Severity.PROBLEM, what, remedy)
@@ -49,7 +57,7 @@ def of_message(where: str, message: str, otherwise: str, severity: Severity = Se
 
 
 def report(findings: Sequence[Finding], examined: Sequence[str], left_out: Sequence[str]) -> list[str]:
-    """The lines to print: grouped by place, the places and findings that are worst first, and a closing line.
+    """The lines to print: grouped by place, the worst places and findings first; at the end the conclusion.
 
     examined: the hosts that were examined. left_out: those that could not be, because the controller lacks something.
     """
@@ -70,7 +78,7 @@ def _badness(findings: Sequence[Finding]) -> tuple[int, int]:
 
 
 def conclusion(findings: Sequence[Finding], examined: Sequence[str], left_out: Sequence[str]) -> str:
-    """The closing line."""
+    """One line on all findings."""
     rest = f"; not examined: {plain_line(', '.join(left_out))}" if left_out else ""
     if not findings:
         return f"nothing found on {_counted(len(examined), 'host')} and the controller{rest}"

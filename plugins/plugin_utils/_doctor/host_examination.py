@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -27,7 +28,7 @@ from .._worker.module_call import ModuleFailed, call_module
 from .._worker.ssh_config import SSHAddress, SSHConfig, ssh_config
 from .._worker.transport import CommandTimeout, ConnectionLost, Transport, output_of
 from . import connection_findings, host_findings
-from .finding import Finding, of_message, problem, warning
+from .finding import Finding, Severity, of_message, problem, warning
 
 _VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 _OLDEST = (3, 9)
@@ -54,12 +55,17 @@ class Examination:
     def host(self) -> str:
         return str(self.task_vars["inventory_hostname"])
 
+    def _ansible(self, module: str, *arguments: str) -> str:
+        """The command that calls one of our modules on the host alone."""
+        inventories = [word for path in context.CLIARGS.get("inventory") or () for word in ("-i", path)]
+        return shlex.join(["ansible", self.host, *inventories, "-m", f"autotune.kernel.{module}", *arguments])
+
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the host, until something makes it pointless to look any further."""
         try:
             transport = to_host(self.action._connection)
         except UnsupportedConnection as error:
-            yield problem(self.host, str(error), "ansible_connection: ssh  # a variable of the host in the inventory")
+            yield problem(self.host, str(error), "ansible_connection: ssh, as a variable of the host in the inventory")
             return
         except ConnectionLost as error:
             yield connection_findings.lost(self.host, error, self._ssh_config())
@@ -68,13 +74,15 @@ class Examination:
             if found := self._python(transport):
                 yield found
                 return
-            yield from self._temporary_folder(transport)
+            no_folder = self._temporary_folder(transport)
         except (ConnectionLost, CommandTimeout, OSError) as error:
             yield problem(self.host, str(error), "see whether the host is overloaded: ssh to it and run uptime")
             return
         finally:
             transport.close()
-        yield from self._by_module()
+        yield from [no_folder] if no_folder else []
+        can_run = no_folder is None or no_folder.severity is Severity.WARNING
+        yield from self._by_module(with_benchmark=self.arguments["benchmark"] and can_run)
 
     def _ssh_config(self) -> SSHConfig | None:
         try:
@@ -99,20 +107,18 @@ class Examination:
             return None
         return connection_findings.python(self.host, interpreter, version, good)
 
-    def _temporary_folder(self, transport: Transport) -> Iterator[Finding]:
+    def _temporary_folder(self, transport: Transport) -> Finding | None:
         """Have the folder for a benchmark made and removed again, as a run has it."""
-        noexec, error = None, None
         benchmark = Benchmark(transport, {}, 1.0, remote_tmp(self.action))
         try:
             benchmark.copy([])
-            noexec = benchmark.noexec
-        except OSError as failure:
-            error = str(failure)
+        except OSError as error:
+            return host_findings.no_folder(self.host, str(error))
         finally:
             benchmark.remove()
-        yield from host_findings.temporary_folder(self.host, noexec, error)
+        return host_findings.noexec(self.host, benchmark.noexec) if benchmark.noexec else None
 
-    def _by_module(self) -> Iterator[Finding]:
+    def _by_module(self, with_benchmark: bool) -> Iterator[Finding]:
         study = self._study([])
         wanted = [parameter.param for parameter in study.study.action_space] if study else []
         persist = f"autotune-{study.study.workload_name}" if study else None
@@ -122,10 +128,10 @@ class Examination:
                 self.action, self.task_vars, "readiness_info", {"parameters": wanted, "persist": persist}
             )
         except ModuleFailed as failure:
-            yield connection_findings.module_failed(self.host, failure)
+            yield connection_findings.module_failed(self.host, failure, self._ansible("readiness_info"))
             return
         except AnsibleConnectionFailure as failure:
-            yield problem(self.host, plain_line(failure), f"see more: ansible {shlex.quote(self.host)} -m ping -vvv")
+            yield problem(self.host, plain_line(failure), f"see more: {self._ansible('readiness_info')} -vvv")
             return
         yield from host_findings.clock(self.host, facts["time"], before, time.time())
         if study:
@@ -135,8 +141,9 @@ class Examination:
                 for line in error.errors:
                     yield of_message(self.host, line, "correct the study")
                 study = None
-        yield from host_findings.findings(self.host, facts, study.study if study else None, this_controller())
-        if study and self.arguments["benchmark"]:
+        restore = self._ansible("sysctl", "-a", "state=restored")
+        yield from host_findings.findings(self.host, facts, study.study if study else None, this_controller(), restore)
+        if study and with_benchmark:
             yield from self._benchmark(study, facts)
 
     def _study(self, hosts: list[HostFacts]) -> StudyFile | None:
@@ -155,24 +162,25 @@ class Examination:
 
     def _benchmark(self, study: StudyFile, facts: Mapping[str, Any]) -> Iterator[Finding]:
         """Run the benchmark with the values that the host has, as often as for a baseline."""
-        content, values = study.study, {name: facts["parameters"][name]["value"] for name in study.study.space.parameters}
-        session = HostSession(
-            self.action, {**self.arguments, "lease_margin": 0}, self.task_vars, self.display, study
-        )
+        content, found = study.study, facts["parameters"]
+        values = {name: found[name]["value"] for name in content.space.parameters if found[name]["value"] is not None}
+        session = HostSession(self.action, {**self.arguments, "lease_margin": 0}, self.task_vars, self.display, study)
         try:
-            context = session.context({name: value for name, value in values.items() if value is not None})
-            trials = baseline_trials(context)
-            forecast = forecast_of(context, trials, len(self.task_vars["ansible_play_hosts_all"]))
+            prepared = session.context(values)
+            trials = baseline_trials(prepared)
+            forecast = forecast_of(prepared, trials, len(self.task_vars["ansible_play_hosts_all"]))
         except BenchmarkTimeout as failure:
-            remedy = f"training_config: {{benchmark_timeout: {3 * content.benchmark_timeout:g}}}, or a shorter benchmark"
+            remedy = (
+                f"training_config: {{benchmark_timeout: {3 * content.benchmark_timeout:g}}}, or a shorter benchmark"
+            )
             yield problem(self.host, str(failure), remedy)
         except MetricMissing as failure:
             printed = ", or ".join(f"reward_metric: {name}" for name in failure.metrics)
-            what, dummy, advice = str(failure).partition("; ")
-            yield problem(self.host, what, printed or advice)
+            own = f"end the benchmark with a line `{content.reward_metric}: NUMBER`"
+            yield problem(self.host, str(failure).partition("; ")[0], f"{printed}, or {own}" if printed else own)
         except BenchmarkFailed as failure:
-            command = f"ssh {self.task_vars.get('ansible_host') or self.host}, then: {content.benchmark_command}"
-            yield of_message(self.host, str(failure), f"run it by hand: {command}")
+            by_hand = f"run it by hand on the host, beside its files: {content.benchmark_command}"
+            yield of_message(self.host, str(failure), by_hand)
         except (SessionFailed, ConnectionLost, CommandTimeout, OSError) as failure:
             yield of_message(self.host, str(failure).removeprefix(f"{self.host}: "), "correct the study")
         else:

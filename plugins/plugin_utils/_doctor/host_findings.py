@@ -13,17 +13,23 @@ from typing import Any
 from .._study.study import Study
 from .._worker.lease_client import describe_expiry
 from .._worker.preflight import cautious_start_problem, holder_is_gone, notices, problems
-from .finding import Finding, Severity, of_message, problem, warning
+from .finding import Finding, of_message, problem, warning
 
 _LARGEST_SKEW = 10.0  # seconds; beyond, the logs of host and controller can hardly be compared
+_OTHER_FOLDER = "ansible_remote_tmp: /var/tmp/autotune, as a variable of the host in the inventory"
 _ELSEWHERE = ("", 0)  # no host's boot and namespace: that a host is the controller is no fault
 
 
-def findings(host: str, facts: Mapping[str, Any], study: Study | None, controller: str) -> Iterator[Finding]:
-    """All that the facts say. study: None if none is to run. controller: as this_controller() has it."""
+def findings(
+    host: str, facts: Mapping[str, Any], study: Study | None, controller: str, restore: str
+) -> Iterator[Finding]:
+    """All that the facts say.
+
+    study: None if none is to run. controller: as this_controller() has it. restore: the command that ends a lease.
+    """
     yield from rights(host, facts, study)
     yield from preflight(host, facts, study)
-    yield from lease(host, facts, controller)
+    yield from lease(host, facts, controller, restore)
     yield from overridden(host, facts)
 
 
@@ -55,7 +61,7 @@ def _longest(by_reason: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
 
 def _how_to_write(why: str, advice: str, names: list[str]) -> str:
     if "may not write" in why:
-        return "--become, or role autotune.kernel.access for the account, as in docs/how-to/install.md"
+        return "add --become, or apply role autotune.kernel.access for the account, as in docs/how-to/install.md"
     if "read-only" in why:
         return f"{advice}; on a machine of its own: mount -o remount,rw {why.split()[0]}"
     return advice or f"remove {', '.join(names)} from the study's action_space"
@@ -79,12 +85,11 @@ def preflight(host: str, facts: Mapping[str, Any], study: Study | None) -> Itera
         for line in cautious_start_problem(study.space, values):
             yield of_message(host, line, "exploration: free")
     for line in notices({**facts, "parameters": {name: facts["parameters"][name] for name in names}}, _ELSEWHERE):
-        yield of_message(host, line, "tune the machine itself, or remove them", Severity.WARNING)
+        yield warning(host, line, "tune the machine itself, or remove them from the study's action_space")
 
 
-def lease(host: str, facts: Mapping[str, Any], controller: str) -> Iterator[Finding]:
+def lease(host: str, facts: Mapping[str, Any], controller: str, restore: str) -> Iterator[Finding]:
     """A lease that is there already, the end of the last one, and whether there could be one."""
-    restore = f"ansible {shlex.quote(host)} -i INVENTORY -m autotune.kernel.sysctl -a state=restored"
     if held := facts["lease"]:
         holder, seconds = held["holder"], held["expires_in"]
         if seconds < 0:
@@ -123,14 +128,15 @@ def clock(host: str, there: float, before: float, after: float) -> Iterator[Find
         yield warning(host, what, "on the host: timedatectl set-ntp true (or: chronyc makestep)")
 
 
-def temporary_folder(host: str, noexec: str | None, error: str | None) -> Iterator[Finding]:
-    """noexec: the folder for temporary files, if it is mounted so. error: why the benchmark could not have a folder."""
-    edit = "ansible_remote_tmp: /var/tmp/autotune  # a variable of the host in the inventory"
-    if error:
-        yield problem(host, error, edit)
-    elif noexec:
-        what = f"{noexec} is mounted noexec, so that a benchmark in it can only be run by its interpreter's name"
-        yield warning(host, what, f"{edit}, or benchmark_command: sh BENCHMARK")
+def no_folder(host: str, error: str) -> Finding:
+    """error: why the benchmark cannot have a folder of its own."""
+    return problem(host, error, _OTHER_FOLDER)
+
+
+def noexec(host: str, folder: str) -> Finding:
+    """folder: that for temporary files."""
+    what = f"{folder} is mounted noexec, so that a benchmark in it can only be run by its interpreter's name"
+    return warning(host, what, f"{_OTHER_FOLDER}, or benchmark_command: sh BENCHMARK")
 
 
 def benchmark_duration(host: str, seconds: float, timeout: float) -> Iterator[Finding]:
