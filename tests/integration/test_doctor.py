@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """playbooks/doctor.yml finds faults that are planted for real, with their remedies, and nothing where nothing is wrong.
 
-A host of the lab stands for several: under each name of the inventory, it is reached in another way. So three plays do.
+A host of the lab stands for several: under each name of the inventory, it is reached in another way. So few plays do.
 """
 
 from __future__ import annotations
@@ -218,17 +218,11 @@ def test_what_is_wrong_with_the_study_and_the_inventory_is_said_once(lab: Any, s
     assert "firewall-cmd --add-port=" in firewall
 
 
-def test_a_load_generator_must_be_in_the_inventory_and_warnings_alone_are_no_failure(
-    lab: Any, study: Path, tmp_path: Path
-) -> None:
+def test_warnings_alone_are_no_failure(lab: Any, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = {"output": tmp_path / "learned", "dashboard_port": taken.getsockname()[1]}
         code, found, closing = doctor(lab.inventory, **settings, target="lab1")
-        assert (code, list(found), closing) == (0, ["controller"], "1 warning")
-        code, found, closing = doctor(lab.inventory, **settings, target="lab1", study=study, run_on="lab4")
-    assert code != 0
-    assert closing == "1 problem, 1 warning"
-    assert [line for line in found["controller"] if "run_on names lab4" in line and "-e run_on=lab" in line]
+    assert (code, list(found), closing) == (0, ["controller"], "1 warning")
 
 
 def plant(lab: Any) -> None:

@@ -16,7 +16,7 @@ RMEM = "net.ipv4.tcp_rmem"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_dropin, "DROPIN_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(_dropin, "_DIRECTORIES", (str(tmp_path),))
+    monkeypatch.setattr(_dropin, "OTHER_DIRECTORIES", ())
     return tmp_path
 
 
