@@ -283,9 +283,14 @@ def _text_of(file: str, messages: list[str]) -> str:
     return ""
 
 
+def ufw_is_enabled() -> bool:
+    """Whether ufw starts at boot."""
+    return _shell_value(UFW_STATE, "ENABLED").lower() == "yes"
+
+
 def _file_of_ufw() -> str | None:
     """The file that ufw applies when it starts, None if ufw is not enabled."""
-    if _shell_value(UFW_STATE, "ENABLED").lower() != "yes":
+    if not ufw_is_enabled():
         return None
     return _shell_value(UFW_DEFAULTS, "IPT_SYSCTL") or None
 

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ansible_collections.autotune.kernel.plugins.module_utils._boot_files import UFW_STATE
+from ansible_collections.autotune.kernel.plugins.module_utils._boot_files import ufw_is_enabled
+from ansible_collections.autotune.kernel.plugins.module_utils._facts import running
 
 _COLLECTION = Path(__file__).absolute().parents[3]
 _FIREWALLS = {
@@ -66,15 +67,8 @@ def free_port(host: str) -> int:
 
 def closed_firewalls(port: int) -> list[str]:
     """The firewalls of this machine that are active and do not let the port through."""
-    return [name for name in _FIREWALLS if _is_active(name) and not _lets_through(name, port)]
-
-
-def _is_active(name: str) -> bool:
-    with suppress(OSError):
-        if name == "ufw":
-            return re.search(r"^ENABLED=[\"']?yes", Path(UFW_STATE).read_text(), re.MULTILINE) is not None
-        return any(Path(path).read_text().strip() == name for path in Path("/proc").glob("[0-9]*/comm"))
-    return False
+    active = [*(["ufw"] if ufw_is_enabled() else []), *running(["firewalld"])]
+    return [name for name in active if not _lets_through(name, port)]
 
 
 def _lets_through(name: str, port: int) -> bool:

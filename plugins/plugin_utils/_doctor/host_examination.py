@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ from .finding import Finding, Severity, of_message, problem, warning
 
 _VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 _OLDEST = (3, 9)
+_TRY_BY_HAND = "on the host, see whether it is overloaded or its disk full: uptime; df -h"
 # Newest first, as Ansible's discovery; prints the first that is new enough.
 _LOOK_FOR_PYTHON = r"""
 for python in $(ls -r /usr/bin/python3.[0-9]* /usr/local/bin/python3.[0-9]* /usr/bin/python3 2> /dev/null); do
@@ -76,7 +78,7 @@ class Examination:
                 return
             no_folder = self._temporary_folder(transport)
         except (ConnectionLost, CommandTimeout, OSError) as error:
-            yield problem(self.host, str(error), "see whether the host is overloaded: ssh to it and run uptime")
+            yield problem(self.host, str(error), _TRY_BY_HAND)
             return
         finally:
             transport.close()
@@ -97,9 +99,10 @@ class Examination:
         version = None
         if interpreter != "auto":
             try:
-                version = output_of(transport, [*shlex.split(interpreter), "-c", _VERSION]).strip()
-            except OSError:
-                pass  # it does not exist, or is no Python
+                answer = output_of(transport, [*shlex.split(interpreter), "-c", _VERSION]).strip()
+                version = answer if re.fullmatch(r"\d+(\.\d+)+", answer) else None
+            except (OSError, ValueError):
+                pass  # it does not exist, is no Python, or the quotes in its name are unbalanced
             if version and tuple(map(int, version.split("."))) >= _OLDEST:
                 return None
         good = output_of(transport, ["sh", "-c", _LOOK_FOR_PYTHON]).strip() or None
@@ -163,6 +166,9 @@ class Examination:
     def _benchmark(self, study: StudyFile, facts: Mapping[str, Any]) -> Iterator[Finding]:
         """Run the benchmark with the values that the host has, as often as for a baseline."""
         content, found = study.study, facts["parameters"]
+        elsewhere = {content.run_on, *(guard.run_on for guard in content.guard_benchmarks)} - {None}
+        if not elsewhere <= set(self.task_vars["hostvars"]):
+            return  # the controller's findings say so
         values = {name: found[name]["value"] for name in content.space.parameters if found[name]["value"] is not None}
         session = HostSession(self.action, {**self.arguments, "lease_margin": 0}, self.task_vars, self.display, study)
         try:
@@ -181,8 +187,10 @@ class Examination:
         except BenchmarkFailed as failure:
             by_hand = f"run it by hand on the host, beside its files: {content.benchmark_command}"
             yield of_message(self.host, str(failure), by_hand)
-        except (SessionFailed, ConnectionLost, CommandTimeout, OSError) as failure:
+        except SessionFailed as failure:
             yield of_message(self.host, str(failure).removeprefix(f"{self.host}: "), "correct the study")
+        except (ConnectionLost, CommandTimeout, OSError) as failure:
+            yield problem(self.host, str(failure), _TRY_BY_HAND)
         else:
             longest = max(trial.seconds["benchmark"] for trial in trials)
             yield from host_findings.benchmark_duration(self.host, longest, content.benchmark_timeout)
