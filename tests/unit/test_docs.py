@@ -17,6 +17,7 @@ import pytest
 import yaml
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import SYSCTLS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import Observer
+from ansible_collections.autotune.kernel.client.cli import SUBCOMMANDS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_based import _ROLLOUT
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
@@ -260,6 +261,8 @@ def test_commands_name_what_exists(page: Path) -> None:
         elif words[0] in ("ansible", "ansible-doc"):
             modules = re.findall(r"autotune\.kernel\.(\w+)", line)
             assert [name for name in modules if not (ROOT / f"plugins/modules/{name}.py").exists()] == [], line
+        elif words[0] == "autotune":
+            assert words[1] in SUBCOMMANDS or " " in words[1], line
         else:
             assert words[0] in {"pip", "python3", "ansible-galaxy", "autotune-dashboard"}, line
 
