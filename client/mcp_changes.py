@@ -117,7 +117,7 @@ def stop_run(
             raise NoStudy(f"study {study_id} has already ended; see get_result")
         if feed.interrupted:
             raise NoStudy(f"study {study_id} has no trainer; its hosts restore their original values on their own")
-        if not feed.request:
+        if not feed.request or feed.request["taken_at"]:  # what the trainer took may be from before it was resumed
             feed.store.ask(study_id, "stop", f"{client_of(ctx.request_context)} (MCP)"[:200])
     return answers.Stopping(
         study_id=study_id, requested="stop", next_step=f"get_status(study_id={study_id}) until it has a verdict"

@@ -74,7 +74,7 @@ def _run(site: Site, request: Request) -> Change:
         # Not the URL itself, which may have a password: mcp_processes.py puts it into the environment.
         "store": None if site.has_default_store else "{{ lookup('ansible.builtin.env', 'AUTOTUNE_STORE') }}",
     }
-    files = _digests([path, *_sources(path, found)])
+    files = _digests(site, [path, *_sources(path, found)])
     return _change(site, request, found.study.workload_name, playbook("tune"), settings, values, files)
 
 
@@ -115,7 +115,7 @@ def _learned(site: Site, request: Request, file: Path, values: Mapping[str, str]
     for path in found:
         inside(str(path), [site.root])
     files = [path for path in found if path.is_file() and path.suffix != ".log"]
-    return _change(site, request, request.subject, _from(site, file), {}, values, _digests(files))
+    return _change(site, request, request.subject, _from(site, file), {}, values, _digests(site, files))
 
 
 def _change(
@@ -159,8 +159,8 @@ def _hosts(site: Site, inventory: str | None, target: str | None) -> dict[str, d
     }
 
 
-def _digests(files: Iterable[Path]) -> dict[str, str]:
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def _digests(site: Site, files: Iterable[Path]) -> dict[str, str]:
+    return {_from(site, path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _from(site: Site, path: Path) -> str:

@@ -99,7 +99,7 @@ class Plan:
             raise PlanRefused(f"the inventory reaches the plan's hosts otherwise than before; {_AGAIN}")
         if now.digest != was.digest:
             changed = [name for name in {**was.files, **now.files} if was.files.get(name) != now.files.get(name)]
-            what = few([brief(name) for name in changed]) or "its values"
+            what = few([plain_line(name) for name in changed]) or "its values"
             raise PlanRefused(f"{what} changed since the plan was made; {_AGAIN}")
 
 

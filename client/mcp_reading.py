@@ -80,7 +80,7 @@ class Reading:
     def feeds(self) -> Feeds:
         """Raises StoreError."""
         if self._feeds is None:
-            self._feeds = Feeds(ReadOnlyStore(self._site.store), poll=0.5)
+            self._feeds = Feeds(ReadOnlyStore(self._site.store), poll=0.0)
         return self._feeds
 
     def studies(self, search: str, page: int) -> Studies:
