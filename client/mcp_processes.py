@@ -41,9 +41,13 @@ class Process:
 
     @property
     def last_lines(self) -> list[str]:
-        with self.log.open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+        """Of its output; none if somebody removed the log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+                lines = file.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
         return [line for line in lines if line.strip()][-_LAST_LINES:]
 
 

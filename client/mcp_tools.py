@@ -114,13 +114,14 @@ def get_status(ctx: Ctx, study_id: StudyId | None = None) -> answers.ServerStatu
             study = served.reading.status(latest) if latest else None
         except StoreError as error:
             note = str(error)
+        processes = [_process(served, process) for process in served.processes]
     consent = consent_by(served.site, ctx.client_capabilities)
     return answers.ServerStatus(
         root=str(served.site.root),
         store=without_password(served.site.store),
         may_change=consent is not None,
         why_not=WHY_NOT if consent is None else None,
-        processes=[_process(served, process) for process in served.processes],
+        processes=processes,
         study=study,
         note=note,
     )
@@ -213,7 +214,10 @@ def plan(
 
 def _of_run(served: Served, change: Change) -> dict[str, Any]:
     found = study_of(served.site, change.request.subject)
-    return {**expected(found.study, len(change.hosts), served.reading), "notices": found.notices}
+    study, notices = found.study, list(found.notices)
+    if load := {study.run_on, *(guard.run_on for guard in study.guard_benchmarks)} - {None}:
+        notices.append(f"the load is generated on {', '.join(sorted(map(str, load)))}")
+    return {**expected(study, len(change.hosts), served.reading), "notices": notices}
 
 
 def _of_rollout(served: Served, change: Change) -> dict[str, Any]:
