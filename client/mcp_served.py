@@ -71,7 +71,7 @@ async def gate(ctx: ServerRequestContext[Served, Any], call_next: CallNext) -> H
         try:
             served.audit.write(client_of(ctx), name, arguments, outcome, None if plan_id is None else str(plan_id))
         except OSError as error:
-            raise MCPError(INTERNAL_ERROR, f"the audit log cannot be written, so nothing is done: {error}") from None
+            raise MCPError(INTERNAL_ERROR, f"the audit log cannot be written, so nothing more is done: {error}") from None
 
     if name in WRITING:
         log("called")

@@ -333,7 +333,7 @@ def test_nothing_is_done_that_cannot_be_logged(agent: Callable[..., Agent], url:
 
         async def stop() -> None:
             async with able.client() as client:
-                with pytest.raises(MCPError, match="audit log cannot be written, so nothing is done"):
+                with pytest.raises(MCPError, match="audit log cannot be written, so nothing more is done"):
                     await client.call_tool("stop_run", {"study_id": study.study_id})
 
         log, full = root / "learned/mcp-audit.jsonl", os.open("/dev/full", os.O_WRONLY)
