@@ -71,7 +71,8 @@ async def gate(ctx: ServerRequestContext[Served, Any], call_next: CallNext) -> H
         try:
             served.audit.write(client_of(ctx), name, arguments, outcome, None if plan_id is None else str(plan_id))
         except OSError as error:
-            raise MCPError(INTERNAL_ERROR, f"the audit log cannot be written, so nothing more is done: {error}") from None
+            message = f"the audit log cannot be written, so nothing more is done: {error}"
+            raise MCPError(INTERNAL_ERROR, message) from None
 
     if name in WRITING:
         log("called")
