@@ -42,6 +42,11 @@ def main(words: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if words is None else words)
     if not given:
         return _prompt()
+    if given[0] == "mcp":  # with options of its own
+        from .mcp_server import main as serve
+
+        serve(given[1:])
+        return 0
     parser = _parser()
     try:
         if given[0] in SUBCOMMANDS or given[0].startswith("-"):
@@ -305,5 +310,6 @@ def _parser() -> argparse.ArgumentParser:
     add("rollback", "restore the values that hosts had before a role was applied").add_argument("workload")
     add("doctor", "look for what would make a run fail").add_argument("study", nargs="?", help=study)
     dashboard = add("dashboard", "start the dashboard, or stop it")
+    commands.add_parser("mcp", help="serve an agent over stdin and stdout; options: autotune mcp --help")
     dashboard.add_argument("state", nargs="?", choices=["started", "stopped"], default="started")
     return parser

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.autotune.kernel.client.cli import SUBCOMMANDS
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import SYSCTLS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import Observer
-from ansible_collections.autotune.kernel.client.cli import SUBCOMMANDS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_based import _ROLLOUT
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
@@ -209,7 +209,7 @@ def test_imports_are_those_that_the_architecture_allows() -> None:
     rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", text, re.MULTILINE)
     order = [parts_named(first) for first, dummy in rows]
     allowed = {part: parts_named(last) for first, last in rows for part in parts_named(first)}
-    for file in [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("dashboard/**/*.py"), *ROOT.glob("client/*.py")]:
+    for file in [file for folder in ("plugins", "dashboard", "client") for file in ROOT.glob(f"{folder}/**/*.py")]:
         part = part_of(file.relative_to(ROOT))
         below = {name for row in order[1 + next(at for at, row in enumerate(order) if part in row) :] for name in row}
         assert imports_of(file) <= set(allowed[part]) & below, file
@@ -262,7 +262,7 @@ def test_commands_name_what_exists(page: Path) -> None:
             modules = re.findall(r"autotune\.kernel\.(\w+)", line)
             assert [name for name in modules if not (ROOT / f"plugins/modules/{name}.py").exists()] == [], line
         elif words[0] == "autotune":
-            assert words[1] in SUBCOMMANDS or " " in words[1], line
+            assert words[1] in {*SUBCOMMANDS, "mcp"} or " " in words[1], line
         else:
             assert words[0] in {"pip", "python3", "ansible-galaxy", "autotune-dashboard"}, line
 
