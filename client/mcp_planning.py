@@ -130,8 +130,9 @@ def _change(
     if request.target is not None and not _TARGET.fullmatch(request.target):
         raise NoPlan(f"target '{brief(request.target)}' is not a pattern of hosts; name hosts or groups, as in web:db")
     inventory = None if request.inventory is None else _from(site, site.path(request.inventory))
-    words = command(play, inventory, {**settings, "target": request.target})
-    return Change(request, workload, _hosts(site, inventory, request.target), values, files, tuple(words))
+    hosts = _hosts(site, inventory, request.target)
+    words = command(play, inventory, {**settings, "target": request.target if inventory else None})
+    return Change(request, workload, hosts, values, files, tuple(words))
 
 
 def _hosts(site: Site, inventory: str | None, target: str | None) -> dict[str, dict[str, object]]:

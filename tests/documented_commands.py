@@ -22,12 +22,12 @@ RUN_BY = {
     "./dev test": ".ci/run",
     "pip install .": "tests/integration/test_packaging.py",
     "ansible-playbook autotune.kernel.tune -i inventory -e study=study.yml": "tests/integration/tune/test_tune.py",
-    "ansible-playbook autotune.kernel.tune -i inventory -e study=study.yml -e dry_run=true": (
-        "tests/integration/test_tutorial.py"
-    ),
     "ansible-playbook autotune.kernel.tune -i inventory.ini -e study=study.yml -e dashboard=true": (
         "tests/integration/tune/test_page.py"
     ),
+    "autotune run study.yml -i inventory": "tests/integration/test_ways_in.py",
+    'autotune "optimize my system for memory-intensive workloads"': "tests/integration/test_ways_in.py",
+    "autotune mcp --allow-apply": "tests/integration/test_mcp.py",
     "ansible-playbook learned/my-service/apply.yml -i inventory --check --diff": "tests/integration/test_tutorial.py",
     "ansible-playbook learned/my-service/apply.yml -i inventory": "tests/integration/test_learned_role.py",
     "ansible-playbook learned/my-service/rollback.yml -i inventory": "tests/integration/test_learned_role.py",

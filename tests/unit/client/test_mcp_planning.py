@@ -116,7 +116,7 @@ def test_a_plan_notices_another_host_behind_the_same_name(site: Site, root: Path
 def test_without_an_inventory_it_is_this_machine(site: Site) -> None:
     change = change_of(site, HERE)
     assert list(change.hosts) == ["localhost"]
-    assert change.command[2:6] == ("-i", "localhost,", "-c", "local")
+    assert [word for word in change.command if "target" in word] == ["target=localhost"]
     with pytest.raises(NoPlan, match="only this machine is tuned, not 'web'"):
         change_of(site, replace(RUN, inventory=None))
 
@@ -163,7 +163,7 @@ def test_a_rollout_is_bound_to_the_learned_values(site: Site, learn: Callable[..
     folder = learn()
     change = change_of(site, ROLLOUT)
     assert change.values == {"vm.swappiness": "10", "net.ipv4.tcp_rmem": "4096 131072 33554432"}
-    assert change.command[1:] == ("learned/wan/apply.yml", "-i", "localhost,", "-c", "local")
+    assert change.command[1:] == ("learned/wan/apply.yml", "-e", "target=localhost")
     made = Plans().issue(change)
     (folder / "trainer.log").write_text("a run goes on")
     made.check(change_of(site, ROLLOUT))
