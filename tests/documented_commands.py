@@ -27,7 +27,7 @@ RUN_BY = {
     ),
     "autotune run study.yml -i inventory": "tests/integration/test_ways_in.py",
     'autotune "optimize my system for memory-intensive workloads"': "tests/integration/test_ways_in.py",
-    "autotune mcp --allow-apply": "tests/integration/test_mcp.py",
+    "autotune mcp": "tests/integration/test_mcp.py",
     "ansible-playbook learned/my-service/apply.yml -i inventory --check --diff": "tests/integration/test_tutorial.py",
     "ansible-playbook learned/my-service/apply.yml -i inventory": "tests/integration/test_learned_role.py",
     "ansible-playbook learned/my-service/rollback.yml -i inventory": "tests/integration/test_learned_role.py",
