@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Messages between a worker and the trainer, as JSON lines over a Unix socket in a private folder.
+"""Messages between a worker, or an agent, and the trainer, as JSON lines over a Unix socket in a private folder.
 
 Each message is a JSON object on one line with a `kind`. A worker sends
 
@@ -20,6 +20,17 @@ and the trainer sends
     refused      reason                              this host cannot take part
     restore                                          end the benchmark and restore the original values immediately
     end          result                              the study is over
+
+An agent, which chooses the candidates instead of the trainer (see _trainer/agent.py), sends
+
+    point        point                               measure the candidate at this point of the unit cube on each host
+    finish                                           go on to the race and the proof
+
+and the trainer sends
+
+    begin        study, baselines, left              the study as the hosts made it, trials of their original values
+    trials       trials, left                        of the candidate, ended; left: of the budget, in trials
+    end          result                              the study is over
 """
 
 from __future__ import annotations
@@ -29,6 +40,7 @@ import logging
 import os
 import select
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +53,7 @@ _LOG = logging.getLogger(__name__)
 
 SOCKET_NAME = "trainer.sock"
 _CHUNK = 65536
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 
 
 class Disconnected(Exception):
@@ -87,6 +100,13 @@ class Line:
         # The sender logs the content, unless this is not a message.
         _LOG.debug("from %s: %s", self.peer, message.get("kind") if isinstance(message, dict) else line)
         return message
+
+    @property
+    def peer_process(self) -> int:
+        """The process ID of the other end, as it was when that began to listen or connected."""
+        found = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        process: int = _CREDENTIALS.unpack(found)[0]
+        return process
 
     def is_readable(self) -> bool:
         """Whether (part of) a message has arrived or the other end has closed the connection."""

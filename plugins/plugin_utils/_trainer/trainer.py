@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import select
 import socket
 import sys
 import threading
@@ -28,9 +26,11 @@ from .._outcome import result as outcome
 from .._outcome.learned_role import withdraw
 from .._store.store import StoreError, open_store, shown
 from .._study.study import Study
+from .agent import Agent
 from .conclusion import Conclusion
 from .history import RunHistory
 from .polling import poll_requests
+from .process_end import when_ended
 from .result_builder import build_result
 from .run import run_study
 
@@ -44,6 +44,7 @@ class TrainerConfig:
 
     hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: of ansible-playbook.
     files: the SHA-256 of each file copied to the hosts. resume: the ID of a study to resume, True for the latest.
+    agent: the folder in which an agent listens that chooses the candidates (see agent.py).
     """
 
     study: dict[str, Any]
@@ -56,6 +57,7 @@ class TrainerConfig:
     files: dict[str, str] = field(default_factory=dict)
     resume: int | bool = False
     debug: bool = False
+    agent: str | None = None
 
 
 def run_trainer(folder: Path, server: socket.socket) -> None:
@@ -69,6 +71,11 @@ def run_trainer(folder: Path, server: socket.socket) -> None:
 
 def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     study, output = Study.model_validate(config.study), Path(config.output)
+    try:
+        agent = Agent(Path(config.agent)) if config.agent else None
+    except OSError as error:
+        _leave(folder, {"error": f"no agent listens in {config.agent}: {error.strerror}"})
+        return
     try:
         engine = open_store(config.store)
         if config.resume:
@@ -96,13 +103,17 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     )
     absent = [name for name in replay.hosts if name not in config.hosts]
     fleet.notify(*started.notices, *(f"{name} is not in this run; its evaluations are kept" for name in absent))
-    _stop_with(config.playbook_pid, fleet)
+    # Its workers end with it.
+    when_ended(config.playbook_pid, lambda: fleet.stop("ansible-playbook has ended"))
     _accept(server, fleet)
+    if agent:
+        agent.attend(fleet)
+        notify(f"the candidates come from an agent, process {agent.process}, instead of algorithm {study.algorithm}")
     started.claim.keep(engine, store.study_id, fleet.notify)
     poll_requests(engine, store.study_id, fleet, store.add_event)
     others = OtherStudies(engine, study, store)
     try:
-        conclusion = run_study(study, fleet, history, replay, others, notify, store.seed)
+        conclusion = run_study(study, fleet, history, replay, others, notify, store.seed, agent)
     except (Ended, StoreError) as error:
         stopped = isinstance(error, Ended) and error.stopped
         conclusion = Conclusion("stopped" if stopped else "failed", str(error))
@@ -130,6 +141,8 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         _leave(folder, {"error": f"{output} cannot be written: {error.strerror}; the store has the result"})
         return
     _leave(folder, {"result": content})
+    if agent:
+        agent.end(content)
     # A benchmark that is running when the study is stopped goes on to its end, unless hosts are to be restored at once.
     fleet.end(content, patience=study.longest_timeout + _LEAVE_TIME)
     started.claim.release()
@@ -142,21 +155,6 @@ def _accept(server: socket.socket, fleet: Fleet) -> None:
             threading.Thread(target=converse, args=(fleet, connection), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
-
-
-def _stop_with(playbook_pid: int, fleet: Fleet) -> None:
-    """Stop the study when ansible-playbook ends, because its workers end with it."""
-    try:
-        playbook = os.pidfd_open(playbook_pid)
-    except ProcessLookupError:
-        fleet.stop("ansible-playbook has ended")
-        return
-
-    def watch() -> None:
-        select.select([playbook], [], [])
-        fleet.stop("ansible-playbook has ended")
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _leave(folder: Path, content: dict[str, Any]) -> None:
