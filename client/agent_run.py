@@ -115,8 +115,9 @@ class AgentRun:
 
     def _accept(self, server: socket.socket) -> socket.socket:
         process = os.pidfd_open(self._process.pid)
+        sources: list[Any] = [server, process]
         try:
-            while not (ready := select.select([server, process], [], [], _REFRESH)[0]):
+            while not (ready := select.select(sources, [], [], _REFRESH)[0]):
                 self._show_progress()
         finally:
             os.close(process)

@@ -104,11 +104,11 @@ class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return Observer(study.space, [state.metric for state in study.state_space])
 
     @cached_property
-    def action_space(self) -> gymnasium.spaces.Box:
+    def action_space(self) -> gymnasium.spaces.Box:  # type: ignore[override]
         return action_box(self._run.study.space)
 
     @cached_property
-    def observation_space(self) -> gymnasium.spaces.Box:
+    def observation_space(self) -> gymnasium.spaces.Box:  # type: ignore[override]
         return self._observer.box
 
     @property
@@ -157,14 +157,15 @@ class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
 
 def _mean(observations: Sequence[Observation]) -> Observation:
-    return np.mean(observations, axis=0, dtype=np.float64).astype(np.float32)
+    mean: Observation = np.stack(observations).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def register() -> None:
     """Make `gymnasium.make(ID, study=...)` known, unless it is."""
     if ID not in gymnasium.registry:
         # Without Gymnasium's checker around it, which would ask for the spaces, and so start the run, at once.
-        gymnasium.register(ID, OSTuningEnv, nondeterministic=True, disable_env_checker=True)
+        gymnasium.register(ID, f"{__name__}:OSTuningEnv", nondeterministic=True, disable_env_checker=True)
 
 
 register()

@@ -30,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 REFERENCE = (DOCS / "reference/study.md").read_text()
 WHOLE, *PARTS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)]
 # The parts of the program whose names have no underscore.
-FOLDERS = ("action", "lookup", "modules", "module_utils", "dashboard")
+FOLDERS = ("action", "lookup", "modules", "module_utils", "dashboard", "client")
 # Keys with a default of which the reference shows something else.
 EXAMPLES = {"exploration", "share"}
 
@@ -198,7 +198,7 @@ def imports_of(file: Path) -> set[str]:
             continue
         for module in modules:
             name = module.removeprefix("ansible_collections.autotune.kernel.")
-            if name.startswith(("plugins.", "dashboard.")):
+            if name.startswith(("plugins.", "dashboard.", "client.")):
                 found.add(part_of(Path(name.replace(".", "/"))))
     return found - {part_of(here)}
 
@@ -208,7 +208,7 @@ def test_imports_are_those_that_the_architecture_allows() -> None:
     rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", text, re.MULTILINE)
     order = [parts_named(first) for first, dummy in rows]
     allowed = {part: parts_named(last) for first, last in rows for part in parts_named(first)}
-    for file in [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("dashboard/**/*.py")]:
+    for file in [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("dashboard/**/*.py"), *ROOT.glob("client/*.py")]:
         part = part_of(file.relative_to(ROOT))
         below = {name for row in order[1 + next(at for at, row in enumerate(order) if part in row) :] for name in row}
         assert imports_of(file) <= set(allowed[part]) & below, file
