@@ -194,5 +194,6 @@ def problem_in(output: str, code: int) -> str:
         messages = [str(json.loads(found)["msg"]) for found in _FATAL.findall(output)]
     except (ValueError, KeyError):
         messages = []
-    lines = [" ".join(message.split()) for message in messages or _ERROR.findall(output)]
+    texts = messages or _ERROR.findall(output)
+    lines = [" ".join(text.removeprefix("Task failed: ").split()) for text in texts]
     return plain_line(few([*dict.fromkeys(lines)], "; ")) if lines else f"ansible-playbook ended with exit code {code}"

@@ -13,7 +13,7 @@ fatal: [h2]: FAILED! => {"changed": false, "msg": "study.yml: 2 errors; no host 
 PLAY RECAP *********************************************************************
 """
 UNREACHABLE = """
-fatal: [h1]: UNREACHABLE! => {"changed": false, "msg": "no route", "unreachable": true}
+fatal: [h1]: UNREACHABLE! => {"changed": false, "msg": "Task failed: no route", "unreachable": true}
 failed: [h2] (item=x) => {"changed": false, "msg": "no package"}
 """
 NO_HOST = """
