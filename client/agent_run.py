@@ -66,7 +66,8 @@ class AgentRun:
         # Not a pipe, because the play must outlive this process, to restore the hosts.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the run)
         with tempfile.TemporaryDirectory(prefix="autotune-agent-") as folder, listen(Path(folder)) as server:
-            given = {"study": study, **settings, "agent": folder}
+            # A process that this one forks keeps the connection open: its end alone would not stop the run.
+            given = {"study": study, **settings, "agent": folder, "parent_pid": os.getpid()}
             words = playbooks.command(playbooks.playbook("tune"), inventory, given, *options)
             self._process = subprocess.Popen(
                 playbooks.runnable(words),

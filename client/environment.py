@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugins.plugin_utils._learner.environment import Observation, Observer, action_box, to_point
+from ..plugins.plugin_utils._learner.observation import Observation, Observer, action_box, to_point
 from .agent_run import AgentRun, EnvironmentFailed
 
 __all__ = ["ID", "BudgetSpent", "EnvironmentFailed", "OSTuningEnv", "register"]

@@ -30,12 +30,22 @@ def playbook(name: str) -> str:
 def command(play: str, inventory: str | None, settings: Mapping[str, object], *options: str) -> list[str]:
     """The words of the command that runs `play`, a playbook's name or path as ansible-playbook takes it.
 
-    inventory: a path, or host names with a comma, as for `-i`; None runs on this machine, without SSH. settings: the
-    playbook's, those that are None are left out.
+    settings: the playbook's, those that are None are left out.
     """
-    hosts = ["-i", inventory] if inventory else ["-i", "localhost,", "-c", "local"]
     given = [word for name, value in settings.items() if value is not None for word in ("-e", _setting(name, value))]
-    return ["ansible-playbook", play, *hosts, *given, *options]
+    return ["ansible-playbook", play, *hosts_of(inventory), *given, *options]
+
+
+def hosts_of(inventory: str | None) -> list[str]:
+    """The options that name the hosts: an inventory's path, or host names with a comma; None is this machine.
+
+    "" names no hosts, for playbooks that run on the controller alone.
+
+    Ansible's own localhost runs on the controller's Python; one that `-i` names is searched for a Python.
+    """
+    if inventory is None:
+        return ["-e", "target=localhost"]
+    return ["-i", inventory] if inventory else []
 
 
 def runnable(words: list[str]) -> list[str]:
@@ -60,4 +70,4 @@ def _setting(name: str, value: object) -> str:
         return f"{name}={str(value).lower()}"
     if isinstance(value, int | float) or (isinstance(value, str) and _PLAIN.fullmatch(value)):
         return f"{name}={value}"
-    return json.dumps({name: value if isinstance(value, dict | list) else str(value)})
+    return json.dumps({name: value if isinstance(value, dict | list) else str(value)}, ensure_ascii=False)

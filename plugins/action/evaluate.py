@@ -35,6 +35,7 @@ ARGUMENTS = {
     "rounds": {"type": "int", "default": 10},
     "dry_run": {"type": "bool", "default": False},
     "debug": {"type": "bool", "default": False},
+    "parent_pid": {"type": "int"},
 }
 
 

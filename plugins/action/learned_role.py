@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
                 outcome["diff"] = _differences(planned)
             if not self._task.check_mode:
                 carry_out(planned)
-                display.display(summary(read(folder), folder, _inventory()))
+                display.display(summary(read(folder), folder, _hosts(task_vars or {})))
         except (ResultError, ForeignFileError) as error:
             raise AnsibleActionFail(plain(error)) from None
         except OSError as error:
@@ -48,10 +48,13 @@ class ActionModule(ActionBase):
         return outcome
 
 
-def _inventory() -> str:
-    """The inventory as the user would type it; Ansible has made its path absolute."""
-    given = Path((context.CLIARGS.get("inventory") or ["INVENTORY"])[0])
-    return str(given.relative_to(Path.cwd()) if given.is_relative_to(Path.cwd()) else given)
+def _hosts(task_vars: dict[str, Any]) -> list[str]:
+    """The options that name the hosts of this play, as the user would type them."""
+    # Ansible makes an inventory's path absolute.
+    given = [Path(inventory) for inventory in context.CLIARGS.get("inventory") or ()]
+    shown = [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path) for path in given]
+    options = [word for inventory in shown for word in ("-i", inventory)]
+    return options + (["-e", f"target={task_vars['target']}"] if "target" in task_vars else [])
 
 
 def _differences(planned: Plan) -> list[dict[str, str]]:

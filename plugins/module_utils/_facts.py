@@ -131,11 +131,14 @@ def container() -> str | None:
 
 
 def managed_by() -> list[str]:
-    """The running daemons that set kernel parameters themselves."""
+    """The running daemons that set kernel parameters themselves, except those in containers."""
     names = set()
-    for path in glob.glob("/proc/[0-9]*/comm"):
+    for path in glob.glob("/proc/[0-9]*/status"):
         with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-            names.add(file.read().strip())
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+            # One process ID for each namespace from here down: a container's process has several.
+            if len(status["NSpid"].split()) == 1:
+                names.add(status["Name"])
     return sorted(names.intersection(_DAEMONS))
 
 

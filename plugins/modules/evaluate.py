@@ -103,6 +103,11 @@ options:
       - A new run replaces the log; a run that resumes a study continues it. Only its owner can read it.
     type: bool
     default: false
+  parent_pid:
+    description:
+      - Process on the controller whose end stops the study, such as a program that has started the playbook.
+        It must run when the play begins.
+    type: int
 attributes:
   action:
     description: An action plugin of the same name runs on the controller and calls modules on the hosts.

@@ -40,7 +40,6 @@ import logging
 import os
 import select
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +52,6 @@ _LOG = logging.getLogger(__name__)
 
 SOCKET_NAME = "trainer.sock"
 _CHUNK = 65536
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 
 
 class Disconnected(Exception):
@@ -100,13 +98,6 @@ class Line:
         # The sender logs the content, unless this is not a message.
         _LOG.debug("from %s: %s", self.peer, message.get("kind") if isinstance(message, dict) else line)
         return message
-
-    @property
-    def peer_process(self) -> int:
-        """The process ID of the other end, as it was when that began to listen or connected."""
-        found = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        process: int = _CREDENTIALS.unpack(found)[0]
-        return process
 
     def is_readable(self) -> bool:
         """Whether (part of) a message has arrived or the other end has closed the connection."""

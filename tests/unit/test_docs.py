@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import SYSCTLS
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import Observer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_based import _ROLLOUT
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.observation import Observer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
@@ -215,7 +215,7 @@ def test_imports_are_those_that_the_architecture_allows() -> None:
 
 
 def test_no_two_files_of_the_controller_have_the_same_name() -> None:
-    folders = (ROOT / "plugins/plugin_utils", ROOT / "dashboard")
+    folders = (ROOT / "plugins/plugin_utils", ROOT / "dashboard", ROOT / "client")
     names = [path.name for folder in folders for path in folder.rglob("*.py") if path.name != "__main__.py"]
     assert sorted({name for name in names if names.count(name) > 1}) == []
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from .._study.space import Numbers, SearchSpace
-from .environment import Observation, Observer, action_box, to_point
+from .observation import Observation, Observer, action_box, to_point
 
 # From points, shape (n, space.size), to their predicted rewards (standardised) and performances, each of shape (n,).
 Predict = Callable[[Numbers], tuple[Numbers, Numbers]]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from .filters import (
@@ -25,8 +26,8 @@ from .filters import (
 from .result import Result
 
 
-def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
-    """Without a trailing newline; `folder` and `inventory` as the user would type them."""
+def summary(result: Result, folder: Path, hosts: Sequence[str] = ("-i", "INVENTORY")) -> str:
+    """Without a trailing newline; `folder` as the user would type it. hosts: the options that name the run's hosts."""
     found = ending(result)
     lines = [f"{result.workload_name}: {found.heading.lower()}, {found.text}"]
     if result.reason:
@@ -37,7 +38,7 @@ def summary(result: Result, folder: Path, inventory: str = "INVENTORY") -> str:
         lines += ["", *_values(result)]
     lines += ["", *_files(result, folder)]
     if result.improved:
-        lines += ["", *_commands(folder, inventory)]
+        lines += ["", *_commands(folder, hosts)]
     elif result.verdict in ("stopped", "failed") and result.study_id is not None:
         lines += ["", f"  resume    the same command with -e resume={result.study_id}"]
     return "\n".join(lines)
@@ -123,11 +124,11 @@ def _files(result: Result, folder: Path) -> list[str]:
     return [f"  {name:<10}{place}" for name, place in places.items()]
 
 
-def _commands(folder: Path, inventory: str) -> list[str]:
-    inventory = shlex.quote(inventory)
+def _commands(folder: Path, hosts: Sequence[str]) -> list[str]:
+    options = shlex.join(hosts)
     apply, rollback = (shlex.quote(str(folder / name)) for name in ("apply.yml", "rollback.yml"))
     return [
-        f"  preview   ansible-playbook {apply} -i {inventory} --check --diff",
-        f"  apply     ansible-playbook {apply} -i {inventory}",
-        f"  roll back ansible-playbook {rollback} -i {inventory}",
+        f"  preview   ansible-playbook {apply} {options} --check --diff",
+        f"  apply     ansible-playbook {apply} {options}",
+        f"  roll back ansible-playbook {rollback} {options}",
     ]

@@ -25,7 +25,6 @@ from .._learner.protocols import Region
 from .._study.study import Study
 from .._trial.trial import Phase, State, Trial, to_json
 from .._wire import Disconnected, Message, connect
-from .process_end import when_ended
 
 _LOG = logging.getLogger(__name__)
 PROPOSED_BY = "the agent"
@@ -33,15 +32,11 @@ _GONE = "the agent that chooses the candidates has ended"
 
 
 class Agent:
-    """The connection to an agent that listens in a private folder. Raises OSError if there is none.
-
-    process: the agent's process ID.
-    """
+    """The connection to an agent that listens in a private folder. Raises OSError if there is none."""
 
     def __init__(self, folder: Path) -> None:
         self._line = connect(folder)
         self._line.peer = "the agent"
-        self.process = self._line.peer_process
         self._asked: deque[Message] = deque()
 
     def attend(self, fleet: Fleet) -> None:
@@ -56,8 +51,6 @@ class Agent:
                 fleet.restore(_GONE)
 
         threading.Thread(target=receive, daemon=True).start()
-        # A process that it forked may have kept the connection open.
-        when_ended(self.process, lambda: fleet.restore(_GONE))
 
     def train(self, study: Study, fleet: Fleet, region: Region, baselines: Sequence[Trial]) -> int:
         """Run the trials that it asks for until it lets the study go on; returns how many of the budget are left.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import select
 import socket
 import sys
 import threading
@@ -30,7 +32,6 @@ from .agent import Agent
 from .conclusion import Conclusion
 from .history import RunHistory
 from .polling import poll_requests
-from .process_end import when_ended
 from .result_builder import build_result
 from .run import run_study
 
@@ -43,6 +44,7 @@ class TrainerConfig:
     """What a worker passes to the trainer that it starts.
 
     hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: of ansible-playbook.
+    parent_pid: of another process whose end stops the study, such as the Python program that started the playbook.
     files: the SHA-256 of each file copied to the hosts. resume: the ID of a study to resume, True for the latest.
     agent: the folder in which an agent listens that chooses the candidates (see agent.py).
     """
@@ -58,6 +60,7 @@ class TrainerConfig:
     resume: int | bool = False
     debug: bool = False
     agent: str | None = None
+    parent_pid: int | None = None
 
 
 def run_trainer(folder: Path, server: socket.socket) -> None:
@@ -103,12 +106,14 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     )
     absent = [name for name in replay.hosts if name not in config.hosts]
     fleet.notify(*started.notices, *(f"{name} is not in this run; its evaluations are kept" for name in absent))
-    # Its workers end with it.
-    when_ended(config.playbook_pid, lambda: fleet.stop("ansible-playbook has ended"))
+    # Its workers end with ansible-playbook.
+    _stop_with(config.playbook_pid, fleet, "ansible-playbook has ended")
+    if config.parent_pid is not None:
+        _stop_with(config.parent_pid, fleet, f"process {config.parent_pid}, which started the run, has ended")
     _accept(server, fleet)
     if agent:
         agent.attend(fleet)
-        notify(f"the candidates come from an agent, process {agent.process}, instead of algorithm {study.algorithm}")
+        notify(f"the candidates come from an agent instead of algorithm {study.algorithm}")
     started.claim.keep(engine, store.study_id, fleet.notify)
     poll_requests(engine, store.study_id, fleet, store.add_event)
     others = OtherStudies(engine, study, store)
@@ -155,6 +160,21 @@ def _accept(server: socket.socket, fleet: Fleet) -> None:
             threading.Thread(target=converse, args=(fleet, connection), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
+
+
+def _stop_with(pid: int, fleet: Fleet, reason: str) -> None:
+    """Stop the study when this process ends."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        fleet.stop(reason)
+        return
+
+    def watch() -> None:
+        select.select([process], [], [])
+        fleet.stop(reason)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _leave(folder: Path, content: dict[str, Any]) -> None:

@@ -268,6 +268,7 @@ def _trainer_config(
         "resume": _study_to_resume(arguments["resume"]),
         "debug": arguments["debug"],
         "agent": arguments["agent"],
+        "parent_pid": arguments["parent_pid"],
     }
 
 

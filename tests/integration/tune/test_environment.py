@@ -32,10 +32,10 @@ print("throughput:", 100 + int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read()
 BEGIN = """
 import sys, time
 import gymnasium
-from ansible_collections.autotune.kernel.client import environment
+import autotune_kernel
 study, inventory, output, hosts = sys.argv[1:]
 settings = {"output": output, "lease_margin": int(sys.stdin.readline())}
-env = gymnasium.make(environment.ID, study=study, inventory=inventory, settings=settings, options=["--limit", hosts])
+env = gymnasium.make("autotune/OSTuning-v0", study=study, inventory=inventory, settings=settings, options=["--limit", hosts])
 """
 STEP = """
 import numpy as np
@@ -79,7 +79,7 @@ def begin(lab: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[s
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "playbooks/collections")},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         agents.append(agent)
         assert agent.stdin
@@ -123,7 +123,6 @@ def test_the_example_of_the_documentation_trains_ppo(
     benchmark = tmp_path / "my-service/benchmark.py"
     benchmark.write_text(benchmark.read_text().replace("SECONDS = 5", "SECONDS = 0.2"))
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    example = example.replace("import autotune_kernel", "import ansible_collections.autotune.kernel.client.environment")
     on_lab = f'inventory="{lab.inventory}", options=["--limit", "lab1"]'
     example, changed = re.subn(r'(study="my-service/study.yml")', rf"\1, {on_lab}", example)
     assert changed == 1

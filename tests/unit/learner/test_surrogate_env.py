@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
 import torch
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.observation import (
     HostContexts,
     Observer,
     action_box,

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,9 +126,25 @@ def test_tells_of_what_the_documentation_warns(procfs: Path, call: Call) -> None
 def test_names_the_daemons_that_set_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for pid, name in enumerate(("tuned", "bash", "bpftune")):
         (tmp_path / str(pid)).mkdir()
-        (tmp_path / str(pid) / "comm").write_text(name + "\n")
-    monkeypatch.setattr(_facts.glob, "glob", lambda dummy: [str(path) for path in tmp_path.glob("*/comm")])
+        (tmp_path / str(pid) / "status").write_text(f"Name:\t{name}\nUmask:\t0022\nNSpid:\t{pid}\n")
+    monkeypatch.setattr(_facts.glob, "glob", lambda dummy: [str(path) for path in tmp_path.glob("*/status")])
     assert _facts.managed_by() == ["bpftune", "tuned"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace takes root")
+def test_a_daemon_in_a_container_manages_the_container(tmp_path: Path) -> None:
+    before = _facts.managed_by()
+    shutil.copy(str(shutil.which("sleep")), tmp_path / "tuned")
+    enter = ["unshare", "--pid", "--fork", "--kill-child"]
+    daemon = subprocess.Popen([*enter, tmp_path / "tuned", "60"])
+    try:
+        limit = time.monotonic() + 60
+        while not subprocess.run(["pgrep", "-P", str(daemon.pid), "-x", "tuned"], capture_output=True).stdout:
+            assert time.monotonic() < limit
+        assert _facts.managed_by() == before
+    finally:
+        daemon.kill()
+        daemon.wait()
 
 
 def test_a_bad_name_is_one_line(procfs: Path, call: Call) -> None:

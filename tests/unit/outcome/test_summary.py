@@ -39,7 +39,7 @@ wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141
 
 
 def test_an_improvement_shows_values_files_and_commands(improved: dict[str, Any]) -> None:
-    assert summary(Result.model_validate(improved), Path("learned/wan-transfer"), "hosts.yml") == IMPROVED
+    assert summary(Result.model_validate(improved), Path("learned/wan-transfer"), ["-i", "hosts.yml"]) == IMPROVED
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_study_without_numbers_has_a_summary() -> None:
 
 
 def test_quotes_paths_for_the_shell(improved: dict[str, Any]) -> None:
-    shown = summary(Result.model_validate(improved), Path("my learned"), "my hosts.yml")
+    shown = summary(Result.model_validate(improved), Path("my learned"), ["-i", "my hosts.yml"])
     assert "ansible-playbook 'my learned/apply.yml' -i 'my hosts.yml'" in shown
 
 

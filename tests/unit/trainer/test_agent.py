@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +13,6 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.protocols
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.trust_region import TrustRegion
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.agent import Agent
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.process_end import when_ended
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Line, listen
 
@@ -30,7 +26,7 @@ class AtWork:
     def __init__(self, study: Study, fleet: Fleet, folder: Path, pool: ThreadPoolExecutor, region: Region) -> None:
         with listen(folder) as server:
             agent = Agent(folder)
-            self.process, self.line = agent.process, Line(server.accept()[0])
+            self.line = Line(server.accept()[0])
         agent.attend(fleet)
         self.training: Future[int] = pool.submit(agent.train, study, fleet, region, [BASELINE])
 
@@ -74,7 +70,6 @@ def values(trials: Sequence[Trial]) -> list[tuple[str, str]]:
 
 def test_a_step_is_one_trial_on_each_host_within_the_budget(begin: Callable[..., tuple[Any, AtWork]]) -> None:
     harness, work = begin("h1", "h2", budget=3)
-    assert work.process == os.getpid()
     began = work.receive("begin")
     assert (began["study"]["workload_name"], began["left"]) == ("small", 3)
     assert [trial["requested"] for trial in began["baselines"]] == [{"vm.swappiness": "60"}]
@@ -133,15 +128,3 @@ def test_an_agent_that_does_not_listen_is_an_error(tmp_path: Path) -> None:
     listen(tmp_path).close()
     with pytest.raises(ConnectionRefusedError):
         Agent(tmp_path)
-
-
-def test_the_end_of_a_process_is_noticed() -> None:
-    process, noticed = subprocess.Popen(["cat"], stdin=subprocess.PIPE), threading.Event()
-    when_ended(process.pid, noticed.set)
-    assert not noticed.wait(0.1)
-    process.kill()
-    assert noticed.wait(PATIENCE)
-    process.communicate()
-    again = threading.Event()
-    when_ended(process.pid, again.set)
-    assert again.is_set()

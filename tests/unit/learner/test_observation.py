@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.observation import (
     HostContexts,
     Observer,
     to_point,

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""One run of a playbook through ansible-runner, from Python."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+
+from .playbooks import COLLECTION, hosts_of
+
+
+class PlayFailed(Exception):
+    """A playbook failed; the message is the play's own."""
+
+
+_FAILED = ("runner_on_failed", "runner_on_unreachable")
+_ERRORS = ("[ERROR]: ", "ERROR! ")
+
+
+class _Play:
+    """What is known of a run so far, from ansible-runner's events. Events come on a thread of their own."""
+
+    def __init__(self, show: Callable[[str], object]) -> None:
+        self._show = show
+        self.pid: int | None = None  # of ansible-playbook
+        self.cancelled = False
+        self.results: dict[str, dict[str, Any]] = {}  # of each task, by the name of its module
+        self._failures: list[str] = []
+        self._errors: list[str] = []
+
+    def on_event(self, event: dict[str, Any]) -> bool:
+        """Take in an event; returns whether ansible-runner is to keep it."""
+        for line in event["stdout"].splitlines():
+            if line.startswith(_ERRORS):
+                self._errors.append(line.split(": ", 1)[-1])
+            self._show(line)
+        found = event.get("event_data", {})
+        self.pid = event.get("pid") or self.pid
+        if event["event"] == "runner_on_ok":
+            self.results[found["task_action"]] = found["res"]
+        elif event["event"] in _FAILED and not found.get("ignore_errors"):
+            self._failures.append(str(found["res"].get("msg", "")))
+        return False
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does on a terminal: Ansible's workers restore their hosts before they end."""
+        if self.pid is None:
+            self.cancelled = True  # no task has begun
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(os.getpgid(self.pid), signal.SIGINT)
+
+    @property
+    def message(self) -> str:
+        """Why it failed, in the play's words."""
+        found = list(dict.fromkeys(filter(None, self._failures))) or self._errors
+        return "; ".join(found) or "ansible-playbook failed without a message"
+
+
+def run_playbook(
+    name: str, inventory: str | None, settings: Mapping[str, object], show: Callable[[str], object]
+) -> dict[str, dict[str, Any]]:
+    """Run a playbook of the collection in the current folder; returns the results of its tasks by their module's name.
+
+    The arguments are those of `playbooks.command`. show: gets every line of the output as it comes. A KeyboardInterrupt
+    ends the run as Ctrl-C on a terminal does, waits until the hosts have been restored, and is raised then.
+    Raises PlayFailed.
+    """
+    play = _Play(show)
+    with tempfile.TemporaryDirectory(prefix="autotune-") as private:
+        logging.getLogger("ansible-runner").setLevel(logging.WARNING)
+        thread, runner = ansible_runner.run_async(
+            private_data_dir=private,
+            project_dir=str(Path.cwd()),
+            playbook=str(COLLECTION / "playbooks" / f"{name}.yml"),
+            cmdline=shlex.join(hosts_of(inventory)),
+            # If this process is killed, its terminal's hang-up does not reach Ansible's workers.
+            extravars={**settings, "parent_pid": os.getpid()},
+            envvars={"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
+            event_handler=play.on_event,
+            cancel_callback=play.is_cancelled,
+            settings={"pexpect_timeout": 1},
+            quiet=True,
+        )
+        interruption = _join(thread, play)
+        if interruption:
+            raise interruption
+        if runner.rc != 0:
+            raise PlayFailed(play.message)
+    return play.results
+
+
+def _join(thread: threading.Thread, play: _Play) -> KeyboardInterrupt | None:
+    """Wait for the end of the run; returns the interruption that ended it, if one did."""
+    interruption = None
+    while thread.is_alive():
+        try:
+            thread.join(0.2)
+        except KeyboardInterrupt as raised:
+            interruption = raised
+            play.interrupt()
+    return interruption

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, autotune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from ansible_collections.autotune.kernel.client.cli import SUBCOMMANDS, main
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "nothing"], "nothing is neither a study file nor a workload of the library"),
+        (["apply", "sensor"], "learned/sensor/apply.yml does not exist: no role was learned for sensor"),
+        (["show", "sensor"], "learned/sensor/result.json does not exist"),
+        (["status"], "there are no studies in learned; start one: autotune run STUDY"),
+        (["stop"], "there are no studies in learned"),
+        (["status", "--store", "nonsense"], "is not a usable SQLAlchemy URL"),
+        (["make", "it", "faster"], "none of the workloads here is named in that"),
+        (["a disk and a database"], "that may mean fio or postgres"),
+    ],
+)
+def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert message in said.splitlines()[0]
+    assert "Traceback" not in said
+
+
+def test_list_shows_the_library_without_a_store(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert "  memory     pages read, written and synced" in capsys.readouterr().out
+
+
+def test_every_subcommand_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in SUBCOMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        assert f"usage: autotune {name}" in capsys.readouterr().out
+
+
+def test_the_prompt_survives_mistakes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = 'list\n\nrun\nrun "x\napply nothing\nmake it faster\nhelp\nquit\nlist\n'
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("workloads of the library:") == 1
+    assert "the following arguments are required: study" in shown.err
+    assert "No closing quotation" in shown.err
+    assert "no role was learned for nothing" in shown.err
