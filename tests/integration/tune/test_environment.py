@@ -35,7 +35,8 @@ import gymnasium
 import autotune_kernel
 study, inventory, output, hosts = sys.argv[1:]
 settings = {"output": output, "lease_margin": int(sys.stdin.readline())}
-env = gymnasium.make("autotune/OSTuning-v0", study=study, inventory=inventory, settings=settings, options=["--limit", hosts])
+hosts = {"inventory": inventory, "options": ["--limit", hosts]}
+env = gymnasium.make("autotune/OSTuning-v0", study=study, settings=settings, **hosts)
 """
 STEP = """
 import numpy as np
