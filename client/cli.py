@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from ..plugins.plugin_utils._store.store import StoreError
 from ..plugins.plugin_utils._study.errors import StudyError
 from . import status
 from .library import study_path, workloads
-from .playbooks import command, hosts_of, playbook, runnable, shown
+from .playbooks import command, environment, hosts_of, playbook, runnable, shown
 from .sentence import understand
 
 _PROMPT = "autotune> "
@@ -121,7 +122,7 @@ def _run(name: str, arguments: argparse.Namespace, settings: dict[str, object], 
     play = name if name.endswith(".yml") else playbook(name)
     words = command(play, arguments.inventory, settings, *extra, *options, *arguments.options)
     print(f"$ {shown(words)}", file=sys.stderr, flush=True)
-    child = subprocess.Popen(runnable(words))
+    child = subprocess.Popen(runnable(words), env={**os.environ, **environment()})
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: child.send_signal(number))
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import shlex
 import signal
 import sys
@@ -36,6 +37,7 @@ class _Play:
     def __init__(self, show: Callable[[str], object]) -> None:
         self._show = show
         self.pid: int | None = None  # of ansible-playbook
+        self._workers: list[int] = []  # pidfds
         self.cancelled = False
         self.results: dict[str, dict[str, Any]] = {}  # of each task, by the name of its module
         self._failures: list[str] = []
@@ -63,8 +65,16 @@ class _Play:
         if self.pid is None:
             self.cancelled = True  # no task has begun
         else:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, FileNotFoundError):
+                children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+                self._workers += [os.pidfd_open(int(child)) for child in children]
                 os.killpg(os.getpgid(self.pid), signal.SIGINT)
+
+    def wait_for_workers(self) -> None:
+        """Until all that were interrupted have ended: they restore their hosts, and outlive ansible-playbook."""
+        while self._workers:
+            select.select([self._workers[-1]], [], [])
+            os.close(self._workers.pop())
 
     @property
     def message(self) -> str:
@@ -100,6 +110,7 @@ def run_playbook(
         )
         interruption = _join(thread, play)
         if interruption:
+            play.wait_for_workers()
             raise interruption
         if runner.rc != 0:
             raise PlayFailed(play.message)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 COLLECTION = Path(__file__).resolve().parents[1]
 _IS_INSTALLED = COLLECTION.parts[-3:] == ("ansible_collections", "autotune", "kernel")
+_COLLECTIONS = "ANSIBLE_COLLECTIONS_PATH"
 # What ansible-playbook reads as it stands in `-e name=value`.
 _PLAIN = re.compile(r"[\w./:@,+%-]+", re.ASCII)
 
@@ -60,9 +62,16 @@ def runnable(words: list[str]) -> list[str]:
     return [found, *words[1:]]
 
 
+def environment() -> dict[str, str]:
+    """What a command needs in its environment: from elsewhere, learned playbooks do not find a checkout."""
+    if _IS_INSTALLED or Path.cwd() == COLLECTION or _COLLECTIONS in os.environ:
+        return {}
+    return {_COLLECTIONS: f"{COLLECTION / 'playbooks' / 'collections'}:~/.ansible/collections"}
+
+
 def shown(words: list[str]) -> str:
-    """The command as one types it into a shell."""
-    return shlex.join(words)
+    """The command as one types it into a shell, with the environment that it needs."""
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in environment().items()), shlex.join(words)])
 
 
 def _setting(name: str, value: object) -> str:

@@ -52,6 +52,28 @@ class Assignment:
     changes: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Override:
+    """An assignment that determines a parameter in a drop-in's place, and when it does."""
+
+    parameter: str
+    by: Assignment
+    when: str
+
+    def sentence(self, dropin: str) -> str:
+        """One line for the user."""
+        parameter, found = self.parameter, self.by
+        if found.value is None:
+            does = f"excludes {parameter}, which is then not set,"
+        elif _disables(found, parameter):
+            does = f"sets {_coupling.PARTNERS[parameter]} to {_shown(found.value)}, which disables {parameter},"
+        elif parameter in found.changes:
+            does = f"sets {_shown(found.path)} to {_shown(found.value)}, which changes {parameter},"
+        else:
+            does = f"sets {parameter} to {_shown(found.value)}"
+        return f"{_shown(found.file)} {does} and prevails over {dropin} {self.when}"
+
+
 def can_express(parameter: str) -> bool:
     """Whether a line of sysctl.d can name this parameter; raises ValueError for a malformed name."""
     has_syntax = set(parameter) & set("=" + _GLOB_CHARACTERS)
@@ -65,6 +87,15 @@ def warnings(dropin: str, values: Mapping[str, str], directories: Sequence[str])
     directories: where drop-ins are; a name in an earlier one hides the same name in later ones.
     """
     messages: list[str] = []
+    found = overrides(dropin, values, directories, messages)
+    return list(dict.fromkeys([*messages, *(override.sentence(dropin) for override in found)]))
+
+
+def overrides(
+    dropin: str, values: Mapping[str, str], directories: Sequence[str], messages: list[str]
+) -> list[Override]:
+    """What overrides the values of a drop-in, as for `warnings`; adds to `messages` what could not be read."""
+    found: list[Override] = []
     _changed_with.cache_clear()  # interfaces come and go
     own = [Assignment(dropin, _path_of(parameter), value) for parameter, value in values.items()]
     read = _concerning(values, in_order(dropin, own, directories, messages))
@@ -76,15 +107,15 @@ def warnings(dropin: str, values: Mapping[str, str], directories: Sequence[str])
         boot = _unless_same(at_boot(parameter, read), parameter, mine)
         procps, ufw = (_unless_same(deciding(parameter, applied), parameter, mine) for applied in (system, by_ufw))
         if boot and boot == procps:
-            messages.append(_sentence(parameter, boot, dropin, "at boot and after `sysctl --system`"))
+            found.append(Override(parameter, boot, "at boot and after `sysctl --system`"))
         elif boot:
-            messages.append(_sentence(parameter, boot, dropin, "at boot under systemd"))
+            found.append(Override(parameter, boot, "at boot under systemd"))
         if procps and procps != boot:
             when = "after `sysctl --system`, which also runs at boot where systemd is not the init"
-            messages.append(_sentence(parameter, procps, dropin, when))
+            found.append(Override(parameter, procps, when))
         if ufw:
-            messages.append(_sentence(parameter, ufw, dropin, "whenever ufw starts, at boot too"))
-    return list(dict.fromkeys(messages))
+            found.append(Override(parameter, ufw, "whenever ufw starts, at boot too"))
+    return found
 
 
 def in_order(
@@ -175,18 +206,6 @@ def _disables(found: Assignment, parameter: str) -> bool:
     return found.path != _path_of(parameter) and bool(partner and _matches(_path_of(partner), found.path))
 
 
-def _sentence(parameter: str, found: Assignment, dropin: str, when: str) -> str:
-    if found.value is None:
-        does = f"excludes {parameter}, which is then not set,"
-    elif _disables(found, parameter):
-        does = f"sets {_coupling.PARTNERS[parameter]} to {_shown(found.value)}, which disables {parameter},"
-    elif parameter in found.changes:
-        does = f"sets {_shown(found.path)} to {_shown(found.value)}, which changes {parameter},"
-    else:
-        does = f"sets {parameter} to {_shown(found.value)}"
-    return f"{_shown(found.file)} {does} and prevails over {dropin} {when}"
-
-
 def _listed(dropin: str, directories: Sequence[str], messages: list[str]) -> list[str]:
     """The files of these directories, with the drop-in, in the order of reading."""
     files = {os.path.basename(dropin): dropin}
@@ -264,9 +283,14 @@ def _text_of(file: str, messages: list[str]) -> str:
     return ""
 
 
+def ufw_is_enabled() -> bool:
+    """Whether ufw starts at boot."""
+    return _shell_value(UFW_STATE, "ENABLED").lower() == "yes"
+
+
 def _file_of_ufw() -> str | None:
     """The file that ufw applies when it starts, None if ufw is not enabled."""
-    if _shell_value(UFW_STATE, "ENABLED").lower() != "yes":
+    if not ufw_is_enabled():
         return None
     return _shell_value(UFW_DEFAULTS, "IPT_SYSCTL") or None
 

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._change import Fai
 STATE_DIRECTORY = "/var/lib/autotune"
 DROPIN_DIRECTORY = "/etc/sysctl.d"
 OTHER_DIRECTORIES = ("/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+_ANY = "any value"  # no file says this
 FORMAT = 3
 MARK = "# Written by autotune.kernel.sysctl"
 _HEADER_LINES = 3
@@ -109,6 +110,12 @@ def text_for(name: str, values: Mapping[str, str]) -> str:
 def overridden(name: str, values: Mapping[str, str]) -> list[str]:
     """Warnings about what overrides these values of the drop-in."""
     return _boot_files.warnings(path_of(name), values, (DROPIN_DIRECTORY, *OTHER_DIRECTORIES))
+
+
+def overrides_of_any(name: str, parameters: Iterable[str]) -> list[_boot_files.Override]:
+    """What would override the drop-in, whatever values it gave these parameters."""
+    values = {parameter: _ANY for parameter in parameters if _boot_files.can_express(parameter)}
+    return _boot_files.overrides(path_of(name), values, (DROPIN_DIRECTORY, *OTHER_DIRECTORIES), [])
 
 
 def is_edited(name: str) -> bool:

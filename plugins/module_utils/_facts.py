@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
@@ -131,7 +131,12 @@ def container() -> str | None:
 
 
 def managed_by() -> list[str]:
-    """The running daemons that set kernel parameters themselves, except those in containers."""
+    """The running daemons that set kernel parameters themselves."""
+    return running(_DAEMONS)
+
+
+def running(programs: Iterable[str]) -> list[str]:
+    """Those of these programs that run, outside containers."""
     names = set()
     for path in glob.glob("/proc/[0-9]*/status"):
         with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
@@ -139,7 +144,7 @@ def managed_by() -> list[str]:
             # One process ID for each namespace from here down: a container's process has several.
             if len(status["NSpid"].split()) == 1:
                 names.add(status["Name"])
-    return sorted(names.intersection(_DAEMONS))
+    return sorted(names.intersection(programs))
 
 
 def _namespaced(parameter: str) -> bool | None:

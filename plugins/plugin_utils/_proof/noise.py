@@ -37,6 +37,11 @@ class Forecast:
     detectable: float
     lines: tuple[str, ...]
 
+    @property
+    def is_too_noisy(self) -> bool:
+        """Whether kernel parameters seldom bring a gain that the proof would detect."""
+        return self.detectable > _LARGEST_USUAL_GAIN
+
 
 def power_forecast(
     study: Study, objectives: Mapping[str, Sequence[float]], hosts: int, seconds: float

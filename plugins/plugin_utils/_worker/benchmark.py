@@ -80,6 +80,18 @@ class BenchmarkFailed(Exception):
     """The benchmark produced no result; the message is a predicate, such as "printed no line"."""
 
 
+class BenchmarkTimeout(BenchmarkFailed):
+    """It did not end within its time limit."""
+
+
+class MetricMissing(BenchmarkFailed):
+    """It ended well, but did not print its metric. metrics: what it printed instead."""
+
+    def __init__(self, message: str, metrics: Mapping[str, float]) -> None:
+        super().__init__(message)
+        self.metrics = metrics
+
+
 @dataclass(frozen=True)
 class BenchmarkResult:
     """metric: the result. streamed: the values printed before it. seconds: duration of the benchmark itself."""
@@ -123,6 +135,11 @@ class Benchmark:
             output_of(self._transport, ["sh", "-c", script, "sh", target, mode], stdin=source.read_bytes(), limit=120.0)
 
     @property
+    def noexec(self) -> str | None:
+        """The parent of the private folder, if programs in it cannot be run."""
+        return self._folder.rpartition("/")[0] if self._noexec else None
+
+    @property
     def process_group(self) -> str:
         """The file on the host with the running command's process group and the start time of its leader."""
         return f"{self._folder}/{PROCESS_GROUP}"
@@ -146,7 +163,7 @@ class Benchmark:
         except UnreadableOutput as error:
             raise BenchmarkFailed(str(error)) from None
         if output.malformed or not output.streamed:
-            raise BenchmarkFailed(missing_metric(output, completed.errors))
+            raise MetricMissing(missing_metric(output, completed.errors), output.metrics)
         *streamed, result = output.streamed
         if not math.isfinite(result):
             raise BenchmarkFailed(f"printed `{metric}: {result}`, which is not a finite number")
@@ -220,7 +237,7 @@ class Benchmark:
             )
             finished = not stop() and completed.code != CUT_SHORT
         except CommandTimeout:
-            raise BenchmarkFailed(f"exceeded its time limit of {self._timeout:g} s") from None
+            raise BenchmarkTimeout(f"exceeded its time limit of {self._timeout:g} s") from None
         finally:
             if not finished:
                 self._kill(output.group)
@@ -228,10 +245,9 @@ class Benchmark:
         if stop():
             raise BenchmarkFailed("was killed")
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
-            raise BenchmarkFailed(f"exceeded its time limit of {self._timeout:g} s")
+            raise BenchmarkTimeout(f"exceeded its time limit of {self._timeout:g} s")
         if completed.code != 0:
-            refused = completed.code == _CANNOT_EXECUTE and self._noexec
-            hint = _NOEXEC.format(folder=self._folder.rpartition("/")[0]) if refused else ""
+            hint = _NOEXEC.format(folder=self.noexec) if completed.code == _CANNOT_EXECUTE and self.noexec else ""
             raise BenchmarkFailed(_ending(completed, output.last_line) + hint)
         return completed
 

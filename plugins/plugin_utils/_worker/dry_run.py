@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from .._trial.trial import Phase, State, Trial
 from .benchmark import BenchmarkFailed
 from .progress import duration
 from .trial_runner import HostContext, preparations
+
+if TYPE_CHECKING:
+    from .._proof.noise import Forecast
 
 
 def dry_run(
@@ -49,29 +52,38 @@ def dry_run(
 
 def _try_benchmark(context: HostContext, hosts: int, overhead: float, show: Callable[[str], None]) -> None:
     """overhead: seconds that applying values takes."""
-    # Imported late because it takes a second. These modules must not import torch, which fails within Ansible.
-    from .._proof.noise import power_forecast
-
-    study, trials, seconds = context.study, [], []
-    for dummy in range(study.baseline_evaluations):
-        trial = _run_once(context, None, "the benchmark")
-        trials.append(trial)
-        seconds.append(trial.seconds["benchmark"])
+    study, trials = context.study, baseline_trials(context)
     if command := study.guard.health_command:
         if problem := context.benchmark.check(command, study.guard.health_timeout):
             raise BenchmarkFailed(f"the health command {problem}, with the original values")
         show("  the health command succeeds")
-    count, benchmark_seconds = study.evaluations_on(1), fmean(seconds)
+    count, benchmark_seconds = study.evaluations_on(1), fmean(trial.seconds["benchmark"] for trial in trials)
     metrics = ", ".join(f"{trial.metric:.6g}" for trial in trials)
     show(
         f"  the benchmark works: {metrics} {study.reward_metric} in {benchmark_seconds:.1f} s each; "
         f"on this host alone, {count} trials would take about {duration(count * (benchmark_seconds + overhead))}"
     )
-    objectives = {context.host: [objective(study, trial) or 0.0 for trial in trials]}
-    forecast = power_forecast(study, objectives, hosts, benchmark_seconds)
+    forecast = forecast_of(context, trials, hosts)
     for line in forecast.lines if forecast else ():
         show(f"  {line}")
     try_guard_benchmarks(context, show)
+
+
+def baseline_trials(context: HostContext) -> list[Trial]:
+    """The benchmark with the values that the host has, as often as for a baseline; applies nothing.
+
+    Raises BenchmarkFailed and ConnectionLost.
+    """
+    return [_run_once(context, None, "the benchmark") for dummy in range(context.study.baseline_evaluations)]
+
+
+def forecast_of(context: HostContext, trials: Sequence[Trial], hosts: int) -> Forecast | None:
+    """What the noise of these trials lets the proof detect on so many hosts; None for fewer than two trials."""
+    # Imported late because it takes a second. These modules must not import torch, which fails within Ansible.
+    from .._proof.noise import power_forecast
+
+    objectives = {context.host: [objective(context.study, trial) or 0.0 for trial in trials]}
+    return power_forecast(context.study, objectives, hosts, fmean(trial.seconds["benchmark"] for trial in trials))
 
 
 def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> None:
@@ -97,7 +109,8 @@ def _run_once(context: HostContext, guard_benchmark: str | None, name: str) -> T
     try:
         outcome = benchmark.run(workload.benchmark_command, workload.reward_metric, output_format=workload.output)
     except BenchmarkFailed as error:
-        raise BenchmarkFailed(f"{name} {error}") from None
+        error.args = (f"{name} {error}",)
+        raise
     trial = Trial(
         Phase.GUARD if guard_benchmark else Phase.BASELINE,
         benchmark=guard_benchmark,

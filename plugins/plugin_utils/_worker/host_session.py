@@ -16,12 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
-from .._logs import to_text
 from .._plain import plain_line
 from .._study.file import StudyFile
 from .._study.guard_benchmarks import GuardBenchmark
@@ -30,7 +28,8 @@ from .._study.study import Study
 from .benchmark import Benchmark, BenchmarkFailed
 from .connections import UnsupportedConnection, load_generator, remote_tmp_of, to_host
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
-from .preflight import become_advice, cautious_start_problem, holder_is_gone, notices, problems
+from .module_call import ModuleFailed, call_module
+from .preflight import cautious_start_problem, holder_is_gone, notices, problems
 from .service import Service
 from .transport import CommandTimeout, ConnectionLost, Transport
 from .trial_runner import ApplyFailed, HostContext
@@ -43,6 +42,20 @@ _FACTS = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
 
 class SessionFailed(Exception):
     """This host cannot take part, or not any longer; the message is for the user."""
+
+
+def this_controller() -> str:
+    """USER@HOST, with which the holder of each of this controller's leases begins."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def remote_tmp(action: ActionBase) -> str:
+    """The inventory's folder for temporary files on the action's host; empty if it names none."""
+    return _unless_default(action.get_shell_option("remote_tmp"))
+
+
+def _unless_default(folder: str | None) -> str:
+    return "" if folder in (None, _DEFAULT_REMOTE_TMP) else str(folder)
 
 
 class HostSession:
@@ -61,7 +74,7 @@ class HostSession:
         self.host = str(task_vars["inventory_hostname"])
         self.lease = math.ceil(self._study.longest_timeout + self._study.longest_warm_up) + arguments["lease_margin"]
         self.playbook_pid = os.getppid()
-        self._controller = f"{getpass.getuser()}@{socket.gethostname()}"
+        self._controller = this_controller()
         self._lease = LeaseClient(
             self._module,
             {
@@ -90,9 +103,14 @@ class HostSession:
     def prepare(self) -> tuple[dict[str, Any], HostContext]:
         """Check the host, connect, copy the benchmarks and run their setup commands. Changes no parameter.
 
-        Returns the facts for the trainer, and what the trials need.
+        Returns the facts for the trainer, and what the trials need. Raises SessionFailed, transport.ConnectionLost,
+        transport.CommandTimeout or OSError.
         """
         facts = self._check_host()
+        return facts, self.context(facts["values"])
+
+    def context(self, values: Mapping[str, Any]) -> HostContext:
+        """Connect, copy the benchmarks and run their setup commands. values: the original ones. Raises as `prepare`."""
         began = time.monotonic()
         try:
             self._transport = transport = to_host(self._action._connection)
@@ -110,7 +128,7 @@ class HostSession:
             self._prepare_benchmark(guard, workload, transport)
             self._prepare_service(guard, workload, transport)
         own, *guards = self._benchmarks.values()
-        return facts, HostContext(
+        return HostContext(
             host=self.host,
             study=self._study,
             apply=self.apply,
@@ -119,7 +137,7 @@ class HostSession:
             benchmark=own,
             guard_benchmarks=dict(zip(self._file.guard_files, guards, strict=True)),
             services=self._services,
-            originals={name: kernel_text(value) for name, value in facts["values"].items()},
+            originals={name: kernel_text(value) for name, value in values.items()},
             connect_seconds=connect_seconds,
             interference=lambda applied: self._lease.interference(applied, transport),
         )
@@ -233,30 +251,19 @@ class HostSession:
         return ending
 
     def _module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        become = self._action._connection.become
-        method = become.name if become else "sudo"
-        if _LOG.isEnabledFor(logging.DEBUG):
-            _LOG.debug("calls %s with %s", name, to_text(arguments))
         try:
-            answer: dict[str, Any] = self._action._execute_module(
-                module_name=f"autotune.kernel.{name}", module_args=arguments, task_vars=self._task_vars
-            )
-        except AnsibleConnectionFailure:
-            raise
-        except AnsibleError as error:  # from the connection plugin, about become
-            raise SessionFailed(f"{self.host}: {become_advice(str(error), method)}") from None
-        if _LOG.isEnabledFor(logging.DEBUG):
-            _LOG.debug("%s returned %s", name, to_text({key: answer[key] for key in answer if key != "invocation"}))
-        for warning in answer.get("warnings") or ():
-            # Ansible shows a task's warnings at its end, and after Ctrl-C not at all.
-            self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")
-        if answer.get("failed"):
-            message = str(answer.get("msg") or answer.get("module_stderr") or "no reason given")
-            if "module_stderr" in answer and become:  # become failed, so that no module ran
-                output = answer["module_stderr"].strip().splitlines() or ["no reason given"]
-                message = become_advice(output[-1], method)
-            raise LeaseExpired(message) if answer.get("expired") else SessionFailed(f"{self.host}: {message}")
+            answer = call_module(self._action, self._task_vars, name, arguments)
+        except ModuleFailed as failure:
+            self._show_warnings(failure.answer)
+            expired = failure.answer.get("expired")
+            raise LeaseExpired(str(failure)) if expired else SessionFailed(f"{self.host}: {failure}") from None
+        self._show_warnings(answer)
         return answer
+
+    def _show_warnings(self, answer: Mapping[str, Any]) -> None:
+        """Ansible shows a task's warnings at its end, and after Ctrl-C not at all."""
+        for warning in answer.get("warnings") or ():
+            self.show(f"{self.host}: {getattr(getattr(warning, 'event', None), 'msg', warning)}")
 
     def _load_generator(self, name: str) -> Transport:
         if name not in self._task_vars["hostvars"]:
@@ -269,10 +276,8 @@ class HostSession:
     def _remote_tmp(self, name: str | None) -> str:
         """The inventory's folder for temporary files of a load generator, or of the host; empty if it names none."""
         if name:
-            folder = remote_tmp_of(self._task_vars["hostvars"][name])
-        else:
-            folder = self._action.get_shell_option("remote_tmp")
-        return "" if folder in (None, _DEFAULT_REMOTE_TMP) else str(folder)
+            return _unless_default(remote_tmp_of(self._task_vars["hostvars"][name]))
+        return remote_tmp(self._action)
 
     def _environment(self, workload: Study | GuardBenchmark) -> dict[str, str]:
         address = str(self._task_vars.get("ansible_host") or self.host)

@@ -29,11 +29,12 @@ class KnownKey(NamedTuple):
 
 @dataclass(frozen=True)
 class KnownHost:
-    """The known keys of a host. strictness: ssh's StrictHostKeyChecking."""
+    """The known keys of a host. strictness: ssh's StrictHostKeyChecking. files: where ssh would look, if they exist."""
 
     name: str
     keys: tuple[KnownKey, ...]
     strictness: str
+    files: tuple[Path, ...] = ()
 
     @property
     def kinds(self) -> list[str]:
@@ -68,7 +69,7 @@ def known_host(config: SSHConfig) -> KnownHost:
     keys = _lookup(name, files, config)
     if name not in (alias, hostname) and all(known.marker for known in keys):
         keys += _lookup(hostname, files, config)  # like ssh, if there is no entry for the port
-    return KnownHost(name, keys, config.get("stricthostkeychecking", "ask").lower())
+    return KnownHost(name, keys, config.get("stricthostkeychecking", "ask").lower(), tuple(files))
 
 
 def _lookup(name: str, files: list[Path], config: SSHConfig) -> tuple[KnownKey, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .._study.space import SearchSpace
 
-# The settings of playbooks/tune.yml that are not arguments of action `evaluate`.
+# The settings of playbooks/tune.yml and doctor.yml that are not arguments of their actions.
 _PLAYBOOK_SETTINGS = (
     "target",
     "benchmark_environment",
@@ -81,6 +81,15 @@ def notices(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
     return found
 
 
+def too_few_forks(forks: int, hosts: int) -> str | None:
+    """That not all hosts of a study run at a time; None if they do."""
+    return (
+        f"only {forks} of {hosts} hosts run at a time; use --forks {hosts} to run all of them"
+        if forks < hosts
+        else None
+    )
+
+
 def cautious_start_problem(space: SearchSpace, values: Mapping[str, Any]) -> list[str]:
     """Why `exploration: cautious` cannot start from these values: they lie outside the search space."""
     outside = [f"{name} is {values[name]}" for name in space.unreachable(values)]
@@ -92,15 +101,15 @@ def cautious_start_problem(space: SearchSpace, values: Mapping[str, Any]) -> lis
     ]
 
 
-def misspelt_setting(extra_vars: Iterable[str], arguments: Iterable[str]) -> str | None:
-    """Which of the variables given with -e looks like a misspelt setting of playbook tune; Ansible would ignore it.
+def misspelt_setting(extra_vars: Iterable[str], arguments: Iterable[str], playbook: str = "tune") -> str | None:
+    """Which of the variables given with -e looks like a misspelt setting of a playbook; Ansible would ignore it.
 
-    arguments: those of action `evaluate`, which are settings of the same names.
+    arguments: those of the playbook's action, which are settings of the same names.
     """
     settings = [*arguments, *_PLAYBOOK_SETTINGS]
     for name in extra_vars:
         if name not in settings and (similar := get_close_matches(name, settings, 1, 0.8)):
-            return f"-e {name} is not a setting of playbook tune; did you mean {similar[0]}?"
+            return f"-e {name} is not a setting of playbook {playbook}; did you mean {similar[0]}?"
     return None
 
 

@@ -31,6 +31,14 @@ _DRAIN = 2.0
 _SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")}
 
 
+class UntrustedHostKey(paramiko.SSHException):
+    """ssh would refuse the host's key. known: what is known of the host. kind: the type of its key."""
+
+    def __init__(self, rejection: str, known: KnownHost, kind: str) -> None:
+        super().__init__(rejection)
+        self.known, self.kind = known, kind
+
+
 class SSHProcess:
     def __init__(self, channel: paramiko.Channel, is_lost: Callable[[], bool], marker: str) -> None:
         self._channel, self._is_lost = channel, is_lost
@@ -131,7 +139,7 @@ class SSHTransport:
 def _handshake(transport: paramiko.Transport, known: KnownHost, timeout: float) -> bool:
     """Exchange keys within `timeout` seconds; returns whether the host's key is trusted.
 
-    Raises paramiko.SSHException if it is not and the configuration insists on it.
+    Raises UntrustedHostKey if it is not and the configuration insists on it.
     """
     options = transport.get_security_options()
     offered = tuple(options.key_types)
@@ -143,5 +151,5 @@ def _handshake(transport: paramiko.Transport, known: KnownHost, timeout: float) 
     key = transport.get_remote_server_key()
     rejection = known.rejection(key.get_name(), key.asbytes())
     if rejection and known.is_checked:
-        raise paramiko.SSHException(rejection)
+        raise UntrustedHostKey(rejection, known, key.get_name())
     return rejection is None

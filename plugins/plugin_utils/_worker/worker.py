@@ -33,7 +33,7 @@ from .compare import compare, problem_with
 from .dry_run import dry_run, try_guard_benchmarks
 from .host_session import HostSession, SessionFailed
 from .interrupt import Interrupts, RunInterrupted
-from .preflight import misspelt_setting
+from .preflight import misspelt_setting, too_few_forks
 from .progress import last_line
 from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_of, why_trainer_ended
 from .transport import CommandTimeout, ConnectionLost
@@ -230,9 +230,8 @@ def _announce(session: HostSession, study_file: StudyFile, count: int, arguments
         f"{study.verification.rounds(count) * count} pairs to prove the winner; store {shown(_store_url(arguments))}"
     )
     session.show("press Ctrl-C to stop the run and restore every host's original values")
-    forks = int(context.CLIARGS["forks"])
-    if forks < count:
-        session.show(f"only {forks} of {count} hosts run at a time; use --forks {count} to run all of them")
+    if few := too_few_forks(int(context.CLIARGS["forks"]), count):
+        session.show(few)
 
 
 def _host_facts(task_vars: Mapping[str, Any]) -> list[HostFacts]:
