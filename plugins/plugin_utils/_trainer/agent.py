@@ -48,6 +48,7 @@ class Agent:
                     self._asked.append(message)
                     fleet.look_again()
             finally:
+                self._line.close()
                 fleet.restore(_GONE)
 
         threading.Thread(target=receive, daemon=True).start()
