@@ -131,8 +131,8 @@ def test_the_example_of_the_documentation_trains_ppo(
     assert -2 <= reward <= 2
     study, phases = stored(tmp_path)
     assert (study["workload_name"], study["verdict"], study["hosts"]) == ("my-service", "stopped", 1)
-    assert study["trials"] == len(phases) == 3 + 17 + phases.count("control")
-    assert phases.count("train") == 17
+    assert study["trials"] == len(phases) == 3 + 13 + phases.count("control")
+    assert phases.count("train") == 13
     assert phases.count("control") == 1, "an agent's trials are followed by controls as any other's"
     assert lab.sysctl("lab1", FIN_TIMEOUT) == untouched["lab1"]["values"][FIN_TIMEOUT]
 
