@@ -26,6 +26,7 @@ ARGUMENTS = {
     "output": {"type": "path", "default": "learned"},
     "seed": {"type": "int"},
     "resume": {"type": "str", "default": "false"},
+    "agent": {"type": "path"},
     "run_on": {"type": "str"},
     "environment": {"type": "dict", "default": {}},
     "lease_margin": {"type": "int", "default": 60},

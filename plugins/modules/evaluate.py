@@ -49,6 +49,13 @@ options:
         measure their baseline again. The study file must not have changed, except for a larger C(total_timesteps).
     type: str
     default: "false"
+  agent:
+    description:
+      - Folder with the Unix socket of a program that chooses the candidates of the training in place of the study's
+        algorithm, as the collection's Gymnasium environment does. When that program ends, the study is stopped and
+        every host gets its original values back.
+      - A study that was stopped in this way can be resumed without O(agent).
+    type: path
   run_on:
     description:
       - Inventory host that runs the benchmark, instead of what the study and the studies of its guard benchmarks say.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Messages between a worker and the trainer, as JSON lines over a Unix socket in a private folder.
+"""Messages between a worker, or an agent, and the trainer, as JSON lines over a Unix socket in a private folder.
 
 Each message is a JSON object on one line with a `kind`. A worker sends
 
@@ -19,6 +19,17 @@ and the trainer sends
     notice       text                                show this line to the user
     refused      reason                              this host cannot take part
     restore                                          end the benchmark and restore the original values immediately
+    end          result                              the study is over
+
+An agent, which chooses the candidates instead of the trainer (see _trainer/agent.py), sends
+
+    point        point                               measure the candidate at this point of the unit cube on each host
+    finish                                           go on to the race and the proof
+
+and the trainer sends
+
+    begin        study, baselines, left              the study as the hosts made it, trials of their original values
+    trials       trials, left                        of the candidate, ended; left: of the budget, in trials
     end          result                              the study is over
 """
 

@@ -17,8 +17,8 @@ import pytest
 import yaml
 from ansible_collections.autotune.kernel.client.cli import SUBCOMMANDS
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import SYSCTLS
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import Observer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.model_based import _ROLLOUT
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.observation import Observer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.policy import Policy
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate_env import SurrogateEnv
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study

@@ -75,7 +75,7 @@ class Fleet:
         A trial for one host is lost if that host leaves.
         """
         tickets = self.submit(pending)
-        self._wait_until(lambda: all(ticket.has_ended for ticket in tickets))
+        self.wait_until(lambda: all(ticket.has_ended for ticket in tickets))
         trials = [ticket.trial for ticket in tickets]
         if any(trial.state == State.LOST for trial in trials):
             with self._changed:
@@ -91,11 +91,16 @@ class Fleet:
 
     def wait_for_any(self, tickets: Sequence[Ticket]) -> None:
         """Wait until at least one of these trials has ended."""
-        self._wait_until(lambda: any(ticket.has_ended for ticket in tickets))
+        self.wait_until(lambda: any(ticket.has_ended for ticket in tickets))
 
-    def _wait_until(self, condition: Callable[[], Found]) -> Found:
+    def wait_until(self, condition: Callable[[], Found]) -> Found:
         """Wait until the condition is true and no host on this machine runs a trial; returns the condition's value."""
         return self._main_thread.wait(condition, self._is_busy_here, self._raise_if_ended)
+
+    def look_again(self) -> None:
+        """Have wait_until() look at its condition at once, from any thread."""
+        with self._changed:
+            self._changed.notify_all()
 
     @property
     def seconds_waited(self) -> float:
@@ -113,11 +118,11 @@ class Fleet:
             ready = {name: host for name, host in self.hosts.items() if len(host.baseline_metrics) >= required}
             return ready if self._workers.connected <= ready.keys() else {}
 
-        return self._wait_until(measured)
+        return self.wait_until(measured)
 
     def wait_for_hosts(self) -> Mapping[str, Host]:
         """Wait until at least one host is ready; returns all that are."""
-        return self._wait_until(lambda: self.hosts)
+        return self.wait_until(lambda: self.hosts)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -70,17 +70,18 @@ class TrialQueue:
 
     def start_next(self, host: Host) -> Trial | None:
         """Start the host's next trial: one for this host only, a control trial if it is due, or one for any host."""
-        if self._for_host[host.name]:
-            ticket = self._for_host[host.name].popleft()
-        elif not self._for_any:
+        queue = self._for_host[host.name] or self._for_any
+        if not queue:
             return None
+        if queue[0].trial.phase != Phase.TRAIN:
+            ticket = queue.popleft()
         elif host.control_is_due(self._control_interval):
             _LOG.debug("%s runs a control trial after %d candidates", host.name, host.since_control)
             host.since_control = 0
             ticket = Ticket(Trial.pending(Phase.CONTROL, None, host.name))
         else:
             host.since_control += 1
-            ticket = self._for_any.popleft()
+            ticket = queue.popleft()
         requested = host.original_values if ticket.trial.original else ticket.trial.requested
         ticket.trial = replace(ticket.trial, host=host.name, requested=requested, state=State.RUNNING)
         self._running[host.name] = ticket

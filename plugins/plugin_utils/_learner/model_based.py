@@ -20,8 +20,8 @@ from .._study.sections import TrainingConfig
 from .._study.space import Candidate, Numbers, SearchSpace, Value
 from .._trial.trial import State, Trial
 from .components import Components
-from .environment import HostContexts, Observation, Observer
 from .mutation import mutate
+from .observation import HostContexts, Observation, Observer
 from .policy import Policy
 from .protocols import Project, Proposal, point_of
 from .surrogate import Features, Prediction, Surrogate, in_contexts, log_expected_improvement

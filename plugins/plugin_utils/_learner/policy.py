@@ -20,7 +20,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.logger import HumanOutputFormat, Logger
 
 from .._study.sections import TrainingConfig
-from .environment import Observation, to_point
+from .observation import Observation, to_point
 from .surrogate_env import SurrogateEnv
 
 

@@ -36,7 +36,7 @@ def recommend(
     succeeded = [group for group in groups.values() if not any(trial.state == State.FAILED for trial in group)]
     rewards = [fmean(trial.score.reward for trial in group) for group in succeeded]
     if sum(trial.state != State.FAILED for trial in trials) >= MIN_TRIALS and np.ptp(rewards or [0.0]) > 0:
-        from .environment import HostContexts
+        from .observation import HostContexts
         from .surrogate import RewardModel  # imports torch
 
         model = RewardModel(space, trials, HostContexts(contexts or {}))

@@ -17,8 +17,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 from .._study.space import Numbers, SearchSpace, Value
 from .._trial.trial import State, Trial
 from .components import Components
-from .environment import HostContexts
 from .gaussian_process import GaussianProcess
+from .observation import HostContexts
 from .protocols import point_of
 
 _TREES = 64

@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from .._study.space import Numbers, SearchSpace
-from .environment import Observation, Observer, to_point
+from .observation import Observation, Observer, action_box, to_point
 
 # From points, shape (n, space.size), to their predicted rewards (standardised) and performances, each of shape (n,).
 Predict = Callable[[Numbers], tuple[Numbers, Numbers]]
 
 
 class SurrogateEnv(VecEnv):
-    """`num_envs` copies of `OSTuningEnv` whose trials the surrogate predicts.
+    """`num_envs` copies of `OSTuningEnv` (client/environment.py) whose trials the surrogate predicts.
 
-    Action and observation space are those of `OSTuningEnv`. An episode starts from a real observation, keeps its
-    context, and is truncated after `max_steps`. Until `set_model` is called, every reward is 0.
+    Action and observation space are those of `OSTuningEnv`, with the features of hosts if these differ. An episode
+    starts from a real observation, keeps its context, and is truncated after `max_steps`. Until `set_model` is called,
+    every reward is 0.
     """
 
     def __init__(self, space: SearchSpace, observer: Observer, max_steps: int, num_envs: int, seed: int) -> None:
@@ -35,7 +35,7 @@ class SurrogateEnv(VecEnv):
         self._steps = np.zeros(num_envs, dtype=int)
         self._observations = np.zeros((num_envs, *observer.box.shape), dtype=np.float32)
         self._actions: NDArray[Any] = np.zeros((num_envs, space.size))
-        super().__init__(num_envs, observer.box, gymnasium.spaces.Box(-1.0, 1.0, (space.size,), np.float32))
+        super().__init__(num_envs, observer.box, action_box(space))
 
     def set_model(self, predict: Predict, starts: Observation, seed: int) -> None:
         """starts: real observations to start episodes from, shape (n, ...)."""

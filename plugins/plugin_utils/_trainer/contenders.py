@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .._learner.environment import HostContexts
+from .._learner.observation import HostContexts
 from .._learner.recommendation import MIN_TRIALS, recommend
 from .._learner.simplification import with_round_numbers, without_useless
 from .._proof.coupled import changes, units, violates

@@ -69,7 +69,7 @@ def _gains(study: Study, point: Point, ends: Sequence[int], trained: Sequence[Tr
     """For each axis, the predicted change in per cent from inside its range to the end at which the point lies."""
     if not ends or sum(trial.state == State.COMPLETE for trial in trained) < MIN_TRIALS:
         return [None] * len(ends)
-    from .._learner.environment import HostContexts
+    from .._learner.observation import HostContexts
     from .._learner.surrogate import RewardModel  # imports torch
 
     points = [point]

@@ -24,6 +24,7 @@ from .._proof.verification import paused, remembering, verify
 from .._study.risks import risks_tried
 from .._study.study import Study
 from .._trial.trial import Phase, Trial
+from .agent import Agent
 from .conclusion import Conclusion, Verdict
 from .contenders import contenders
 from .history import RunHistory
@@ -38,12 +39,14 @@ def run_study(
     others: OtherStudies,
     notify: Callable[..., None],
     seed: int,
+    agent: Agent | None = None,
 ) -> Conclusion:
     """Run all phases of the study; one that is resumed repeats them, with the answers that `replay` has.
 
-    notify: shows lines to the user and stores them. Raises Ended and StoreError.
+    notify: shows lines to the user and stores them. agent: chooses the candidates of the training in place of the
+    study's algorithm. Raises Ended and StoreError.
     """
-    conclusion = _find(study, fleet, history, replay, others, notify, seed)
+    conclusion = _find(study, fleet, history, replay, others, notify, seed, agent)
     if not conclusion.is_complete:
         return conclusion
     history.enter(Phase.RECOVERY)
@@ -65,6 +68,7 @@ def _find(
     others: OtherStudies,
     notify: Callable[..., None],
     seed: int,
+    agent: Agent | None,
 ) -> Conclusion:
     """The best values, and their proof."""
 
@@ -82,7 +86,7 @@ def _find(
 
     history.enter(Phase.TRAIN)
     region = TrustRegion(study.space, originals, study.caution)
-    contexts = train(study, fleet, history, replay, others, region, notify, seed)
+    contexts = train(study, fleet, history, replay, others, region, notify, seed, agent)
 
     history.enter(Phase.RACE)
     with fleet.paused():
@@ -95,7 +99,8 @@ def _find(
         race(candidates, hosts, fleet.measure, seed=seed, originals=originals_of(hosts)) if candidates else (None, [])
     )
     if winner is None:
-        return Conclusion("no_improvement", "all candidates failed", standings=standings)
+        reason = "all candidates failed" if trained else "no candidate was tried"
+        return Conclusion("no_improvement", reason, standings=standings)
     if not changes(winner, originals_of(hosts)):
         return Conclusion("no_improvement", "the best candidate changes nothing on any host", standings=standings)
 

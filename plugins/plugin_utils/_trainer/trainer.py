@@ -28,6 +28,7 @@ from .._outcome import result as outcome
 from .._outcome.learned_role import withdraw
 from .._store.store import StoreError, open_store, shown
 from .._study.study import Study
+from .agent import Agent
 from .conclusion import Conclusion
 from .history import RunHistory
 from .polling import poll_requests
@@ -45,6 +46,7 @@ class TrainerConfig:
     hosts: the names of all hosts of the play. output: the folder for result.json. playbook_pid: of ansible-playbook.
     parent_pid: of another process whose end stops the study, such as the Python program that started the playbook.
     files: the SHA-256 of each file copied to the hosts. resume: the ID of a study to resume, True for the latest.
+    agent: the folder in which an agent listens that chooses the candidates (see agent.py).
     """
 
     study: dict[str, Any]
@@ -57,6 +59,7 @@ class TrainerConfig:
     files: dict[str, str] = field(default_factory=dict)
     resume: int | bool = False
     debug: bool = False
+    agent: str | None = None
     parent_pid: int | None = None
 
 
@@ -71,6 +74,11 @@ def run_trainer(folder: Path, server: socket.socket) -> None:
 
 def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     study, output = Study.model_validate(config.study), Path(config.output)
+    try:
+        agent = Agent(Path(config.agent)) if config.agent else None
+    except OSError as error:
+        _leave(folder, {"error": f"no agent listens in {config.agent}: {error.strerror}"})
+        return
     try:
         engine = open_store(config.store)
         if config.resume:
@@ -103,11 +111,14 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     if config.parent_pid is not None:
         _stop_with(config.parent_pid, fleet, f"process {config.parent_pid}, which started the run, has ended")
     _accept(server, fleet)
+    if agent:
+        agent.attend(fleet)
+        notify(f"the candidates come from an agent instead of algorithm {study.algorithm}")
     started.claim.keep(engine, store.study_id, fleet.notify)
     poll_requests(engine, store.study_id, fleet, store.add_event)
     others = OtherStudies(engine, study, store)
     try:
-        conclusion = run_study(study, fleet, history, replay, others, notify, store.seed)
+        conclusion = run_study(study, fleet, history, replay, others, notify, store.seed, agent)
     except (Ended, StoreError) as error:
         stopped = isinstance(error, Ended) and error.stopped
         conclusion = Conclusion("stopped" if stopped else "failed", str(error))
@@ -135,6 +146,8 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         _leave(folder, {"error": f"{output} cannot be written: {error.strerror}; the store has the result"})
         return
     _leave(folder, {"result": content})
+    if agent:
+        agent.end(content)
     # A benchmark that is running when the study is stopped goes on to its end, unless hosts are to be restored at once.
     fleet.end(content, patience=study.longest_timeout + _LEAVE_TIME)
     started.claim.release()

@@ -18,11 +18,12 @@ from .._fleet.trial_queue import Ticket
 from .._learner.early_stopping import EarlyStopping
 from .._learner.initial_design import starting_candidates
 from .._learner.learner import ShouldStop, search
-from .._learner.protocols import Proposal, slots_for
+from .._learner.protocols import Proposal, WholeSpace, slots_for
 from .._learner.trust_region import TrustRegion
 from .._memory.warm_start import Notify, OtherStudies
 from .._study.study import Study
 from .._trial.trial import Phase, State, Trial
+from .agent import Agent
 from .history import RunHistory
 from .priority import at_idle_priority
 
@@ -64,12 +65,22 @@ def train(
     region: TrustRegion,
     notify: Notify,
     seed: int,
+    agent: Agent | None,
 ) -> dict[str, list[float]]:
-    """Run the training, whose trials are added to `history`; returns the features by which hosts are told apart."""
+    """Run the training, whose trials are added to `history`; returns the features by which hosts are told apart.
+
+    agent: chooses the candidates, in place of the study's algorithm.
+    """
     baselines = baselines_before_training(history.trials, study.baseline_evaluations)
     originals = baselines[min(baselines)][0].requested
     contexts = {name: _features(history.hosts[name], measured) for name, measured in sorted(baselines.items())}
     cautious = study.exploration == "cautious"
+    if agent:
+        measured = [trial for trials in baselines.values() for trial in trials]
+        if left := agent.train(study, fleet, region if cautious else WholeSpace(), measured):
+            history.training_ended = "the agent ended it"
+            notify(f"the agent ended the training with {left} evaluations left")
+        return contexts
     with at_idle_priority() if any(host.here for host in fleet.hosts.values()) else nullcontext():
         search(
             study.space,

@@ -81,6 +81,8 @@ def _join_study(
     display: Display,
     study: StudyFile,
 ) -> dict[str, Any]:
+    if arguments["agent"] and _study_to_resume(arguments["resume"]):
+        raise SessionFailed("an agent cannot resume a study; leave out agent or resume")
     session = HostSession(action, arguments, task_vars, display, study)
     interrupts = Interrupts()
     for notice in study.notices if batch.first else ():
@@ -264,6 +266,7 @@ def _trainer_config(
         "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
         "resume": _study_to_resume(arguments["resume"]),
         "debug": arguments["debug"],
+        "agent": arguments["agent"],
         "parent_pid": arguments["parent_pid"],
     }
 

@@ -1,23 +1,22 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The Gymnasium environment of one host, and the observations that all environments share."""
+"""Observations and actions, which all environments share: of real hosts (client/environment.py), of the surrogate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsFloat
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from .._study.space import Candidate, Point, SearchSpace, Value
+from .._study.space import Point, SearchSpace, Value
 from .._study.system_metrics import SYSTEM_METRICS
 from .._trial.reward import LARGEST_LOG_RATIO
 from .._trial.trial import Trial
 
-Evaluate = Callable[[Sequence[Candidate]], list[Trial]]
 Observation = NDArray[np.float32]
 
 # Features are logarithms: hosts whose memory differs by less than a fifth count as alike.
@@ -97,50 +96,12 @@ class Observer:
         return np.concatenate([self._space.encode(values), np.array([bounded, *context])]).astype(np.float32)
 
 
+def action_box(space: SearchSpace) -> gymnasium.spaces.Box:
+    """The actions: -1 and 1 are the ends of each axis of the search space."""
+    return gymnasium.spaces.Box(-1.0, 1.0, (space.size,), np.float32)
+
+
 def to_point(action: NDArray[Any]) -> Point:
     """The point of the unit cube for an action in [-1, 1]."""
     point: Point = (np.clip(action, -1.0, 1.0).astype(np.float64) + 1.0) / 2.0
     return point
-
-
-class OSTuningEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
-    """Tunes one host; each step is one trial.
-
-    ### Action space
-    `Box(-1, 1, (space.size,))`: a point of the search space; -1 and 1 are the ends of each range. It is decoded, and
-    repaired where it violates a constraint; no action is rejected.
-
-    ### Observation space
-    See `Observer`.
-
-    ### Reward
-    The trial's `score.reward`. A failed trial has a low reward and raises no exception.
-
-    ### Starting state
-    The host with its original values.
-
-    ### Episode end
-    An episode is truncated after `max_steps` trials; it never terminates.
-    """
-
-    def __init__(
-        self, space: SearchSpace, metrics: Sequence[str], evaluate: Evaluate, start: Observation, max_steps: int
-    ):
-        self._space, self._evaluate, self._start, self._max_steps = space, evaluate, start, max_steps
-        self._observer = Observer(space, metrics)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (space.size,), np.float32)
-        self.observation_space = self._observer.box
-        self._steps = 0
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        super().reset(seed=seed)
-        self._steps = 0
-        return self._start.copy(), {}
-
-    def step(self, action: NDArray[np.float32]) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        (trial,) = self._evaluate([self._space.decode(to_point(action))])
-        self._steps += 1
-        truncated = self._steps >= self._max_steps
-        return self._observer.after(trial), trial.score.reward, False, truncated, {"trial": trial}

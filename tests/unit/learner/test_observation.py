@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium.utils.env_checker
 import numpy as np
 import pytest
-import stable_baselines3.common.env_checker
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.environment import (
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.observation import (
     HostContexts,
     Observer,
-    OSTuningEnv,
     to_point,
 )
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
@@ -44,28 +40,6 @@ def evaluate(candidates: Sequence[dict[str, Any]]) -> list[Trial]:
 def start(study: Study) -> np.ndarray:
     original = {"vm.swappiness": "60", "net.ipv4.tcp_congestion_control": "reno"}
     return Observer(study.space, METRICS).at_baseline(original, {"cpu_usage": 50.0})
-
-
-def test_passes_the_checks_of_gymnasium_and_stable_baselines(study: Study, start: np.ndarray) -> None:
-    environment = OSTuningEnv(study.space, METRICS, evaluate, start, max_steps=3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        gymnasium.utils.env_checker.check_env(environment, skip_render_check=True)
-        stable_baselines3.common.env_checker.check_env(environment)
-
-
-def test_an_episode_is_truncated_and_never_terminates(study: Study, start: np.ndarray) -> None:
-    environment = OSTuningEnv(study.space, METRICS, evaluate, start, max_steps=3)
-    environment.reset()
-    steps = [environment.step(np.array([1.0, -1.0], dtype=np.float32)) for dummy in range(3)]
-    assert [(terminated, truncated) for dummy, dummy2, terminated, truncated, dummy3 in steps] == [
-        (False, False),
-        (False, False),
-        (False, True),
-    ]
-    assert [reward for dummy, reward, *dummy2 in steps] == [1.0, 1.0, 1.0]
-    candidate = steps[0][4]["trial"].requested
-    assert candidate == {"vm.swappiness": 100, "net.ipv4.tcp_congestion_control": "reno"}
 
 
 def test_the_observation_is_values_performance_and_metrics(study: Study, start: np.ndarray) -> None:
