@@ -73,7 +73,7 @@ def notices(facts: dict[str, Any], controller: tuple[str, int]) -> list[str]:
     if facts["container"] and machine_wide:
         verb = "is" if len(machine_wide) == 1 else "are"
         found.append(
-            f"inside a {facts['container']}; {', '.join(machine_wide)} {verb} machine-wide, "
+            f"in a container ({facts['container']}); {', '.join(machine_wide)} {verb} machine-wide, "
             "so the study affects everything on the machine"
         )
     if (facts["boot_id"], facts["network_namespace"]) == controller:

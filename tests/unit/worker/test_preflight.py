@@ -102,7 +102,7 @@ def test_the_study_may_allow_a_denied_parameter() -> None:
         (facts(), []),
         (facts({"namespaced": True}, container="docker"), []),
         (facts({"namespaced": None}), []),
-        (facts(container="docker"), ["inside a docker; vm.x is machine-wide"]),
+        (facts(container="docker"), ["in a container (docker); vm.x is machine-wide"]),
         (facts(boot_id=HERE[0]), ["this is the controller itself"]),
         # A lab's host, or a container beside the trainer: the same kernel, but another place on the network.
         (facts(boot_id=HERE[0], network_namespace=7), []),
