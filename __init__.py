@@ -8,11 +8,11 @@ Ansible imports this package for every plugin, and sends it to hosts, so it impo
 
 from __future__ import annotations
 
-__all__ = ["TuningFailed", "optimize_os_parameters"]
+_PUBLIC = ("TuningFailed", "optimize_os_parameters")
 
 
 def __getattr__(name):  # type: ignore[no-untyped-def]  # it also runs on a host's Python 3.9
-    if name in __all__:
+    if name in _PUBLIC:
         from .client import optimize
 
         return getattr(optimize, name)

@@ -71,9 +71,9 @@ def optimize_os_parameters(
             "dashboard_port": web_port,
         }
         given = os.fspath(inventory) if inventory else None
-        with ProgressBar() as bar:
+        with ProgressBar() as progress:
             try:
-                results = run_playbook("tune", given, settings, bar.show)
+                results = run_playbook("tune", given, settings, progress.show)
             except PlayFailed as failure:
                 raise TuningFailed(str(failure)) from None
     ended = results["autotune.kernel.evaluate"]

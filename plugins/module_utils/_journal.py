@@ -115,7 +115,7 @@ def _lease_in(path: str, any_owner: bool = False) -> Lease | None:
         if content is None or content.get("boot_id") != _kernel.boot_id():
             return None  # the reboot has restored the values
         if (found := content.get("format")) != FORMAT:
-            if type(found) is int:
+            if isinstance(found, int) and not isinstance(found, bool):
                 raise Failure(
                     f"The lease journal {path} is from another release (its format is {found}, this release reads "
                     f"{FORMAT}). Do not remove it: its watchdog restores the values when the lease expires."
