@@ -73,7 +73,7 @@ def test_nothing_is_wrong_with_a_sound_host(new_study: Callable[..., Study], wit
             "apply role autotune.kernel.",
         ),
         (facts(managed_by=["bpftune"]), "problem", "bpftune is running", "systemctl stop bpftune"),
-        (facts(container="docker"), "warning", "in a container (docker); vm.swappiness is machine-wide", "tune the machine"),
+        (facts(container="docker"), "warning", "in a container (docker); vm.swappiness is", "tune the machine"),
         (facts(lease=LEASE), "problem", "tuner@far, process 7, study web holds a lease", RESTORE),
         (facts(lease={**LEASE, "expires_in": -9.0}), "problem", "expired 9 s ago", RESTORE),
         (facts(lease_message="/run is not writable"), "problem", "no lease can be kept here: /run", "mount -o remount"),
