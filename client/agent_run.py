@@ -67,7 +67,8 @@ class AgentRun:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the run)
         with tempfile.TemporaryDirectory(prefix="autotune-agent-") as folder, listen(Path(folder)) as server:
             # A process that this one forks keeps the connection open: its end alone would not stop the run.
-            given = {"study": study, **settings, "agent": folder, "parent_pid": os.getpid()}
+            given = {"study": study, **settings, "store": None, "agent": folder, "parent_pid": os.getpid()}
+            store = str(settings["store"]) if settings.get("store") else None
             words = playbooks.command(playbooks.playbook("tune"), inventory, given, *options)
             self._process = subprocess.Popen(
                 playbooks.runnable(words),
@@ -75,7 +76,7 @@ class AgentRun:
                 stdout=self._output,
                 stderr=self._output,
                 start_new_session=True,  # Ctrl-C is for this process, which then stops the run
-                env={**os.environ, **_OUTPUT},
+                env={**os.environ, **playbooks.environment(store), **_OUTPUT},
             )
             try:
                 self._connection = self._accept(server)

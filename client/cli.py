@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -20,17 +21,22 @@ from pathlib import Path
 from typing import Any
 
 from ..dashboard.readonly_store import ReadOnlyStore
-from ..plugins.plugin_utils._outcome.result import ResultError, read
+from ..plugins.plugin_utils._outcome.result import read
 from ..plugins.plugin_utils._outcome.summary import summary
 from ..plugins.plugin_utils._plain import plain, plain_line
 from ..plugins.plugin_utils._store.store import StoreError
-from ..plugins.plugin_utils._study.errors import StudyError
 from . import status
+from .arguments import sentence_parser, subcommand_parser
 from .library import study_path, workloads
 from .playbooks import command, environment, hosts_of, playbook, runnable, shown
 from .sentence import understand
 
 _PROMPT = "autotune> "
+# Without an inventory, Ansible warns in two lines that there is only this machine, which is what is meant.
+_QUIET = {"ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
+
+
+_NAME = re.compile("[a-z][a-z0-9_-]{0,62}")
 
 
 class Refused(Exception):
@@ -47,13 +53,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
         serve(given[1:])
         return 0
-    parser = _parser()
+    parser = subcommand_parser()
     try:
         if given[0] in SUBCOMMANDS or given[0].startswith("-"):
             arguments = parser.parse_args(given)
             return int(SUBCOMMANDS[arguments.subcommand](arguments)) if arguments.subcommand else 2
-        return _sentence(_sentence_parser().parse_args(given))
-    except (Refused, FileNotFoundError, ResultError, StoreError, StudyError) as error:
+        return _sentence(sentence_parser().parse_args(given))
+    except (Refused, FileNotFoundError, ValueError, StoreError) as error:
         print(f"autotune: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -105,6 +111,8 @@ def _sentence(arguments: argparse.Namespace) -> int:
     print(f"changes    {names}; on loan: every host gets its own values back when the run ends")
     print(f"hosts      {arguments.inventory or 'this machine'}", flush=True)
     settings = _settings(arguments, workload.study)
+    if not (arguments.yes or sys.stdin.isatty()):
+        raise Refused("nobody can be asked here; add --yes to run it without asking")
     code = _run("tune", arguments, settings | {"dry_run": True})
     if code or not (arguments.yes or _confirmed("Run it?")):
         return code
@@ -112,12 +120,10 @@ def _sentence(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace, study: Path | None = None) -> dict[str, object]:
-    return {"study": str(study) if study else None, "output": arguments.output, "store": arguments.store}
+    return {"study": str(study) if study else None, "output": arguments.output}
 
 
 def _confirmed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise Refused("nobody can be asked here; add --yes to go on without asking")
     return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
 
 
@@ -126,14 +132,15 @@ def _run(name: str, arguments: argparse.Namespace, settings: dict[str, object], 
     extra = [word for setting in arguments.extra_vars for word in ("-e", setting)]
     play = name if name.endswith(".yml") else playbook(name)
     words = command(play, arguments.inventory, settings, *extra, *options, *arguments.options)
-    print(f"$ {shown(words)}", file=sys.stderr, flush=True)
-    child = subprocess.Popen(runnable(words), env={**os.environ, **environment()})
+    print(f"$ {shown(words, arguments.store)}", file=sys.stderr, flush=True)
+    child = subprocess.Popen(runnable(words), env={**os.environ, **environment(arguments.store), **_QUIET})
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: child.send_signal(number))
     try:
         while True:
             try:
-                return child.wait()
+                code = child.wait()
+                return code if code >= 0 else 128 - code  # as a shell says that a signal ended it
             except KeyboardInterrupt:  # the terminal has sent it to Ansible as well, which restores the hosts first
                 continue
     finally:
@@ -161,12 +168,16 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _new(arguments: argparse.Namespace) -> int:
+    if not _NAME.fullmatch(arguments.name):
+        raise Refused("a workload's name has lower-case letters, digits, - and _, and begins with a letter")
     arguments.inventory = ""
     return _run("new", arguments, {"workload": arguments.name, "folder": arguments.folder})
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    return _run("doctor", arguments, _settings(arguments, study_path(arguments.study) if arguments.study else None))
+    return _run(
+        "doctor", arguments, _settings(arguments, None if arguments.study is None else study_path(arguments.study))
+    )
 
 
 def _dashboard(arguments: argparse.Namespace) -> int:
@@ -249,67 +260,3 @@ SUBCOMMANDS = {
     "doctor": _doctor,
     "dashboard": _dashboard,
 }
-
-
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-i", "--inventory", help="Ansible inventory; this machine without one")
-    common.add_argument(
-        "-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="setting of the playbook"
-    )
-    common.add_argument("--output", default="learned", help="folder of the results (learned)")
-    common.add_argument("--store", help="URL of the store (SQLite in the folder of the results)")
-    common.add_argument(
-        "--options", type=shlex.split, default=[], help="further options of ansible-playbook, in quotes"
-    )
-    return common
-
-
-def _sentence_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="autotune", parents=[_common()])
-    parser.add_argument("sentence", nargs="+")
-    parser.add_argument("--yes", action="store_true", help="run it without asking")
-    return parser
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="autotune",
-        description='Tunes kernel parameters for a workload. Also: autotune "SENTENCE", and autotune for a prompt.',
-    )
-    commands = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND")
-    common = _common()
-
-    def add(name: str, text: str, **options: Any) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text, parents=[common], **options)
-
-    study = "a study file, its folder, or a workload of the library"
-    run = add("run", "run a study: search, prove, write the role")
-    run.add_argument("study", help=study)
-    run.add_argument("--dry-run", action="store_true", help="change no parameter; measure the noise")
-    run.add_argument("--resume", action="store_true", help="go on with the latest interrupted run")
-    add("check", "find out whether a benchmark is fit for tuning").add_argument("study", help=study)
-    compare = add("compare", "measure original values, expert settings and learned roles side by side")
-    compare.add_argument("study", help=study)
-    compare.add_argument("learned", nargs="*", help="workloads whose learned values take part")
-    compare.add_argument("--rounds", type=int, default=10)
-    new = add("new", "write a study and a benchmark to start from")
-    new.add_argument("name")
-    new.add_argument("--folder", help="where to write them (the name)")
-    add("list", "list the library's workloads, and the studies")
-    add("status", "show the latest study")
-    stop = add("stop", "stop the running study after its running trials")
-    stop.add_argument("--restore", action="store_true", help="end the running trials at once")
-    for name in ("show", "explain"):
-        show = add(name, "show the verdict of a study, and what each learned value rests on")
-        show.add_argument("workload", nargs="?", help="the latest study's without one")
-        show.add_argument("--json", action="store_true", help="print result.json")
-    apply = add("apply", "apply a learned role: a canary, then batches")
-    apply.add_argument("workload")
-    apply.add_argument("--preview", action="store_true", help="show what would change")
-    add("rollback", "restore the values that hosts had before a role was applied").add_argument("workload")
-    add("doctor", "look for what would make a run fail").add_argument("study", nargs="?", help=study)
-    dashboard = add("dashboard", "start the dashboard, or stop it")
-    commands.add_parser("mcp", help="serve an agent over stdin and stdout; options: autotune mcp --help")
-    dashboard.add_argument("state", nargs="?", choices=["started", "stopped"], default="started")
-    return parser

@@ -41,6 +41,8 @@ def study_path(given: str) -> Path:
 
     Raises FileNotFoundError, with what there is.
     """
+    if not given:
+        raise FileNotFoundError("name a study: a file, its folder, or a workload of the library")
     known = {workload.name: workload.study for workload in workloads()}
     for path in (Path(given), Path(given, _STUDY)):
         if path.is_file():

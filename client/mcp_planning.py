@@ -71,8 +71,6 @@ def _run(site: Site, request: Request) -> Change:
     settings = {
         "study": _from(site, path),
         "output": _from(site, site.output),
-        # Not the URL itself, which may have a password: mcp_processes.py puts it into the environment.
-        "store": None if site.has_default_store else "{{ lookup('ansible.builtin.env', 'AUTOTUNE_STORE') }}",
     }
     files = _digests(site, [path, *_sources(path, found)])
     return _change(site, request, found.study.workload_name, playbook("tune"), settings, values, files)

@@ -61,6 +61,10 @@ def optimize_os_parameters(
     Ctrl-C, or an interrupted notebook cell, raises KeyboardInterrupt after the hosts' original values were restored.
     Raises TuningFailed.
     """
+    if not isinstance(config, Mapping | str | os.PathLike):
+        raise TuningFailed(f"config is a mapping or the path of a study, not {type(config).__name__}")
+    if inventory is not None and (not isinstance(inventory, str | os.PathLike) or not os.fspath(inventory)):
+        raise TuningFailed(f"inventory is a path, or host names with a comma, not {inventory!r}; None is this machine")
     with _study_file(config) as study:
         settings = {
             "study": str(study),
@@ -70,12 +74,12 @@ def optimize_os_parameters(
             "dashboard_host": web_host,
             "dashboard_port": web_port,
         }
-        given = os.fspath(inventory) if inventory else None
+        given = None if inventory is None else os.fspath(inventory)
         with ProgressBar() as progress:
             try:
                 results = run_playbook("tune", given, settings, progress.show)
             except PlayFailed as failure:
-                raise TuningFailed(str(failure)) from None
+                raise TuningFailed(_without_path(str(failure), study, config)) from None
     ended = results["autotune.kernel.evaluate"]
     return _found(Path(ended["path"]), ended["verdict"], hosts_of(given))
 
@@ -93,6 +97,11 @@ def _study_file(config: Mapping[str, Any] | str | os.PathLike[str]) -> Iterator[
         path = Path(folder, "config.json")
         path.write_text(text, encoding="utf-8")
         yield path
+
+
+def _without_path(message: str, study: Path, config: object) -> str:
+    """A mapping's errors are those of `config`, not of the file that it was written to."""
+    return message.replace(str(study), "config") if isinstance(config, Mapping) else message
 
 
 def _found(folder: Path, verdict: str, hosts: list[str]) -> Optimized:

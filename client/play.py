@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import select
@@ -20,7 +21,7 @@ from typing import Any
 
 import ansible_runner
 
-from .playbooks import COLLECTION, hosts_of
+from .playbooks import COLLECTION, check_no_templates, hosts_of
 
 
 class PlayFailed(Exception):
@@ -88,10 +89,14 @@ def run_playbook(
 ) -> dict[str, dict[str, Any]]:
     """Run a playbook of the collection in the current folder; returns the results of its tasks by their module's name.
 
-    The arguments are those of `playbooks.command`. show: gets every line of the output as it comes. A KeyboardInterrupt
-    ends the run as Ctrl-C on a terminal does, waits until the hosts have been restored, and is raised then.
-    Raises PlayFailed.
+    The arguments are those of `playbooks.command`. show: gets every line of the output as it comes. Whatever is raised
+    meanwhile, such as KeyboardInterrupt, ends the run as Ctrl-C on a terminal does, waits until the hosts have been
+    restored, and is raised then. Raises PlayFailed.
     """
+    try:
+        check_no_templates(settings)
+    except ValueError as error:
+        raise PlayFailed(str(error)) from None
     play = _Play(show)
     with tempfile.TemporaryDirectory(prefix="autotune-") as private:
         logging.getLogger("ansible-runner").setLevel(logging.WARNING)
@@ -102,28 +107,37 @@ def run_playbook(
             cmdline=shlex.join(hosts_of(inventory)),
             # If this process is killed, its terminal's hang-up does not reach Ansible's workers.
             extravars={**settings, "parent_pid": os.getpid()},
-            envvars={"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
+            envvars={
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_LOCALHOST_WARNING": "false",
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            },
             event_handler=play.on_event,
             cancel_callback=play.is_cancelled,
             settings={"pexpect_timeout": 1},
             quiet=True,
         )
-        interruption = _join(thread, play)
-        if interruption:
-            play.wait_for_workers()
-            raise interruption
+        _join(thread, play)
         if runner.rc != 0:
             raise PlayFailed(play.message)
     return play.results
 
 
-def _join(thread: threading.Thread, play: _Play) -> KeyboardInterrupt | None:
-    """Wait for the end of the run; returns the interruption that ended it, if one did."""
-    interruption = None
-    while thread.is_alive():
-        try:
-            thread.join(0.2)
-        except KeyboardInterrupt as raised:
-            interruption = raised
+def _join(thread: threading.Thread, play: _Play) -> None:
+    """Wait for the end of the run. What is raised meanwhile ends it, and is raised once the hosts are restored."""
+
+    def end() -> None:
+        if thread.is_alive():
             play.interrupt()
-    return interruption
+            thread.join()
+        play.wait_for_workers()
+
+    atexit.register(end)  # the program may end while another of its threads waits here
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+    except BaseException:
+        end()
+        raise
+    finally:
+        atexit.unregister(end)

@@ -14,9 +14,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..plugins.plugin_utils._store import url
+
 COLLECTION = Path(__file__).resolve().parents[1]
 _IS_INSTALLED = COLLECTION.parts[-3:] == ("ansible_collections", "autotune", "kernel")
-_COLLECTIONS = "ANSIBLE_COLLECTIONS_PATH"
+_COLLECTIONS, _STORE = "ANSIBLE_COLLECTIONS_PATH", "AUTOTUNE_STORE"
+_TEMPLATE = re.compile(r"\{[{%#]")
 # What ansible-playbook reads as it stands in `-e name=value`.
 _PLAIN = re.compile(r"[\w./:@,+%-]+", re.ASCII)
 
@@ -32,8 +35,10 @@ def playbook(name: str) -> str:
 def command(play: str, inventory: str | None, settings: Mapping[str, object], *options: str) -> list[str]:
     """The words of the command that runs `play`, a playbook's name or path as ansible-playbook takes it.
 
-    settings: the playbook's, those that are None are left out.
+    settings: the playbook's, those that are None are left out. Raises ValueError for one that Ansible would read as a
+    template, and so execute.
     """
+    check_no_templates(settings)
     given = [word for name, value in settings.items() if value is not None for word in ("-e", _setting(name, value))]
     return ["ansible-playbook", play, *hosts_of(inventory), *given, *options]
 
@@ -62,16 +67,26 @@ def runnable(words: list[str]) -> list[str]:
     return [found, *words[1:]]
 
 
-def environment() -> dict[str, str]:
-    """What a command needs in its environment: from elsewhere, learned playbooks do not find a checkout."""
-    if _IS_INSTALLED or Path.cwd() == COLLECTION or _COLLECTIONS in os.environ:
-        return {}
-    return {_COLLECTIONS: f"{COLLECTION / 'playbooks' / 'collections'}:~/.ansible/collections"}
+def environment(store: str | None = None) -> dict[str, str]:
+    """What a command needs in its environment. store: a URL, whose password a command line would show to others."""
+    found = {_STORE: store} if store else {}
+    # From elsewhere, learned playbooks do not find a checkout.
+    if not (_IS_INSTALLED or Path.cwd() == COLLECTION or _COLLECTIONS in os.environ):
+        found[_COLLECTIONS] = f"{COLLECTION / 'playbooks' / 'collections'}:~/.ansible/collections"
+    return found
 
 
-def shown(words: list[str]) -> str:
-    """The command as one types it into a shell, with the environment that it needs."""
-    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in environment().items()), shlex.join(words)])
+def shown(words: list[str], store: str | None = None) -> str:
+    """The command as one types it into a shell, with the environment that it needs, without the store's password."""
+    needed = environment(url.shown(store) if store else None)
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in needed.items()), shlex.join(words)])
+
+
+def check_no_templates(settings: Mapping[str, object]) -> None:
+    """Raises ValueError for a setting that Ansible would read as a template, and so execute."""
+    for name, value in settings.items():
+        if isinstance(value, str) and _TEMPLATE.search(value):
+            raise ValueError(f"{name}: {value!r} has a template in it, which Ansible would execute")
 
 
 def _setting(name: str, value: object) -> str:

@@ -17,11 +17,14 @@ _NAMES = {
     "network": "networking loopback socket sockets packets ipc",
     "postgres": "postgresql pgbench sql database databases transactions oltp db",
     "redis": "valkey key-value keyvalue in-memory",
-    "scheduler": "scheduling hackbench threads processes cpu context-switches wakeups pipes",
-    "wan": "throughput bandwidth download upload transfer transfers long-distance congestion bbr",
+    "scheduler": "scheduling hackbench threads processes cpu context-switches switches wakeups pipes",
+    "wan": "bandwidth download upload transfer transfers long-distance congestion bbr",
     "web": "nginx http https webserver website requests wrk apache",
 }
 WORDS = {name: frozenset([name, *words.split()]) for name, words in _NAMES.items()}
+PROGRAMS = frozenset(
+    ["fio", "postgres", "postgresql", "pgbench", "redis", "valkey", "hackbench", "nginx", "apache", "wrk"]
+)
 _COMPOUND = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -36,18 +39,18 @@ class Understood:
 def understand(sentence: str, known: Collection[str]) -> Understood:
     """The workloads among `known` of which most words occur in the sentence; several if it is ambiguous, or none.
 
-    A workload's own name decides against every other word.
+    The name of a program counts as three words.
     """
     words = _words(sentence)
     found = {name: [word for word in words if word in WORDS.get(name, {name})] for name in known}
-    named = [name for name in known if name in words]
-    candidates = named or [name for name, matches in found.items() if matches]
-    most = max((len(found[name]) for name in candidates), default=0)
-    best = sorted(name for name in candidates if named or len(found[name]) == most)
+    weights = {name: sum(3 if word in PROGRAMS else 1 for word in matches) for name, matches in found.items()}
+    best = sorted(name for name, weight in weights.items() if weight and weight == max(weights.values()))
     return Understood(best, list(dict.fromkeys(word for name in best for word in found[name])))
 
 
 def _words(sentence: str) -> list[str]:
-    """The words in small letters, in order; of a compound, such as memory-intensive, also its parts."""
+    """The words in small letters, in order; of a compound that is no name, such as memory-intensive, its parts."""
+    names = frozenset().union(*WORDS.values())
     compounds = _COMPOUND.findall(sentence.casefold())
-    return list(dict.fromkeys(word for compound in compounds for word in (compound, *compound.split("-"))))
+    parts = (word for compound in compounds for word in ([compound] if compound in names else compound.split("-")))
+    return list(dict.fromkeys(parts))

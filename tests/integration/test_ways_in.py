@@ -76,8 +76,10 @@ def _unchanged(lab: Any) -> Iterator[None]:
     assert lab.sysctl("lab1", PARAMETER) == before
 
 
-def python(folder: Path, config: Any, inventory: Path | None, **options: Any) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", PROGRAM, json.dumps([config, str(inventory) if inventory else None, options])]
+def python(
+    folder: Path, config: Any, inventory: Path | None, program: str = PROGRAM, **options: Any
+) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", program, json.dumps([config, str(inventory) if inventory else None, options])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -119,6 +121,7 @@ def test_python_raises_the_message_of_the_play(folder: Path, inventory: Path) ->
     assert "failed: " in message
     assert "reward_metrik" in message
     assert "Traceback" not in message
+    assert "config: 1 error in the study" in message
 
 
 def test_ctrl_c_in_python_returns_when_the_host_is_restored(lab: Any, folder: Path, inventory: Path) -> None:
@@ -130,6 +133,21 @@ def test_ctrl_c_in_python_returns_when_the_host_is_restored(lab: Any, folder: Pa
     dummy, message = run.communicate(timeout=120)
 
     assert "KeyboardInterrupt" in message
+    assert lab.sysctl("lab1", PARAMETER) == before
+    assert studies(folder)[0].verdict == "stopped"
+
+
+def test_whatever_is_raised_meanwhile_restores_the_host_first(lab: Any, folder: Path, inventory: Path) -> None:
+    before = lab.sysctl("lab1", PARAMETER)
+    program = f"import signal\nsignal.signal(signal.SIGUSR1, lambda *dummy: 1 / 0)\n{PROGRAM}"
+    long = {**STUDY, "training_config": {"total_timesteps": 500, "benchmark_timeout": 5}}
+    run = python(folder, long, inventory, program=program)
+    wait_for_training(run)
+
+    run.send_signal(signal.SIGUSR1)
+    dummy, message = run.communicate(timeout=120)
+
+    assert "ZeroDivisionError" in message
     assert lab.sysctl("lab1", PARAMETER) == before
     assert studies(folder)[0].verdict == "stopped"
 

@@ -24,6 +24,10 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["status"], "there are no studies in learned; start one: autotune run STUDY"),
         (["stop"], "there are no studies in learned"),
         (["status", "--store", "nonsense"], "is not a usable SQLAlchemy URL"),
+        (["run", ""], "name a study: a file, its folder, or a workload of the library"),
+        (["doctor", ""], "name a study"),
+        (["new", "../x"], "a workload's name has lower-case letters"),
+        (["run", "memory", "--output", "{{ x }}"], "has a template in it, which Ansible would execute"),
         (["make", "it", "faster"], "none of the workloads here is named in that"),
         (["a disk and a database"], "that may mean fio or postgres"),
     ],
@@ -33,6 +37,38 @@ def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.Ca
     said = capsys.readouterr().err
     assert message in said.splitlines()[0]
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["stop", "the", "swapping"], "autotune: unrecognized arguments: the swapping"),
+        (["run", "memory", "-i", ""], "it is empty; leave the option out for this machine"),
+        (["run", "memory", "--options", '"'], "No closing quotation"),
+        (["run"], "the following arguments are required: study"),
+    ],
+)
+def test_wrong_arguments_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert line.endswith("put a sentence in quotation marks")
+
+
+def test_nobody_is_asked_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["tune for memory"]) == 2
+    assert "add --yes to run it without asking" in capsys.readouterr().err
+
+
+def test_the_version_is_the_collections(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == "autotune 0.1.0\n"
 
 
 def test_list_shows_the_library_without_a_store(capsys: pytest.CaptureFixture[str]) -> None:

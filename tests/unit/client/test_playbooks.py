@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pytest
 from ansible.parsing.splitter import parse_kv
-from ansible_collections.autotune.kernel.client.playbooks import command, playbook, runnable, shown
+from ansible_collections.autotune.kernel.client.playbooks import command, environment, playbook, runnable, shown
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,14 @@ def test_without_an_inventory_it_is_this_machine() -> None:
     assert command("new.yml", "", {}) == ["ansible-playbook", "new.yml"]
 
 
-@given(st.one_of(st.text(), st.integers(), st.booleans(), st.dictionaries(st.text(), st.integers())))
+@given(
+    st.one_of(
+        st.text().filter(lambda text: not re.search(r"\{[{%#]", text)),
+        st.integers(),
+        st.booleans(),
+        st.dictionaries(st.text(), st.integers()),
+    )
+)
 def test_every_value_arrives_as_it_is(value: object) -> None:
     """Read as ansible-playbook reads -e: JSON where it begins with a brace, else name=value."""
     given_setting = command("tune.yml", "", {"value": value})[-1]
@@ -37,6 +45,20 @@ def test_every_value_arrives_as_it_is(value: object) -> None:
 def test_the_command_that_is_shown_is_the_one_that_runs() -> None:
     words = command("my play.yml", "h1,h2", {"study": "it's.yml"})
     assert shlex.split(shown(words)) == words
+
+
+def test_a_password_is_in_the_environment_and_not_in_what_is_shown() -> None:
+    store = "postgresql://tuner:hunter2@db/x"
+    assert environment(store)["AUTOTUNE_STORE"] == store
+    said = shown(command("tune.yml", "hosts", {}), store)
+    assert "hunter2" not in said
+    assert said.startswith("AUTOTUNE_STORE=")
+
+
+@pytest.mark.parametrize("value", ["{{ lookup('pipe', 'id') }}", "{% raw %}", "a{#"])
+def test_a_template_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="output: .* has a template in it"):
+        command("tune.yml", "hosts", {"output": value})
 
 
 def test_a_playbook_of_the_collection_is_found() -> None:
