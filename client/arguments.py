@@ -9,9 +9,7 @@ import argparse
 import shlex
 from typing import Any, NoReturn
 
-import yaml
-
-from .playbooks import COLLECTION
+from .playbooks import version
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,15 +17,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help, and put a sentence in quotation marks\n")
-
-
-def _version() -> str:
-    """Of the collection, from galaxy.yml, which an installation from Galaxy has as MANIFEST.json."""
-    for name in ("galaxy.yml", "MANIFEST.json"):
-        if (COLLECTION / name).is_file():
-            content = yaml.safe_load((COLLECTION / name).read_text(encoding="utf-8"))
-            return str(content.get("collection_info", content)["version"])
-    return "of unknown version"
 
 
 def _common() -> Parser:
@@ -69,7 +58,7 @@ def subcommand_parser() -> argparse.ArgumentParser:
         prog="autotune",
         description='Tunes kernel parameters for a workload. Also: autotune "SENTENCE", and autotune for a prompt.',
     )
-    parser.add_argument("--version", action="version", version=f"autotune {_version()}")
+    parser.add_argument("--version", action="version", version=f"autotune {version()}")
     commands = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND")
     common = _common()
 
@@ -97,10 +86,13 @@ def subcommand_parser() -> argparse.ArgumentParser:
         show = add(name, "show the verdict of a study, and what each learned value rests on")
         show.add_argument("workload", nargs="?", help="the latest study's without one")
         show.add_argument("--json", action="store_true", help="print result.json")
-    apply = add("apply", "apply a learned role: a canary, then batches")
-    apply.add_argument("workload")
-    apply.add_argument("--preview", action="store_true", help="show what would change")
-    add("rollback", "restore the values that hosts had before a role was applied").add_argument("workload")
+    for name, text in (
+        ("apply", "apply a learned role: a canary, then batches"),
+        ("rollback", "restore the values that hosts had before a role was applied"),
+    ):
+        roll = add(name, text)
+        roll.add_argument("workload")
+        roll.add_argument("--preview", action="store_true", help="show what would change")
     add("doctor", "look for what would make a run fail").add_argument("study", nargs="?", help=study)
     dashboard = add("dashboard", "start the dashboard, or stop it")
     commands.add_parser("mcp", help="serve an agent over stdin and stdout; options: autotune mcp --help")

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..dashboard.readonly_store import ReadOnlyStore
-from ..plugins.plugin_utils._outcome.result import read
+from ..plugins.plugin_utils._outcome.result import Result, read
 from ..plugins.plugin_utils._outcome.summary import summary
-from ..plugins.plugin_utils._plain import plain, plain_line
+from ..plugins.plugin_utils._plain import few, plain, plain_line
 from ..plugins.plugin_utils._store.store import StoreError
 from . import status
 from .arguments import sentence_parser, subcommand_parser
@@ -36,6 +36,7 @@ _PROMPT = "autotune> "
 _QUIET = {"ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
 
 
+_HERE = ("localhost", "127.0.0.1", "::1")
 _NAME = re.compile("[a-z][a-z0-9_-]{0,62}")
 
 
@@ -114,8 +115,11 @@ def _sentence(arguments: argparse.Namespace) -> int:
     if not (arguments.yes or sys.stdin.isatty()):
         raise Refused("nobody can be asked here; add --yes to run it without asking")
     code = _run("tune", arguments, settings | {"dry_run": True})
-    if code or not (arguments.yes or _confirmed("Run it?")):
+    if code:
         return code
+    if not (arguments.yes or _confirmed("Run it?")):
+        print("nothing was changed")
+        return 0
     return _run("tune", arguments, settings | {"dashboard": True})
 
 
@@ -190,14 +194,21 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    return _roll(arguments, "rollback.yml")
+    return _roll(arguments, "rollback.yml", *(["--check", "--diff"] if arguments.preview else []))
 
 
 def _roll(arguments: argparse.Namespace, name: str, *options: str) -> int:
     path = Path(arguments.output, arguments.workload, name)
     if not path.is_file():
         raise Refused(f"{path} does not exist: no role was learned for {arguments.workload}; see: autotune list")
+    if arguments.inventory is None and (hosts := _elsewhere(read(path.parent))):
+        raise Refused(f"{arguments.workload} was learned on {few(hosts)}; name the inventory: -i INVENTORY")
     return _run(str(path), arguments, {}, *options)
+
+
+def _elsewhere(result: Result) -> list[str]:
+    """The hosts of a study that was not run on this machine."""
+    return [host for host in result.per_host if host not in _HERE]
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -231,7 +242,8 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(result.model_dump(mode="json"), ensure_ascii=False))
     else:
-        print(summary(result, folder, hosts_of(arguments.inventory)))
+        inventory = arguments.inventory or ("INVENTORY" if _elsewhere(result) else None)
+        print(summary(result, folder, hosts_of(inventory)))
     return 0
 
 

@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
-        _give_up("needs the Python package mcp, version 2: pip install 'autotune-kernel[mcp]'")
+        _give_up(f"needs the Python package mcp, version 2: {sys.executable} -m pip install 'mcp>=2,<3'")
     try:
         site = Site.of(arguments.root, arguments.output, arguments.store, allow_apply=arguments.allow_apply)
         os.chdir(site.root)  # where relative paths, and Ansible's own files, are looked for

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
@@ -33,7 +32,7 @@ from .mcp_processes import Process
 from .mcp_reading import PAGE, Reading, workloads
 from .mcp_served import WHY_NOT, Ctx, Served, StudyId, consent_by, gate, served_by, told
 from .mcp_site import Site
-from .playbooks import shown
+from .playbooks import shown, version
 
 INSTRUCTIONS = (
     "Tunes Linux kernel parameters for a workload on hosts, and proves the improvement. Order: list_workloads or a "
@@ -53,7 +52,7 @@ def server_of(site: Site) -> MCPServer[Served]:
 
     server = MCPServer[Served](
         "autotune.kernel",
-        version=_version(),
+        version=version(),
         instructions=INSTRUCTIONS,
         lifespan=lifespan,
         log_level="WARNING",
@@ -78,13 +77,6 @@ def server_of(site: Site) -> MCPServer[Served]:
         )
         server.add_tool(tool, annotations=hints, structured_output=True)
     return server
-
-
-def _version() -> str:
-    try:
-        return version("autotune-kernel")
-    except PackageNotFoundError:  # a checkout
-        return ""
 
 
 def list_workloads(ctx: Ctx) -> answers.Workloads:

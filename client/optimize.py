@@ -50,6 +50,7 @@ def optimize_os_parameters(
     web_host: str = "127.0.0.1",
     web_port: int = 5000,
     dry_run: bool = False,
+    settings: Mapping[str, object] | None = None,
 ) -> Optimized:
     """Tune the kernel parameters of hosts for a workload; the same as the playbook autotune.kernel.tune.
 
@@ -57,6 +58,7 @@ def optimize_os_parameters(
     the current folder. inventory: of Ansible; None tunes this machine. show_dashboard: start the dashboard at
     `web_host` and `web_port`; it goes on after the run. An address other than this machine's own needs the token that
     is printed. dry_run: check everything and measure the noise, but change no parameter.
+    settings: further ones of the playbook (docs/reference/settings.md), such as target, output, store, seed and resume.
 
     Ctrl-C, or an interrupted notebook cell, raises KeyboardInterrupt after the hosts' original values were restored.
     Raises TuningFailed.
@@ -66,18 +68,19 @@ def optimize_os_parameters(
     if inventory is not None and (not isinstance(inventory, str | os.PathLike) or not os.fspath(inventory)):
         raise TuningFailed(f"inventory is a path, or host names with a comma, not {inventory!r}; None is this machine")
     with _study_file(config) as study:
-        settings = {
+        given_settings = {
             "study": str(study),
             "output": OUTPUT,
             "dry_run": dry_run,
             "dashboard": show_dashboard and not dry_run,
             "dashboard_host": web_host,
             "dashboard_port": web_port,
+            **(settings or {}),
         }
         given = None if inventory is None else os.fspath(inventory)
         with ProgressBar() as progress:
             try:
-                results = run_playbook("tune", given, settings, progress.show)
+                results = run_playbook("tune", given, given_settings, progress.show)
             except PlayFailed as failure:
                 raise TuningFailed(_without_path(str(failure), study, config)) from None
     ended = results["autotune.kernel.evaluate"]

@@ -21,7 +21,7 @@ from typing import Any
 
 import ansible_runner
 
-from .playbooks import COLLECTION, check_no_templates, hosts_of
+from .playbooks import COLLECTION, check_no_templates, environment, hosts_of
 
 
 class PlayFailed(Exception):
@@ -106,8 +106,9 @@ def run_playbook(
             playbook=str(COLLECTION / "playbooks" / f"{name}.yml"),
             cmdline=shlex.join(hosts_of(inventory)),
             # If this process is killed, its terminal's hang-up does not reach Ansible's workers.
-            extravars={**settings, "parent_pid": os.getpid()},
+            extravars={**settings, "store": None, "parent_pid": os.getpid()},
             envvars={
+                **environment(str(settings["store"]) if settings.get("store") else None),
                 "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_LOCALHOST_WARNING": "false",
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

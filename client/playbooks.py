@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from ..plugins.plugin_utils._store import url
 
 COLLECTION = Path(__file__).resolve().parents[1]
@@ -95,3 +97,12 @@ def _setting(name: str, value: object) -> str:
     if isinstance(value, int | float) or (isinstance(value, str) and _PLAIN.fullmatch(value)):
         return f"{name}={value}"
     return json.dumps({name: value if isinstance(value, dict | list) else str(value)}, ensure_ascii=False)
+
+
+def version() -> str:
+    """Of the collection, from galaxy.yml, which an installation from Galaxy has as MANIFEST.json."""
+    for name in ("galaxy.yml", "MANIFEST.json"):
+        if (COLLECTION / name).is_file():
+            content = yaml.safe_load((COLLECTION / name).read_text(encoding="utf-8"))
+            return str(content.get("collection_info", content)["version"])
+    return "of unknown version"

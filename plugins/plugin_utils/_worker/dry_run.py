@@ -36,11 +36,12 @@ def dry_run(
     count = "1 parameter" if len(space.parameters) == 1 else f"{len(space.parameters)} parameters"
     show(f"dry run on {host}: connected, {count} found and writable; nothing will be changed")
     lowest, highest = (space.decode(np.full(space.size, end)) for end in (0.0, 1.0))
+    place = f"  {host}: " if hosts > 1 else "  "
     for parameter in space.parameters:
         original = kernel_text(facts["values"][parameter])
-        show(f"  would tune {parameter}: now {original}, from {lowest[parameter]} to {highest[parameter]}")
+        show(f"{place}would tune {parameter}: now {original}, from {lowest[parameter]} to {highest[parameter]}")
     for risk in risks_tried(context.study.action_space, {host: facts["values"]}):
-        show(f"  note: {risk}")
+        show(f"{place}note: {risk}")
     began = time.monotonic()
     for bound in (lowest, highest):
         context.apply(bound, None)
@@ -52,20 +53,20 @@ def dry_run(
 
 def _try_benchmark(context: HostContext, hosts: int, overhead: float, show: Callable[[str], None]) -> None:
     """overhead: seconds that applying values takes."""
-    study, trials = context.study, baseline_trials(context)
+    study, trials, place = context.study, baseline_trials(context), f"  {context.host}: " if hosts > 1 else "  "
     if command := study.guard.health_command:
         if problem := context.benchmark.check(command, study.guard.health_timeout):
             raise BenchmarkFailed(f"the health command {problem}, with the original values")
-        show("  the health command succeeds")
+        show(f"{place}the health command succeeds")
     count, benchmark_seconds = study.evaluations_on(1), fmean(trial.seconds["benchmark"] for trial in trials)
     metrics = ", ".join(f"{trial.metric:.6g}" for trial in trials)
     show(
-        f"  the benchmark works: {metrics} {study.reward_metric} in {benchmark_seconds:.1f} s each; "
+        f"{place}the benchmark works: {metrics} {study.reward_metric} in {benchmark_seconds:.1f} s each; "
         f"on this host alone, {count} trials would take about {duration(count * (benchmark_seconds + overhead))}"
     )
     forecast = forecast_of(context, trials, hosts)
     for line in forecast.lines if forecast else ():
-        show(f"  {line}")
+        show(f"{place}{line}")
     try_guard_benchmarks(context, show)
 
 

@@ -223,9 +223,10 @@ def _without_trainer(
 
 
 def _announce(session: HostSession, study_file: StudyFile, count: int, arguments: dict[str, Any]) -> None:
-    study = study_file.study
+    study, parameters = study_file.study, len(study_file.study.action_space)
     session.show(
-        f"study {study.workload_name}: {len(study.action_space)} parameters, {count} host{'s' if count > 1 else ''}, "
+        f"study {study.workload_name}: {parameters} parameter{'s' if parameters > 1 else ''}, "
+        f"{count} host{'s' if count > 1 else ''}, "
         f"{study.training_config.total_timesteps} training trials, then up to "
         f"{study.verification.rounds(count) * count} pairs to prove the winner; store {shown(_store_url(arguments))}"
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,35 @@ def test_the_version_is_the_collections(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == "autotune 0.1.0\n"
+
+
+RESULT = {
+    "workload_name": "sensor",
+    "verdict": "improved",
+    "metric": "throughput",
+    "best_config": {"vm.swappiness": 10},
+    "improvement": 10.0,
+    "interval": [8.0, 12.0],
+    "baseline": {"metric": 100.0, "original_values": {"vm.swappiness": "60"}},
+    "best": {"metric": 110.0},
+    "per_host": {"web1": {"original_values": {"vm.swappiness": "60"}, "baseline_metric": 100.0}},
+}
+
+
+@pytest.mark.parametrize("subcommand", ["apply", "rollback"])
+def test_values_of_other_hosts_are_not_rolled_out_here(
+    subcommand: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learned = tmp_path / "learned/sensor"
+    learned.mkdir(parents=True)
+    (learned / "result.json").write_text(json.dumps(RESULT))
+    (learned / f"{subcommand}.yml").touch()
+    assert main([subcommand, "sensor"]) == 2
+    assert "sensor was learned on web1; name the inventory: -i INVENTORY" in capsys.readouterr().err
+    assert main(["show", "sensor"]) == 0
+    shown = capsys.readouterr().out
+    assert "-i INVENTORY" in shown
+    assert "localhost" not in shown
 
 
 def test_list_shows_the_library_without_a_store(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,8 @@ def serve(*words: str, before: str = "pass") -> subprocess.CompletedProcess[str]
 def test_without_the_package_it_says_what_to_install() -> None:
     ran = serve(before="sys.modules['mcp'] = None")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "autotune mcp: needs the Python package mcp, version 2: pip install 'autotune-kernel[mcp]'\n"
+    install = f"{sys.executable} -m pip install 'mcp>=2,<3'"
+    assert ran.stderr == f"autotune mcp: needs the Python package mcp, version 2: {install}\n"
 
 
 @pytest.mark.parametrize(

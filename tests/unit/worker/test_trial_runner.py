@@ -355,7 +355,7 @@ def test_a_dry_run_forecasts_the_power_of_the_proof(new_context: NewContext, sho
     noisy = "sh -c 'echo x >> runs; echo throughput: $((50 + 40 * ($(wc -l < runs) % 2)))'"
     dry_run(new_context(noisy), FACTS, run_benchmark=True, show=shown.append, hosts=4)
     assert "90, 50, 90 throughput" in shown[3]
-    assert shown[5].startswith("  40 pairs on 4 hosts detect a gain of ")
+    assert shown[5].startswith("  h1: 40 pairs on 4 hosts detect a gain of ")
     assert "verification.min_improvement" in shown[6]
 
 
