@@ -43,6 +43,6 @@ class ProgressBar:
 
     def _advance(self, number: int, total: int, text: str) -> None:
         if self._bar is None:
-            self._bar = tqdm(bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}", file=sys.stderr)
+            self._bar = tqdm(bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}", file=sys.stderr)
         self._bar.total, self._bar.n = total, number
         self._bar.set_postfix_str(text)

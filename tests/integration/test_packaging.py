@@ -20,7 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store impor
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = "ansible_collections/autotune/kernel/"
-SHIPPED = ("benchmarks", "dashboard", "docs", "meta", "plugins", "roles")
+SHIPPED = ("benchmarks", "client", "dashboard", "docs", "meta", "plugins", "roles")
 LISTED = ("-i", "localhost,", "--list-tasks", "-e", "study=any")
 LEFT_BEHIND = (".*", "build", "dist", "learned", "__pycache__", "*.egg-info", "*.sqlite*")
 
@@ -102,13 +102,13 @@ def test_the_wheel_holds_all_that_works_and_nothing_else(checkout, wheel):
     }
     held = content_of_wheel(wheel)
     assert {name for name in held if name.startswith(SHIPPED)} == expected
-    allowed = {"CHANGELOG.rst", "LICENSE", "README.md", "galaxy.yml"}
+    allowed = {"CHANGELOG.rst", "LICENSE", "README.md", "galaxy.yml", "__init__.py", "autotune_kernel.py"}
     others = {name for name in held - expected - allowed if not name.startswith("changelogs/")}
     playbooks = checkout / "playbooks"
     assert others == {
         str(path.relative_to(checkout)) for path in (*playbooks.glob("*.yml"), *playbooks.glob("templates/*"))
     }
-    assert all(name.startswith((INSIDE, "autotune_kernel-")) for name in zipfile.ZipFile(wheel).namelist())
+    assert all(name.startswith((INSIDE, "autotune_kernel-", "autotune_kernel.py")) for name in zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_archive_for_galaxy_holds_the_same(wheel, archive):
@@ -163,6 +163,15 @@ def test_the_page_comes_with_it(installed, tmp_path):
 def test_the_page_has_a_command_of_its_own(from_wheel):
     shown = run("python", Path(from_wheel["PYTHONPATH"], "bin/autotune-dashboard"), "--help", **from_wheel)
     assert "--store" in shown
+
+
+def test_the_ways_in_come_with_it(from_wheel):
+    assert run("python", Path(from_wheel["PYTHONPATH"], "bin/autotune"), "--version", **from_wheel) == "autotune 0.1.0\n"
+    assert "memory " in run("python", Path(from_wheel["PYTHONPATH"], "bin/autotune"), "list", **from_wheel)
+    code = "import autotune_kernel, gymnasium; print(gymnasium.spec('autotune/OSTuning-v0').entry_point)"
+    assert run("python", "-c", code, **from_wheel).strip().endswith("client.environment:OSTuningEnv")
+    code = "from ansible_collections.autotune.kernel import optimize_os_parameters as tune; print(tune.__name__)"
+    assert run("python", "-c", code, **from_wheel) == "optimize_os_parameters\n"
 
 
 def test_a_bare_checkout_needs_no_installation(checkout):
