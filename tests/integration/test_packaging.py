@@ -108,7 +108,10 @@ def test_the_wheel_holds_all_that_works_and_nothing_else(checkout, wheel):
     assert others == {
         str(path.relative_to(checkout)) for path in (*playbooks.glob("*.yml"), *playbooks.glob("templates/*"))
     }
-    assert all(name.startswith((INSIDE, "autotune_kernel-", "autotune_kernel.py")) for name in zipfile.ZipFile(wheel).namelist())
+    assert all(
+        name.startswith((INSIDE, "autotune_kernel-", "autotune_kernel.py"))
+        for name in zipfile.ZipFile(wheel).namelist()
+    )
 
 
 def test_the_archive_for_galaxy_holds_the_same(wheel, archive):
@@ -166,7 +169,9 @@ def test_the_page_has_a_command_of_its_own(from_wheel):
 
 
 def test_the_ways_in_come_with_it(from_wheel):
-    assert run("python", Path(from_wheel["PYTHONPATH"], "bin/autotune"), "--version", **from_wheel) == "autotune 0.1.0\n"
+    assert (
+        run("python", Path(from_wheel["PYTHONPATH"], "bin/autotune"), "--version", **from_wheel) == "autotune 0.1.0\n"
+    )
     assert "memory " in run("python", Path(from_wheel["PYTHONPATH"], "bin/autotune"), "list", **from_wheel)
     code = "import autotune_kernel, gymnasium; print(gymnasium.spec('autotune/OSTuning-v0').entry_point)"
     assert run("python", "-c", code, **from_wheel).strip().endswith("client.environment:OSTuningEnv")

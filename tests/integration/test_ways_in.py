@@ -28,6 +28,7 @@ value = int(open("/proc/sys/net/ipv4/tcp_fin_timeout").read())
 time.sleep(0.2)
 print("throughput:", value)
 """
+STARTED: list[subprocess.Popen[str]] = []
 STUDY = {
     "workload_name": "sensor",
     "reward_metric": "throughput",
@@ -70,6 +71,9 @@ def inventory(lab: Any, folder: Path) -> Path:
 def _unchanged(lab: Any) -> Iterator[None]:
     before = lab.sysctl("lab1", PARAMETER)
     yield
+    for run in STARTED:
+        if run.poll() is None:  # its test has failed
+            run.kill()
     limit = time.monotonic() + 90  # the lease of a run that was killed
     while lab.sysctl("lab1", PARAMETER) != before and time.monotonic() < limit:
         time.sleep(0.5)
@@ -80,10 +84,18 @@ def python(
     folder: Path, config: Any, inventory: Path | None, program: str = PROGRAM, **options: Any
 ) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", program, json.dumps([config, str(inventory) if inventory else None, options])]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    run = subprocess.Popen(
+        words,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background must not keep the program from hearing it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    STARTED.append(run)
+    return run
 
 
 def autotune(folder: Path, *words: object, **options: Any) -> subprocess.CompletedProcess[str]:

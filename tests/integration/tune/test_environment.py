@@ -81,6 +81,8 @@ def begin(lab: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[s
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # Whoever runs the tests in the background must not keep the agent from hearing it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         agents.append(agent)
         assert agent.stdin
