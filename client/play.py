@@ -40,15 +40,17 @@ class _Play:
         self.pid: int | None = None  # of ansible-playbook
         self._workers: list[int] = []  # pidfds
         self.cancelled = False
+        self.exit_code: int | None = None
+        self.ended = threading.Event()
         self.results: dict[str, dict[str, Any]] = {}  # of each task, by the name of its module
         self._failures: list[str] = []
-        self._errors: list[str] = []
+        self.errors: list[str] = []
 
     def on_event(self, event: dict[str, Any]) -> bool:
         """Take in an event; returns whether ansible-runner is to keep it."""
         for line in event["stdout"].splitlines():
             if line.startswith(_ERRORS):
-                self._errors.append(line.split(": ", 1)[-1])
+                self.errors.append(line.split(": ", 1)[-1])
             self._show(line)
         found = event.get("event_data", {})
         self.pid = event.get("pid") or self.pid
@@ -80,7 +82,7 @@ class _Play:
     @property
     def message(self) -> str:
         """Why it failed, in the play's words."""
-        found = list(dict.fromkeys(filter(None, self._failures))) or self._errors
+        found = list(dict.fromkeys(filter(None, self._failures))) or self.errors
         return "; ".join(found) or "ansible-playbook failed without a message"
 
 
@@ -100,43 +102,54 @@ def run_playbook(
     play = _Play(show)
     with tempfile.TemporaryDirectory(prefix="autotune-") as private:
         logging.getLogger("ansible-runner").setLevel(logging.WARNING)
-        thread, runner = ansible_runner.run_async(
-            private_data_dir=private,
-            project_dir=str(Path.cwd()),
-            playbook=str(COLLECTION / "playbooks" / f"{name}.yml"),
-            cmdline=shlex.join(hosts_of(inventory)),
-            # If this process is killed, its terminal's hang-up does not reach Ansible's workers.
-            extravars={**settings, "store": None, "parent_pid": os.getpid()},
-            envvars={
-                **environment(str(settings["store"]) if settings.get("store") else None),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_LOCALHOST_WARNING": "false",
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            },
-            event_handler=play.on_event,
-            cancel_callback=play.is_cancelled,
-            settings={"pexpect_timeout": 1},
-            quiet=True,
-        )
-        _join(thread, play)
-        if runner.rc != 0:
-            raise PlayFailed(play.message)
+
+        def run() -> None:
+            try:
+                play.exit_code = ansible_runner.run(
+                    private_data_dir=private,
+                    project_dir=str(Path.cwd()),
+                    playbook=str(COLLECTION / "playbooks" / f"{name}.yml"),
+                    cmdline=shlex.join(hosts_of(inventory)),
+                    # If this process is killed, its terminal's hang-up does not reach Ansible's workers.
+                    extravars={**settings, "store": None, "parent_pid": os.getpid()},
+                    envvars={
+                        **environment(str(settings["store"]) if settings.get("store") else None),
+                        "ANSIBLE_NOCOLOR": "1",
+                        "ANSIBLE_LOCALHOST_WARNING": "false",
+                        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+                    },
+                    event_handler=play.on_event,
+                    cancel_callback=play.is_cancelled,
+                    settings={"pexpect_timeout": 1},
+                    quiet=True,
+                ).rc
+            except Exception as error:
+                play.errors.append(str(error))
+            finally:
+                play.ended.set()
+
+        threading.Thread(target=run).start()
+        _wait_for(play)
+    if play.exit_code != 0:
+        raise PlayFailed(play.message)
     return play.results
 
 
-def _join(thread: threading.Thread, play: _Play) -> None:
-    """Wait for the end of the run. What is raised meanwhile ends it, and is raised once the hosts are restored."""
+def _wait_for(play: _Play) -> None:
+    """Wait for the end of the run. What is raised meanwhile ends it, and is raised once the hosts are restored.
+
+    An event tells of the end: a thread whose join() is interrupted counts as ended in Python 3.11 although it runs.
+    """
 
     def end() -> None:
-        if thread.is_alive():
+        if not play.ended.is_set():
             play.interrupt()
-            thread.join()
+            play.ended.wait()
         play.wait_for_workers()
 
     atexit.register(end)  # the program may end while another of its threads waits here
     try:
-        while thread.is_alive():
-            thread.join(0.2)
+        play.ended.wait()
     except BaseException:
         end()
         raise
