@@ -30,6 +30,7 @@ def test_a_log_gets_each_line_of_the_run_and_none_of_ansibles(capsys: pytest.Cap
 
 def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")  # a narrower terminal cuts the line
     with ProgressBar() as bar:
         bar.show(LINE)
         bar.show("[autotune] note: too noisy")
