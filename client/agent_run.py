@@ -33,7 +33,6 @@ _OUTPUT = {
     "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
     "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
     "ANSIBLE_CALLBACK_FORMAT_PRETTY": "false",
-    "ANSIBLE_LOCALHOST_WARNING": "false",
 }
 _FATAL = re.compile(r"^(?:fatal|failed): \[[^\]]+\].*? => (\{.*\})$", re.MULTILINE)
 _ERROR = re.compile(r"^\[?ERROR[\]!]:? (.*)$", re.MULTILINE)
@@ -67,8 +66,7 @@ class AgentRun:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the run)
         with tempfile.TemporaryDirectory(prefix="autotune-agent-") as folder, listen(Path(folder)) as server:
             # A process that this one forks keeps the connection open: its end alone would not stop the run.
-            given = {"study": study, **settings, "store": None, "agent": folder, "parent_pid": os.getpid()}
-            store = str(settings["store"]) if settings.get("store") else None
+            given = {"study": study, **settings, "agent": folder, "parent_pid": os.getpid()}
             words = playbooks.command(playbooks.playbook("tune"), inventory, given, *options)
             self._process = subprocess.Popen(
                 playbooks.runnable(words),
@@ -76,7 +74,7 @@ class AgentRun:
                 stdout=self._output,
                 stderr=self._output,
                 start_new_session=True,  # Ctrl-C is for this process, which then stops the run
-                env={**os.environ, **playbooks.environment(store), **_OUTPUT},
+                env={**os.environ, **playbooks.environment(settings.get("store")), **_OUTPUT},
             )
             try:
                 self._connection = self._accept(server)

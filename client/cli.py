@@ -24,6 +24,7 @@ from ..dashboard.readonly_store import ReadOnlyStore
 from ..plugins.plugin_utils._outcome.result import Result, read
 from ..plugins.plugin_utils._outcome.summary import summary
 from ..plugins.plugin_utils._plain import few, plain, plain_line
+from ..plugins.plugin_utils._store import url
 from ..plugins.plugin_utils._store.store import StoreError
 from . import status
 from .arguments import sentence_parser, subcommand_parser
@@ -33,7 +34,6 @@ from .sentence import understand
 
 _PROMPT = "autotune> "
 # Without an inventory, Ansible warns in two lines that there is only this machine, which is what is meant.
-_QUIET = {"ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
 
 
 _HERE = ("localhost", "127.0.0.1", "::1")
@@ -137,7 +137,7 @@ def _run(name: str, arguments: argparse.Namespace, settings: dict[str, object], 
     play = name if name.endswith(".yml") else playbook(name)
     words = command(play, arguments.inventory, settings, *extra, *options, *arguments.options)
     print(f"$ {shown(words, arguments.store)}", file=sys.stderr, flush=True)
-    child = subprocess.Popen(runnable(words), env={**os.environ, **environment(arguments.store), **_QUIET})
+    child = subprocess.Popen(runnable(words), env={**os.environ, **environment(arguments.store)})
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: child.send_signal(number))
     try:
@@ -248,13 +248,13 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _has_store(arguments: argparse.Namespace) -> bool:
-    return bool(arguments.store) or Path(arguments.output, "autotune.sqlite").exists()
+    return bool(arguments.store or os.environ.get(url.VARIABLE)) or Path(arguments.output, "autotune.sqlite").exists()
 
 
 def _store(arguments: argparse.Namespace) -> ReadOnlyStore:
     if not _has_store(arguments):
         raise Refused(f"there are no studies in {plain_line(arguments.output)}; start one: autotune run STUDY")
-    return ReadOnlyStore(arguments.store or f"sqlite:///{Path(arguments.output, 'autotune.sqlite').absolute()}")
+    return ReadOnlyStore(url.chosen(arguments.store, arguments.output))
 
 
 SUBCOMMANDS = {

@@ -107,6 +107,4 @@ def run(site: Site, command: list[str], seconds: float) -> Output:
 
 
 def environment(site: Site) -> dict[str, str]:
-    # The store's URL may have a password, which a command line would show to other users.
-    own = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false", "AUTOTUNE_STORE": site.store}
-    return {**os.environ, **playbooks.environment(), **own}
+    return {**os.environ, **playbooks.environment(site.store), "ANSIBLE_NOCOLOR": "1"}

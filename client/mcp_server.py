@@ -46,7 +46,6 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--store",
         metavar="URL",
-        default=os.environ.get("AUTOTUNE_STORE"),
         help="SQLAlchemy URL of the store, or path of a SQLite file; autotune.sqlite in the output folder by default; "
         "use AUTOTUNE_STORE for a URL with a password",
     )

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ..plugins.plugin_utils._plain import brief
+from ..plugins.plugin_utils._store.url import chosen
 from .playbooks import COLLECTION
 
 LIBRARY = COLLECTION / "benchmarks"
@@ -44,13 +45,9 @@ class Site:
         if not folder.is_dir():
             raise PathRefused(f"--root {brief(root)} is not a folder")
         results = inside(output, [folder], must_exist=False)
-        given = store or f"sqlite:///{results / 'autotune.sqlite'}"
+        given = chosen(store, results)
         url = given if "://" in given else f"sqlite:///{(folder / given).absolute()}"
         return cls(folder, results, url, allow_apply)
-
-    @property
-    def has_default_store(self) -> bool:
-        return self.store == f"sqlite:///{self.output / 'autotune.sqlite'}"
 
     @property
     def beside_store(self) -> Path:

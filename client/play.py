@@ -113,9 +113,8 @@ def run_playbook(
                     # If this process is killed, its terminal's hang-up does not reach Ansible's workers.
                     extravars={**settings, "store": None, "parent_pid": os.getpid()},
                     envvars={
-                        **environment(str(settings["store"]) if settings.get("store") else None),
+                        **environment(settings.get("store")),
                         "ANSIBLE_NOCOLOR": "1",
-                        "ANSIBLE_LOCALHOST_WARNING": "false",
                         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
                     },
                     event_handler=play.on_event,

@@ -20,7 +20,9 @@ from ..plugins.plugin_utils._store import url
 
 COLLECTION = Path(__file__).resolve().parents[1]
 _IS_INSTALLED = COLLECTION.parts[-3:] == ("ansible_collections", "autotune", "kernel")
-_COLLECTIONS, _STORE = "ANSIBLE_COLLECTIONS_PATH", "AUTOTUNE_STORE"
+_COLLECTIONS = "ANSIBLE_COLLECTIONS_PATH"
+# Playbooks of the collection also run with no inventory, for the controller alone and on localhost.
+_QUIET = {"ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
 _TEMPLATE = re.compile(r"\{[{%#]")
 # What ansible-playbook reads as it stands in `-e name=value`.
 _PLAIN = re.compile(r"[\w./:@,+%-]+", re.ASCII)
@@ -37,12 +39,13 @@ def playbook(name: str) -> str:
 def command(play: str, inventory: str | None, settings: Mapping[str, object], *options: str) -> list[str]:
     """The words of the command that runs `play`, a playbook's name or path as ansible-playbook takes it.
 
-    settings: the playbook's, those that are None are left out. Raises ValueError for one that Ansible would read as a
-    template, and so execute.
+    settings: the playbook's; left out are those that are None, and the store, whose password a command line would show
+    to others: `environment` takes it. Raises ValueError for one that Ansible would read as a template, and so execute.
     """
     check_no_templates(settings)
-    given = [word for name, value in settings.items() if value is not None for word in ("-e", _setting(name, value))]
-    return ["ansible-playbook", play, *hosts_of(inventory), *given, *options]
+    given = {name: value for name, value in settings.items() if value is not None and name != "store"}
+    words = [word for name, value in given.items() for word in ("-e", _setting(name, value))]
+    return ["ansible-playbook", play, *hosts_of(inventory), *words, *options]
 
 
 def hosts_of(inventory: str | None) -> list[str]:
@@ -69,9 +72,13 @@ def runnable(words: list[str]) -> list[str]:
     return [found, *words[1:]]
 
 
-def environment(store: str | None = None) -> dict[str, str]:
-    """What a command needs in its environment. store: a URL, whose password a command line would show to others."""
-    found = {_STORE: store} if store else {}
+def environment(store: object = None) -> dict[str, str]:
+    """What a command gets in its environment. store: its URL, if any."""
+    return {**_QUIET, **_needed(store)}
+
+
+def _needed(store: object) -> dict[str, str]:
+    found = {url.VARIABLE: str(store)} if store else {}
     # From elsewhere, learned playbooks do not find a checkout.
     if not (_IS_INSTALLED or Path.cwd() == COLLECTION or _COLLECTIONS in os.environ):
         found[_COLLECTIONS] = f"{COLLECTION / 'playbooks' / 'collections'}:~/.ansible/collections"
@@ -80,7 +87,7 @@ def environment(store: str | None = None) -> dict[str, str]:
 
 def shown(words: list[str], store: str | None = None) -> str:
     """The command as one types it into a shell, with the environment that it needs, without the store's password."""
-    needed = environment(url.shown(store) if store else None)
+    needed = _needed(url.shown(store) if store else None)
     return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in needed.items()), shlex.join(words)])
 
 

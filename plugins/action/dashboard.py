@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
 from ansible_collections.autotune.kernel.plugins.plugin_utils._plain import plain
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store import url
 
 display = Display()
 
@@ -50,7 +51,7 @@ class ActionModule(ActionBase):
 
 
 def _start(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    store = arguments["store"] or f"sqlite:///{folder / 'autotune.sqlite'}"
+    store = url.chosen(arguments["store"], folder)
     dashboard, started = _dashboard_process.start(folder, store, _options(folder, arguments))
     token = folder / "dashboard.token"
     query = f"?token={token.read_text().strip()}" if "--token-file" in _options(folder, arguments) else ""

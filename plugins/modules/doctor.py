@@ -56,7 +56,9 @@ options:
     type: path
     default: learned
   store:
-    description: SQLAlchemy URL of the store. If it is an SQLite file, its folder is examined like O(output).
+    description:
+      - SQLAlchemy URL of the store, by default as in M(autotune.kernel.evaluate). If it is an SQLite file, its folder
+        is examined like O(output).
     type: str
   dashboard_host:
     description: Address on which the dashboard would listen.

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ._file_lock import holder
-from ._store.url import shown
+from ._store import url
 
 _PACKAGE = "ansible_collections.autotune.kernel.dashboard"
 _COLLECTION = Path(__file__).absolute().parents[2]
@@ -68,7 +68,7 @@ def start(folder: Path, store: str, options: Sequence[str]) -> tuple[Dashboard, 
     if not (_COLLECTION / "dashboard" / "__main__.py").is_file():
         raise DashboardFailed(f"the collection is installed without its dashboard: {_COLLECTION}/dashboard is missing")
     if dashboard := running(folder):
-        if dashboard.store != shown(store):
+        if dashboard.store != url.shown(store):
             raise DashboardFailed(f"process {dashboard.pid} serves {dashboard.store} for {folder}; stop it first")
         return dashboard, False
     log = folder / "dashboard.log"
@@ -96,7 +96,7 @@ def _start(folder: Path, log: Path, store: str, options: Sequence[str]) -> subpr
             stdout=output,
             stderr=output,
             # The store's URL may contain a password, and arguments can be read by every user of the machine.
-            env={**os.environ, "PYTHONPATH": path, "AUTOTUNE_STORE": store},
+            env={**os.environ, "PYTHONPATH": path, url.VARIABLE: store},
             start_new_session=True,
         )
 

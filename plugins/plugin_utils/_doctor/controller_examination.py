@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._store import url
 from . import controller_facts, controller_findings
 from .finding import STUDY, Finding
 
@@ -44,8 +45,8 @@ def findings(arguments: Mapping[str, Any], command: Command, broken: ImportError
 
 def _folders(arguments: Mapping[str, Any]) -> Iterator[Finding]:
     yield from controller_findings.folder("output", "~/learned", *controller_facts.room(Path(arguments["output"])))
-    scheme, is_sqlite, path = (arguments["store"] or "").partition("sqlite:///")
-    if is_sqlite and not scheme:
+    scheme, is_sqlite, path = url.chosen(arguments["store"], arguments["output"]).partition("sqlite:///")
+    if is_sqlite and not scheme and Path(path).parent != Path(arguments["output"]).absolute():
         other = f"sqlite:///{Path.home()}/autotune.sqlite"
         yield from controller_findings.folder("store", other, *controller_facts.room(Path(path).parent))
 

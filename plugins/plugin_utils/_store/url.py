@@ -1,11 +1,20 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Hides the password in a store's URL. SQLAlchemy can do that too, but importing it takes each worker a second."""
+"""Which store is used, and its URL without the password. Free of SQLAlchemy, whose import takes a worker a second."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
+
+VARIABLE = "AUTOTUNE_STORE"  # a URL with a password, which a command line would show to other users
+
+
+def chosen(given: str | None, output: str | Path) -> str:
+    """The URL that was given, else the environment's, else that of a SQLite file in the folder of the results."""
+    return given or os.environ.get(VARIABLE) or f"sqlite:///{Path(output).absolute() / 'autotune.sqlite'}"
 
 
 def shown(url: str) -> str:

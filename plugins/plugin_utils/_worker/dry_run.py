@@ -34,40 +34,43 @@ def dry_run(
     """
     host, space = context.host, context.study.space
     count = "1 parameter" if len(space.parameters) == 1 else f"{len(space.parameters)} parameters"
+
+    def tell(line: str) -> None:
+        show(f"  {host}: {line}" if hosts > 1 else f"  {line}")
+
     show(f"dry run on {host}: connected, {count} found and writable; nothing will be changed")
     lowest, highest = (space.decode(np.full(space.size, end)) for end in (0.0, 1.0))
-    place = f"  {host}: " if hosts > 1 else "  "
     for parameter in space.parameters:
         original = kernel_text(facts["values"][parameter])
-        show(f"{place}would tune {parameter}: now {original}, from {lowest[parameter]} to {highest[parameter]}")
+        tell(f"would tune {parameter}: now {original}, from {lowest[parameter]} to {highest[parameter]}")
     for risk in risks_tried(context.study.action_space, {host: facts["values"]}):
-        show(f"{place}note: {risk}")
+        tell(f"note: {risk}")
     began = time.monotonic()
     for bound in (lowest, highest):
         context.apply(bound, None)
     overhead = (time.monotonic() - began) / 2
     show(f"  {host} accepts the bounds of the ranges, as far as can be checked without writing them")
     if run_benchmark:
-        _try_benchmark(context, hosts, overhead, show)
+        _try_benchmark(context, hosts, overhead, tell)
+        try_guard_benchmarks(context, show)
 
 
-def _try_benchmark(context: HostContext, hosts: int, overhead: float, show: Callable[[str], None]) -> None:
+def _try_benchmark(context: HostContext, hosts: int, overhead: float, tell: Callable[[str], None]) -> None:
     """overhead: seconds that applying values takes."""
-    study, trials, place = context.study, baseline_trials(context), f"  {context.host}: " if hosts > 1 else "  "
+    study, trials = context.study, baseline_trials(context)
     if command := study.guard.health_command:
         if problem := context.benchmark.check(command, study.guard.health_timeout):
             raise BenchmarkFailed(f"the health command {problem}, with the original values")
-        show(f"{place}the health command succeeds")
+        tell("the health command succeeds")
     count, benchmark_seconds = study.evaluations_on(1), fmean(trial.seconds["benchmark"] for trial in trials)
     metrics = ", ".join(f"{trial.metric:.6g}" for trial in trials)
-    show(
-        f"{place}the benchmark works: {metrics} {study.reward_metric} in {benchmark_seconds:.1f} s each; "
+    tell(
+        f"the benchmark works: {metrics} {study.reward_metric} in {benchmark_seconds:.1f} s each; "
         f"on this host alone, {count} trials would take about {duration(count * (benchmark_seconds + overhead))}"
     )
     forecast = forecast_of(context, trials, hosts)
     for line in forecast.lines if forecast else ():
-        show(f"{place}{line}")
-    try_guard_benchmarks(context, show)
+        tell(line)
 
 
 def baseline_trials(context: HostContext) -> list[Trial]:

@@ -22,7 +22,7 @@ from ansible.utils.vars import load_extra_vars
 
 from .._logs import DEBUG_LOG, LogFailed, debug_log
 from .._plain import brief, plain, plain_line
-from .._store.url import shown
+from .._store import url
 from .._study.file import StudyError, StudyFile, read_study
 from .._study.host_facts import HostFacts
 from .._wire import Disconnected, Line
@@ -224,11 +224,12 @@ def _without_trainer(
 
 def _announce(session: HostSession, study_file: StudyFile, count: int, arguments: dict[str, Any]) -> None:
     study, parameters = study_file.study, len(study_file.study.action_space)
+    store = url.shown(url.chosen(arguments["store"], arguments["output"]))
     session.show(
         f"study {study.workload_name}: {parameters} parameter{'s' if parameters > 1 else ''}, "
         f"{count} host{'s' if count > 1 else ''}, "
         f"{study.training_config.total_timesteps} training trials, then up to "
-        f"{study.verification.rounds(count) * count} pairs to prove the winner; store {shown(_store_url(arguments))}"
+        f"{study.verification.rounds(count) * count} pairs to prove the winner; store {store}"
     )
     session.show("press Ctrl-C to stop the run and restore every host's original values")
     if few := too_few_forks(int(context.CLIARGS["forks"]), count):
@@ -259,7 +260,7 @@ def _trainer_config(
     return {
         "study": study,
         "hosts": list(hosts),
-        "store": _store_url(arguments),
+        "store": url.chosen(arguments["store"], arguments["output"]),
         "output": str(output),
         "seed": arguments["seed"],
         "playbook_pid": os.getppid(),
@@ -284,10 +285,6 @@ def _study_to_resume(resume: str) -> int | bool:
     raise SessionFailed(
         f"resume is {brief(repr(resume))}; use true for the latest interrupted study, or the ID of a study"
     )
-
-
-def _store_url(arguments: dict[str, Any]) -> str:
-    return arguments["store"] or f"sqlite:///{Path(arguments['output']).absolute() / 'autotune.sqlite'}"
 
 
 def _task_folder(action: ActionBase) -> Path:

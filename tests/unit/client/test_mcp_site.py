@@ -135,4 +135,4 @@ def test_the_audit_log_lies_beside_the_store(root: Path, store: str | None, url:
     site = Site.of(str(root), "learned", store)
     assert site.store == url.format(root=root)
     assert site.beside_store == root / beside
-    assert site.has_default_store == (store is None)
+    assert (site.store == f"sqlite:///{site.output / 'autotune.sqlite'}") == (store is None)
