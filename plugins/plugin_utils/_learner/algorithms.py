@@ -12,9 +12,9 @@ import numpy as np
 
 from .._study.sections import AlgorithmName, TrainingConfig, missing_packages
 from .._study.space import Candidate, SearchSpace, Value
-from .._trial.trial import Trial
+from .._trial.trial import State, Trial
 from .components import Components
-from .initial_design import initial_design
+from .initial_design import DesignFirst, initial_design
 from .protocols import Algorithm, Project, Proposal
 
 
@@ -41,20 +41,27 @@ def new_algorithm(
     if name == "random":
         return RandomSearch(space, seed)
     if name == "ppo":
-        from .model_based import ModelBasedPPO  # imports torch
+        design = initial_design(space, budget, starting_candidates, seed)
+        if sum(trial.state not in (State.LOST, State.FAILED) for trial in earlier) > len(design):
+            design = []
 
-        return ModelBasedPPO(
-            space,
-            seed=seed,
-            config=config,
-            design=initial_design(space, budget, starting_candidates, seed),
-            original=original,
-            metrics=metrics,
-            contexts=contexts,
-            known=known,
-            earlier=earlier,
-            components=components,
-        )
+        def model_based() -> Algorithm:
+            from .model_based import ModelBasedPPO  # imports torch
+
+            return ModelBasedPPO(
+                space,
+                seed=seed,
+                config=config,
+                asked=len(design),
+                original=original,
+                metrics=metrics,
+                contexts=contexts,
+                known=known,
+                earlier=earlier,
+                components=components,
+            )
+
+        return DesignFirst(design, model_based)
     if name == "tpe" or name == "gp" or name == "cmaes":
         from .optuna_search import OptunaSearch  # an optional dependency
 

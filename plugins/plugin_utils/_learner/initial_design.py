@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.stats import qmc
 
 from .._study.presets import expert_settings
-from .._study.space import SearchSpace, Value
-from .protocols import Proposal
+from .._study.space import Candidate, SearchSpace, Value
+from .._trial.trial import Trial
+from .protocols import Algorithm, Project, Proposal
 
 
 def initial_design(
@@ -35,3 +36,38 @@ def starting_candidates(space: SearchSpace, original: Mapping[str, Value]) -> li
         if not np.array_equal(point, base) and candidate not in [proposal.candidate for proposal in found]:
             found.append(Proposal(candidate, name))
     return found
+
+
+class DesignFirst:
+    """An `Algorithm` that proposes a design, and then what another algorithm proposes, which has seen the same trials.
+
+    following: makes the other one when it is first needed: importing torch takes seconds, and a study that the design
+    fills does without.
+    """
+
+    def __init__(self, design: Sequence[Proposal], following: Callable[[], Algorithm]) -> None:
+        self._design, self._make = list(design), following
+        self._following: Algorithm | None = None
+        self._observed: list[Trial] = []
+        self._asked = 0
+        self.expected_gain: float | None = None
+        self.proposed_by = ""
+
+    def ask(self, project: Project, pending: Sequence[Candidate]) -> Candidate:
+        index, self._asked = self._asked, self._asked + 1
+        if index < len(self._design):
+            self.proposed_by = self._design[index].by
+            return project(dict(self._design[index].candidate))
+        if self._following is None:
+            self._following = self._make()
+            for trial in self._observed:
+                self._following.observe(trial)
+        candidate = self._following.ask(project, pending)
+        self.expected_gain, self.proposed_by = self._following.expected_gain, self._following.proposed_by
+        return candidate
+
+    def observe(self, trial: Trial) -> None:
+        if self._following is None:
+            self._observed.append(trial)
+        else:
+            self._following.observe(trial)

@@ -23,7 +23,7 @@ from .components import Components
 from .mutation import mutate
 from .observation import HostContexts, Observation, Observer
 from .policy import Policy
-from .protocols import Project, Proposal, point_of
+from .protocols import Project, point_of
 from .surrogate import Features, Prediction, Surrogate, in_contexts, log_expected_improvement
 from .surrogate_env import SurrogateEnv
 
@@ -49,7 +49,7 @@ _SEED_STRIDE = 1_000_003  # keeps the seeds of rounds and candidates apart
 class ModelBasedPPO:
     """An `Algorithm`.
 
-    design: the candidates to begin with; skipped if `earlier` has more successful trials than that.
+    asked: how many candidates were proposed before, by the initial design.
     original, metrics, contexts, known, earlier: as for `search`.
     """
 
@@ -59,7 +59,7 @@ class ModelBasedPPO:
         *,
         seed: int,
         config: TrainingConfig,
-        design: Sequence[Proposal],
+        asked: int,
         original: Mapping[str, Value] | None,
         metrics: Sequence[str],
         contexts: Mapping[str, Sequence[float]],
@@ -86,22 +86,16 @@ class ModelBasedPPO:
         self._rewards, self._noise = np.zeros(0), np.zeros(0)
         self._contexts = np.zeros((0, self._observer.context_size))
         self._latest: dict[str, Observation] = {}
-        self._asked = self._rounds = 0
+        self._asked, self._rounds = asked, 0
         self._fitted = self._practised = 0  # trials that the surrogate, and the policy, have learned from
         self._is_useful = True
         self.expected_gain: float | None = None
         self.proposed_by = ""
-        for trial in earlier:
-            self.observe(trial)
-        self._design = [] if np.isfinite(self._rewards).sum() > len(design) else list(design)
-        for trial in known:
+        for trial in [*earlier, *known]:
             self.observe(trial)
 
     def ask(self, project: Project, pending: Sequence[Candidate]) -> Candidate:
         index, self._asked = self._asked, self._asked + 1
-        if index < len(self._design):
-            self.proposed_by = self._design[index].by
-            return project(dict(self._design[index].candidate))
         if np.isfinite(self._rewards).sum() < 3:
             self.proposed_by = _RANDOM
             return project(self._space.decode(np.random.default_rng([self._seed, index]).random(self._space.size)))

@@ -39,7 +39,7 @@ def learner(space: SearchSpace, contexts: Mapping[str, Any], *, policy: bool = F
         space,
         seed=1,
         config=TrainingConfig(),
-        design=[],
+        asked=0,
         original={"vm.swappiness": 50},
         metrics=["cpu_usage"],
         contexts=contexts,

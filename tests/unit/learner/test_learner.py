@@ -310,16 +310,19 @@ def test_an_exception_of_the_evaluator_propagates(space: SearchSpace) -> None:
         search(space, evaluate, budget=4, seed=1)
 
 
-def test_only_ppo_needs_torch() -> None:
+@pytest.mark.parametrize(("algorithm", "budget", "needs_torch"), [("random", 5, 0), ("ppo", 4, 0), ("ppo", 5, 1)])
+def test_only_ppo_needs_torch_and_not_for_the_initial_design(algorithm: str, budget: int, needs_torch: int) -> None:
     program = (
         "import sys; from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.learner import search\n"
         "from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis, Layout, SearchSpace\n"
         "from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial\n"
         "space = SearchSpace([Axis('x', 0, 0, 9)], [Layout('x', {}, 1, False)], [])\n"
-        "search(space, lambda cs: [Trial.of_function(c, 1.0) for c in cs], budget=4, seed=1, algorithm='random')\n"
+        "evaluate = lambda candidates: [Trial.of_function(each, each['x']) for each in candidates]\n"
+        f"search(space, evaluate, budget={budget}, seed=1, algorithm='{algorithm}')\n"
         "sys.exit('torch' in sys.modules)\n"
     )
-    assert subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
+    ended = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)})
+    assert ended.returncode == needs_torch
 
 
 def test_says_what_to_install_for_an_algorithm(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
