@@ -106,6 +106,7 @@ def test_stopping_restores_the_hosts(begin: Begin) -> None:
     # The fixture `untouched` checks every host afterwards.
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_study_is_interrupted_and_can_be_resumed(begin: Begin) -> None:
     page, run, again = begin(24)

@@ -29,10 +29,11 @@ KINDS = (
     "compare",
     "error",
 )
+MARKS = dict.fromkeys(("not proved", "interrupted", "stopped"), pytest.mark.slow)  # like "improved" and "running"
 OpenPage = Callable[..., Page]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS.get(kind, ())) for kind in KINDS])
 def test_is_accessible_and_fits_narrow_screens(site: Any, open_page: OpenPage, kind: str) -> None:
     page = open_page(site.pages[kind], color_scheme="light")
     expect(page.get_by_text("Internal Server Error")).to_have_count(0)

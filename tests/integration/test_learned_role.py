@@ -126,6 +126,7 @@ def test_a_host_that_is_not_well_takes_its_batch_back_and_spares_the_next(hosts:
     assert all(has_the_values(hosts, host) for host in hosts.hosts)
 
 
+@pytest.mark.slow
 def test_a_confirmation_that_comes_after_the_lease_sets_nothing(hosts: Any, wan: Path) -> None:
     hosts.play(str(wan / "rollback.yml"))
     before = states(hosts)
@@ -157,6 +158,7 @@ def test_a_host_that_is_cut_off_puts_itself_back(hosts: Any, wan: Path) -> None:
     hosts.run("lab2", "ip", "link", "set", "eth0", "up")
 
 
+@pytest.mark.slow
 def test_a_host_that_cannot_be_reached_does_not_stop_the_way_back(hosts: Any, wan: Path) -> None:
     before = states(hosts)
     hosts.play(str(wan / "apply.yml"), "-e", '{"batches": ["100%"]}')

@@ -290,6 +290,7 @@ def test_removed_means_that_no_trace_is_left_and_what_was_lent_is_back(account: 
     assert account.run("sudo", "-n", GATE).returncode != 0
 
 
+@pytest.mark.slow
 def test_for_the_network_alone_one_capability_is_enough(account: Any, role: Role) -> None:
     role(scope="network")
 

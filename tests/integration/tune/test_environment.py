@@ -118,6 +118,7 @@ def stored(folder: Path) -> tuple[dict[str, Any], list[str]]:
     return study, [row.phase for row in store.trials(store.open_store(url), study["id"])]
 
 
+@pytest.mark.slow
 def test_the_example_of_the_documentation_trains_ppo(
     lab: Any, begin: Callable[..., Any], untouched: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_passes_the_check_and_a_killed_agent_leaves_the_original_values(
     wait_for(lab, untouched["lab1"]["values"][FIN_TIMEOUT])  # the lease alone would take longer than this waits
 
 
+@pytest.mark.slow
 def test_what_an_agent_has_found_on_a_fleet_is_proved(
     lab: Any,
     begin: Callable[..., Any],

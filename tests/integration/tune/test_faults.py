@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("untouched")
 Write = Callable[..., Path]
 Runner = Callable[..., Any]
 
+SSHD_KILLED, LINK_CUT = (pytest.param(how, marks=pytest.mark.slow) for how in ("sshd killed", "link cut"))
 FIN_TIMEOUT = {"param": "net.ipv4.tcp_fin_timeout", "min": 10, "max": 300}
 
 
@@ -50,6 +51,7 @@ def test_parameters_that_cannot_be_tuned_are_refused_before_anything_is_written(
     assert " baseline: " not in run.text
 
 
+@pytest.mark.slow
 def test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes_on(
     tune: Runner, write_study: Write
 ) -> None:
@@ -159,7 +161,7 @@ def test_hosts_that_cannot_take_part_do_not_stop_the_others(
     assert set(run.result["per_host"]) in ({"one", "lab2"}, {"two", "lab2"})
 
 
-@pytest.mark.parametrize("how", ["sshd killed", "link cut", "frozen"])
+@pytest.mark.parametrize("how", [SSHD_KILLED, LINK_CUT, "frozen"])
 def test_a_host_that_is_lost_in_the_middle_gets_its_values_back_and_the_others_go_on(
     lab: Any, start: Runner, write_study: Write, tmp_path: Path, how: str
 ) -> None:

@@ -219,6 +219,7 @@ def test_what_a_program_writes_into_the_kernel_log_is_not_the_kernels_word(
     assert trial.health["kernel_messages"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_service_that_falls_ill_costs_the_candidate_and_not_the_run(
     lab: Any, tune: Callable[..., Any], write_study: Callable[..., Path], untouched: dict[str, Any]
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_role_that_worsens_another_workload_is_not_written(
     assert "guard: requests, candidate " in run.text
 
 
+@pytest.mark.slow
 def test_of_two_values_only_the_harmless_one_is_learned(
     start: Callable[..., Any], guarded: Callable[..., Path]
 ) -> None:

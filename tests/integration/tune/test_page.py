@@ -96,6 +96,7 @@ def test_restore_all_hosts_now_ends_benchmarks_and_puts_the_values_back(
     assert {host["doing"] for host in message["hosts"]} == {None}
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_said_and_the_run_goes_on(start: Any, write_study: Any, untouched: dict[str, Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

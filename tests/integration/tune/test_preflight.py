@@ -78,6 +78,7 @@ def test_a_container_with_a_read_only_proc_sys_is_refused(lab: Any, tune: Runner
     assert " baseline: " not in run.text
 
 
+@pytest.mark.slow
 def test_an_optional_parameter_that_one_host_lacks_is_tuned_on_none(lab: Any, tune: Runner, write_study: Write) -> None:
     hidden = "/proc/sys/net/ipv6/route"
     optional = {"param": "net.ipv6.route.gc_timeout", "min": 30, "max": 120, "optional": True}
@@ -187,6 +188,7 @@ def test_the_benchmarks_own_connection_believes_no_other_host_either(
         SSHTransport(SSHAddress.of_connection({**ssh_option, "ssh_common_args": arguments}.get))
 
 
+@pytest.mark.slow
 def test_what_hosts_on_one_kernel_share_is_tuned_on_one_of_them(lab: Any, tune: Runner, write_study: Write) -> None:
     """And the first is told that it is not its own alone."""
     before = Path("/proc/sys/kernel/printk_ratelimit_burst").read_text()
@@ -216,6 +218,7 @@ def test_cautious_exploration_of_a_range_that_the_host_is_not_in_is_refused(tune
     assert " baseline: " not in run.text
 
 
+@pytest.mark.slow
 def test_cautious_exploration_stays_near_the_hosts_own_values(tune: Runner, write_study: Write) -> None:
     study = write_study(
         action_space=[{"param": "net.ipv4.tcp_fin_timeout", "min": 20, "max": 120}],
@@ -252,6 +255,7 @@ def test_a_run_without_hosts_is_an_error(
     assert "Traceback" not in run.text
 
 
+@pytest.mark.slow
 def test_odd_names_and_addresses_are_only_odd(
     lab: Any, tune: Runner, write_study: Write, inventory: Callable[..., Path], tmp_path: Path
 ) -> None:

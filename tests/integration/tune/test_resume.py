@@ -124,6 +124,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
     assert len(sides) == len(set(sides)), f"seed {seed}"  # each side of each pair once on each host
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_its_password(
     start: Runner, write_study: Write, postgresql: Any, lab: Any, tmp_path: Path

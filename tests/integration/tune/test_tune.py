@@ -121,6 +121,7 @@ def test_a_dry_run_shows_what_a_host_would_refuse(tune: Callable[..., Any], writ
     assert "the benchmark works" not in run.text
 
 
+@pytest.mark.slow
 @pytest.mark.this_machine
 def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study: Callable[..., Path]) -> None:
     # Nobody here runs out of terminals.
@@ -137,6 +138,7 @@ def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study
     assert own.read_text() == before
 
 
+@pytest.mark.slow
 @pytest.mark.this_machine
 def test_hosts_beyond_the_forks_stay_in_one_study_when_others_fail_early(
     tune: Callable[..., Any], write_study: Callable[..., Path], tmp_path: Path
