@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,19 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disco
 PATIENCE = 180.0  # seconds until a test that waits for something fails
 
 Measure = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def replace_for(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replaces functions of a module of the standard library, such as `os`, for one of our modules alone.
+
+    A thread that an earlier test has left behind keeps the real ones.
+    """
+
+    def replace(module: Any, name: str, **functions: Any) -> None:
+        monkeypatch.setattr(module, name, SimpleNamespace(**{**vars(getattr(module, name)), **functions}))
+
+    return replace
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _kind
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _kind, _kind_scheduler
 
 
 @pytest.mark.parametrize(
@@ -105,14 +106,18 @@ def test_reads_with_single_spaces_and_writes_one_line(tmp_path: Path, monkeypatc
     ],
 )
 def test_says_why_it_cannot_be_written(
-    error: int, uid: int, complaint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    error: int,
+    uid: int,
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    replace_for: Callable[..., None],
 ) -> None:
     def fail(*dummy: object) -> int:
         raise OSError(error, "no")
 
     monkeypatch.setattr(_kind, "PROC_SYS", str(tmp_path))
-    monkeypatch.setattr(_kind.os, "open", fail)
-    monkeypatch.setattr(_kind.os, "geteuid", lambda: uid)
+    replace_for(_kind, "os", open=fail, geteuid=lambda: uid)
     assert complaint in (_kernel.why_not_writable("vm.swappiness") or "")
 
 
@@ -208,22 +213,21 @@ def test_says_why_the_scheduler_has_no_settings(files: list[str], said: str | No
     assert said in reason if said and reason else reason is said
 
 
-def test_says_that_debugfs_is_closed(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_that_debugfs_is_closed(sysfs: Path, replace_for: Callable[..., None]) -> None:
     (sysfs / "kernel/debug").mkdir(parents=True)
 
     def refuse(dummy: str) -> list[str]:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(_kind.os, "listdir", refuse)
+    replace_for(_kind_scheduler, "os", listdir=refuse)
     assert "debugfs is not readable for user id" in (_kernel.why_missing("sched.base_slice_ns") or "")
 
 
-def test_says_that_a_locked_kernel_closes_debugfs(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_that_a_locked_kernel_closes_debugfs(sysfs: Path, replace_for: Callable[..., None]) -> None:
     def refuse(*dummy: object) -> int:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(_kind.os, "open", refuse)
-    monkeypatch.setattr(_kind.os, "geteuid", lambda: 0)
+    replace_for(_kind, "os", open=refuse, geteuid=lambda: 0)
     assert "debugfs is closed because this kernel is locked down" in (
         _kernel.why_not_writable("sched.base_slice_ns") or ""
     )

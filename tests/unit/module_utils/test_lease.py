@@ -127,7 +127,7 @@ def test_the_watchdog_restores_what_ran_out_and_leaves_its_verdict(kernel: Any, 
 
 
 def test_the_watchdog_goes_on_until_all_is_verified(
-    kernel: Any, expire: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    kernel: Any, expire: Callable[[], None], replace_for: Callable[..., None]
 ) -> None:
     _lease.acquire(VALUES, "anna", 60)
     expire()
@@ -144,14 +144,14 @@ def test_the_watchdog_goes_on_until_all_is_verified(
             kernel.refuse = lambda parameter, text: None
 
     kernel.refuse = refuse
-    monkeypatch.setattr(_watchdog.time, "sleep", sleep)
+    replace_for(_watchdog, "time", sleep=sleep)
     watch()
     assert [verdict["mismatches"][0]["parameter"] for verdict in verdicts if verdict] == ["vm.swappiness"] * 2
     assert kernel.get("vm.swappiness") == "60"
 
 
 def test_the_watchdog_tells_what_others_had_set_though_it_took_two_attempts(
-    kernel: Any, expire: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    kernel: Any, expire: Callable[[], None], replace_for: Callable[..., None]
 ) -> None:
     _lease.acquire(VALUES, "anna", 60)
     kernel.put("vm.swappiness", "77")
@@ -166,7 +166,7 @@ def test_the_watchdog_tells_what_others_had_set_though_it_took_two_attempts(
         kernel.refuse = lambda parameter, text: None
 
     kernel.refuse = refuse
-    monkeypatch.setattr(_watchdog.time, "sleep", sleep)
+    replace_for(_watchdog, "time", sleep=sleep)
     watch()
     verdict = _verdict.read()
     assert verdict is not None
@@ -216,7 +216,7 @@ def test_the_space_of_the_journal_serves_for_the_verdict(
 
 
 def test_the_watchdog_restores_once_though_the_journal_cannot_be_removed(
-    kernel: Any, expire: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    kernel: Any, expire: Callable[[], None], monkeypatch: pytest.MonkeyPatch, replace_for: Callable[..., None]
 ) -> None:
     """What somebody sets after the values are back is his own, and not put back every other second."""
     found = kernel.values()
@@ -234,7 +234,7 @@ def test_the_watchdog_restores_once_though_the_journal_cannot_be_removed(
             monkeypatch.setattr(_durable, "remove", remove)
 
     monkeypatch.setattr(_durable, "remove", fail_with(READ_ONLY))
-    monkeypatch.setattr(_watchdog.time, "sleep", sleep)
+    replace_for(_watchdog, "time", sleep=sleep)
     watch()
     assert len(naps) == 3
     assert kernel.get("vm.swappiness") == "77"
@@ -265,7 +265,7 @@ def test_it_is_told_that_the_values_are_back_where_the_journal_stays(
     assert kernel.values() == found
 
 
-def test_the_watchdog_leaves_a_renewed_lease_alone(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_watchdog_leaves_a_renewed_lease_alone(kernel: Any, replace_for: Callable[..., None]) -> None:
     _lease.acquire(VALUES, "anna", 60)
     naps = []
 
@@ -275,7 +275,7 @@ def test_the_watchdog_leaves_a_renewed_lease_alone(kernel: Any, monkeypatch: pyt
         if len(naps) == 3:
             _lease.release("anna")
 
-    monkeypatch.setattr(_watchdog.time, "sleep", sleep)
+    replace_for(_watchdog, "time", sleep=sleep)
     watch()
     assert len(naps) == 3
 
@@ -495,10 +495,10 @@ def test_check_mode_writes_nothing_at_all(kernel: Any, expire: Callable[[], None
     assert _journal.read() is not None
 
 
-def test_without_root_it_says_so(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_it_says_so(kernel: Any, replace_for: Callable[..., None]) -> None:
     def fail(*dummy: object, **keywords: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(_journal.os, "makedirs", fail)
+    replace_for(_journal, "os", makedirs=fail)
     with pytest.raises(Failure, match="root is required, use become"):
         _lease.acquire(VALUES, "anna", 60)

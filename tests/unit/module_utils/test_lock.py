@@ -57,7 +57,9 @@ def watch() -> None:
     _watchdog.watch(os.open(os.devnull, os.O_RDONLY))
 
 
-def test_a_call_with_nothing_on_loan_is_left_alone(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_with_nothing_on_loan_is_left_alone(
+    call: Call, monkeypatch: pytest.MonkeyPatch, replace_for: Callable[..., None]
+) -> None:
     naps, codes = [], []
 
     def sleep(seconds: float) -> None:
@@ -65,7 +67,7 @@ def test_a_call_with_nothing_on_loan_is_left_alone(call: Call, monkeypatch: pyte
         if len(naps) == 3:
             codes.append(call.end())
 
-    monkeypatch.setattr(_watchdog.time, "sleep", sleep)
+    replace_for(_watchdog, "time", sleep=sleep)
     monkeypatch.setattr(_journal, "now", iter(range(0, 10**6, 10)).__next__)  # ten seconds between two looks
     watch()
     assert codes == [0]

@@ -176,7 +176,7 @@ def test_process_ids_of_its_own_are_a_container(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_what_the_kernel_does_not_let_be_read_is_not_readable(
-    procfs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+    procfs: Path, call: Call, monkeypatch: pytest.MonkeyPatch, replace_for: Callable[..., None]
 ) -> None:
     """As debugfs where the kernel is locked down: its modes promise what opening does not keep."""
     scheduler = procfs.parent / "sys/kernel/debug/sched"
@@ -187,8 +187,7 @@ def test_what_the_kernel_does_not_let_be_read_is_not_readable(
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(_kind, "open", refuse, raising=False)
-    monkeypatch.setattr(_kind.os, "open", refuse)
-    monkeypatch.setattr(_kind.os, "geteuid", lambda: 0)
+    replace_for(_kind, "os", open=refuse, geteuid=lambda: 0)
     found = _facts.parameter_facts("sched.base_slice_ns", _facts.machine(), {})
     assert (found["readable"], found["value"]) == (False, None)
     assert found["why_not_writable"] == (
