@@ -205,8 +205,8 @@ def learned_roles(processes: int, until: float | None) -> list[Row]:
     }
     wanted = [
         (family, noise, ROLES_FIRST + at)
-        for at in range(ROLES // len(families.FAMILIES))
-        for family in families.FAMILIES
+        for at in range(ROLES // len(families.OF_ROLES))
+        for family in families.OF_ROLES
         for noise in whole_studies.NOISES
     ]
     tasks = []

@@ -29,6 +29,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
 
 from . import competitors, ours
+from .families import FAMILIES, surface_of
 from .measuring import Bench, Host, Noise, alike, contexts_of, evaluated, fleet, together
 from .ours import OURS
 from .surfaces import draw, related
@@ -49,6 +50,7 @@ class Cell:
     | warm | the same; 64 evaluations of the first one by the same algorithm are known |
     | hosts | four hosts that differ |
     | loads | four hosts that differ, under a load that changes |
+    | a family | of that family (families.py) |
     """
 
     evaluations: int
@@ -58,7 +60,7 @@ class Cell:
 
     @classmethod
     def parse(cls, text: str) -> Cell:
-        """From `64/8`, `64/8@10` with 10 % noise, or `warm:32/8`."""
+        """From `64/8`, `64/8@10` with 10 % noise, `warm:32/8`, or `ratio:64/8`."""
         kind, dummy, size = text.rpartition(":")
         size, dummy, percent = size.partition("@")
         evaluations, parameters = map(int, size.split("/"))
@@ -121,6 +123,8 @@ def hosts_of(cell: Cell, number: int) -> list[Host]:
         return fleet(number, cell.parameters, loads=(-0.5, 0.0, 0.5) if cell.kind == "loads" else (0.0,))
     if cell.kind == "plain":
         return alike(draw(number, cell.parameters))
+    if cell.kind in FAMILIES:
+        return alike(surface_of(cell.kind, number, cell.parameters))
     return alike(related(number, cell.parameters)[1])
 
 
@@ -181,7 +185,8 @@ class Timed(Bench):
 def judge(row: Row) -> Row:
     """Add the share of the gap that the recommended candidate closes, with a race and without.
 
-    Hosts that differ get one candidate for all, which is compared with the best compromise.
+    until_90: the number of the first trial that closed 90 % of the gap, None if none did. Hosts that differ get one
+    candidate for all, which is compared with the best compromise.
     """
     cell, number = Cell.parse(row["cell"]), int(row["surface"])
     hosts = hosts_of(cell, number)
@@ -191,7 +196,9 @@ def judge(row: Row) -> Row:
     winner = _raced(candidates, Bench(hosts, Noise(cell.sigma), seed=1_000_000 + number))
     share, unraced = surface.share(winner), surface.share(candidates[0] if candidates else None)
     about = {name: value for name, value in row.items() if name != "tried"}
-    return {**about, "recommendation": recommendation_version(), "share": share, "unraced": unraced}
+    about |= {"recommendation": recommendation_version(), "share": share, "unraced": unraced}
+    found = (number for number, trial in enumerate(evaluations, start=1) if surface.share(trial.requested) >= 0.9)
+    return {**about, "until_90": next(found, None)}
 
 
 def _raced(candidates: Sequence[Candidate], bench: Bench) -> Candidate | None:

@@ -79,13 +79,24 @@ def curve(
 ) -> tuple[str, Curve]:
     """The effect of one axis, scaled to [0, 1]; each value of a choice has a height of its own."""
     if axis.choices:
-        heights = random.permutation(np.concatenate([[0, 1], random.uniform(0, 1, len(axis.choices) - 2)]))
-        return "table", lambda x: heights[np.minimum((x * len(heights)).astype(int), len(heights) - 1)]
+        return "table", heights(axis, random)
     kind = random.choice(list(CURVES), p=chances)
     raw, mirrored = CURVES[kind](random), random.random() < 0.5
     spread = raw(np.linspace(0, 1, 513))
     low, high = float(spread.min()), float(spread.max())
     return kind, lambda x: np.clip((raw(1 - x if mirrored else x) - low) / (high - low), 0, 1)
+
+
+def heights(axis: Axis, random: Random) -> Curve:
+    """A height in [0, 1] for each value of a choice; the lowest is 0, and the highest is 1."""
+    found = random.permutation(np.concatenate([[0, 1], random.uniform(0, 1, len(axis.choices) - 2)]))
+    return lambda x: found[np.minimum((x * len(found)).astype(int), len(found) - 1)]
+
+
+def chosen(axes: Sequence[Axis], i: int, low: float, high: float, random: Random) -> Effect:
+    """A choice with a height for each of its values, and a weight between these."""
+    of = heights(axes[i], random)
+    return Effect("choice", random.uniform(low, high), (i,), lambda x: of(x[:, i]))
 
 
 def gate(axes: Sequence[Axis], i: int, j: int, random: Random) -> Effect:

@@ -44,6 +44,10 @@ def quartile(values: Sequence[float]) -> float:
     return float(np.quantile(values, 0.25))
 
 
+def decile(values: Sequence[float]) -> float:
+    return float(np.quantile(values, 0.1))
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table with aligned columns."""
     lines = [list(head), ["-" * len(cell) for cell in head], *map(list, rows)]

@@ -30,7 +30,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial impor
 from scipy import stats
 
 from . import tables
-from .families import FAMILIES, HELD_OUT, without_effect
+from .families import HELD_OUT, OF_ROLES, without_effect
 from .measuring import Bench
 from .searches import ROOMS, code, with_imports
 from .surfaces import Surface
@@ -194,7 +194,7 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
         groups = {
             "all": own,
             f"all but {HELD_OUT}": [row for row in own if row["family"] != HELD_OUT],
-            **{family: [row for row in own if row["family"] == family] for family in FAMILIES},
+            **{family: [row for row in own if row["family"] == family] for family in OF_ROLES},
         }
         lines += [line(f"{noise} %", name, found) for name, found in groups.items() if found]
     return lines
