@@ -77,7 +77,7 @@ def from_archive(archive, tmp_path_factory) -> dict[str, str]:
     return {"ANSIBLE_COLLECTIONS_PATH": str(folder)}
 
 
-@pytest.fixture(params=["from_wheel", "from_archive"])
+@pytest.fixture(params=["from_wheel", pytest.param("from_archive", marks=pytest.mark.slow)])
 def installed(request) -> dict[str, str]:
     """The variables with which Ansible finds the installed collection."""
     return request.getfixturevalue(request.param)

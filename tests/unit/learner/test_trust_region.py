@@ -87,6 +87,7 @@ def test_the_first_candidates_are_within_a_step_of_the_original_values(study: St
     assert all(np.abs(point - explored.start).max() <= 0.05 + 1e-9 for point in explored.points[:4])
 
 
+@pytest.mark.slow
 def test_improves_step_by_step_and_rarely_fails(study: Study) -> None:
     explored, harmless = Explored(study, slope_with_a_cliff, budget=60), 0
     for point, performance in zip(explored.points, explored.performances, strict=True):

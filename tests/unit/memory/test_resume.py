@@ -172,6 +172,7 @@ def compared(result: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name not in other}
 
 
+@pytest.mark.slow
 def test_a_study_killed_at_any_trial_resumes_to_the_same_result(
     run: Run, config: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ def test_keeps_small_contributions_that_can_be_shown_beside_a_large_one() -> Non
     assert sum(lost) / len(lost) < 0.02
 
 
+@pytest.mark.slow
 def test_values_that_do_nothing_seldom_stay() -> None:
     kept = [
         len(kept_by(ablated(additive({2: 0.3, 5: 0.2}), noise=0.1, seed=seed)[0]) - {names(8)[2], names(8)[5]})
