@@ -40,6 +40,7 @@ def test_measures_the_baseline_with_the_original_values(new_fleet: NewFleet) -> 
 def test_waits_for_the_baselines_of_all_connected_hosts(new_fleet: NewFleet) -> None:
     harness = new_fleet("h1", "h2", "never")
     slow = harness.worker("h2").hello()
+    harness.until(lambda: "h2" in harness.fleet._workers.connected)
     first = harness.worker("h1").baseline()
     waiting = harness.wait_for_baselines()
     slow.ready()

@@ -174,6 +174,7 @@ def test_a_fleet_continues_where_it_stopped(
     other.answer(50.0)
     other.trial()
     other.answer(50.0)
+    harness.until(lambda: "h1" in harness.fleet.hosts)  # each connection has a thread of its own
     harness.wait_for_baselines().result(10)  # h1 already has one
 
     measuring = harness.measure(
