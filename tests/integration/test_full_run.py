@@ -39,6 +39,18 @@ def watchdog():
             continue
 
 
+def stop():
+    # So that it does not come first; not while it writes below /run, which could not become read-only then.
+    while True:
+        os.kill(guard, signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        files = list(Path(f"/proc/{guard}/fd").iterdir())
+        if not any(os.readlink(file).startswith("/run/") and file.lstat().st_mode & 0o200 for file in files):
+            return
+        os.kill(guard, signal.SIGCONT)
+        time.sleep(0.01)
+
+
 def full():
     with open("/run/filling", "wb", buffering=0) as file:
         while True:
@@ -73,7 +85,7 @@ _lease.acquire(LENT, "anna", 60)
 lease = _journal.read()
 guard = watchdog()
 assert values() == LENT
-os.kill(guard, signal.SIGSTOP)  # so that it does not come first
+stop()
 _journal.write(_journal.replace(lease, deadline=_journal.now() - 1))
 {"full": full, "read-only": read_only, "no descriptors": no_descriptors}[sys.argv[2]]()
 os.kill(guard, signal.SIGCONT)
