@@ -43,17 +43,22 @@ def main() -> None:
     learned = result["best_config"] if result["verdict"] == "improved" else {}
     study = ROOT / "benchmarks" / arguments.workload / "study.yml"
     folder = ROOT / "build/bench-experts" / arguments.workload
-    print(f"\n{table(measured(study, arguments.inventory, learned, arguments.rounds, folder))}")
+    print(f"\n{table(measured(study, arguments.inventory, with_role(learned), arguments.rounds, folder))}")
+
+
+def with_role(learned: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What is compared with the hosts' own values: a role, or without one these values once more."""
+    return {LEARNED if learned else f"{ORIGINAL} once more": learned}
 
 
 def measured(
-    study: Path, inventory: str, learned: Mapping[str, Any], rounds: int, folder: Path
+    study: Path, inventory: str, sets: Mapping[str, Mapping[str, Any]], rounds: int, folder: Path
 ) -> list[dict[str, Any]]:
-    """The rows of a comparison on all hosts. learned: without any, the hosts' own values are measured once more."""
+    """The rows of a comparison on all hosts: these sets of values, the hosts' own, and the expert settings."""
     folder.mkdir(parents=True, exist_ok=True)
     variables = {
         "study": str(study),
-        "compare": {LEARNED if learned else f"{ORIGINAL} once more": learned},
+        "compare": sets,
         "rounds": rounds,
         "measured_file": str(folder / "measured.json"),
     }

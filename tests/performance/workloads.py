@@ -60,7 +60,7 @@ def row_of(workload: str, seed: int, inventory: str, rounds: int) -> list[str]:
     learned = result["best_config"] if result["verdict"] == "improved" else {}
     afresh = ""
     if learned:
-        measured = experts.measured(study, inventory, learned, rounds, output / workload)
+        measured = experts.measured(study, inventory, experts.with_role(learned), rounds, output / workload)
         print(f"\n{experts.table(measured)}", flush=True)
         afresh = experts.against_original(measured, experts.LEARNED)
     noise = result["noise"]["cv_percent"] if result.get("noise") else None

@@ -3,10 +3,10 @@
 
 """Compares algorithms and expert settings on the lab's WAN: `./dev bench-wan`.
 
-Each algorithm runs the whole study. Then the winners, the expert settings and the original values are compared: in each
-round, every set of values is measured once on every host with iperf3, in random order. `--aa 5` runs five A/A studies
-instead, of parameters without influence on the benchmark; none should end with an improvement. `--effects` measures
-only what each parameter of the study does, in such rounds: by itself, and beside bbr.
+Each algorithm runs the whole study. Then the winners, the expert settings and the original values are compared in
+rounds (see experts.py). `--aa 5` runs five A/A studies instead, of parameters without influence on the benchmark; none
+should end with an improvement. `--effects` measures only what each parameter of the study does, in such rounds: by
+itself, and beside bbr.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -31,10 +30,11 @@ sys.path.insert(0, str(ROOT / "playbooks/collections"))
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets import (  # noqa: E402
     EXPERT_SETTINGS,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import ORIGINAL  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance import experts  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
 
 WAN = ROOT / "benchmarks/wan"
-BASELINE = "original values"
 BBR = {"net.ipv4.tcp_congestion_control": "bbr"}
 # Each parameter of the study, as far from the hosts' own value as the study goes.
 EFFECTS: dict[str, dict[str, Any]] = {
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=60, help="training evaluations per study (%(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="rounds of the comparison (%(default)s)")
     parser.add_argument("--algorithms", default="ppo,gp", help="comma-separated (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the studies and the rounds (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the studies (%(default)s)")
     parser.add_argument("--aa", type=int, metavar="N", help="only run N A/A studies")
     parser.add_argument("--effects", action="store_true", help="only measure what each parameter does")
     parser.add_argument("--pairs", type=int, default=40, help="maximum pairs of the proof (%(default)s)")
@@ -89,12 +89,11 @@ def main() -> None:
         name: learn(arguments, inventory, f"wan-{name}", {**plain, "algorithm": name}, arguments.seed)
         for name in arguments.algorithms.split(",")
     }
-    contestants = {
-        BASELINE: {},
+    sets = {
         **{name: result["best_config"] for name, result in results.items() if result["best_config"]},
-        **experts({parameter["param"] for parameter in plain["action_space"]}),
+        **experts_with_bbr({parameter["param"] for parameter in plain["action_space"]}),
     }
-    measured = compare(arguments, inventory, contestants)
+    measured = compare(arguments, inventory, sets)
     print(f"\n{table(measured, results)}")
 
 
@@ -114,31 +113,36 @@ def learn(arguments: argparse.Namespace, inventory: str, name: str, study: dict[
     return result
 
 
-def experts(parameters: set[str]) -> dict[str, Values]:
-    """Expert settings of the study's parameters, as published and with bbr added."""
+def experts_with_bbr(parameters: set[str]) -> dict[str, Values]:
+    """Expert settings of the study's parameters, with bbr added."""
     found: dict[str, Values] = {}
     for name, settings in EXPERT_SETTINGS.items():
-        values = {parameter: value for parameter, value in settings.items() if parameter in parameters}
-        if values:
-            found |= {name: values, f"{name}, with bbr": {**values, "net.ipv4.tcp_congestion_control": "bbr"}}
+        if values := {parameter: value for parameter, value in settings.items() if parameter in parameters}:
+            found[f"{name}, with bbr"] = {**values, **BBR}
     return found
+
+
+def compare(arguments: argparse.Namespace, inventory: str, sets: Mapping[str, Values]) -> list[dict[str, Any]]:
+    """The rows of these sets, the original values and the published expert settings."""
+    folder = arguments.output / "comparison"
+    return experts.measured(WAN / "study.yml", inventory, sets, arguments.rounds, folder)
 
 
 def effects(arguments: argparse.Namespace, inventory: str) -> None:
     """Print what each parameter does, and write it to effects.json, in the form of docs/figures."""
     changes = {**EFFECTS, **TOO_SMALL}
     beside_bbr = {f"bbr, {name}": {**BBR, **values} for name, values in changes.items()}
-    measured = compare(arguments, inventory, {BASELINE: {}, "bbr": BBR, **changes, **beside_bbr})
+    measured = compare(arguments, inventory, {"bbr": BBR, **changes, **beside_bbr})
     columns = ["change", "alone, Mbit/s", "against original values (95 %)", "beside bbr, Mbit/s", "against bbr (95 %)"]
     rounds = Rounds(measured)
     rows = [
-        ["none", f"{rounds.mean(BASELINE):.2f}", "", f"{rounds.mean('bbr'):.2f}", ""],
-        ["bbr", f"{rounds.mean('bbr'):.2f}", rounds.against("bbr", BASELINE), "", ""],
+        ["none", f"{rounds.mean(ORIGINAL):.2f}", "", f"{rounds.mean('bbr'):.2f}", ""],
+        ["bbr", f"{rounds.mean('bbr'):.2f}", rounds.against("bbr", ORIGINAL), "", ""],
         *(
             [
                 name,
                 f"{rounds.mean(name):.2f}",
-                rounds.against(name, BASELINE),
+                rounds.against(name, ORIGINAL),
                 f"{rounds.mean(f'bbr, {name}'):.2f}",
                 rounds.against(f"bbr, {name}", "bbr"),
             ]
@@ -146,39 +150,13 @@ def effects(arguments: argparse.Namespace, inventory: str) -> None:
         ),
     ]
     noise = (
-        f"Coefficient of variation: original values {rounds.variation(BASELINE):.1%}, bbr {rounds.variation('bbr'):.1%}"
+        f"Coefficient of variation: original values {rounds.variation(ORIGINAL):.1%}, bbr {rounds.variation('bbr'):.1%}"
     )
     about = f"{arguments.rounds} rounds on {len(rounds.hosts)} hosts at the same time. {noise}."
     figures = {"command": "./dev bench-wan --effects", "about": about, "columns": columns, "rows": rows}
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "effects.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(f"\n{tables.markdown(columns, rows)}\n\n{about}")
-
-
-def compare(arguments: argparse.Namespace, inventory: str, contestants: Mapping[str, Values]) -> list[dict[str, Any]]:
-    """Measure every contestant once per round and host, in random order."""
-    order = random.Random(arguments.seed)
-    schedule = {
-        host: [
-            {"round": number, "name": name, "values": contestants[name]}
-            for number in range(arguments.rounds)
-            for name in order.sample(list(contestants), len(contestants))
-        ]
-        for host in hosts(inventory)
-    }
-    folder = arguments.output / "comparison"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    play(inventory, str(Path(__file__).with_name("compare.yml")), schedule=schedule, folder=str(folder))
-    return [
-        {"host": path.stem, **row} for path in sorted(folder.glob("*.json")) for row in json.loads(path.read_text())
-    ]
-
-
-def hosts(inventory: str) -> list[str]:
-    command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", inventory, "--list"]
-    listed = json.loads(subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout)
-    return sorted(listed["_meta"]["hostvars"])
 
 
 class Rounds:
@@ -222,14 +200,14 @@ def table(measured: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> str
         [
             name,
             f"{rounds.mean(name):.1f}",
-            rounds.against(name, BASELINE),
+            rounds.against(name, ORIGINAL),
             rounds.against(name, "ppo"),
             results[name]["verdict"] if name in results else "",
             str(len(rounds.of(name))),
         ]
         for name in sorted(rounds.names, key=rounds.mean, reverse=True)
     ]
-    head = ["values", "Mbit/s", f"against {BASELINE} (95 %)", "against ppo (95 %)", "verdict of its study", "runs"]
+    head = ["values", "Mbit/s", f"against {ORIGINAL} (95 %)", "against ppo (95 %)", "verdict of its study", "runs"]
     return tables.markdown(head, lines)
 
 
