@@ -7,6 +7,8 @@ To try a change, on surfaces other than those of the published tables:
 
     python tests/performance/learner/bench_learner.py --cell 64/8 --algorithms ppo,tpe,gp --surfaces 8
 
+On families of surfaces that were held out from its development: `./dev bench-learner --families`.
+
 What ends in the role of whole simulated studies, on four families of surfaces: `./dev bench-learner --roles`.
 
 Finished searches are kept in build/bench-learner and are not repeated unless the algorithm's code has changed, so an
@@ -33,6 +35,7 @@ from ansible_collections.autotune.kernel.tests.performance.learner import (  # n
     report,
     searches,
     trained,
+    unseen,
     waiting,
     whole_studies,
 )
@@ -49,6 +52,7 @@ CELLS = ["32/4", "64/8", "64/8@1", "64/8@10", "200/8", "200/16"]
 COLD, WARM = ["cold:32/8", "cold:64/8"], "warm:32/8"
 FLEETS = [*report.FLEETS]
 STUDIES, PER_TASK = 300, 10  # simulated studies
+UNSEEN_SURFACES = 20  # of each held-out family
 ROLES = 100  # whole simulated studies at each noise, over all families
 
 
@@ -80,16 +84,24 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="time limit in minutes (28; none with --full or --cell)")
     parser.add_argument("--proofs", action="store_true", help="only the simulated studies")
     parser.add_argument("--roles", action="store_true", help="only the whole studies; writes docs/figures/roles.json")
+    parser.add_argument(
+        "--families", action="store_true", help="only the held-out families; writes docs/figures/learner_families.json"
+    )
     parser.add_argument("--cell", action="append", help="evaluations/parameters[@noise in %%], such as 64/8@10")
     parser.add_argument("--algorithms", help=f"comma-separated, among {', '.join(ALGORITHMS)}")
     parser.add_argument("--surfaces", type=int, default=24, help="surfaces per cell (%(default)s)")
     parser.add_argument("--first", type=int, default=DEVELOPMENT, help="seed of the first surface (%(default)s)")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    minutes = arguments.minutes or (None if arguments.full or arguments.cell or arguments.roles else 28.0)
+    minutes = arguments.minutes or (
+        None if any((arguments.full, arguments.cell, arguments.roles, arguments.families)) else 28.0
+    )
     until = time.monotonic() + minutes * 60 if minutes else None
     if arguments.roles:
         print(whole_studies.write(learned_roles(arguments.processes, until), ROOT / "docs/figures/roles.json"))
+    elif arguments.families:
+        rows = searched(held_out(), arguments.processes, until)
+        print(unseen.write(rows, ROOT / "docs/figures/learner_families.json"))
     elif arguments.proofs:
         print(proofs.table(simulated(arguments.processes, until)))
     elif arguments.cell:
@@ -138,6 +150,11 @@ def everything(*, full: bool, processes: int, until: float | None) -> str:
         "The proof": studies,
     }
     return "\n\n".join([*(f"**{title}**\n\n{table}" for title, table in sections.items()), report.cost(rows, "200/8")])
+
+
+def held_out() -> list[tuple[str, str, int]]:
+    numbers = range(TABLES, TABLES + UNSEEN_SURFACES)
+    return [(name, cell, number) for number in numbers for cell in unseen.CELLS for name in unseen.ALGORITHMS]
 
 
 def searched(wanted: Sequence[tuple[str, str, int]], processes: int, until: float | None) -> list[Row]:

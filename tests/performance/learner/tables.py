@@ -27,7 +27,7 @@ Statistic = Callable[..., Any]
 
 
 def difference(
-    ours: Mapping[int, float], other: Mapping[int, float], middle: Statistic = np.median
+    ours: Mapping[Any, float], other: Mapping[Any, float], middle: Statistic = np.median
 ) -> Difference | None:
     """`other` minus `ours`, both by surface: below 0, ours is better. None with fewer than five common surfaces."""
     common = sorted(ours.keys() & other.keys())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.tests.performance.learner import report, tables
+from ansible_collections.autotune.kernel.tests.performance.learner import report, tables, unseen
 from ansible_collections.autotune.kernel.tests.performance.learner.work import append, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,3 +93,17 @@ def test_a_line_that_was_cut_off_is_no_row(tmp_path):
     with path.open("a") as file:
         file.write('{"share": 0.')
     assert list(read(path)) == [{"share": 0.5}]
+
+
+def test_held_out_families_are_compared_together_and_each():
+    rows = []
+    for family, share in (("memory", 0.9), ("ratio", 0.7)):
+        for surface in range(5):
+            ours = row("ppo", f"{family}:64/6", surface, share)
+            other = row("tpe", f"{family}:64/6", surface, share - 0.1)
+            rows += [{**ours, "until_90": 20 if family == "memory" else None}, {**other, "until_90": None}]
+    found = unseen.table(rows)
+    assert [line[:4] for line in found[:2]] == [["64/6", "all", "ppo", ".80"], ["64/6", "all", "tpe", ".70"]]
+    assert found[1][8:] == ["-0.100 (-0.100 to -0.100)", "10"]
+    assert [line[7] for line in found if line[1:3] == ["memory", "ppo"]] == ["20"]
+    assert [line[7] for line in found if line[1:3] == ["ratio", "ppo"]] == ["never"]
