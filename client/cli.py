@@ -33,9 +33,6 @@ from .playbooks import command, environment, hosts_of, playbook, runnable, shown
 from .sentence import understand
 
 _PROMPT = "autotune> "
-# Without an inventory, Ansible warns in two lines that there is only this machine, which is what is meant.
-
-
 _HERE = ("localhost", "127.0.0.1", "::1")
 _NAME = re.compile("[a-z][a-z0-9_-]{0,62}")
 

@@ -21,7 +21,7 @@ from ..plugins.plugin_utils._store import url
 COLLECTION = Path(__file__).resolve().parents[1]
 _IS_INSTALLED = COLLECTION.parts[-3:] == ("ansible_collections", "autotune", "kernel")
 _COLLECTIONS = "ANSIBLE_COLLECTIONS_PATH"
-# Playbooks of the collection also run with no inventory, for the controller alone and on localhost.
+# Without an inventory, Ansible warns in two lines that there is only this machine, which is what is meant.
 _QUIET = {"ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
 _TEMPLATE = re.compile(r"\{[{%#]")
 # What ansible-playbook reads as it stands in `-e name=value`.
