@@ -13,29 +13,20 @@ from __future__ import annotations
 import fnmatch
 import functools
 import os
-import re
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _coupling,
     _kernel,
+    _ufw,
     _value,
 )
+from ansible_collections.autotune.kernel.plugins.module_utils._foreign_file import shown, text_of
 
 SYSCTL_CONF = "/etc/sysctl.conf"
-UFW_STATE = "/etc/ufw/ufw.conf"
-UFW_DEFAULTS = "/etc/default/ufw"
-
-LARGEST = 1 << 20  # bytes of a file that are read
 _GLOB_CHARACTERS = "*?["
 _SWAPPED = str.maketrans("./", "/.")
-_LONGEST_SHOWN = 200
-_NOT_REGULAR = {
-    stat.S_IFDIR: "is a directory",
-    stat.S_IFIFO: "is a FIFO, at which systemd-sysctl and `sysctl --system` hang: remove it",
-}
 
 
 @dataclass(frozen=True)
@@ -66,12 +57,12 @@ class Override:
         if found.value is None:
             does = f"excludes {parameter}, which is then not set,"
         elif _disables(found, parameter):
-            does = f"sets {_coupling.PARTNERS[parameter]} to {_shown(found.value)}, which disables {parameter},"
+            does = f"sets {_coupling.PARTNERS[parameter]} to {shown(found.value)}, which disables {parameter},"
         elif parameter in found.changes:
-            does = f"sets {_shown(found.path)} to {_shown(found.value)}, which changes {parameter},"
+            does = f"sets {shown(found.path)} to {shown(found.value)}, which changes {parameter},"
         else:
-            does = f"sets {parameter} to {_shown(found.value)}"
-        return f"{_shown(found.file)} {does} and prevails over {dropin} {self.when}"
+            does = f"sets {parameter} to {shown(found.value)}"
+        return f"{shown(found.file)} {does} and prevails over {dropin} {self.when}"
 
 
 def can_express(parameter: str) -> bool:
@@ -100,7 +91,7 @@ def overrides(
     own = [Assignment(dropin, _path_of(parameter), value) for parameter, value in values.items()]
     read = _concerning(values, in_order(dropin, own, directories, messages))
     system = [*read, *_concerning(values, _assignments_in(SYSCTL_CONF, messages))]
-    ufw_file = _file_of_ufw()
+    ufw_file = _ufw.sysctl_file()
     by_ufw = _concerning(values, _assignments_in(ufw_file, messages)) if ufw_file else []
     for parameter, value in values.items():
         mine = Assignment(dropin, _path_of(parameter), value)
@@ -215,7 +206,7 @@ def _listed(dropin: str, directories: Sequence[str], messages: list[str]) -> lis
         except FileNotFoundError:
             continue
         except OSError as error:
-            messages.append(f"{_shown(directory)} was not checked: {error.strerror}")
+            messages.append(f"{shown(directory)} was not checked: {error.strerror}")
             continue
         for name in names:
             if name.endswith(".conf") and not name.startswith("."):
@@ -224,7 +215,7 @@ def _listed(dropin: str, directories: Sequence[str], messages: list[str]) -> lis
 
 
 def _assignments_in(file: str, messages: list[str]) -> list[Assignment]:
-    text = _text_of(file, messages)
+    text = text_of(file, messages)
     # The target of a link: warnings name /etc/sysctl.conf, not a link to it.
     return parsed(os.path.realpath(file), text) if text else []
 
@@ -257,51 +248,3 @@ def _matches(path: str, glob: str) -> bool:
     if not _is_glob(glob) or path.count("/") != glob.count("/"):
         return path == glob
     return all(map(fnmatch.fnmatchcase, path.split("/"), glob.split("/")))
-
-
-def _text_of(file: str, messages: list[str]) -> str:
-    """The content of a regular file; anything else is reported, and empty."""
-    if not os.path.lexists(file):
-        return ""
-    try:
-        status = os.stat(file)
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev:
-            return ""  # this is how administrators mask a file of that name
-        if stat.S_ISREG(status.st_mode):
-            # O_NONBLOCK: it may have become a FIFO in the meantime.
-            with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-                content = opened.read(LARGEST + 1)
-            if len(content) > LARGEST:
-                messages.append(f"{_shown(file)} was checked only up to its first {LARGEST} bytes")
-            return content[:LARGEST].decode("utf-8", "surrogateescape")
-        problem = _NOT_REGULAR.get(stat.S_IFMT(status.st_mode), "is not a regular file")
-    except FileNotFoundError:
-        problem = f"is a dangling link to {_shown(os.readlink(file))}, which is ignored at boot"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    messages.append(f"{_shown(file)} was not checked: it {problem}")
-    return ""
-
-
-def ufw_is_enabled() -> bool:
-    """Whether ufw starts at boot."""
-    return _shell_value(UFW_STATE, "ENABLED").lower() == "yes"
-
-
-def _file_of_ufw() -> str | None:
-    """The file that ufw applies when it starts, None if ufw is not enabled."""
-    if not ufw_is_enabled():
-        return None
-    return _shell_value(UFW_DEFAULTS, "IPT_SYSCTL") or None
-
-
-def _shell_value(file: str, variable: str) -> str:
-    """The value of a variable in a file of shell assignments, empty if there is none."""
-    found = re.findall(rf"^\s*{variable}=[\"']?([^\"'\s#]*)", _text_of(file, []), re.MULTILINE)
-    return found[-1] if found else ""
-
-
-def _shown(text: str) -> str:
-    """Foreign text for a message: short, and without control sequences."""
-    short = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
-    return short if short.isprintable() and short else ascii(short)

@@ -16,7 +16,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _coupling, _durable, _value
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _boot_files,
+    _coupling,
+    _durable,
+    _foreign_file,
+    _value,
+)
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 
 STATE_DIRECTORY = "/var/lib/autotune"
@@ -160,8 +166,8 @@ def take(name: str) -> Snapshot | None:
         return None
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        content = file.read(_boot_files.LARGEST + 1)
-    if len(content) > _boot_files.LARGEST:
+        content = file.read(_foreign_file.LARGEST + 1)
+    if len(content) > _foreign_file.LARGEST:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
     return Snapshot(base64.b64encode(content).decode(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ansible_collections.autotune.kernel.plugins.module_utils._boot_files import ufw_is_enabled
+from ansible_collections.autotune.kernel.plugins.module_utils import _ufw
 from ansible_collections.autotune.kernel.plugins.module_utils._facts import running
 
 _COLLECTION = Path(__file__).absolute().parents[3]
@@ -67,7 +67,7 @@ def free_port(host: str) -> int:
 
 def closed_firewalls(port: int) -> list[str]:
     """The firewalls of this machine that are active and do not let the port through."""
-    active = [*(["ufw"] if ufw_is_enabled() else []), *running(["firewalld"])]
+    active = [*(["ufw"] if _ufw.is_enabled() else []), *running(["firewalld"])]
     return [name for name in active if not _lets_through(name, port)]
 
 

@@ -17,6 +17,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _journal,
     _kernel,
     _kind,
+    _ufw,
     _watchdog,
 )
 
@@ -125,8 +126,8 @@ def running_kernel() -> Iterator[FakeKernel]:
             (_dropin, "DROPIN_DIRECTORY", str(base / "sysctl.d")),
             (_dropin, "OTHER_DIRECTORIES", (str(base / "lib/sysctl.d"),)),
             (_boot_files, "SYSCTL_CONF", str(base / "sysctl.conf")),
-            (_boot_files, "UFW_STATE", str(base / "ufw.conf")),
-            (_boot_files, "UFW_DEFAULTS", str(base / "default-ufw")),
+            (_ufw, "STATE", str(base / "ufw.conf")),
+            (_ufw, "DEFAULTS", str(base / "default-ufw")),
             (_watchdog, "ensure", list),
             (os, "geteuid", lambda: 0),  # whoever runs the tests
         ):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files
+from ansible_collections.autotune.kernel.plugins.module_utils import _boot_files, _ufw
 
 BOTH = "at boot and after `sysctl --system`"
 SYSTEM = "after `sysctl --system`, which also runs at boot where systemd is not the init"
@@ -138,8 +138,8 @@ def test_sysctl_conf_is_read_last_by_procps_alone_unless_a_link_leads_to_it(etc:
 def test_ufw_sets_its_own_when_it_starts(enabled: str, text: str, told: bool, etc: Etc) -> None:
     file = etc.base / "ufw-sysctl.conf"
     file.write_text(text)
-    Path(_boot_files.UFW_STATE).write_text(f"# x\nENABLED={enabled}\nLOGLEVEL=low\n")
-    Path(_boot_files.UFW_DEFAULTS).write_text(f'IPV6=yes\n#IPT_SYSCTL=/x\nIPT_SYSCTL="{file}"\n')
+    Path(_ufw.STATE).write_text(f"# x\nENABLED={enabled}\nLOGLEVEL=low\n")
+    Path(_ufw.DEFAULTS).write_text(f'IPV6=yes\n#IPT_SYSCTL=/x\nIPT_SYSCTL="{file}"\n')
     said = f"{file} sets net.ipv4.tcp_sack to 1 and prevails over {etc.dropin} whenever ufw starts, at boot too"
     assert etc.said(net__ipv4__tcp_sack="0") == ([said] if told else [])
 

@@ -12,6 +12,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _dropin,
     _journal,
     _kind,
+    _ufw,
     _watchdog,
 )
 
@@ -38,7 +39,7 @@ def procfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_dropin, "DROPIN_DIRECTORY", str(tmp_path / "sysctl.d"))
     monkeypatch.setattr(_dropin, "OTHER_DIRECTORIES", ())
     monkeypatch.setattr(_boot_files, "SYSCTL_CONF", str(tmp_path / "sysctl.conf"))
-    monkeypatch.setattr(_boot_files, "UFW_STATE", str(tmp_path / "ufw.conf"))
+    monkeypatch.setattr(_ufw, "STATE", str(tmp_path / "ufw.conf"))
     monkeypatch.setattr(_watchdog, "ensure", list)
     return root
 
