@@ -28,7 +28,7 @@ import numpy as np
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Axis
 
 from . import family_memory, family_modes, family_queueing, family_ratio, family_sines
-from .shapes import Effect, Numbers, Random, curve, knee
+from .shapes import Effect, Numbers, Random, curve, knee, single
 from .surfaces import LARGEST_GAIN, SMALLEST_GAIN, Surface, calibrate, draw, idle, space_of
 
 HELD_OUT = "bottleneck"  # from race and ablation
@@ -38,13 +38,13 @@ UNSEEN = ("memory", "ratio", "sines")  # by those who develop the learner
 def _additive(axes: Sequence[Axis], active: Sequence[int], random: Random) -> list[Effect]:
     large = int(random.integers(2, 4))
     return [
-        _single(i, curve(axes[i], random)[1], random.uniform(0.5, 1) if at < large else random.uniform(0.02, 0.15))
+        single(i, curve(axes[i], random)[1], random.uniform(0.5, 1) if at < large else random.uniform(0.02, 0.15))
         for at, i in enumerate(active)
     ]
 
 
 def _collapse(axes: Sequence[Axis], active: Sequence[int], random: Random) -> list[Effect]:
-    return [_single(i, _collapsing(axes[i], random), float(np.exp(random.normal(0, 0.8)))) for i in active]
+    return [single(i, _collapsing(axes[i], random), float(np.exp(random.normal(0, 0.8)))) for i in active]
 
 
 def _collapsing(axis: Axis, random: Random) -> Callable[[Numbers], Numbers]:
@@ -61,7 +61,7 @@ def _bottleneck(axes: Sequence[Axis], active: Sequence[int], random: Random) -> 
         weight = float(np.exp(random.normal(0, 0.6)))
         effects.append(Effect("bottleneck", weight, (i, j), _smaller(i, one, j, other)))
     if len(active) % 2:
-        effects.append(_single(active[-1], curve(axes[active[-1]], random)[1], random.uniform(0.2, 1)))
+        effects.append(single(active[-1], curve(axes[active[-1]], random)[1], random.uniform(0.2, 1)))
     return effects
 
 
@@ -69,10 +69,6 @@ def _smaller(
     i: int, one: Callable[[Numbers], Numbers], j: int, other: Callable[[Numbers], Numbers]
 ) -> Callable[[Numbers], Numbers]:
     return lambda x: np.minimum(one(x[:, i]), other(x[:, j]))
-
-
-def _single(i: int, of: Callable[[Numbers], Numbers], weight: float) -> Effect:
-    return Effect("single", weight, (i,), lambda x: of(x[:, i]))
 
 
 _EFFECTS = {

@@ -31,8 +31,7 @@ def words(cell: str) -> str:
 def detailed(rows: Rows, cell: str, algorithms: Sequence[str]) -> str:
     """One cell, an algorithm per row.
 
-    last quarter: the mean share of the last quarter of the evaluations. until 90 %: the median number of evaluations
-    until one closed 90 % of the gap.
+    last quarter: the mean share of the last quarter of the evaluations.
     """
     own = _by_surface(rows, cell, OWN)
     lines = []
@@ -46,8 +45,8 @@ def detailed(rows: Rows, cell: str, algorithms: Sequence[str]) -> str:
                     name,
                     *map(tables.rounded, (median(shares), tables.quartile(shares), tables.decile(shares), min(shares))),
                     tables.rounded(float(np.mean(shares))),
-                    _until(these),
-                    _gap(gap) + f", {gap.surfaces}" if gap else "",
+                    until_90(these),
+                    gap_text(gap) + f", {gap.surfaces}" if gap else "",
                     *(tables.rounded(median(row[what] for row in these)) for what in ("unraced", "late")),
                     f"{median(row['failed'] for row in these):.0f}",
                     f"{median(row['cpu_seconds'] for row in these):.1f}",
@@ -68,7 +67,8 @@ def detailed(rows: Rows, cell: str, algorithms: Sequence[str]) -> str:
     return tables.markdown([*head, "last quarter", "failed", "seconds", "surfaces"], lines)
 
 
-def _until(rows: Rows) -> str:
+def until_90(rows: Rows) -> str:
+    """The median number of evaluations until one closed 90 % of the gap."""
     found = median(row.get("until_90") or np.inf for row in rows)
     return "never" if np.isinf(found) else f"{found:.0f}"
 
@@ -100,7 +100,7 @@ def differences(
     for name in algorithms:
         if name != OWN:
             pairs = [(_by_surface(rows, cell, OWN), _by_surface(rows, cell, name)) for cell in cells]
-            lines.append([name, *(_gap(tables.difference(*pair, middle)) for pair in pairs)])
+            lines.append([name, *(gap_text(tables.difference(*pair, middle)) for pair in pairs)])
     return tables.markdown([f"minus {OWN} (95 %)", *map(words, cells)], lines)
 
 
@@ -113,7 +113,7 @@ def warm(rows: Rows, cold: Sequence[str], warmed: str) -> str:
             line = [words(cell), after, tables.rounded(median(found)), tables.rounded(tables.quartile(found))]
             lines.append([*line, str(len(found))])
     gap = tables.difference(_by_surface(rows, cold[-1], OWN), _by_surface(rows, warmed, OWN))
-    said = f"\n\n{words(warmed)} warm minus {words(cold[-1])} cold: {_gap(gap)}" if gap else ""
+    said = f"\n\n{words(warmed)} warm minus {words(cold[-1])} cold: {gap_text(gap)}" if gap else ""
     head = ["evaluations/parameters", "start", "median", "lower quartile", "surfaces"]
     return tables.markdown(head, lines) + said
 
@@ -143,5 +143,5 @@ def _by_surface(rows: Rows, cell: str, name: str) -> dict[int, float]:
     return {row["surface"]: row["share"] for row in _of(rows, cell, name)}
 
 
-def _gap(gap: tables.Difference | None) -> str:
+def gap_text(gap: tables.Difference | None) -> str:
     return f"{gap.middle:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})" if gap else ""

@@ -87,6 +87,10 @@ def curve(
     return kind, lambda x: np.clip((raw(1 - x if mirrored else x) - low) / (high - low), 0, 1)
 
 
+def single(i: int, of: Curve, weight: float) -> Effect:
+    return Effect("single", weight, (i,), lambda x: of(x[:, i]))
+
+
 def heights(axis: Axis, random: Random) -> Curve:
     """A height in [0, 1] for each value of a choice; the lowest is 0, and the highest is 1."""
     found = random.permutation(np.concatenate([[0, 1], random.uniform(0, 1, len(axis.choices) - 2)]))
@@ -95,8 +99,7 @@ def heights(axis: Axis, random: Random) -> Curve:
 
 def chosen(axes: Sequence[Axis], i: int, low: float, high: float, random: Random) -> Effect:
     """A choice with a height for each of its values, and a weight between these."""
-    of = heights(axes[i], random)
-    return Effect("choice", random.uniform(low, high), (i,), lambda x: of(x[:, i]))
+    return single(i, heights(axes[i], random), random.uniform(low, high))
 
 
 def gate(axes: Sequence[Axis], i: int, j: int, random: Random) -> Effect:

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import tables
 from .families import UNSEEN
-from .report import OWN
+from .report import OWN, gap_text, until_90
 from .searches import Cell
 from .work import Row
 
@@ -28,7 +28,7 @@ COLUMNS = [
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
-    """All families together, then each. until 90 %: the median number of evaluations until 90 % of the gap."""
+    """All families together, then each."""
     lines = []
     for size in SIZES:
         for family in ("all", *UNSEEN):
@@ -43,7 +43,6 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
 
 def line(size: str, family: str, name: str, rows: Sequence[Row]) -> list[str]:
     shares, own = _of(rows, name), _of(rows, OWN)
-    until = median(row["until_90"] or np.inf for row in rows if row["algorithm"] == name)
     gap = tables.difference(own, shares, np.mean) if name != OWN else None
     found = list(shares.values())
     return [
@@ -51,8 +50,8 @@ def line(size: str, family: str, name: str, rows: Sequence[Row]) -> list[str]:
         family,
         name,
         *map(tables.rounded, (float(np.mean(found)), median(found), tables.decile(found), min(found))),
-        "never" if np.isinf(until) else f"{until:.0f}",
-        f"{gap.middle:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})" if gap else "",
+        until_90([row for row in rows if row["algorithm"] == name]),
+        gap_text(gap),
         str(len(found)),
     ]
 
