@@ -30,6 +30,7 @@ from ansible_collections.autotune.kernel.dashboard.pid_file import AlreadyRunnin
 from ansible_collections.autotune.kernel.dashboard.server import CannotListen, keep_memory_small, listen, server_of
 from ansible_collections.autotune.kernel.dashboard.settings import PORT, Settings
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store, shown
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.url import VARIABLE
 
 _STORE = (
     "SQLAlchemy URL of the store, or path of a SQLite file; use AUTOTUNE_STORE for a URL with a password, since other "
@@ -71,7 +72,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("autotune-dashboard", description="Dashboard of the studies in a store.")
     add = parser.add_argument
-    add("--store", metavar="URL", default=os.environ.get("AUTOTUNE_STORE"), help=_STORE)
+    add("--store", metavar="URL", default=os.environ.get(VARIABLE), help=_STORE)
     add("--new-store", action="store_true", help="create the store if it does not exist")
     add("--host", default="127.0.0.1", help="address to listen on; any but loopback requires a token (%(default)s)")
     add("--port", type=_port, default=PORT, help="port to listen on, 0 for any free port (%(default)s)")
