@@ -91,6 +91,7 @@ def imported_packages(file: Path) -> set[str]:
     return names - {"ansible_collections"} - set(sys.stdlib_module_names)
 
 
+@pytest.mark.takes_seconds
 def test_every_package_that_the_plugins_import_is_a_dependency():
     extras = [text for texts in PROJECT["optional-dependencies"].values() for text in texts]
     declared = {re.split(r"[<>=~!\[]", text)[0].lower() for text in [*PROJECT["dependencies"], *extras]}

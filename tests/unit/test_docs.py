@@ -204,6 +204,7 @@ def imports_of(file: Path) -> set[str]:
     return found - {part_of(here)}
 
 
+@pytest.mark.takes_seconds
 def test_imports_are_those_that_the_architecture_allows() -> None:
     text = (DOCS / "ARCHITECTURE.md").read_text()
     rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", text, re.MULTILINE)

@@ -60,6 +60,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("name", ["memory", "network"])
 def test_streams_the_metric_of_its_study_and_ends_with_the_rate_of_the_whole_run(name):
     study = read_study(BENCHMARKS / name / "study.yml", BENCHMARKS).study
@@ -73,6 +74,7 @@ def test_streams_the_metric_of_its_study_and_ends_with_the_rate_of_the_whole_run
     assert ran.stderr == ""
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_memory_leaves_no_file_when_it_is_ended(tmp_path, start, end):
     process = start("memory", "--folder", str(tmp_path), "--duration", "600")
@@ -107,6 +109,7 @@ def test_memory_asks_for_the_same_few_pages_most_of_the_time_for_the_same_seed()
     assert hottest_tenth / len(offsets) > 0.5
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_network_ends_both_its_processes_when_one_is_ended(start, end):
     process = start("network", "--duration", "600")

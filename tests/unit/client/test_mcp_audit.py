@@ -40,6 +40,7 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.takes_seconds
 @given(
     st.text(max_size=300),
     st.recursive(st.text(max_size=50) | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=3)),

@@ -83,6 +83,7 @@ def learn(root: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.mark.takes_seconds
 def test_a_run_is_bound_to_study_hosts_and_files(site: Site, root: Path) -> None:
     change = change_of(site, RUN)
     assert change.workload == "small"
@@ -137,6 +138,7 @@ def test_a_target_is_a_pattern_of_hosts_and_nothing_else(site: Site, target: str
         change_of(site, replace(RUN, target=target))
 
 
+@pytest.mark.takes_seconds
 def test_a_target_without_hosts_and_a_broken_inventory_are_refused(site: Site, root: Path) -> None:
     with pytest.raises(NoPlan):
         change_of(site, replace(RUN, target="nowhere"))

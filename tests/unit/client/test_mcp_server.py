@@ -35,6 +35,7 @@ def test_without_the_package_it_says_what_to_install() -> None:
     assert ran.stderr == f"autotune mcp: needs the Python package mcp, version 2: {install}\n"
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -52,6 +53,7 @@ def test_a_wrong_option_is_one_line(tmp_path: Path, words: tuple[str, ...], said
     assert ran.stderr.count("\n") == 1
 
 
+@pytest.mark.takes_seconds
 def test_it_ends_with_its_client_and_never_needs_ansible_itself(tmp_path: Path) -> None:
     pytest.importorskip("mcp", reason="takes the extra `mcp`")
     ran = serve("--root", str(tmp_path))

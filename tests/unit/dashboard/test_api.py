@@ -31,6 +31,7 @@ def app(tmp_path_factory):
         yield create_app(url, Settings())
 
 
+@pytest.mark.takes_seconds
 def test_answers_match_the_openapi_document(app):
     import schemathesis  # takes as long to import as all that is tested here, and every test process imports this file
 

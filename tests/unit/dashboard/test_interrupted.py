@@ -65,6 +65,7 @@ def begun(url: str) -> int:
     return dashboard_store.fill(url, trials=30, hosts=2, finished=False, started=datetime.now(UTC) - AGO)
 
 
+@pytest.mark.takes_seconds
 def test_a_study_without_a_trainer_is_interrupted(
     url: str, client_of: Clients, trainer: Callable[[int], subprocess.Popen[str]]
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_study_without_a_trainer_is_interrupted(
     assert client.get(f"/api/studies/{study_id}/data").get_json()["status"]["interrupted"] is False
 
 
+@pytest.mark.takes_seconds
 def test_interruption_and_resumption_are_news(
     url: str, trainer: Callable[[int], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

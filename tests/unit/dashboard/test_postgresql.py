@@ -40,6 +40,7 @@ def url(postgresql: Any, engine: Engine) -> str:
     return found
 
 
+@pytest.mark.takes_seconds
 def test_every_page_of_a_finished_study(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
     client, here = client_of(), f"/studies/{study_id}"
     assert client.get("/api/studies?q=WAN&verdict=improved").get_json()["total"] == 1
@@ -99,6 +100,7 @@ def test_markup_is_escaped(engine: Engine, url: str, study_id: int, client_of: C
     assert client.get("/api/studies", query_string={"q": MARKUP}).get_json()["total"] == 0
 
 
+@pytest.mark.takes_seconds
 def test_a_trainer_outlives_a_restart_of_the_database(postgresql: Any, engine: Engine, url: str) -> None:
     study_id = dashboard_store.fill(url, trials=10, hosts=2, finished=False)
     assert Feed(ReadOnlyStore(url), study_id).interrupted

@@ -133,10 +133,12 @@ def test_the_token_and_the_host_name_are_checked(proxy: Proxy) -> None:
     assert (refused.status, b"dashboard_host_names" in refused.read()) == (403, True)
 
 
+@pytest.mark.takes_seconds
 def test_the_printed_address_is_the_proxys(proxy: Proxy, tmp_path: Path) -> None:
     assert f"dashboard at https://{NAME}/autotune/?token={proxy.token}\n" in (tmp_path / "dashboard.log").read_text()
 
 
+@pytest.mark.takes_seconds
 def test_events_are_not_buffered(proxy: Proxy, running_study: Any) -> None:
     path = f"/autotune/api/studies/{running_study.study_id}/stream"
     stream = proxy.ask("GET", path, Cookie=proxy.enter())
@@ -152,6 +154,7 @@ def test_events_are_not_buffered(proxy: Proxy, running_study: Any) -> None:
         assert numbers() == [number]
 
 
+@pytest.mark.takes_seconds
 def test_forms_of_other_origins_are_refused(proxy: Proxy, running_study: Any) -> None:
     cookie, here = proxy.enter(), f"/autotune/studies/{running_study.study_id}"
     page = proxy.ask("GET", here, Cookie=cookie)

@@ -78,6 +78,7 @@ def test_nothing_is_served_without_the_token(client_of, path):
     assert (answer.status_code, answer.mimetype) == (401, "text/plain")
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "t", "\udcff", "ü" * 43])
 def test_a_wrong_token_is_refused(client_of, token):
     client = client_of(token=TOKEN)
@@ -135,6 +136,7 @@ def test_a_request_reaches_the_store_with_its_address(client_of, running_study, 
     assert (status["request"]["kind"], status["request"]["by"]) == (kind, "127.0.0.1")
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     ("token", "headers"),
     [

@@ -39,6 +39,7 @@ def look(address: str, **headers: str) -> tuple[int, str]:
     return answer.status, answer.read().decode()
 
 
+@pytest.mark.takes_seconds
 def test_a_port_in_use_is_reported_with_the_setting(url, study_id):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -50,6 +51,7 @@ def test_a_port_in_use_is_reported_with_the_setting(url, study_id):
     )
 
 
+@pytest.mark.takes_seconds
 def test_a_missing_store_is_reported(tmp_path):
     ran = dashboard("--store", str(tmp_path / "none.sqlite"))
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
@@ -100,6 +102,7 @@ def test_is_started_once_and_stopped(folder, url, study_id):
     assert _dashboard_process.stop(folder) is None
 
 
+@pytest.mark.takes_seconds
 def test_starts_again_after_being_killed(folder, url, study_id):
     first, dummy = _dashboard_process.start(folder, url, ["--port", "0"])
     os.kill(first.pid, signal.SIGKILL)
@@ -112,6 +115,7 @@ def test_starts_again_after_being_killed(folder, url, study_id):
     assert again.pid != first.pid
 
 
+@pytest.mark.takes_seconds
 def test_ctrl_c_ends_it_at_once_with_open_streams(url, study_id):
     with dashboard_store.running(url) as study:
         process = subprocess.Popen(

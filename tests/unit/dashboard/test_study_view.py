@@ -117,6 +117,7 @@ def test_equal_values_of_compared_studies_are_marked(
     assert re.findall(r"<td>(.*?)</td>", rows["vm.swappiness"]) == ["12", "77"]
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("trials", [0, 3, 40])
 def test_every_page_works_in_every_state(url: str, trials: int, client_of: Callable[..., FlaskClient]) -> None:
     hosts = min(trials, 2)

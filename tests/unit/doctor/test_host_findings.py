@@ -88,6 +88,7 @@ def test_every_fault_has_its_remedy(
     assert remedy in how
 
 
+@pytest.mark.takes_seconds
 def test_a_lease_of_a_run_that_has_ended_is_only_waited_for(new_study: Callable[..., Study]) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()

@@ -92,6 +92,7 @@ def test_estimates_its_uncertainty_and_the_noise() -> None:
     assert np.mean([drift.level(91).uncertainty for drift in runs]) == pytest.approx(0.017, rel=0.5)
 
 
+@pytest.mark.takes_seconds
 @given(st.lists(objectives, min_size=1, max_size=12), st.floats(-3, 3), st.lists(st.integers(1, 20), min_size=12))
 @settings(deadline=None)
 def test_the_unit_of_the_metric_makes_no_difference(found: list[float], shift: float, gaps: list[int]) -> None:

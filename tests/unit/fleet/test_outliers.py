@@ -49,6 +49,7 @@ def outlying(trials: list[Trial]) -> list[str]:
     return [host for host, offset in offsets(trials).items() if offset.significant]
 
 
+@pytest.mark.takes_seconds
 def test_equal_hosts_are_rarely_reported() -> None:
     equal = dict.fromkeys(["h1", "h2", "h3"], 0.0)
     reported = [host for seed in range(60) for host in outlying(training(equal, 40, seed, repeated=seed % 2 == 0))]

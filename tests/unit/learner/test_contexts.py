@@ -59,6 +59,7 @@ def test_a_candidate_tried_on_the_faster_host_is_not_preferred(space: SearchSpac
     assert int(blind) <= 50
 
 
+@pytest.mark.takes_seconds
 def test_the_policy_learns_a_compromise_for_all_hosts(space: SearchSpace) -> None:
     """0 is best on the small host and 100 on the large one."""
     found = learner(space, KINDS, policy=True)
@@ -114,6 +115,7 @@ def test_the_contexts_represent_every_host_of_this_study_and_no_other(space: Sea
     assert sorted(found._observed_contexts()[:, 1]) == [0.0] * 4 + [1.0] * 4
 
 
+@pytest.mark.takes_seconds
 def test_the_policy_is_not_used_while_the_surrogate_is_useless(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,12 +90,14 @@ class Hosts(Recorder):
         return self.evaluate([self.pending.pop()])
 
 
+@pytest.mark.takes_seconds
 def test_the_example_in_the_docstring_runs() -> None:
     results = doctest.testmod(learner)
     assert results.attempted > 5
     assert results.failed == 0
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_spends_exactly_its_budget(algorithm: Any, space: SearchSpace) -> None:
     for budget in (1, 11):
@@ -104,6 +106,7 @@ def test_every_algorithm_spends_exactly_its_budget(algorithm: Any, space: Search
         assert len(function.trials) == budget
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_same_seed_and_measurements_give_the_same_candidates(algorithm: Any, space: SearchSpace) -> None:
     def tried(seed: int) -> list[Candidate]:
@@ -115,6 +118,7 @@ def test_same_seed_and_measurements_give_the_same_candidates(algorithm: Any, spa
     assert tried(1) != tried(2)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_ranges_of_billions_are_searched_as_integers(algorithm: Any, new_study: Callable[..., Study]) -> None:
     """Optuna's Gaussian process enumerated them: 32 GiB for tcp_notsent_lowat in the lab's study."""
@@ -129,6 +133,7 @@ def test_ranges_of_billions_are_searched_as_integers(algorithm: Any, new_study: 
         assert int(candidate["vm.min_free_kbytes"]) % 1000 == 0
 
 
+@pytest.mark.takes_seconds
 def test_the_trials_decide_which_candidates_follow(space: SearchSpace) -> None:
     def tried(surface: Surface) -> list[Candidate]:
         function = Function(surface)
@@ -140,6 +145,7 @@ def test_the_trials_decide_which_candidates_follow(space: SearchSpace) -> None:
     assert one[4:] != other[4:]
 
 
+@pytest.mark.takes_seconds
 def test_finds_the_maximum(space: SearchSpace) -> None:
     function = Function(hill)
     search(space, function, budget=30, seed=1)
@@ -243,6 +249,7 @@ def test_trials_of_other_runs_count_for_more_than_an_earlier_study(space: Search
     assert max(hill(candidate) for candidate in function.tried[1:]) > 0.29
 
 
+@pytest.mark.takes_seconds
 def test_starting_candidates_are_tried_first(space: SearchSpace) -> None:
     start: Candidate = {
         "vm.swappiness": 33,
@@ -254,6 +261,7 @@ def test_starting_candidates_are_tried_first(space: SearchSpace) -> None:
     assert function.tried[0] == start
 
 
+@pytest.mark.takes_seconds
 def test_every_candidate_says_who_proposed_it(space: SearchSpace) -> None:
     start: Candidate = {"vm.swappiness": 33, "net.core.somaxconn": 4096, "net.ipv4.tcp_congestion_control": "cubic"}
     said: list[str] = []
@@ -278,6 +286,7 @@ def test_every_candidate_says_who_proposed_it(space: SearchSpace) -> None:
         assert said == [by] * 3
 
 
+@pytest.mark.takes_seconds
 def test_hosts_get_different_candidates_and_none_is_idle(space: SearchSpace) -> None:
     hosts = Hosts(hill, slots=4)
     search(space, hosts, budget=24, seed=1)
@@ -287,6 +296,7 @@ def test_hosts_get_different_candidates_and_none_is_idle(space: SearchSpace) -> 
     assert len(keys) > 18  # the last ones may repeat the best
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(("algorithm", "warm"), [SLOW_PPO, WARM_SLOW_PPO, *((name, False) for name in ALGORITHMS[1:])])
 def test_an_interrupted_search_continues_with_the_same_candidates(
     algorithm: Any, warm: bool, space: SearchSpace
@@ -310,6 +320,7 @@ def test_an_exception_of_the_evaluator_propagates(space: SearchSpace) -> None:
         search(space, evaluate, budget=4, seed=1)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(("algorithm", "budget", "needs_torch"), [("random", 5, 0), ("ppo", 4, 0), ("ppo", 5, 1)])
 def test_only_ppo_needs_torch_and_not_for_the_initial_design(algorithm: str, budget: int, needs_torch: int) -> None:
     program = (

@@ -74,6 +74,7 @@ def test_leave_one_out_equals_conditioning_on_all_others(process: GaussianProces
         assert process.posterior(points[at : at + 1])[0][0] == pytest.approx(left_out[at], abs=1e-8)
 
 
+@pytest.mark.takes_seconds
 def test_values_with_more_noise_weigh_less() -> None:
     """Every fourth value comes from a host that is ten times as noisy."""
     random = np.random.default_rng(8)
@@ -94,6 +95,7 @@ def test_values_with_more_noise_weigh_less() -> None:
     assert error(0.05) == pytest.approx(error(0.0), rel=0.1), "where all noise is equal, knowing it changes little"
 
 
+@pytest.mark.takes_seconds
 def test_an_earlier_surface_improves_the_prediction() -> None:
     """This surface is half of the earlier one, less 0.3; eight values reveal how they are related."""
     random = np.random.default_rng(7)
@@ -134,6 +136,7 @@ def test_lengthscale_jitter_widens_the_posterior(process: GaussianProcess) -> No
     assert widths(1.0) == fitted
 
 
+@pytest.mark.takes_seconds
 def test_failures_are_predicted_beyond_the_cliff_and_do_not_lower_the_reward_beside_it() -> None:
     points, rewards = known()
     surrogate = Surrogate(3, 1, Components())

@@ -96,6 +96,7 @@ def test_episodes_are_truncated_as_stable_baselines_expects(study: Study) -> Non
     assert {tuple(row) for row in observations} <= {tuple(row) for row in starts}
 
 
+@pytest.mark.takes_seconds
 def test_the_policy_learns_from_real_trials(study: Study) -> None:
     environment, dummy, starts = new_environment(study, envs=8)
     policy = Policy(environment, TrainingConfig(learning_rate=0.01), seed=1)

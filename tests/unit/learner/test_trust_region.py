@@ -243,6 +243,7 @@ def test_stays_away_from_harmful_trials(study: Study) -> None:
     assert 60 <= int(again["vm.swappiness"]) < (60 + int(first["vm.swappiness"])) / 2
 
 
+@pytest.mark.takes_seconds
 @given(
     wish=st.lists(st.floats(0, 1), min_size=4, max_size=4),
     step=st.floats(0.5, 100),

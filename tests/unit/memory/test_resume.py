@@ -208,6 +208,7 @@ def test_the_learner_continues_with_the_same_candidates(run: Run, config: dict[s
         assert rows(config["store"]) == expected, f"after {moment} evaluations"
 
 
+@pytest.mark.takes_seconds
 def test_a_study_can_be_stopped_and_resumed_many_times(run: Run, config: dict[str, Any]) -> None:
     ends = [run(Host(gone_after=9))["result"]]
     while ends[-1]["verdict"] == "stopped":
@@ -225,6 +226,7 @@ def test_a_study_can_be_stopped_and_resumed_many_times(run: Run, config: dict[st
     assert outcome.read(Path(config["output"])).study_id == 2
 
 
+@pytest.mark.takes_seconds
 def test_an_absent_host_keeps_its_trials_and_others_run_the_rest(run: Run, config: dict[str, Any]) -> None:
     first = run(Host("h1", gone_after=5), Host("h2"), hosts=["h1", "h2"])["result"]
     assert first["verdict"] == "stopped"
@@ -237,6 +239,7 @@ def test_an_absent_host_keeps_its_trials_and_others_run_the_rest(run: Run, confi
     assert result["per_host"]["h1"]["evaluations"] == first["per_host"]["h1"]["evaluations"]
 
 
+@pytest.mark.takes_seconds
 def test_a_rebooted_host_measures_its_baseline_again(run: Run, config: dict[str, Any]) -> None:
     run(Host(gone_after=8))
     host = Host(boot="b2")
@@ -246,6 +249,7 @@ def test_a_rebooted_host_measures_its_baseline_again(run: Run, config: dict[str,
     assert "h1: rebooted or changed since the interruption: its baseline is remeasured" in host.notices
 
 
+@pytest.mark.takes_seconds
 def test_a_larger_budget_resumes_the_training(run: Run, config: dict[str, Any]) -> None:
     run(Host(gone_after=26))
     before = rows(config["store"])
@@ -294,6 +298,7 @@ def test_a_finished_or_running_study_cannot_be_resumed(run: Run, config: dict[st
     assert "study 1 has finished (improved); leave out resume" in run(resume=True)["error"]
 
 
+@pytest.mark.takes_seconds
 def test_warm_start_does_not_count_against_the_budget(run: Run, config: dict[str, Any]) -> None:
     run(Host())
     engine = store.open_store(config["store"])
@@ -306,6 +311,7 @@ def test_warm_start_does_not_count_against_the_budget(run: Run, config: dict[str
     assert result["evaluations"]["train"] == 16
 
 
+@pytest.mark.takes_seconds
 def test_seconds_include_the_interrupted_runs(run: Run, config: dict[str, Any]) -> None:
     first = run(Host(gone_after=9))["result"]
     engine = store.open_store(config["store"])
@@ -319,6 +325,7 @@ def test_seconds_include_the_interrupted_runs(run: Run, config: dict[str, Any]) 
     assert result["evaluations"]["total"] > first["evaluations"]["total"]
 
 
+@pytest.mark.takes_seconds
 def test_concurrent_runs_share_their_trials(run: Run, config: dict[str, Any]) -> None:
     shared = {**config["study"], "share": True}
     one, other = Host("h1"), Host("h1", boot="b9")

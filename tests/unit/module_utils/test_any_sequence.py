@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _dropin, _journal, _lease, _persist, _watchdog
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Failure
 from hypothesis import given, settings
@@ -95,6 +96,7 @@ dirty_pairs = st.sampled_from(
 )
 
 
+@pytest.mark.takes_seconds
 @settings(max_examples=150, deadline=None)
 @given(start=dirty_pairs, sequence=st.lists(steps, max_size=12))
 def test_ends_in_the_start_state(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _durable
 
 COLLECTIONS = Path(__file__).resolve().parents[3] / "playbooks/collections"
@@ -19,6 +20,7 @@ for dummy in range(100):
 """
 
 
+@pytest.mark.takes_seconds
 def test_writers_at_the_same_time_leave_one_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     writers = [subprocess.Popen([sys.executable, "-c", WRITE, path, letter], cwd=COLLECTIONS) for letter in "abc"]

@@ -189,6 +189,7 @@ def test_keeps_a_file_that_was_added_to_the_role(tmp_path: Path, improved: dict[
     assert set(_written(tmp_path, improved | {"verdict": "failed"})) == KEPT | {"roles/wan_transfer/handlers/main.yml"}
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text(tmp_path: Path, improved: dict[str, Any], text: str) -> None:
     harmless = _written(tmp_path / "harmless", improved)

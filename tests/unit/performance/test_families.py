@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.autotune.kernel.tests.performance.learner.families import FAMILIES, surface_of, without_effect
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_quarter_to_a_half_of_the_parameters_do_nothing(family):
     for seed in range(3):

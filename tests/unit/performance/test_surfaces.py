@@ -24,6 +24,7 @@ SIZES = st.sampled_from([4, 8, 16])
 SEEDS = st.integers(0, 10_000)
 
 
+@pytest.mark.takes_seconds
 @settings(max_examples=10)
 @given(SEEDS, SIZES)
 def test_the_default_is_0_and_the_best_is_the_optimum(seed, size):
@@ -35,6 +36,7 @@ def test_the_default_is_0_and_the_best_is_the_optimum(seed, size):
         assert surface.space.decode(surface.space.encode(values)) == values  # within the space, constraints hold
 
 
+@pytest.mark.takes_seconds
 @settings(max_examples=5)
 @given(SEEDS, SIZES, st.integers(0, 100))
 def test_no_other_search_finds_more_than_the_optimum(seed, size, other):
@@ -63,6 +65,7 @@ def test_the_same_seed_draws_the_same_surface():
     assert draw(3, 8).default != draw(4, 8).default
 
 
+@pytest.mark.takes_seconds
 def test_every_kind_of_trouble_is_drawn():
     surfaces = [draw(seed, size) for size in (4, 8) for seed in range(24)]
     effects = {effect.kind for surface in surfaces for effect in surface.effects}
@@ -89,6 +92,7 @@ def test_a_share_is_0_for_the_default_and_minus_1_for_a_failure():
     assert surface.share(broken) == -1
 
 
+@pytest.mark.takes_seconds
 def test_what_an_earlier_study_found_is_good_but_not_the_best_on_a_related_surface():
     shares = [after.share(before.best) for before, after in (related(seed, 8) for seed in range(12))]
     assert 0.3 < np.median(shares) < 0.99
@@ -104,6 +108,7 @@ def test_noise_is_as_large_as_it_says_and_the_same_for_every_candidate():
     np.testing.assert_allclose(second - first, surface.optimum, atol=1e-9)
 
 
+@pytest.mark.takes_seconds
 def test_uneven_noise_differs_between_points_and_drift_grows():
     surface = draw(5, 8)
 
@@ -119,6 +124,7 @@ def test_uneven_noise_differs_between_points_and_drift_grows():
     assert np.std(np.diff(walk)) == pytest.approx(0.005, rel=0.15)  # 0.05 after 100 independent steps
 
 
+@pytest.mark.takes_seconds
 def test_a_failing_candidate_is_a_failed_evaluation():
     surface = next(s for s in map(draw, range(50), [8] * 50) if len(s.cliffs) > 1)
     bench = Bench(alike(surface), Noise(0.03), seed=1)

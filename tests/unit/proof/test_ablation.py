@@ -62,6 +62,7 @@ def ablated(
     return ablate(winner, proof, HOSTS, stock, hosts.measure, study, seed=seed, notify=notify), hosts
 
 
+@pytest.mark.takes_seconds
 def test_keeps_contributing_values_and_drops_the_rest() -> None:
     found, hosts = ablated(additive({2: 0.3, 5: 0.2}))
     assert kept_by(found) == {"net.core.p2", "net.core.p5"}
@@ -82,6 +83,7 @@ def test_pauses_because_of_carry_over_are_told_of() -> None:
     assert {trial.pause for trial in hosts.trials} == {0.0, 10.0}
 
 
+@pytest.mark.takes_seconds
 def test_intervals_of_contributions_cover_the_truth() -> None:
     """Of the 95 % intervals of 8 parameters in 20 ablations, about 152 of 160 should cover."""
     gains = {2: 0.3, 5: 0.2}
@@ -126,6 +128,7 @@ def test_keeps_both_parameters_of_an_interaction() -> None:
     assert kept_by(found) == {"net.core.p1", "net.core.p3"}
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("seed", range(3))
 def test_a_part_that_loses_much_of_the_gain_is_not_enough(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """A gain of 10 % is proved as well as one of 40 %, but nobody would sign for it."""
@@ -256,6 +259,7 @@ def test_screens_many_parameters_in_groups() -> None:
     assert len(hosts.trials) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 5 * 40
 
 
+@pytest.mark.takes_seconds
 def test_stays_within_the_budget() -> None:
     """Takes at most the evaluations that the study announces."""
     for seed in range(10):
@@ -316,6 +320,7 @@ def test_parameters_that_the_kernel_couples_share_a_unit() -> None:
     ]
 
 
+@pytest.mark.takes_seconds
 @settings(max_examples=15, deadline=None)
 @given(
     st.dictionaries(st.integers(0, 5), st.sampled_from([0.02, 0.1, 0.5]), min_size=1),

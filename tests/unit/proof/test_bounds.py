@@ -65,6 +65,7 @@ def test_both_error_rates_are_as_specified() -> None:
     assert decided(walks(detectable_drift(FIVE, 0.05, 0.9), 100_000, 2)).mean() == pytest.approx(0.9, abs=0.004)
 
 
+@pytest.mark.takes_seconds
 def test_the_p_value_of_a_test_that_may_stop_early_is_uniform() -> None:
     limits = [boundary.efficacy for boundary in stopping_bounds(FIVE, FIVE, 0.05, 0.9)]
     found = []
@@ -111,6 +112,7 @@ def test_forty_pairs_are_analysed_from_six_on_after_every_two() -> None:
         assert [hosts * at for at in planned_analyses(40 // hosts, hosts)] == list(range(6, 41, 2))
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     ("less", "more"),
     [

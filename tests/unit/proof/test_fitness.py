@@ -78,6 +78,7 @@ def test_a_planted_trouble_is_found_nineteen_times_in_twenty(
     assert hits >= 38
 
 
+@pytest.mark.takes_seconds
 def test_a_benchmark_without_trouble_is_seldom_accused(new_study: NewStudy) -> None:
     study = new_study(verification={"min_improvement": 5})
     accused = sum(len(found_in(study, seed=seed).advice) > 0 for seed in range(200))

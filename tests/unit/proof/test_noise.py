@@ -21,6 +21,7 @@ def forecast(study: Study, noise: float, *, seconds: float = 5.0, hosts: int = 2
     return found
 
 
+@pytest.mark.takes_seconds
 def test_reports_noise_by_host_and_the_detectable_gain(new_study: NewStudy) -> None:
     found = forecast(new_study(), 0.03)
     assert found.cv == pytest.approx(3, rel=0.15)
@@ -33,6 +34,7 @@ def test_reports_noise_by_host_and_the_detectable_gain(new_study: NewStudy) -> N
     )
 
 
+@pytest.mark.takes_seconds
 def test_advises_sufficient_pairs(new_study: NewStudy) -> None:
     found = forecast(new_study(), 0.03)
     advised = re.search(r"raise verification\.pairs to (\d+) \(up to (\d+) min more\)", found.lines[2])
@@ -57,6 +59,7 @@ def test_gives_no_advice_if_min_improvement_is_detectable(new_study: NewStudy) -
     assert len(silent.lines) == 2
 
 
+@pytest.mark.takes_seconds
 def test_warns_of_a_benchmark_that_is_too_noisy(new_study: NewStudy) -> None:
     noisy, short = (forecast(new_study(), 0.5, seconds=seconds).lines[2] for seconds in (5.0, 0.4))
     assert noisy.startswith("too noisy: ")
@@ -81,6 +84,7 @@ def test_names_only_the_noisiest_of_many_hosts(new_study: NewStudy) -> None:
     assert line.endswith(", 3 more with less)")
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("unit", [0.4, 1.0, 300.0])
 def test_extreme_noise_is_finite_and_readable(new_study: NewStudy, unit: float) -> None:
     """It showed `a gain of 2.4e+02 %`, and absurd ranges ended the trainer."""

@@ -28,6 +28,7 @@ def proved(study: Study, hosts: Hosts, names: tuple[str, ...] = ("h1", "h2"), se
     return prove(CANDIDATE, names, hosts.measure, study, seed=seed)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("names", [("h1",), ("h1", "h2", "h3")])
 def test_false_positives_are_rare(names: tuple[str, ...], new_study: NewStudy) -> None:
     """150 A/A studies with drift: 2.5 % false positives are expected, 5 % permitted; 10 is 3 standard errors above."""
@@ -39,6 +40,7 @@ def test_false_positives_are_rare(names: tuple[str, ...], new_study: NewStudy) -
     assert sum(improved) <= 10
 
 
+@pytest.mark.takes_seconds
 def test_detects_five_per_cent_in_three_per_cent_noise_within_forty_pairs(new_study: NewStudy) -> None:
     proofs = [proved(new_study(), Hosts(effect(0.05), noise=0.03, seed=seed), seed=seed) for seed in range(60)]
     assert sum(proof.improved for proof in proofs) >= 57
@@ -48,6 +50,7 @@ def test_detects_five_per_cent_in_three_per_cent_noise_within_forty_pairs(new_st
     assert sum(low <= 5 <= high for low, high in (proof.interval for proof in proofs if proof.interval)) >= 55
 
 
+@pytest.mark.takes_seconds
 def test_stops_early_for_futility(new_study: NewStudy) -> None:
     proofs = [proved(new_study(), Hosts(effect(0.0), noise=0.03, seed=seed), seed=seed) for seed in range(40)]
     assert sum(proof.improved for proof in proofs) <= 3
@@ -94,6 +97,7 @@ def test_the_direction_decides_what_is_better(direction: str, new_study: NewStud
     assert (proof.reason == "Significantly worse on h1") is (direction == "minimise")
 
 
+@pytest.mark.takes_seconds
 def test_a_gain_on_one_host_does_not_hide_a_loss_on_another(new_study: NewStudy) -> None:
     """The mean improves from the first analysis on, but one host looks worse."""
     proofs = [proved(new_study(), Hosts(effect(1.0, h2=-0.04), noise=0.03, seed=seed), seed=seed) for seed in range(30)]
@@ -117,6 +121,7 @@ def test_a_host_that_gets_significantly_worse_vetoes(new_study: NewStudy) -> Non
     assert proof.by_host["h2"].interval[1] < 0 < proof.by_host["h1"].interval[0]
 
 
+@pytest.mark.takes_seconds
 def test_unchanged_hosts_seldom_veto(new_study: NewStudy) -> None:
     """A true gain on 12 hosts; without a correction, one of them would veto in every fourth study."""
     names = tuple(f"h{at}" for at in range(12))

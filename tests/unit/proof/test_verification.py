@@ -111,6 +111,7 @@ def test_with_carry_over_the_proof_begins_anew_with_pauses(new_study: NewStudy) 
     assert {trial.pause for trial in hosts.trials if trial.pair not in counted} == {0.0}
 
 
+@pytest.mark.takes_seconds
 def test_with_carry_over_that_outlasts_pauses_nothing_is_proved(new_study: NewStudy) -> None:
     told: list[str] = []
     hosts = hosts_with(0.1, leftover=math.log1p(0.05), lasting=True)
@@ -134,6 +135,7 @@ def test_planted_carry_over_is_found_and_proves_nothing_without_pauses(new_study
     assert sum(not proof.improved for proof in proofs) >= 19
 
 
+@pytest.mark.takes_seconds
 def test_a_proof_goes_on_where_it_was_with_the_trials_that_it_has(new_study: NewStudy) -> None:
     whole = verified(new_study(), hosts_with(0.05))
     hosts = hosts_with(0.05)

@@ -88,6 +88,7 @@ open_store(sys.argv[1])
 """
 
 
+@pytest.mark.takes_seconds
 def test_concurrent_controllers_create_the_tables_once(postgresql: Any, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE studies, hosts, trials, events, requests"))

@@ -239,6 +239,7 @@ for number in range(40):
 """
 
 
+@pytest.mark.takes_seconds
 def test_two_concurrent_writers_both_succeed(url: str, tmp_path: Path) -> None:
     content = json.dumps(to_json(TRIAL))
     path = os.pathsep.join(entry for entry in sys.path if entry)

@@ -48,6 +48,7 @@ def test_a_study_survives_the_way_to_the_trainer(read: Read) -> None:
     assert type(study).model_validate(sent) == study
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [

@@ -10,6 +10,7 @@ Read = Callable[[str], Any]
 NAME = "is not the name of a kernel parameter"
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     ("inside", "mistake"),
     [

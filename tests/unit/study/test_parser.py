@@ -102,6 +102,7 @@ def many(count: int, text: str, between: str = ", ") -> str:
     return between.join(text.replace("#", str(number)) for number in range(count))
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     "more",
     [
@@ -145,11 +146,13 @@ def test_hostile_keys_are_refused_in_few_words(more: str, tmp_path: Path) -> Non
     assert check(tmp_path, f"{RIGHT}{more}\n".encode())
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("more", ["#\n" * 95_000, "\n" * 190_000, " " * 190_000], ids=["comments", "lines", "blanks"])
 def test_much_nothing_is_no_mistake(more: str, tmp_path: Path) -> None:
     assert check(tmp_path, f"{RIGHT}{more}".encode()) == ""
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -185,6 +188,7 @@ def test_hostile_values_are_refused_in_few_words(key: str, value: object, tmp_pa
     assert check(tmp_path, json.dumps({**simple, key: value}).encode(), "study.json")
 
 
+@pytest.mark.takes_seconds
 def test_a_circle_of_constraints_is_given_up_on(tmp_path: Path) -> None:
     element = {"min": 0, "max": 2**64 - 1}
     space = [{"param": f"vm.x{number}", "elements": [element] * 32} for number in range(90)]
@@ -248,6 +252,7 @@ def bent(draw: st.DrawFn) -> Any:
     return study
 
 
+@pytest.mark.takes_seconds
 @settings(max_examples=100)
 @given(bent() | JSON)
 def test_no_content_whatever_ends_in_a_traceback(content: Any) -> None:

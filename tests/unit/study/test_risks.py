@@ -41,6 +41,7 @@ def host_facts(draw: st.DrawFn, names: list[str]) -> HostFacts:
     return HostFacts(draw(st.uuids()).hex, safe, original=own)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("name", PRESETS)
 @settings(max_examples=25)
 @given(data=st.data())

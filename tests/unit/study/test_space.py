@@ -102,6 +102,7 @@ def check(parameter: Parameter, value: Any) -> None:
             assert not parameter.ordered or found == sorted(found)
 
 
+@pytest.mark.takes_seconds
 @given(st.data())
 def test_every_candidate_satisfies_ranges_steps_choices_and_constraints(data: st.DataObject) -> None:
     chosen, space = data.draw(spaces())
@@ -119,6 +120,7 @@ def test_every_candidate_satisfies_ranges_steps_choices_and_constraints(data: st
     assert all(constraint.holds(numbers) for constraint in written)
 
 
+@pytest.mark.takes_seconds
 @given(st.data())
 def test_a_candidate_survives_the_way_to_a_point_and_back(data: st.DataObject) -> None:
     dummy, space = data.draw(spaces())
@@ -126,6 +128,7 @@ def test_a_candidate_survives_the_way_to_a_point_and_back(data: st.DataObject) -
     assert space.decode(space.encode(candidate)) == candidate
 
 
+@pytest.mark.takes_seconds
 @given(st.data())
 def test_what_the_kernel_shows_lies_in_the_unit_cube(data: st.DataObject) -> None:
     chosen, space = data.draw(spaces())

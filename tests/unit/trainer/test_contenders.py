@@ -68,6 +68,7 @@ def test_nothing_is_simplified_if_all_values_are_to_be_kept() -> None:
         assert set(each) == set(study_of().space.parameters)
 
 
+@pytest.mark.takes_seconds
 def test_a_value_stays_if_a_host_has_one_that_was_never_tried() -> None:
     """What its own value would bring there is unknown."""
     originals = {**ORIGINALS, "h2": {**ORIGINALS["h2"], "vm.stat_interval": "900"}}

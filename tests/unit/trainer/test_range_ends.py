@@ -78,6 +78,7 @@ def test_without_a_slope_nothing_is_suggested(study: Study) -> None:
     assert end.wider is None
 
 
+@pytest.mark.takes_seconds
 def test_what_runs_a_risk_or_is_not_safe_is_not_suggested(study: Study) -> None:
     trials = trained(study, {"net.ipv4.tcp_rmem": 0.6})
     (wide,) = range_ends(study, {"net.ipv4.tcp_rmem": f"4096 131072 {2**24}"}, trials, hosts())["net.ipv4.tcp_rmem"]

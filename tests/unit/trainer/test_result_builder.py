@@ -141,6 +141,7 @@ def test_a_value_does_not_rest_on_what_was_left_out(
     assert found.contribution == (pytest.approx(expected[basis]) if basis else None)
 
 
+@pytest.mark.takes_seconds
 def test_noise_describes_each_host_s_baseline(new_study: NewStudy, new_history: Callable[[Study], RunHistory]) -> None:
     study = new_study()
     history = new_history(study)

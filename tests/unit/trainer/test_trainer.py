@@ -174,6 +174,7 @@ def test_without_an_improvement_the_verdict_is_no_improvement(
     assert json.loads((tmp_path / "run" / "end.json").read_text())["result"]["verdict"] == "no_improvement"
 
 
+@pytest.mark.takes_seconds
 def test_proves_the_weighted_mean_of_several_objectives(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
@@ -283,6 +284,7 @@ def test_if_all_candidates_fail_there_is_no_improvement(
     running.result(PATIENCE)
 
 
+@pytest.mark.takes_seconds
 def test_a_failing_store_ends_the_run_with_a_reason_and_a_result(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
@@ -347,6 +349,7 @@ def test_if_output_cannot_be_written_the_store_has_the_result(
     assert study.verdict == "improved"
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("phase", ["baseline", "train", "race", "verify"])
 def test_ctrl_c_stops_any_phase_and_keeps_the_trials(
     phase: str, config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path
@@ -372,6 +375,7 @@ def test_ctrl_c_stops_any_phase_and_keeps_the_trials(
     assert (study.verdict, len(store.trials(engine, study.id))) == ("stopped", measured)
 
 
+@pytest.mark.takes_seconds
 def test_the_trainer_ends_with_ansible_playbook(
     config: dict[str, Any], trainer: Callable[..., Future[None]], tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:

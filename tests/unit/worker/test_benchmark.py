@@ -211,6 +211,7 @@ def test_endless_lines_cost_no_memory(script: Script, new_benchmark: Callable[..
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
 
 
+@pytest.mark.takes_seconds
 def test_endless_output_costs_no_memory(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
     command = script(f"yes {'y' * 2000} | head -n 10000; yes m: 4 | head -n 30000; echo m: 5")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -19,6 +19,7 @@ def check(context: HostContext) -> tuple[bool, list[str]]:
     return check_benchmark(replace(context, originals={"vm.swappiness": "60"}), NEVER, shown.append), shown
 
 
+@pytest.mark.takes_seconds
 def test_runs_own_values_and_probes_by_turns_and_says_that_it_is_fit(new_context: NewContext) -> None:
     fit, shown = check(new_context())
     assert fit
@@ -49,6 +50,7 @@ def test_a_probe_that_fails_is_told_and_the_check_goes_on(new_context: NewContex
     assert failed in shown
 
 
+@pytest.mark.takes_seconds
 def test_an_unfit_benchmark_is_told_what_to_change(new_context: NewContext, tmp_path: Path) -> None:
     count = tmp_path / "count"
     fit, shown = check(new_context(f"sh -c 'echo run >> {count}; echo throughput: $(wc -l < {count})'"))

@@ -16,6 +16,7 @@ def keygen(*arguments: object) -> None:
     subprocess.run(["ssh-keygen", "-q", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 def test_offers_a_key_with_its_certificates(tmp_path: Path, kind: str) -> None:
     """As ssh does with CertificateFile; no key was accepted by a host that takes certificates alone."""

@@ -298,6 +298,7 @@ metric=100; [ $value = 80 ] && metric=110
 echo throughput: $metric'"""
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("reset", [False, True])
 def test_the_command_between_removes_what_a_candidate_leaves_behind(
     reset: bool, host: Any, new_context: NewContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -351,6 +352,7 @@ def test_a_dry_run_shows_the_search_space(host: Any, new_context: NewContext, sh
     assert host.applied == [{"vm.swappiness": 0}, {"vm.swappiness": 100}]
 
 
+@pytest.mark.takes_seconds
 def test_a_dry_run_forecasts_the_power_of_the_proof(new_context: NewContext, shown: list[str]) -> None:
     noisy = "sh -c 'echo x >> runs; echo throughput: $((50 + 40 * ($(wc -l < runs) % 2)))'"
     dry_run(new_context(noisy), FACTS, run_benchmark=True, show=shown.append, hosts=4)
