@@ -15,7 +15,7 @@ from .mcp_reading import Reading
 
 def expected(study: Study, hosts: int, reading: Reading) -> dict[str, Any]:
     """trials_at_most; seconds, an estimate; duration, the same in words."""
-    trials = study.evaluations_on(hosts)
+    trials = study.trials_on(hosts)
     most = f"at most {count(trials, 'trial')} on {count(hosts, 'host')}"
     if found := _pace(study, reading):
         study_id, pace = found
@@ -37,5 +37,5 @@ def _pace(study: Study, reading: Reading) -> tuple[int, float] | None:
     result = reading.feed(latest["id"]).study["result"] if latest else None
     if not latest or not isinstance(result, dict):
         return None
-    seconds, trials = result.get("seconds", {}).get("total"), result.get("evaluations", {}).get("total")
+    seconds, trials = result.get("seconds", {}).get("total"), result.get("trials", {}).get("total")
     return (latest["id"], seconds * max(latest["hosts"], 1) / trials) if seconds and trials else None

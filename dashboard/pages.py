@@ -118,7 +118,7 @@ def _request(study_id: int, kind: Kind) -> AnyResponse:
     if feed.ended:
         return _refuse("the study has already ended", 409)
     if feed.interrupted:
-        return _refuse("the study has no trainer; its hosts restore their original values on their own", 409)
+        return _refuse("the study's trainer is not running; its hosts restore their original values on their own", 409)
     feed.store.ask(study_id, kind, request.remote_addr or "unknown")
     feed.refresh()
     if _wants_json():
@@ -129,7 +129,9 @@ def _request(study_id: int, kind: Kind) -> AnyResponse:
 def _refuse(text: str, code: int) -> Response:
     if _wants_json():
         return json_of({"error": text}, code)
-    return Response(render_template("error.html", code=code, title="Not done", text=f"{text.capitalize()}."), code)
+    return Response(
+        render_template("error.html", code=code, title="Request refused", text=f"{text.capitalize()}."), code
+    )
 
 
 def _wants_json() -> bool:

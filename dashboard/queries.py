@@ -100,7 +100,7 @@ def parameters_of(study: Mapping[str, Any]) -> list[str]:
 
 
 _PROGRESS: tuple[Any, ...] = (
-    *(StudyRow.phase, StudyRow.evaluations_planned.label("trials_planned")),
+    *(StudyRow.phase, StudyRow.trials_planned),
     *(StudyRow.verdict, StudyRow.reason, StudyRow.finished),
 )
 _STUDY: tuple[Any, ...] = (
@@ -249,7 +249,7 @@ def _summary(
 ) -> dict[str, Any]:
     """The study for a list. improvement and interval are per cents."""
     result = study["result"] if isinstance(study["result"], dict) else {}
-    counted = result.get("evaluations")
+    counted = result.get("trials")
     study_id = study["id"]
     return {
         **{name: study[name] for name in (*_SUMMARY, "metric", "direction")},

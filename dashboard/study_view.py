@@ -99,8 +99,11 @@ def _interpretation(result: Mapping[str, Any]) -> str:
     low, high = map(per_cent, interval)
     if is_proved(result):
         p_value = result.get("p_value")
-        p = "" if p_value is None else f" Without a real effect, such pairs have probability {probability(p_value)}."
-        return f"With {confidence} confidence, {metric} improves by {low} to {high}.{p}"
+        improved = f"With {confidence} confidence, {metric} improves by {low} to {high}."
+        if p_value is None:
+            return improved
+        extreme = "If there were no effect, results at least this extreme would have probability"
+        return f"{improved} {extreme} {probability(p_value)}."
     if interval[0] <= 0 <= interval[1]:
         return f"The change in {metric} lies between {low} and {high}, which includes no change."
     if interval[1] < 0:

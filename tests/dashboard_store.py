@@ -114,7 +114,7 @@ def fill(
                 seed=seed,
                 started=started,
                 phase="train",
-                evaluations_planned=trials if finished else trials * 2,
+                trials_planned=trials if finished else trials * 2,
             )
             session.add(study)
             session.flush()
@@ -264,7 +264,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict
                 "best_metric": 158.0 if improved else None,
                 "improvement": 58.0 if improved else None,
                 "pairs": 2,
-                "evaluations": sum(trial.host_id == row.id for trial in rows),
+                "trials": sum(trial.host_id == row.id for trial in rows),
                 "failures": sum(trial.host_id == row.id and bool(trial.error) for trial in rows),
                 "kernel": "6.1.0-28-amd64",
             }
@@ -283,7 +283,7 @@ def _finish(study: StudyRow, hosts: list[HostRow], rows: list[TrialRow], verdict
         ]
         if improved
         else [],
-        "evaluations": {"failed": sum(bool(row.error) for row in rows), "total": len(rows)},
+        "trials": {"failed": sum(bool(row.error) for row in rows), "total": len(rows)},
         "not_needed": 12 if verdict in ("improved", "no_improvement") else 0,
         "seconds": {"total": 1200.0, "apply": 60.0, "connect": 1.0, "benchmark": 1000.0, "learn": 3.0},
         "parameters": [

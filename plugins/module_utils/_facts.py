@@ -77,7 +77,7 @@ def survey() -> tuple[list[str], list[str]]:
 
 def catalogued() -> list[str]:
     """The parameters of this host that are in the catalogue."""
-    # Imported here because loading it takes time, and evaluations call the module without needing it.
+    # Imported here because loading it takes time, and trials call the module without needing it.
     from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
 
     return [parameter for parameter in survey()[0] if _catalogue.find(parameter)]

@@ -109,7 +109,7 @@ def _siblings(parameter: str, folder: str) -> list[str]:
 
 
 def _by_the_catalogue(parameter: str) -> str:
-    # Imported here because loading it takes time, and evaluations call the module without needing it.
+    # Imported here because loading it takes time, and trials call the module without needing it.
     from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
 
     if parameter.startswith("net.") and not _kernel.in_initial_network_namespace():

@@ -46,7 +46,7 @@ options:
     description:
       - With V(true), resume the latest study of this workload that was stopped, killed or failed. With a number, resume
         the study with this ID.
-      - Finished evaluations are kept and not repeated, and the seed stays the same. Hosts that have been rebooted
+      - Finished trials are kept and not repeated, and the seed stays the same. Hosts that have been rebooted
         measure their baseline again. The study file must not have changed, except for a larger C(total_timesteps).
     type: str
     default: "false"

@@ -196,7 +196,7 @@ def begin(store: str, **columns: Any) -> int:
     """A study that has just started, without hosts."""
     engine = dashboard_store.open_store(store)
     name = columns.pop("workload", "wan")
-    known = {"study": dashboard_store.study_file(name, 40), "seed": 5, "phase": "baseline", "evaluations_planned": 40}
+    known = {"study": dashboard_store.study_file(name, 40), "seed": 5, "phase": "baseline", "trials_planned": 40}
     row = dashboard_store.StudyRow(workload_name=name, started=datetime.now(UTC), **{**known, **columns})
     with dashboard_store.Session(engine) as session:
         session.add(row)

@@ -89,7 +89,7 @@ def test_the_curve_grows_and_the_verdict_shows(begin: Begin) -> None:
     expect(page.locator("#evidence")).to_contain_text(
         "Proved." if verdict == "improved" else "Not proved.", timeout=PATIENT
     )
-    assert trials(page) == run.result["evaluations"]["total"] == len(run.evaluations)
+    assert trials(page) == run.result["trials"]["total"] == len(run.trials)
 
 
 @pytest.mark.timeout(600)
@@ -127,4 +127,4 @@ def test_a_killed_study_is_interrupted_and_can_be_resumed(begin: Begin) -> None:
     expect(page.get_by_role("button", name="Stop study…")).to_be_visible()
     assert run.end(400) == 0, run.text
     expect(state).to_have_attribute("data-state", "ended", timeout=PATIENT)
-    assert trials(page) == run.result["evaluations"]["total"] > before
+    assert trials(page) == run.result["trials"]["total"] > before

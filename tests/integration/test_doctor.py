@@ -29,7 +29,7 @@ STUDY = {
     "reward_metric": "throughput",
     "benchmark_command": "python3 sensor.py",
     "action_space": [{"param": FIN_TIMEOUT, "min": 90, "max": 110}],
-    "baseline_evaluations": 2,
+    "baseline_trials": 2,
     "training_config": {"benchmark_timeout": 20},
 }
 # What the inventory's benchmark_environment says is wrong with it.
@@ -156,7 +156,7 @@ PLANTED = {
         ("/tmp is mounted noexec", "ansible_remote_tmp: "),
         ("/etc/sysctl.d/zz-local.conf sets net.ipv4.tcp_fin_timeout to 30 and prevails over", "sed -i.bak -E "),
         ("somebody@elsewhere, process 1, study web holds a lease for another", "wait for the end of that run"),
-        ("no lease can be kept here: /run/autotune is not writable", "mount -o remount,rw"),
+        ("no lease can be stored on this host: /run/autotune is not writable", "mount -o remount,rw"),
     ],
     "controller": [
         ("-e storee is not a setting of playbook doctor", "-e store=VALUE"),

@@ -42,7 +42,7 @@ STUDY = {
     "allow_unsafe": [PARAMETER],
     "action_space": [{"param": PARAMETER, "choices": [200, 300]}],
     "algorithm": "random",
-    "baseline_evaluations": 2,
+    "baseline_trials": 2,
     "training_config": {"total_timesteps": 2, "benchmark_timeout": 20, "seed": 3},
     "verification": {"pairs": 4, "candidates": 1, "keep": "all"},
 }

@@ -83,7 +83,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def against_original(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """The change, paired by round and host, with its interval by Student's t; above 0 is better."""
+    """The change, paired by round and host, with its interval by Student's t; positive is better."""
     objectives = {(row["name"], row["host"], row["round"]): row["objective"] for row in rows}
     places = {(host, number) for dummy, host, number in objectives}
     pairs = [(objectives.get((name, *place)), objectives.get((ORIGINAL, *place))) for place in sorted(places)]

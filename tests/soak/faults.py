@@ -35,7 +35,7 @@ BIN = Path(sys.executable).parent
 LIMIT = 2  # seconds of the benchmark; the lease is one second longer
 LEASE = LIMIT + 1
 GRACE = 2.0
-SPAN = 12.0  # seconds from the first evaluation's beginning within which the fault strikes
+SPAN = 12.0  # seconds from the first trial's beginning within which the fault strikes
 WATCHED = (
     "net.ipv4.tcp_fin_timeout",
     "net.ipv4.tcp_congestion_control",
@@ -118,7 +118,7 @@ class Run:
 
     @property
     def phase(self) -> str:
-        """Of the last evaluation shown."""
+        """Of the last trial shown."""
         shown = [line.split(":")[0].split()[-1] for line in self.lines if " left\n" in line]
         return shown[-1] if shown else "start"
 

@@ -51,7 +51,7 @@ def new_study() -> Callable[..., Study]:
             "reward_metric": "throughput",
             "benchmark_command": "true",
             "action_space": [{"param": "vm.swappiness", "min": 0, "max": 100}],
-            "baseline_evaluations": 2,
+            "baseline_trials": 2,
         }
         return Study.model_validate({**content, **fields})
 

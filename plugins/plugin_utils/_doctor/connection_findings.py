@@ -34,7 +34,7 @@ def lost(host: str, error: ConnectionLost, config: SSHConfig | None) -> Finding:
         return problem(host, what, "start sshd on the host (systemctl start ssh), or set ansible_port in the inventory")
     if isinstance(cause, socket.gaierror):
         return problem(host, str(error), "ansible_host: ADDRESS, as a variable of the host in the inventory")
-    return problem(host, str(error), f"see where it ends: ssh -v -p {port} {shlex.quote(f'{user}@{address}')} true")
+    return problem(host, str(error), f"find where it fails: ssh -v -p {port} {shlex.quote(f'{user}@{address}')} true")
 
 
 def _trust(rejected: UntrustedHostKey, config: SSHConfig) -> str:
@@ -68,7 +68,7 @@ def python(host: str, interpreter: str, version: str | None, good: str | None) -
 def module_failed(host: str, failure: ModuleFailed, again: str) -> Finding:
     """The module could not become root, or refused. again: the command that calls it by itself."""
     if not isinstance(failure, BecomeFailed):
-        return problem(host, str(failure), f"see more: {again} -vvv")
+        return problem(host, str(failure), f"for details: {again} -vvv")
     remedy = (
         "add --ask-become-pass, or apply role autotune.kernel.access and leave become out, as in docs/how-to/install.md"
     )

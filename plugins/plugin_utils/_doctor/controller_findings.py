@@ -114,7 +114,7 @@ def page(message: str | None, port: int, free_port: int) -> Iterator[Finding]:
         yield warning(
             CONTROLLER,
             f"the dashboard {message.partition(';')[0]}",
-            f"-e dashboard_port={free_port}, or see who has it: ss -ltnp sport = :{port}",
+            f"-e dashboard_port={free_port}, or find what uses it: ss -ltnp sport = :{port}",
         )
 
 
@@ -122,7 +122,7 @@ def firewall(active: Collection[str], host: str, port: int) -> Iterator[Finding]
     """active: the firewalls of this machine that do not let the port through, of ufw and firewalld."""
     remedies = {"ufw": f"ufw allow {port}/tcp", "firewalld": f"firewall-cmd --add-port={port}/tcp"}
     for name in sorted(active):
-        what = f"{name} keeps other machines from the dashboard at {host} port {port}"
+        what = f"{name} blocks other machines' access to the dashboard at {host} port {port}"
         yield warning(CONTROLLER, what, remedies[name])
 
 

@@ -134,7 +134,7 @@ class Examination:
             yield connection_findings.module_failed(self.host, failure, self._ansible("readiness_info"))
             return
         except AnsibleConnectionFailure as failure:
-            yield problem(self.host, plain_line(failure), f"see more: {self._ansible('readiness_info')} -vvv")
+            yield problem(self.host, plain_line(failure), f"for details: {self._ansible('readiness_info')} -vvv")
             return
         yield from host_findings.clock(self.host, facts["time"], before, time.time())
         if study:

@@ -63,7 +63,7 @@ def _how_to_write(why: str, advice: str, names: list[str]) -> str:
     if "may not write" in why:
         return "add --become, or apply role autotune.kernel.access for the account, as in docs/how-to/install.md"
     if "read-only" in why:
-        return f"{advice}; on a machine of its own: mount -o remount,rw {why.split()[0]}"
+        return f"{advice}; unless it is a container: mount -o remount,rw {why.split()[0]}"
     return advice or f"remove {', '.join(names)} from the study's action_space"
 
 
@@ -105,8 +105,8 @@ def lease(host: str, facts: Mapping[str, Any], controller: str, restore: str) ->
     if verdict and not verdict["verified"]:
         yield problem(host, describe_expiry(verdict), restore)
     if why := facts["lease_message"]:
-        remedy = "on the host, after a look at df -h /run: mount -o remount,rw,size=64m /run"
-        yield problem(host, f"no lease can be kept here: {why}", remedy)
+        remedy = "on the host, check df -h /run, then: mount -o remount,rw,size=64m /run"
+        yield problem(host, f"no lease can be stored on this host: {why}", remedy)
 
 
 def overridden(host: str, facts: Mapping[str, Any]) -> Iterator[Finding]:

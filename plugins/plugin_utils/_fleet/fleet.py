@@ -112,7 +112,7 @@ class Fleet:
 
     def wait_for_baselines(self) -> Mapping[str, Host]:
         """Wait until all connected hosts have measured their baseline; returns these hosts, at least one."""
-        required = self._study.baseline_evaluations
+        required = self._study.baseline_trials
 
         def measured() -> Mapping[str, Host]:
             ready = {name: host for name, host in self.hosts.items() if len(host.baseline_metrics) >= required}
@@ -194,7 +194,7 @@ class Fleet:
             if known and known.is_unchanged(facts):
                 host = known
             self._queue.add_host(name)
-            for dummy in range(self._study.baseline_evaluations - len(host.baseline_metrics)):
+            for dummy in range(self._study.baseline_trials - len(host.baseline_metrics)):
                 self._queue.add(Trial.pending(Phase.BASELINE, None, name))
             with self._ends_if_store_fails():
                 self._listener.on_host(host)

@@ -77,8 +77,9 @@ class Host:
         self._baseline_stability.append(stability_parts(trial.streamed, trial.health))
         if shift := self.drift.add(self.trial_count, value):
             self.notices.append(
-                f"baseline shifted by {percent(shift.change):+.0f} %: something changed on the host between its "
-                f"trials {shift.after} and {shift.until}; candidates are compared with the new baseline from here on"
+                f"baseline shifted by {percent(shift.change):+.0f} %: something changed on the host between "
+                f"its trials {shift.after} and {shift.until}; candidates are compared with the new baseline "
+                f"from here on"
             )
         elif not self._drift_reported and trial.phase != Phase.BASELINE and self._has_drifted():
             self._drift_reported = True

@@ -46,9 +46,9 @@ class EarlyStopping:
         gain = _best(performances) - _best(performances[:-window])
         if gain > self.margin or (expected_gain is not None and expected_gain > self.margin):
             return None
-        expected = "" if expected_gain is None else f", another {_shown(expected_gain)} is expected"
+        expected = "" if expected_gain is None else f"; a further {_shown(expected_gain)} is expected"
         return (
-            f"the last {window} evaluations improved the best by {_shown(gain)}{expected}; "
+            f"the last {window} trials raised the best result by {_shown(gain)}{expected}; "
             f"min_improvement is {_shown(self.margin)}"
         )
 

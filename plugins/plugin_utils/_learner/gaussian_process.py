@@ -9,7 +9,7 @@ an inferred variance that all share. On 14 simulated fleets of four hosts, one o
 recommended candidates reach 0.81 of the largest gain, and 0.73 with inferred noise alone (difference 0.08, standard
 error 0.04).
 
-Additive kernels over single parameters predict better (R² 0.93 instead of 0.87 after 64 evaluations of 8 parameters),
+Additive kernels over single parameters predict better (R² 0.93 instead of 0.87 after 64 trials of 8 parameters),
 but underestimate the variance where two parameters interact: searches with them ended worse.
 """
 

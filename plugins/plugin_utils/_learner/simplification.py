@@ -4,7 +4,7 @@
 """Simpler candidates: without the values that bring nothing, and with numbers that a person would choose.
 
 What a candidate is worth is a prediction here, of a surrogate or anything else. So a simpler candidate costs no
-evaluation, and must win the race like any other.
+trial, and must win the race like any other.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def resume_study(
     replay = ReplayLog.from_rows(study, in_store.hosts(engine, row.id), trials, more_training=more_training)
     starts = [row.started, *(event.at for event in events if event.text == in_store.RESUMED)]
     moments = [*(trial.finished for trial in trials), *(event.at for event in events)]
-    notices = [f"resuming study {row.id} with {len(replay.trials)} finished evaluations and seed {row.seed}"]
+    notices = [f"resuming study {row.id} with {len(replay.trials)} finished trials and seed {row.seed}"]
     if seed not in (None, row.seed):
         notices.append(f"seed {seed} is ignored: the study was started with {row.seed}")
     store = StudyRecord.resume(engine, row.id, content)
@@ -115,7 +115,7 @@ def _stored_study(row: StudyRow) -> Study:
 
 
 def _check_compatible(row: StudyRow, stored: Study, study: Study, files: Mapping[str, str]) -> None:
-    """Raises CannotStart if new evaluations could not be compared with those of the stored study."""
+    """Raises CannotStart if new trials could not be compared with those of the stored study."""
     stored_files = row.files or {}
     found = differences(stored, study)
     found += [f"{name} has changed" for name in files if stored_files.get(name, files[name]) != files[name]]

@@ -27,17 +27,17 @@ def basis(change: Mapping[str, Any], per_cent: PerCent) -> list[str]:
 
 
 def shown(change: Mapping[str, Any], per_cent: PerCent) -> str:
-    """How the worth of the value was shown, with its contribution: "shown by itself: +12.0 % (+8.1 % to +16.2 %)"."""
+    """How the worth was shown, with the contribution: "effect shown on its own: +12.0 % (+8.1 % to +16.2 %)"."""
     others = ", ".join(change.get("together_with") or ())
     match change.get("basis"):
         case "alone":
-            how = "shown by itself"
+            how = "effect shown on its own"
         case "jointly":
-            how = f"shown only together with {others}"
+            how = f"effect shown only together with {others}"
         case "not shown":
-            how = f"not shown, neither by itself nor together with {others}" if others else "not shown by itself"
+            how = f"no effect shown, alone or together with {others}" if others else "no effect shown on its own"
         case _:
-            return "shown only as a part of all values"
+            return "tested only together with all other values"
     worth, interval = change.get("contribution"), change.get("interval")
     if worth is None:
         return how
@@ -47,7 +47,7 @@ def shown(change: Mapping[str, Any], per_cent: PerCent) -> str:
 
 def at_end(end: Mapping[str, Any], per_cent: PerCent) -> str:
     """That a number is the last of its range, and what a wider one might bring."""
-    number = "this" if end.get("element") is None else f"number {end['element'] + 1}"
+    number = "this" if end.get("element") is None else f"element {end['element'] + 1}"
     highest = end["end"] == "highest"
     said = f"{number} is the {'largest' if highest else 'smallest'} value of its range ({end['bound']})"
     bound, gain, wider = "max" if highest else "min", end.get("gain"), end.get("wider")
@@ -55,14 +55,14 @@ def at_end(end: Mapping[str, Any], per_cent: PerCent) -> str:
     if wider is not None:
         move = "raise" if highest else "lower"
         return (
-            f"{said}; the surrogate predicts {per_cent(gain)} for the last quarter of the range, so a wider one may "
-            f"bring more: {move} {bound} to {wider}, if that is safe for everything else on the hosts"
+            f"{said}; the surrogate predicts that the last quarter of the range adds {per_cent(gain)}, so a wider one "
+            f"may gain more: {move} {bound} to {wider}, if that is safe for everything else on the hosts"
         )
     if end.get("at_limit"):
         return f"{said}; {beyond} values are not safe on these hosts, or run a known risk"
     if gain is None:
         return f"{said}; {beyond} values were not tried"
-    return f"{said}; the surrogate sees little to gain from {beyond} ones ({per_cent(gain)} for its last quarter)"
+    return f"{said}; the surrogate predicts little gain from {beyond} ones ({per_cent(gain)} for its last quarter)"
 
 
 def at_risk(risk: Mapping[str, Any]) -> str:

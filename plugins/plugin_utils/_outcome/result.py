@@ -65,7 +65,7 @@ class HostResult(Record):
     improvement: float | None = None
     interval: Interval | None = None
     pairs: int = 0
-    evaluations: int = 0
+    trials: int = 0
     failures: int = 0
     kernel: str = "unknown"
     recovery: Recovery | None = None
@@ -88,7 +88,7 @@ class Noise(Record):
 
 class EarlyStopping(Record):
     training: str | None = None
-    evaluations_saved: int = 0
+    trials_saved: int = 0
 
 
 class Objective(Record):
@@ -174,7 +174,7 @@ class Result(Record):
     noise: Noise | None = None
     early_stopping: EarlyStopping | None = None
     objectives: tuple[Objective, ...] = ()
-    evaluations: dict[str, int] = {}
+    trials: dict[str, int] = {}
     not_needed: int = 0
     seconds: dict[str, float] = {}
     parameters: tuple[Change, ...] = ()

@@ -67,25 +67,23 @@ def _numbers(result: Result) -> list[str]:
             f"{'non-inferior' if benchmark.holds else 'non-inferiority not shown'}"
         )
         if benchmark.dropped:
-            lines.append(f"  left out, because it worsens {one_line(benchmark.name)}: {names(benchmark.dropped)}")
+            lines.append(f"  removed, because it worsens {one_line(benchmark.name)}: {names(benchmark.dropped)}")
     lines += [
-        f"  {one_line(objective.metric)} {per_cent(objective.change)} (above 0 is better), weight {objective.weight:g}"
+        f"  {one_line(objective.metric)} {per_cent(objective.change)} (positive is better), weight {objective.weight:g}"
         for objective in result.objectives
         if objective.change is not None
     ]
-    if total := result.evaluations.get("total"):
-        failed, seconds = result.evaluations.get("failed", 0), result.seconds.get("total")
+    if total := result.trials.get("total"):
+        failed, seconds = result.trials.get("failed", 0), result.seconds.get("total")
         lines.append(
-            f"  {count(total, 'evaluation')}{f' ({failed} failed)' if failed else ''} "
+            f"  {count(total, 'trial')}{f' ({failed} failed)' if failed else ''} "
             f"on {count(len(result.per_host), 'host')}"
             + (f" in {seconds / 60:.1f} min" if seconds else "")
             + (f", {result.not_needed} fewer than planned" if result.not_needed else "")
         )
     saved = result.early_stopping
     if saved and saved.training:
-        lines.append(
-            f"  training stopped {count(saved.evaluations_saved, 'evaluation')} early: {one_line(saved.training)}"
-        )
+        lines.append(f"  training stopped {count(saved.trials_saved, 'trial')} early: {one_line(saved.training)}")
     return lines
 
 
@@ -107,7 +105,7 @@ def _values(result: Result) -> list[str]:
     if result.ablation:
         left_out = {
             "dropped, not shown to contribute": result.ablation.parameters("dropped"),
-            "put back before the race, as useless": result.ablation.parameters("left_out"),
+            "reset before the race, as the surrogate predicted no benefit": result.ablation.parameters("reset"),
             "already set on every host": result.ablation.parameters("unchanged"),
         }
         lines += [f"  {why}: {names(parameters)}" for why, parameters in left_out.items() if parameters]

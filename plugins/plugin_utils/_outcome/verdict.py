@@ -32,7 +32,10 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
             return Ending("Improved", proved)
         case "no_improvement" if refusing := _refusing(result):
             guards = f"guard benchmark{'' if len(refusing) == 1 else 's'} {' and '.join(refusing)}"
-            return Ending("No improvement", f"no values were shown not to worsen {guards}, so keep the original ones")
+            return Ending(
+                "No improvement",
+                f"no set of values could be shown to leave {guards} unharmed, so keep the original ones",
+            )
         case "no_improvement":
             return Ending("No improvement", "no values were proved better than the original ones, so keep those")
         case "stopped" | "failed" as verdict if is_proved(result):
@@ -78,12 +81,12 @@ def carry_over(tests: Sequence[Mapping[str, Any]], per_cent: PerCent) -> str:
         return ""
     last = tests[-1]
     low, high = map(per_cent, last["interval"])
-    effect = f"a run directly after one of the candidate: {per_cent(last['change'])} ({low} to {high})"
+    effect = f"a run right after one of the candidate: {per_cent(last['change'])} ({low} to {high})"
     pause = f" with a pause of {last['pause']:.0f} s before each run" if last.get("pause") else ""
     if last["found"]:
         return f"found{pause}: {effect}, correlation of successive pairs {last['correlation']:+.2f}"
     before = "found, but " if len(tests) > 1 else ""
-    return f"{before}none{pause}: {effect}; {last['detectable']:.1f} % would have been found"
+    return f"{before}none{pause}: {effect}; {last['detectable']:.1f} % would have been detected"
 
 
 def unrecovered(result: Mapping[str, Any], per_cent: PerCent) -> list[str]:
@@ -95,8 +98,8 @@ def unrecovered(result: Mapping[str, Any], per_cent: PerCent) -> list[str]:
             change = recovery.get("change")
             now = "the benchmark fails now" if change is None else f"{per_cent(change)} since the beginning of the run"
             found.append(
-                f"NEEDS ATTENTION: {name} has its original values back, but not its performance: {now}. Something that "
-                f"a candidate left behind outlasts its values, or the host has changed otherwise: reset its workload, "
-                f"or reboot it, before relying on it"
+                f"NEEDS ATTENTION: {name} has its original values back, but not its performance: {now}. Either a "
+                f"candidate left something behind, or the host has changed: reset its workload, or reboot it, before "
+                f"relying on it"
             )
     return found

@@ -54,7 +54,7 @@ def ablate(
     changed = [unit for unit in found if differing & set(unit)]
     unchanged = [
         *(Contribution(param=param, decision="unchanged") for unit in found if unit not in changed for param in unit),
-        *(Contribution(param=param, decision="left_out") for param in study.space.parameters if param not in winner),
+        *(Contribution(param=param, decision="reset") for param in study.space.parameters if param not in winner),
     ]
     if len(changed) < 2 or rules.keep == "all":
         kept = [_as_a_whole(param, changed, proof) for unit in changed for param in unit]

@@ -72,8 +72,8 @@ def described(found: CarryOver) -> str:
     if found.by_effect:
         low, high = found.interval
         change = f"{abs(found.change):.1f} % {'worse' if found.change < 0 else 'better'}"
-        return f"a run directly after one of the candidate is {change} ({low:+.1f} to {high:+.1f} %)"
-    return f"the pairs of a host depend on the ones before (correlation {found.correlation:+.2f})"
+        return f"a run right after one of the candidate is {change} ({low:+.1f} to {high:+.1f} %)"
+    return f"successive pairs on a host are correlated ({found.correlation:+.2f})"
 
 
 def _effect(study: Study, runs: Mapping[str, Sequence[Trial]]) -> Estimate | None:

@@ -52,7 +52,7 @@ def harm_of(
 ) -> str | None:
     """What became significantly worse, if anything did."""
     if worse := difference.worse_hosts(host_bound):
-        return f"Significantly worse on {', '.join(worse)}"
+        return f"The candidate is significantly worse on {', '.join(worse)}"
     if difference.estimate and difference.is_worse(at.efficacy):
         return f"The candidate is {-percent(difference.estimate.mean):.1f} % worse than the baseline"
     harms = (guard_harm(guard.metric, guard.may_worsen, found, at, host_bound) for guard, found in guards.items())

@@ -51,7 +51,7 @@ class Standing(Record):
     values: dict[Parameter, Value]
     worst_case: float | None
     by_host: dict[str, float]
-    evaluations: int
+    trials: int
     unstable: bool = False
     failed: bool = False
     eliminated_after: int | None = None
@@ -105,7 +105,7 @@ class CarryOver(Record):
     """Whether the runs of a proof depended on the runs before them (see carry_over.py).
 
     by_effect: whether it was the effect of the run before that was found, and not a correlation of pairs. change: how
-    much better a run directly after one of the candidate was, with its interval. detectable: what would have been found
+    much better a run right after one of the candidate was, with its interval. detectable: what would have been found
     98 times in 100. order_difference: the improvement in pairs that began with the candidate, relative
     to that in the others. correlation: of a pair with the host's pair before it. pause: seconds before each run.
     """
@@ -189,14 +189,14 @@ class GuardBenchmarkOutcome(Record):
 class Contribution(Record):
     """What one parameter of the winner contributes, and whether the learned role keeps it.
 
-    decision: harmful means taken out for a guard benchmark, left_out put back to the hosts' own value before the race,
+    decision: harmful means taken out for a guard benchmark, reset put back to the hosts' own value before the race,
     unchanged that every host had the value already. basis: whether the contribution was shown, None if it was not
     measured. confounded_with: parameters that were only ever measured together with it; contribution and interval are
     then those of all of them together.
     """
 
     param: Parameter
-    decision: Literal["kept", "dropped", "harmful", "left_out", "unchanged"]
+    decision: Literal["kept", "dropped", "harmful", "reset", "unchanged"]
     basis: Literal["alone", "jointly", "not shown"] | None = None
     contribution: float | None = None
     interval: Interval | None = None
@@ -230,5 +230,5 @@ class Ablation(Record):
         """The proof of the values that were kept."""
         return self.fewer_values if self.fewer_values and self.fewer_values.improved else self.all_values
 
-    def parameters(self, decision: Literal["kept", "dropped", "harmful", "left_out", "unchanged"]) -> tuple[str, ...]:
+    def parameters(self, decision: Literal["kept", "dropped", "harmful", "reset", "unchanged"]) -> tuple[str, ...]:
         return tuple(each.param for each in self.contributions if each.decision == decision)

@@ -70,7 +70,7 @@ def fitness(study: Study, runs: Sequence[Run], hosts: int = 1) -> Fitness:
     ]
     shortest, longest = min(run.seconds for run in runs), max(run.seconds for run in runs)
     lines = [
-        f"a run takes {seconds:.1f} s ({shortest:.1f} to {longest:.1f}); of all changes below, above 0 is better",
+        f"a run takes {seconds:.1f} s ({shortest:.1f} to {longest:.1f}); in all changes below, positive is better",
         *forecast.lines[:2],
         *(line for line, dummy in findings),
         *_sensitivity(runs, scatter, len(steady) - 1),
@@ -85,7 +85,7 @@ def _warm_up(runs: Sequence[Run]) -> tuple[int, list[tuple[str, str]]]:
     error = max(float(np.std(rest, ddof=1)), _NO_NOISE) * math.sqrt(1 + 1 / len(rest))
     if not _is_real(change, error, len(rest) - 1):
         return 0, []
-    line = f"warm-up: the first run was {_shown(change)} against those after it"
+    line = f"warm-up: the first run differed by {_shown(change)} from those after it"
     return 1, [(line, "set warm_up to the seconds that the workload takes to reach its pace, or warm it up in `setup`")]
 
 
@@ -101,7 +101,7 @@ def _within(runs: Sequence[Run], seconds: float, sign: float) -> Iterator[tuple[
     change, error = fmean(changes), max(float(stats.sem(changes)), _NO_NOISE)
     if _is_real(change, error, len(changes) - 1):
         yield (
-            f"warm-up: the first quarter of a run was {_shown(change)} against the rest",
+            f"warm-up: the first quarter of a run differed by {_shown(change)} from the rest",
             f"set warm_up to at least {math.ceil(seconds / 4)} s, or let the benchmark leave its beginning out",
         )
 

@@ -45,10 +45,10 @@ class Guarded:
     proof: Proof | None = None
 
     @property
-    def left_out(self) -> str:
-        """What was left out for which guard benchmark, as one sentence; empty if nothing was."""
+    def removed(self) -> str:
+        """What was removed for which guard benchmark, as one sentence; empty if nothing was."""
         causes = [f"{', '.join(each.dropped)}, which worsens {each.name}" for each in self.outcomes if each.dropped]
-        return f"Left out: {'; '.join(causes)}" if causes else ""
+        return f"Removed: {'; '.join(causes)}" if causes else ""
 
 
 def without_harm(
@@ -75,13 +75,13 @@ def without_harm(
         reason = phase.test(guard, left).reason
         needed = phase.pairs_needed(guard, left)
         if needed:  # no part of the values could pass
-            reason += f"; it is too noisy for this limit: set its pairs to {needed}"
+            reason += f"; it is too noisy to test this limit: raise its pairs to {needed}"
             break
         tolerated = phase.tolerated(guard, left) if len(left) > 1 else []
         if not tolerated:
             break
         if len(tolerated) == len(left):
-            reason += ", but only by several values together"
+            reason += ", though no part of the values worsens it on its own"
             break
         dropped.setdefault(guard.name, []).extend(param for unit in left if unit not in tolerated for param in unit)
         left = tolerated

@@ -130,7 +130,7 @@ def _by_host(noises: Mapping[str, float]) -> str:
     worst = sorted(noises.items(), key=lambda item: -item[1])[:_MOST_NAMED]
     named = ", ".join(f"{host} {_shown(noise)}" for host, noise in worst)
     rest = len(noises) - len(worst)
-    return f" ({named}{f', {rest} more with less' if rest else ''})"
+    return f" ({named}{f', {rest} others with less' if rest else ''})"
 
 
 def _shown(per_cent: float) -> str:

@@ -178,7 +178,7 @@ def _standing(runner: _Runner, noise: _Noise) -> Standing:
         values=runner.values,
         worst_case=percent(_worst_case(runner, noise)) if by_host else None,
         by_host={host: percent(mean) for host, mean in by_host.items()},
-        evaluations=sum(map(len, runner.results.values())),
+        trials=sum(map(len, runner.results.values())),
         unstable=_is_unstable(runner, noise),
         failed=runner.failed,
         eliminated_after=runner.eliminated_after,

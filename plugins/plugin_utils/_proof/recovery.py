@@ -31,15 +31,13 @@ def measure_recovery(
     Compared with the latest baseline, since a host that rebooted while the study was interrupted has several. Medians,
     because the first run on a host is often slow. Raises as `measure`; lost hosts have no entry.
     """
-    pending = [
-        Trial.pending(Phase.RECOVERY, None, name) for dummy in range(study.baseline_evaluations) for name in hosts
-    ]
+    pending = [Trial.pending(Phase.RECOVERY, None, name) for dummy in range(study.baseline_trials) for name in hosts]
     ended = measure(pending)
     before = [trial for trial in trials if trial.phase == Phase.BASELINE]
     found = {}
     for name, host in hosts.items():
         own = [trial for trial in ended if trial.host == name and trial.state != State.LOST]
-        baseline = [trial for trial in before if trial.host == name][-study.baseline_evaluations :]
+        baseline = [trial for trial in before if trial.host == name][-study.baseline_trials :]
         first, last = _objectives(study, baseline), _objectives(study, own)
         if own and first:
             found[name] = _compared(study, host, first, last)

@@ -140,19 +140,19 @@ class StudyRecord:
 
         _write(self._engine, add)
 
-    def enter(self, phase: str, evaluations_planned: int) -> None:
+    def enter(self, phase: str, trials_planned: int) -> None:
         def change(session: Session) -> None:
             row = session.get_one(StudyRow, self.study_id)
-            row.phase, row.evaluations_planned = phase, evaluations_planned
+            row.phase, row.trials_planned = phase, trials_planned
 
         _write(self._engine, change)
 
-    def finish(self, result: dict[str, Any], evaluations_planned: int) -> None:
-        """evaluations_planned: for a study that needs no more trials, the number that it had."""
+    def finish(self, result: dict[str, Any], trials_planned: int) -> None:
+        """trials_planned: for a study that needs no more trials, the number that it had."""
 
         def change(session: Session) -> None:
             row = session.get_one(StudyRow, self.study_id)
-            row.finished, row.evaluations_planned = datetime.now(UTC), evaluations_planned
+            row.finished, row.trials_planned = datetime.now(UTC), trials_planned
             row.phase, row.verdict, row.reason, row.result = "ended", result["verdict"], result["reason"], result
 
         _write(self._engine, change)

@@ -54,7 +54,7 @@ class StudyRow(Base):
     started: Mapped[datetime]
     finished: Mapped[datetime | None]
     phase: Mapped[str] = mapped_column(String(16))
-    evaluations_planned: Mapped[int] = mapped_column(default=0)
+    trials_planned: Mapped[int] = mapped_column(default=0)
     verdict: Mapped[str | None] = mapped_column(String(16))
     reason: Mapped[str | None]
     result: Mapped[dict[str, Any] | None]

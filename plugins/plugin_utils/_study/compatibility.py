@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Compares two studies: whether evaluations of one may be used in the other."""
+"""Compares two studies: whether trials of one may be used in the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from .study import Study
 
-# Keys that affect neither the result of an evaluation nor the choice of the next candidate.
+# Keys that affect neither the result of a trial nor the choice of the next candidate.
 _IRRELEVANT = {"description", "environment", "files", "optional", "packages", "parameters", "share", "stop", "teardown"}
 _OF_TRAINING = {"seed", "verbose", "total_timesteps"}
 
@@ -34,7 +34,7 @@ def differences(then: Study, now: Study) -> list[str]:
 
 
 def is_same_search(one: Study, other: Study) -> bool:
-    """Whether an evaluation of one study can be used in the other without conversion."""
+    """Whether a trial of one study can be used in the other without conversion."""
     wanted = ("workload_name", "reward_metric", "direction", "objectives", "action_space", "constraints", "reward")
     return _parts(one, wanted) == _parts(other, wanted)
 

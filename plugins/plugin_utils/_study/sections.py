@@ -63,7 +63,7 @@ class Objective(Strict):
 class TrainingConfig(Strict):
     """The training budget and PPO's hyperparameters. A hyperparameter left out gets the default in _learner/policy.py.
 
-    total_timesteps: number of training evaluations. benchmark_timeout: seconds. n_steps: imagined evaluations for each
+    total_timesteps: number of training trials. benchmark_timeout: seconds. n_steps: imagined trials for each
     update of the policy.
     """
 
@@ -83,7 +83,7 @@ class TrainingConfig(Strict):
 
 
 class RewardWeights(Strict):
-    """reward = performance weight x performance + stability weight x stability.
+    """reward = the weighted mean of performance and stability.
 
     By default performance dominates: a stability of 1 instead of 0.5 is worth 6 % of the metric, which decides between
     candidates that perform alike. With equal weights, on the lab's WAN, stability cost a tenth of the throughput.
@@ -137,7 +137,7 @@ def largest_design(pairs: int) -> int:
 
 
 def race_rounds(hosts: int) -> int:
-    """Evaluations of each racing candidate on each host at most: six over all hosts, and at least two per host."""
+    """Trials of each racing candidate on each host at most: six over all hosts, and at least two per host."""
     return max(6 // hosts, 2)
 
 
@@ -157,7 +157,7 @@ class GuardMetric(Strict):
 
 
 class Guard(Strict):
-    """Limits during an evaluation. Beyond one of them the benchmark is killed, the host's original values are restored,
+    """Limits during a trial. Beyond one of them the benchmark is killed, the host's original values are restored,
     and the candidate counts as failed. `off`, here None, disables a limit.
 
     memory_pressure, io_pressure: PSI full over 3 s, in per cent. free_memory: lower limit, in per cent. health_command:
@@ -184,7 +184,7 @@ class Caution(Strict):
     """Limits of `exploration: cautious`.
 
     step: per cent of a parameter's range by which a candidate may go beyond values known to do no harm.
-    harm: per cent; an evaluation this much worse than the host's baseline did harm, as did a failed one.
+    harm: per cent; a trial this much worse than the host's baseline did harm, as did a failed one.
     """
 
     step: float = Field(default=5, gt=0, le=100)

@@ -82,7 +82,7 @@ class Study(Strict):
     caution: Caution = Caution()
     warm_start: list[str | int] = Field(default=[], max_length=100)
     share: bool = False
-    baseline_evaluations: int = Field(default=3, ge=2, le=100)
+    baseline_trials: int = Field(default=3, ge=2, le=100)
     control_interval: int = Field(default=10, ge=1)
 
     @field_validator("objectives")
@@ -184,12 +184,12 @@ class Study(Strict):
                 found.append(f"{why} of this host; narrow it, or add {parameter.param} to the study's allow_unsafe")
         return found
 
-    def evaluations_by_phase(self, hosts: int) -> dict[str, int]:
-        """The largest number of evaluations in each phase with this many hosts, if none fails and none is idle."""
+    def trials_by_phase(self, hosts: int) -> dict[str, int]:
+        """The largest number of trials in each phase with this many hosts, if none fails and none is idle."""
         rules, training = self.verification, self.training_config.total_timesteps
         return {
-            "baseline": hosts * self.baseline_evaluations,
-            # A control comes before the evaluation that follows a full interval.
+            "baseline": hosts * self.baseline_trials,
+            # A control comes before the trial that follows a full interval.
             "control": hosts * max((training // hosts - 1) // self.control_interval, 0),
             "train": training,
             "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
@@ -200,12 +200,12 @@ class Study(Strict):
             else 0,
             # Without the search for a harmful value, which few runs need.
             "guard": sum(2 * self.guard_rounds(guard, hosts) * hosts for guard in self.guard_benchmarks),
-            "recovery": hosts * self.baseline_evaluations,
+            "recovery": hosts * self.baseline_trials,
         }
 
-    def evaluations_on(self, hosts: int) -> int:
-        """The largest number of evaluations in all."""
-        return sum(self.evaluations_by_phase(hosts).values())
+    def trials_on(self, hosts: int) -> int:
+        """The largest number of trials in all."""
+        return sum(self.trials_by_phase(hosts).values())
 
     def guard_rounds(self, guard: GuardBenchmark, hosts: int) -> int:
         """Pairs of a guard benchmark on each host at most."""

@@ -38,7 +38,7 @@ class Conclusion:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the study needs no more evaluations."""
+        """Whether the study needs no more trials."""
         return self.verdict in ("improved", "no_improvement")
 
     def is_proved(self, study: Study) -> bool:

@@ -22,7 +22,7 @@ from .._trial.reward import objective, percent
 from .._trial.trial import Phase, State, Trial
 
 _LOG = logging.getLogger(__name__)
-_CHECK_INTERVAL = 5  # training evaluations between two checks for outlying hosts, which take milliseconds
+_CHECK_INTERVAL = 5  # training trials between two checks for outlying hosts, which take milliseconds
 
 
 class RunHistory:
@@ -67,7 +67,7 @@ class RunHistory:
         lost: Counter[str] = Counter(trial.phase for trial in self.trials if trial.host not in self._present)
         lost[Phase.TRAIN] = 0  # the remaining hosts take over the training of a lost host, but nothing else
         total = 0
-        for phase, limit in self._study.evaluations_by_phase(max(len(self._present), 1)).items():
+        for phase, limit in self._study.trials_by_phase(max(len(self._present), 1)).items():
             total += done[phase] if phase in finished else max(done[phase], limit + lost[phase])
         return total
 
@@ -116,7 +116,7 @@ class RunHistory:
         finished = set(phases[: phases.index(phase)])
         # Control trials are part of the training.
         self._finished_phases = finished - {Phase.CONTROL} if phase == Phase.TRAIN else finished
-        _LOG.info("phase %s, %d of %d evaluations done", phase, len(self.trials), self.planned)
+        _LOG.info("phase %s, %d of %d trials done", phase, len(self.trials), self.planned)
         self._store.enter(phase, self.planned)
 
     def complete(self) -> None:

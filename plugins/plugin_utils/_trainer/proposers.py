@@ -28,7 +28,7 @@ def proposed_by(parameter: str, value: Value, trained: Sequence[Trial]) -> str:
     if not had:
         experts_of_it = [name for name, each in EXPERT_SETTINGS.items() if kernel_text(each.get(parameter, "")) == text]
         rounded = f"to that of {EXPERT} {experts_of_it[0]}" if experts_of_it else "to one that a person would choose"
-        return f"the study, which rounded a value of its training {rounded}" if trained else ""
+        return f"the study: a value tried in training, rounded {rounded}" if trained else ""
     experts = [trial for trial in had if trial.proposed_by.startswith(EXPERT)]
     first = min(experts or had, key=lambda trial: trial.id or 0)
     return f"{first.proposed_by} (trial {first.id})" if first.proposed_by else ""

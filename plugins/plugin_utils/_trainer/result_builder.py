@@ -35,7 +35,7 @@ def build_result(
     seed: int,
     about: dict[str, Any],
 ) -> outcome.Result:
-    """seconds_waited: for evaluations, in the main thread. about: the fields started, store, study_id and versions."""
+    """seconds_waited: for trials, in the main thread. about: the fields started, store, study_id and versions."""
     proof = conclusion.proof
     original, tuned = conclusion.runs(history.trials)
     counted = [(pair.host, pair.pair) for pair in conclusion.counted]
@@ -70,7 +70,7 @@ def build_result(
         noise=noise_of(history),
         early_stopping=early_stopping_of(study, history),
         objectives=objectives_of(study, [(original[key], tuned[key]) for key in counted]),
-        evaluations=_counts(history.trials),
+        trials=_counts(history.trials),
         not_needed=history.at_most - len(history.trials) if conclusion.is_complete else 0,
         seconds=_seconds(history, seconds_waited),
         parameters=_changes(study, learned, history, conclusion) if learned else (),
@@ -193,7 +193,7 @@ def _host_result(name: str, history: RunHistory, conclusion: Conclusion) -> outc
         improvement=change.improvement if change else None,
         interval=change.interval if change else None,
         pairs=len(pairs),
-        evaluations=len(trials),
+        trials=len(trials),
         failures=sum(trial.state == State.FAILED for trial in trials),
         kernel=str(host.facts["kernel"]),
         recovery=conclusion.recovery.get(name),
@@ -225,7 +225,7 @@ def noise_of(history: RunHistory) -> outcome.Noise | None:
 def early_stopping_of(study: Study, history: RunHistory) -> outcome.EarlyStopping:
     trained = history.trained()
     saved = max(study.training_config.total_timesteps - len(trained), 0) if history.training_ended else 0
-    return outcome.EarlyStopping(training=history.training_ended if saved else None, evaluations_saved=saved)
+    return outcome.EarlyStopping(training=history.training_ended if saved else None, trials_saved=saved)
 
 
 def objectives_of(study: Study, runs: Sequence[tuple[Trial, Trial]]) -> tuple[outcome.Objective, ...]:

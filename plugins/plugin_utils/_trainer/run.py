@@ -161,4 +161,4 @@ def _find(
     )
     if guarded.reason:
         return replace(conclusion, verdict="no_improvement", reason=f"{reason}, but {guarded.reason}")
-    return replace(conclusion, reason=". ".join(filter(None, [reason, guarded.left_out])))
+    return replace(conclusion, reason=". ".join(filter(None, [reason, guarded.removed])))

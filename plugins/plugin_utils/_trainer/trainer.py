@@ -105,7 +105,7 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
         here=(_kernel.boot_id(), _kernel.network_namespace()),
     )
     absent = [name for name in replay.hosts if name not in config.hosts]
-    fleet.notify(*started.notices, *(f"{name} is not in this run; its evaluations are kept" for name in absent))
+    fleet.notify(*started.notices, *(f"{name} is not in this run; its trials are kept" for name in absent))
     # Its workers end with ansible-playbook.
     _stop_with(config.playbook_pid, fleet, "ansible-playbook has ended")
     if config.parent_pid is not None:

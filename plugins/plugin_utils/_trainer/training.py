@@ -71,7 +71,7 @@ def train(
 
     agent: chooses the candidates, in place of the study's algorithm.
     """
-    baselines = baselines_before_training(history.trials, study.baseline_evaluations)
+    baselines = baselines_before_training(history.trials, study.baseline_trials)
     originals = baselines[min(baselines)][0].requested
     contexts = {name: _features(history.hosts[name], measured) for name, measured in sorted(baselines.items())}
     cautious = study.exploration == "cautious"
@@ -79,7 +79,7 @@ def train(
         measured = [trial for trials in baselines.values() for trial in trials]
         if left := agent.train(study, fleet, region if cautious else WholeSpace(), measured):
             history.training_ended = "the agent ended it"
-            notify(f"the agent ended the training with {left} evaluations left")
+            notify(f"the agent ended the training with {left} trials left")
         return contexts
     with at_idle_priority() if any(host.here for host in fleet.hosts.values()) else nullcontext():
         search(
@@ -118,7 +118,7 @@ def _stopping_rule(study: Study, history: RunHistory, notify: Notify) -> ShouldS
         reason = rule.reason(performances, gain)
         if reason:
             history.training_ended = reason
-            notify(f"training stopped early, with {left} of {rule.budget} evaluations left: {reason}")
+            notify(f"training stopped early, with {left} of {rule.budget} trials left: {reason}")
         return bool(reason)
 
     return should_stop

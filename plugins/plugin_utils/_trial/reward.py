@@ -23,7 +23,7 @@ FAILURE_REWARD = -LARGEST_LOG_RATIO
 
 
 def log_ratio(metric: float, baseline: float, direction: Literal["maximise", "minimise"]) -> float:
-    """Natural logarithm of metric over baseline, signed so that above 0 is better."""
+    """Natural logarithm of metric over baseline, signed so that positive is better."""
     ratio = math.log(metric / baseline)
     return ratio if direction == "maximise" else -ratio
 

@@ -50,7 +50,7 @@ class State(StrEnum):
 class Score:
     """How good a trial was.
 
-    performance: log ratio of the metric to the host's baseline, signed so that above 0 is better (with objectives, the
+    performance: log ratio of the metric to the host's baseline, signed so that positive is better (with objectives, the
     weighted mean of their log ratios); None if the trial failed. stability: 1 if nothing went wrong, 0 at worst; None
     if nothing was observed. stability_parts: its factors by name (see stability.py). reward: what the learner
     maximises. noise: standard deviation of the performance. level: the baseline it was compared to, in the metric's

@@ -44,8 +44,8 @@ def check_benchmark(context: HostContext, interrupts: Interrupts, show: Callable
     for line in result.lines:
         show(f"  {line}")
     for line in result.advice:
-        show(f"  change: {line}")
-    verdict = "not yet fit for tuning: change the above" if result.advice else "fit for tuning"
+        show(f"  recommendation: {line}")
+    verdict = "not yet fit for tuning: follow the recommendations above" if result.advice else "fit for tuning"
     show(f"{context.host}: the benchmark is {verdict}")
     return not result.advice
 

@@ -62,7 +62,7 @@ def _try_benchmark(context: HostContext, hosts: int, overhead: float, tell: Call
         if problem := context.benchmark.check(command, study.guard.health_timeout):
             raise BenchmarkFailed(f"the health command {problem}, with the original values")
         tell("the health command succeeds")
-    count, benchmark_seconds = study.evaluations_on(1), fmean(trial.seconds["benchmark"] for trial in trials)
+    count, benchmark_seconds = study.trials_on(1), fmean(trial.seconds["benchmark"] for trial in trials)
     metrics = ", ".join(f"{trial.metric:.6g}" for trial in trials)
     tell(
         f"the benchmark works: {metrics} {study.reward_metric} in {benchmark_seconds:.1f} s each; "
@@ -78,7 +78,7 @@ def baseline_trials(context: HostContext) -> list[Trial]:
 
     Raises BenchmarkFailed and ConnectionLost.
     """
-    return [_run_once(context, None, "the benchmark") for dummy in range(context.study.baseline_evaluations)]
+    return [_run_once(context, None, "the benchmark") for dummy in range(context.study.baseline_trials)]
 
 
 def forecast_of(context: HostContext, trials: Sequence[Trial], hosts: int) -> Forecast | None:
@@ -99,7 +99,7 @@ def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> N
         trial = _run_once(context, guard.name, f"guard benchmark {guard.name}")
         show(
             f"  guard benchmark {guard.name} works on {context.host}: {trial.metric:.6g} {guard.metric} in "
-            f"{trial.seconds['benchmark']:.1f} s; it may worsen by {guard.may_worsen:g} %"
+            f"{trial.seconds['benchmark']:.1f} s; limit: {guard.may_worsen:g} % worse"
         )
 
 

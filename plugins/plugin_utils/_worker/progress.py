@@ -24,7 +24,7 @@ def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
 
 def last_line(result: dict[str, Any]) -> str:
     """Of a run with a verdict: `116/116 done, 12 of the 128 planned trials were not needed`."""
-    total, not_needed = result["evaluations"]["total"], result["not_needed"]
+    total, not_needed = result["trials"]["total"], result["not_needed"]
     spared = f", {not_needed} of the {total + not_needed} planned trials were not needed" if not_needed > 0 else ""
     return f"{total}/{total} done{spared}"
 

@@ -107,7 +107,7 @@ def _join_study(
     else:
         result = _take_part(session, line, interrupts, batch.folder, log)
         if result["verdict"] == "failed":
-            hint = _RESUME if result["evaluations"].get("train") else ""
+            hint = _RESUME if result["trials"].get("train") else ""
             raise SessionFailed(f"the study failed: {result['reason']}{hint}")
         if batch.first and result["verdict"] != "stopped":
             session.show(last_line(result))

@@ -48,7 +48,7 @@ STUDY = {
     "benchmark_command": "python3 sensor.py",
     "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 90, "max": 110}],
     "algorithm": "random",
-    "baseline_evaluations": 2,
+    "baseline_trials": 2,
     "training_config": {"total_timesteps": 2, "benchmark_timeout": 5},
     "verification": {"pairs": 4, "candidates": 1},
     "guard": {"oom_kills": 1000},  # not of the lab host alone: the whole machine counts them together

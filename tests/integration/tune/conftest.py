@@ -3,7 +3,7 @@
 """Studies on the lab's hosts, short enough for a test and real all the same: real sshd, real kernel, real trainer.
 
 The benchmark here is a sensor: it reads the parameters from the kernel and prints what they are worth, with noise. So
-the best values are known, and an evaluation takes half a second.
+the best values are known, and a trial takes half a second.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Run:
         return found
 
     @property
-    def evaluations(self) -> Any:
+    def trials(self) -> Any:
         engine = store.open_store(f"sqlite:///{self.output}/autotune.sqlite")
         return store.trials(engine, store.studies(engine)[0].id)
 
@@ -124,7 +124,7 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
             ],
             "state_space": [{"metric": "cpu_usage"}, {"metric": "memory_used_percent"}],
             "algorithm": "random",  # no test of the learner: that one takes seconds to start
-            "baseline_evaluations": 2,
+            "baseline_trials": 2,
             "training_config": {"total_timesteps": 5, "benchmark_timeout": 5},
             "verification": {"pairs": 4, "candidates": 1, "keep": "all"},  # an ablation takes as long as all the rest
         }

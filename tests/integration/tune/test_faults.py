@@ -52,7 +52,7 @@ def test_parameters_that_cannot_be_tuned_are_refused_before_anything_is_written(
 
 
 @pytest.mark.slow
-def test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes_on(
+def test_a_value_that_the_kernel_forbids_is_a_failed_trial_and_the_run_goes_on(
     tune: Runner, write_study: Write
 ) -> None:
     # In a network namespace cubic is not among the allowed ones on every kernel; dctcp is on none of them.
@@ -62,11 +62,11 @@ def test_a_value_that_the_kernel_forbids_is_a_failed_evaluation_and_the_run_goes
     run = tune(write_study("print('throughput: 100')", action_space=space, training_config=training))
 
     assert run.process.returncode == 0, run.text
-    failed = [row for row in run.evaluations if row.error]
+    failed = [row for row in run.trials if row.error]
     assert failed
     assert all("net.ipv4.tcp_congestion_control" in row.error and row.metric is None for row in failed)
-    assert all(row.reward < min(r.reward for r in run.evaluations if not r.error) for row in failed)
-    proof = [row for row in run.evaluations if row.phase == "verify"]
+    assert all(row.reward < min(r.reward for r in run.trials if not r.error) for row in failed)
+    proof = [row for row in run.trials if row.phase == "verify"]
     assert {row.applied["net.ipv4.tcp_congestion_control"] for row in proof} == {"reno"}
 
 
@@ -107,7 +107,7 @@ def test_a_benchmark_that_does_not_work_ends_the_study_at_its_baseline(
         assert own[1][1] in " ".join(run.text.split())
     assert "Traceback" not in run.text
     assert run.result["verdict"] == "failed"
-    errors = [row.error for row in run.evaluations]
+    errors = [row.error for row in run.trials]
     assert len(errors) == 4
     for dummy, message in faults["lab1"] + faults["lab2"]:
         assert any(message in error for error in errors), errors
@@ -191,7 +191,7 @@ def test_a_host_that_is_lost_in_the_middle_gets_its_values_back_and_the_others_g
     assert code == 4, run.text
     assert "will restore its original values within" in run.text
     assert run.result["verdict"] == "improved", run.text
-    trained = [row for row in run.evaluations if row.phase == "train"]
+    trained = [row for row in run.trials if row.phase == "train"]
     assert len(trained) == 10
     assert run.result["per_host"]["lab2"]["pairs"] == 4
 
@@ -223,7 +223,7 @@ def test_ctrl_c_puts_everything_back_and_keeps_what_was_measured(
 
     assert run.end() != 0
     shown = [line for line in run.lines if " left\n" in line and line.startswith("[autotune] ")]
-    assert len(run.evaluations) >= len(shown) > 0
+    assert len(run.trials) >= len(shown) > 0
     assert run.result["verdict"] == "stopped"
     # A second Ctrl-C ends Ansible before its workers have said all; they finish nevertheless.
     limit = time.monotonic() + (0 if times == 1 else 20)

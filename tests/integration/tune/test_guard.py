@@ -38,7 +38,7 @@ class Never:
 
 @pytest.fixture
 def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., Trial]]:
-    """One evaluation on lab1 over its own sshd; keywords are the study's `guard`."""
+    """One trial on lab1 over its own sshd; keywords are the study's `guard`."""
     transport = SSHTransport(SSHAddress.of_connection(ssh_option.get))
     benchmark = Benchmark(transport, {}, timeout=600)
     benchmark.copy([])
@@ -116,7 +116,7 @@ def run_out_of_memory() -> float:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("kept", ["oom_kills", "its log alone"])
-def test_memory_that_runs_out_ends_the_evaluation(
+def test_memory_that_runs_out_ends_the_trial(
     lab: Any, measure: Callable[..., Trial], kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kept == "its log alone":  # as on a kernel before 4.13, which counts no OOM kills
@@ -180,7 +180,7 @@ def pressure_of_a_cgroup(lab: Any) -> Iterator[Path]:
 
 
 @pytest.mark.alone  # a reader may be killed for want of memory, which others would take for their own trouble
-def test_pressure_of_memory_ends_the_evaluation(lab: Any, measure: Callable[..., Trial]) -> None:
+def test_pressure_of_memory_ends_the_trial(lab: Any, measure: Callable[..., Trial]) -> None:
     """Two processes read a file again and again and may cache next to nothing of it: they wait for their memory."""
     reader = (
         "import os\nfor group in {groups}: open(group + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
@@ -241,18 +241,18 @@ print("throughput:", 100 + value)
         state_space=[],
         training_config={"total_timesteps": 6, "benchmark_timeout": 900},
         verification={"candidates": 1, "pairs": 4, "keep": "all"},
-        baseline_evaluations=2,
+        baseline_trials=2,
     )
     run = tune(study)
 
     assert run.process.returncode == 0, run.text
-    ended = [row for row in run.evaluations if row.error]
+    ended = [row for row in run.trials if row.error]
     assert ended
     for row in ended:
         assert row.error == "guard limit exceeded: the health command ended with exit code 1: no answer"
         assert int(row.applied["net.ipv4.tcp_fin_timeout"]) > 90
         assert row.metric is None
-    fine = [row for row in run.evaluations if not row.error]
+    fine = [row for row in run.trials if not row.error]
     assert all(int(row.applied["net.ipv4.tcp_fin_timeout"]) <= 90 for row in fine)
     assert all({"retransmits", "errors"} <= set(row.stability_parts) for row in fine)
     assert int(run.result["best_config"]["net.ipv4.tcp_fin_timeout"]) <= 90

@@ -69,9 +69,9 @@ def test_a_role_that_worsens_another_workload_is_not_written(
     assert "no values were shown not to worsen guard benchmark requests" in run.text
     (outcome,) = result["guard_benchmarks"]
     assert outcome["change"] == pytest.approx(-20, abs=2)
-    assert result["evaluations"]["guard"] == 2 * len(outcome["evidence"])
+    assert result["trials"]["guard"] == 2 * len(outcome["evidence"])
     # It ran with its own files and its own environment, in pairs, and was stored apart from the study's benchmark.
-    rows = [row for row in run.evaluations if row.phase == "guard"]
+    rows = [row for row in run.trials if row.phase == "guard"]
     assert {row.benchmark for row in rows} == {"requests"}
     assert {row.performance for row in rows} == {None}
     assert all(row.metric == pytest.approx(50 if row.original else 40, rel=0.02) for row in rows)
@@ -92,9 +92,9 @@ def test_of_two_values_only_the_harmless_one_is_learned(
     assert set(result["best_config"]) == {HARMLESS["param"]}
     (outcome,) = result["guard_benchmarks"]
     assert (outcome["holds"], outcome["dropped"]) == (True, [HARMFUL["param"]])
-    assert f"Left out: {HARMFUL['param']}, which worsens requests" in result["reason"]
+    assert f"Removed: {HARMFUL['param']}, which worsens requests" in result["reason"]
     # The proof in the result is that of the values that are learned.
-    own = [row for row in run.evaluations if row.phase == "guard" and not row.benchmark and not row.original]
+    own = [row for row in run.trials if row.phase == "guard" and not row.benchmark and not row.original]
     assert own
     assert all(row.applied[HARMFUL["param"]] == "7200" for row in own)
     assert result["pairs"] == len(own)
@@ -102,7 +102,7 @@ def test_of_two_values_only_the_harmless_one_is_learned(
     assert "Guard benchmark requests" in readme
     defaults = (run.output / "sensor/roles/sensor/defaults/main.yml").read_text()
     assert HARMFUL["param"] not in defaults
-    assert "shown by itself" in defaults, "its own proof is what it rests on now"
+    assert "effect shown on its own" in defaults, "its own proof is what it rests on now"
 
 
 def test_a_guard_benchmark_that_does_not_work_ends_the_run_before_it_changes_anything(

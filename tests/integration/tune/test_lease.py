@@ -57,7 +57,7 @@ def test_every_value_is_back_when_the_lease_is_over(
     assert soak.is_good(case), f"seed {seed}: {soak.told(case)}"
 
 
-def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
+def test_what_somebody_else_sets_meanwhile_spoils_the_trial_and_is_told(
     lab: Any, start: Runner, write_study: Write
 ) -> None:
     # On a busy machine the learner may take longer than a short lease; what the next one tells is the next one's alone.
@@ -75,7 +75,7 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
     assert run.end() != 0
     ended = "lab1: stopped by SIGINT; original values restored and verified (another process had set"
     assert ended in run.text, [line for line in run.lines if "lab1" in line][-5:]
-    spoilt = [row for row in run.evaluations if row.error and "another process set" in row.error]
+    spoilt = [row for row in run.trials if row.error and "another process set" in row.error]
     assert spoilt
     assert all(row.metric is None for row in spoilt)
 
@@ -83,7 +83,7 @@ def test_what_somebody_else_sets_meanwhile_spoils_the_evaluation_and_is_told(
 @pytest.mark.skipif(
     not os.environ.get("AUTOTUNE_SOAK"), reason="meets the right moment only most of the time: ./dev soak runs it"
 )
-def test_a_lease_that_runs_out_spoils_the_evaluation_and_the_next_one_begins_anew(
+def test_a_lease_that_runs_out_spoils_the_trial_and_the_next_one_begins_anew(
     lab: Any, start: Runner, write_study: Write
 ) -> None:
     run = start(write_study(**SLOW))

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A run with its page: opened before the first evaluation, there when the run has ended, and obeyed meanwhile."""
+"""A run with its page: opened before the first trial, there when the run has ended, and obeyed meanwhile."""
 
 from __future__ import annotations
 

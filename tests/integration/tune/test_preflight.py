@@ -124,7 +124,7 @@ def test_a_noexec_tmp_is_said_and_the_inventorys_folder_is_used_instead(
 ) -> None:
     (tmp_path / "bench.sh").write_text("#!/bin/sh\npwd\necho throughput: 5\ncase $PWD in /tmp/*) exit 1 ;; esac\n")
     (tmp_path / "bench.sh").chmod(0o755)
-    study = write_study(action_space=[FIN_TIMEOUT], benchmark_command="nice -n 5 ./bench.sh", baseline_evaluations=2)
+    study = write_study(action_space=[FIN_TIMEOUT], benchmark_command="nice -n 5 ./bench.sh", baseline_trials=2)
     rehearse = ["-e", "dry_run=true"]
     lab.run("lab1", "mount", "-t", "tmpfs", "-o", "noexec,mode=1777", "none", "/tmp")
     try:
@@ -164,7 +164,7 @@ def test_another_host_that_runs_the_benchmark_is_reached_by_all_that_the_invento
         "import os\nassert os.getcwd().startswith('/run/lab/of_its_own/')\n"
         "print('throughput:', os.uname().nodename[3:])",
         run_on="generator",
-        baseline_evaluations=2,
+        baseline_trials=2,
     )
     run = tune(study, "--limit", "lab1", "-e", "dry_run=true", inventory=path)
     lab.run("lab2", "rmdir", "/run/lab/of_its_own")  # empty
@@ -225,12 +225,12 @@ def test_cautious_exploration_stays_near_the_hosts_own_values(tune: Runner, writ
         exploration="cautious",
         training_config={"total_timesteps": 4, "benchmark_timeout": 5},
         verification={"candidates": 1, "pairs": 4, "keep": "all"},
-        baseline_evaluations=2,
+        baseline_trials=2,
     )
     run = tune(study)
 
     assert run.process.returncode == 0, run.text
-    tried = [int(row.applied["net.ipv4.tcp_fin_timeout"]) for row in run.evaluations if row.phase == "train"]
+    tried = [int(row.applied["net.ipv4.tcp_fin_timeout"]) for row in run.trials if row.phase == "train"]
     assert len(tried) == 4
     assert all(abs(value - 60) <= 5 * (at + 1) for at, value in enumerate(tried))
     assert max(abs(value - 60) for value in tried) > 0
@@ -280,7 +280,7 @@ def test_odd_names_and_addresses_are_only_odd(
         action_space=[{"param": "net.ipv4.conf.default.tag", "min": 0, "max": 9}],
         training_config={"total_timesteps": 1, "benchmark_timeout": 5},
         verification={"candidates": 1, "pairs": 4, "keep": "all"},
-        baseline_evaluations=2,
+        baseline_trials=2,
     )
     try:
         run = tune(study, inventory=inventory(hosts, {"first": ["web one"], "second": ["web one", "lab2"]}))

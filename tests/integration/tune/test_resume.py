@@ -1,6 +1,6 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whatever is killed, and whenever: the run goes on, and no evaluation is lost or repeated.
+"""Whatever is killed, and whenever: the run goes on, and no trial is lost or repeated.
 
 Three times in ./dev test, 21 times in ./dev soak.
 """
@@ -96,7 +96,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
     run = start(study, hosts="lab")
     found: list[tuple[Any, ...]] = []
     for fault in faults:
-        run.wait_for(" left\n", 300)  # an evaluation of this very run
+        run.wait_for(" left\n", 300)  # a trial of this very run
         assert trainer_of(run) or fault is not faults[0], f"seed {seed}:\n{run.text}"
         time.sleep(dice.uniform(0, 5))
         if run.process.poll() is not None:
@@ -117,7 +117,7 @@ def test_it_goes_on_where_it_was_interrupted(start: Runner, write_study: Write, 
     after = rows(run)
     assert after[: len(found)] == found, f"seed {seed}"
     assert [row[0] for row in after] == list(range(1, len(after) + 1)), f"seed {seed}"
-    assert result["evaluations"]["total"] == len(after)
+    assert result["trials"]["total"] == len(after)
     phases = [row[1] for row in after]
     assert (phases.count("train"), phases.count("baseline")) == (8, 4), f"seed {seed}"
     sides = [row[1:5] for row in after if row[1] == "verify"]
@@ -161,8 +161,8 @@ def test_two_controllers_share_a_server_that_is_started_again_and_tell_nobody_it
         other = next(one.id for one in own if one.id != row.id)
         told = [event.text for event in store.events(engine, row.id)]
         assert f"also learning from study {other}, the same study on another controller" in told
-        evaluations = store.trials(engine, row.id)
-        assert [one.id for one in evaluations] == list(range(1, len(evaluations) + 1))
+        trials = store.trials(engine, row.id)
+        assert [one.id for one in trials] == list(range(1, len(trials) + 1))
     engine.dispose()
 
 

@@ -38,20 +38,20 @@ def test_learns_proves_applies_and_rolls_back(
     assert result["verdict"] == "improved", run.text
     assert result["interval"][0] > 0
     assert result["p_value"] < 0.05
-    assert result["evaluations"]["train"] == 8
+    assert result["trials"]["train"] == 8
     assert result["pairs"] == 4
     assert set(result["per_host"]) == set(lab.hosts)
-    assert len(run.evaluations) == result["evaluations"]["total"]
+    assert len(run.trials) == result["trials"]["total"]
     # There is nothing to ablate where the surrogate has already put back all but one of the values.
-    phases = {row.phase for row in run.evaluations}
+    phases = {row.phase for row in run.trials}
     assert phases - {"ablate"} == {"baseline", "train", "race", "verify", "recovery"}
     # What the sensor does not feel is not in the role.
     decisions = {each["param"]: each["decision"] for each in result["ablation"]["contributions"]}
-    assert decisions["net.ipv4.tcp_rmem"] in ("dropped", "left_out"), result["ablation"]
+    assert decisions["net.ipv4.tcp_rmem"] in ("dropped", "reset"), result["ablation"]
     assert set(result["best_config"]) == {name for name, decision in decisions.items() if decision == "kept"}
     assert "dropped, not shown to contribute: " in run.text or "put back before the race" in run.text
-    assert f"{result['evaluations']['total']}/" in run.text
-    trained = [row for row in run.evaluations if row.phase == "train"]
+    assert f"{result['trials']['total']}/" in run.text
+    trained = [row for row in run.trials if row.phase == "train"]
     assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)
     assert all(
         row.applied["net.ipv4.tcp_fin_timeout"] == str(row.requested["net.ipv4.tcp_fin_timeout"]) for row in trained
@@ -134,7 +134,7 @@ def test_runs_on_this_machine_without_sshd(tune: Callable[..., Any], write_study
 
     assert run.process.returncode == 0, run.text
     assert run.result["verdict"] == "improved"
-    assert run.result["evaluations"]["train"] == 5
+    assert run.result["trials"]["train"] == 5
     assert own.read_text() == before
 
 

@@ -41,7 +41,7 @@ STUDY = {
     "action_space": [{"param": "net.ipv4.tcp_fin_timeout", "min": 70, "max": 120}],
     "training_config": {"total_timesteps": 24, "benchmark_timeout": 20},
     "verification": {"pairs": 4, "candidates": 2},
-    "baseline_evaluations": 2,
+    "baseline_trials": 2,
     "early_stopping": False,
 }
 
@@ -123,7 +123,7 @@ def test_a_run_goes_on_with_the_others_when_a_host_is_reset_in_the_middle(
     assert "fatal: [vm]: UNREACHABLE!" in text
     result = json.loads((tmp_path / "learned/sensor/result.json").read_text())
     assert result["verdict"] == "improved", text
-    assert result["evaluations"]["train"] == 24
+    assert result["trials"]["train"] == 24
     assert result["per_host"]["lab1"]["pairs"] == 4
     # What the machine has now, the fixture `as_found` compares; that it has had another value, `on_loan` has seen.
     assert vm.run("systemctl list-units --plain --no-legend 'autotune-lease-*'").stdout == ""

@@ -192,7 +192,7 @@ def test_an_ended_study_is_told_with_its_evidence(agent: Callable[..., Agent], u
     assert result["arms"]["candidate"]["median"] > result["arms"]["baseline"]["median"]
     (bbr,) = [value for value in result["best"] if value["param"] == "net.ipv4.tcp_congestion_control"]
     assert (bbr["original"], bbr["value"]) == ("reno", "bbr")
-    assert bbr["basis"][0].startswith("shown by itself: +38.0 %")
+    assert bbr["basis"][0].startswith("effect shown on its own: +38.0 %")
     assert "plan(action='rollout'" in result["next_step"]
     assert "wan: improved" in result["summary"][0]
     assert len(reader.call("get_result", study_id=study_id, with_pairs=True)["evidence"]) == 8

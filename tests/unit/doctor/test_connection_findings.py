@@ -23,7 +23,7 @@ def lost(cause: Exception) -> ConnectionLost:
 
 def test_a_timeout_is_followed_by_hand() -> None:
     found = connection_findings.lost("web1", lost(TimeoutError("timed out")), CONFIG)
-    assert found.remedy == "see where it ends: ssh -v -p 2222 tuner@192.0.2.7 true"
+    assert found.remedy == "find where it fails: ssh -v -p 2222 tuner@192.0.2.7 true"
 
 
 @pytest.mark.parametrize(

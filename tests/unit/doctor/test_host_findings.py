@@ -76,7 +76,12 @@ def test_nothing_is_wrong_with_a_sound_host(new_study: Callable[..., Study], wit
         (facts(container="docker"), "warning", "in a container (docker); vm.swappiness is", "tune the machine"),
         (facts(lease=LEASE), "problem", "tuner@far, process 7, study web holds a lease", RESTORE),
         (facts(lease={**LEASE, "expires_in": -9.0}), "problem", "expired 9 s ago", RESTORE),
-        (facts(lease_message="/run is not writable"), "problem", "no lease can be kept here: /run", "mount -o remount"),
+        (
+            facts(lease_message="/run is not writable"),
+            "problem",
+            "no lease can be stored on this host: /run",
+            "mount -o remount",
+        ),
     ],
 )
 def test_every_fault_has_its_remedy(

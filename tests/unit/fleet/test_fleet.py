@@ -164,7 +164,7 @@ def test_a_control_trial_follows_each_interval(new_fleet: NewFleet) -> None:
 
 
 def test_an_improbable_control_is_repeated_at_once_and_a_shift_is_reported(new_fleet: NewFleet) -> None:
-    harness = new_fleet("h1", control_interval=2, baseline_evaluations=3)
+    harness = new_fleet("h1", control_interval=2, baseline_trials=3)
     worker = harness.worker("h1").baseline(count=3)
     measuring = harness.measure(*map(candidate, range(4)))
     phases = []

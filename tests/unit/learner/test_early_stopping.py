@@ -39,7 +39,7 @@ def test_stops_after_a_window_without_improvement() -> None:
 def test_gives_the_reason() -> None:
     reason = RULE.reason(climbing(20, 60), math.log(1.004))
     assert reason == (
-        "the last 20 evaluations improved the best by 0 %, another 0.4 % is expected; min_improvement is 1 %"
+        "the last 20 trials raised the best result by 0 %; a further 0.4 % is expected; min_improvement is 1 %"
     )
 
 

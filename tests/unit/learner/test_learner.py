@@ -63,7 +63,7 @@ class Recorder:
 
     @property
     def tried(self) -> list[Candidate]:
-        return [dict(evaluation.requested) for evaluation in self.trials]
+        return [dict(trial.requested) for trial in self.trials]
 
 
 class Function(Recorder):
@@ -158,7 +158,7 @@ def test_learns_where_trials_fail(space: SearchSpace) -> None:
     """A fifth of the space fails; without learning this, half of the trials near the maximum would."""
     function = Function(cliff)
     search(space, function, budget=40, seed=1)
-    failed = [evaluation.state == State.FAILED for evaluation in function.trials]
+    failed = [trial.state == State.FAILED for trial in function.trials]
     assert sum(failed[20:]) <= 4
     assert hill(recommend(space, function.trials, 1)[0]) > 0.28
 

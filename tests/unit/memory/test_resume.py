@@ -188,10 +188,10 @@ def test_a_study_killed_at_any_trial_resumes_to_the_same_result(
 
         again = run(host, resume=True, seed=None)["result"]
 
-        assert rows(config["store"]) == expected, f"after {moment} evaluations"
-        assert compared(again) == compared(whole), f"after {moment} evaluations"
+        assert rows(config["store"]) == expected, f"after {moment} trials"
+        assert compared(again) == compared(whole), f"after {moment} trials"
         assert len(host.jobs) == len(expected) - moment
-        assert host.notices[0] == f"resuming study 1 with {moment} finished evaluations and seed 7"
+        assert host.notices[0] == f"resuming study 1 with {moment} finished trials and seed 7"
 
 
 @pytest.mark.slow
@@ -205,7 +205,7 @@ def test_the_learner_continues_with_the_same_candidates(run: Run, config: dict[s
 
         run(Host(), study=study, resume=True)
 
-        assert rows(config["store"]) == expected, f"after {moment} evaluations"
+        assert rows(config["store"]) == expected, f"after {moment} trials"
 
 
 @pytest.mark.takes_seconds
@@ -219,7 +219,7 @@ def test_a_study_can_be_stopped_and_resumed_many_times(run: Run, config: dict[st
 
     assert run(Host())["result"]["verdict"] == "improved"
     assert rows(config["store"], 2) == interrupted
-    assert ends[-1]["evaluations"]["total"] == len(interrupted)
+    assert ends[-1]["trials"]["total"] == len(interrupted)
     engine = store.open_store(config["store"])
     assert [row.verdict for row in store.studies(engine)] == ["improved", "improved"]
     assert [row.text for row in store.events(engine, 1)].count("resumed") == len(ends) - 1
@@ -234,9 +234,9 @@ def test_an_absent_host_keeps_its_trials_and_others_run_the_rest(run: Run, confi
     result = run(Host("h2"), hosts=["h2"], resume=True)["result"]
     assert result["verdict"] == "improved"
     assert rows(config["store"])[: len(before)] == before
-    assert result["evaluations"]["train"] == 16
+    assert result["trials"]["train"] == 16
     assert set(result["per_host"]) == {"h1", "h2"}
-    assert result["per_host"]["h1"]["evaluations"] == first["per_host"]["h1"]["evaluations"]
+    assert result["per_host"]["h1"]["trials"] == first["per_host"]["h1"]["trials"]
 
 
 @pytest.mark.takes_seconds
@@ -245,7 +245,7 @@ def test_a_rebooted_host_measures_its_baseline_again(run: Run, config: dict[str,
     host = Host(boot="b2")
     result = run(host, resume=True)["result"]
     assert [job["phase"] for job in host.jobs[:3]] == ["baseline", "baseline", "train"]
-    assert result["evaluations"]["baseline"] == 4
+    assert result["trials"]["baseline"] == 4
     assert "h1: rebooted or changed since the interruption: its baseline is remeasured" in host.notices
 
 
@@ -257,7 +257,7 @@ def test_a_larger_budget_resumes_the_training(run: Run, config: dict[str, Any]) 
     more = {**config["study"], "training_config": {"total_timesteps": 20}}
     result = run(Host(), resume=True, study=more)["result"]
     assert result["verdict"] == "improved"
-    assert result["evaluations"]["train"] == 20
+    assert result["trials"]["train"] == 20
     found = rows(config["store"])
     assert found[: len(before)] == before
     assert found[len(before)][1] in ("train", "control")
@@ -308,7 +308,7 @@ def test_warm_start_does_not_count_against_the_budget(run: Run, config: dict[str
     later = {**config["study"], "workload_name": "later", "warm_start": ["small"]}
     result = run(host, study=later)["result"]
     assert f"learning from {candidates} trials of study 1 (small)" in host.notices
-    assert result["evaluations"]["train"] == 16
+    assert result["trials"]["train"] == 16
 
 
 @pytest.mark.takes_seconds
@@ -322,7 +322,7 @@ def test_seconds_include_the_interrupted_runs(run: Run, config: dict[str, Any]) 
     result = run(Host(), resume=True)["result"]
     own = result["seconds"]["total"] - first["seconds"]["total"]
     assert 55 <= own < 3000, "the minute that the first run took counts, and not the hour since then"
-    assert result["evaluations"]["total"] > first["evaluations"]["total"]
+    assert result["trials"]["total"] > first["trials"]["total"]
 
 
 @pytest.mark.takes_seconds
@@ -340,4 +340,4 @@ def test_concurrent_runs_share_their_trials(run: Run, config: dict[str, Any]) ->
         thread.join(PATIENCE)
     assert sorted(end["study_id"] for end in ends) == [1, 2]
     assert {end["verdict"] for end in ends} == {"improved"}
-    assert {end["evaluations"]["train"] for end in ends} == {16}
+    assert {end["trials"]["train"] for end in ends} == {16}

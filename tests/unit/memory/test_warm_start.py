@@ -35,7 +35,7 @@ def row_of(of: Study, number: int = 1, **fields: Any) -> StudyRow:
     return StudyRow(**{**own, **fields})
 
 
-def evaluation_row(requested: dict[str, Any], performance: float | None = 0.1, **fields: Any) -> TrialRow:
+def trial_row(requested: dict[str, Any], performance: float | None = 0.1, **fields: Any) -> TrialRow:
     failed = performance is None
     content = {
         "host_id": 5,
@@ -64,7 +64,7 @@ HOSTS = [HostRow(id=5, name="h1", facts={}, original_values={})]
 
 def test_values_are_translated_by_name_and_performance_is_kept(new_study: NewStudy) -> None:
     old, new = new_study(action_space=[SWAPPINESS, DIRTY]), new_study(action_space=[DIRTY, CONTROL, SWAPPINESS])
-    rows = [evaluation_row({"vm.swappiness": 10, "vm.dirty_ratio": 30}, 0.25, noise=0.02)]
+    rows = [trial_row({"vm.swappiness": 10, "vm.dirty_ratio": 30}, 0.25, noise=0.02)]
     told: list[str] = []
     (found,) = translate(new, row_of(old, 3), HOSTS, rows, {"net.ipv4.tcp_congestion_control": "reno"}, told.append)
     assert found.requested == {
@@ -81,10 +81,10 @@ def test_values_are_translated_by_name_and_performance_is_kept(new_study: NewStu
 def test_applied_values_count_and_original_values_are_no_candidate(new_study: NewStudy) -> None:
     study = new_study()
     rows = [
-        evaluation_row({"vm.swappiness": 11}, applied={"vm.swappiness": "12"}),
-        evaluation_row({"vm.swappiness": "60"}, original=True, phase="verify"),
-        evaluation_row({"vm.swappiness": "60"}, original=True, phase="baseline"),
-        evaluation_row({"vm.swappiness": 90}, None, applied={}),
+        trial_row({"vm.swappiness": 11}, applied={"vm.swappiness": "12"}),
+        trial_row({"vm.swappiness": "60"}, original=True, phase="verify"),
+        trial_row({"vm.swappiness": "60"}, original=True, phase="baseline"),
+        trial_row({"vm.swappiness": 90}, None, applied={}),
     ]
     kept, failed = translate(study, row_of(study), HOSTS, rows, {}, lambda text: None)
     assert kept.requested == {"vm.swappiness": 12}
@@ -99,7 +99,7 @@ def test_trials_outside_the_search_space_are_skipped_and_reported(new_study: New
     old = new_study(action_space=[SWAPPINESS, CONTROL])
     new = new_study(action_space=[{**SWAPPINESS, "max": 50}, {**CONTROL, "choices": ["bbr", "cubic"]}])
     rows = [
-        evaluation_row({"vm.swappiness": swappiness, "net.ipv4.tcp_congestion_control": control})
+        trial_row({"vm.swappiness": swappiness, "net.ipv4.tcp_congestion_control": control})
         for swappiness, control in [(50, "bbr"), (51, "bbr"), (90, "bbr"), (10, "reno")]
     ]
     told: list[str] = []
@@ -113,18 +113,18 @@ def test_trials_outside_the_search_space_are_skipped_and_reported(new_study: New
 
 def test_the_reward_uses_the_new_study_s_weights(new_study: NewStudy) -> None:
     new = new_study(reward={"performance": 1.0, "stability": 3.0})
-    rows = [evaluation_row({"vm.swappiness": 10}, 0.2, health={"retransmits": 0.05}, reward=9.0)]
+    rows = [trial_row({"vm.swappiness": 10}, 0.2, health={"retransmits": 0.05}, reward=9.0)]
     (found,) = translate(new, row_of(new), HOSTS, rows, {}, lambda text: None)
     assert found.score.reward == pytest.approx((0.2 + 3 * 0.5) / 4)
 
 
 def test_missing_stability_parts_count_as_in_that_host_s_baseline(new_study: NewStudy) -> None:
     new = new_study()
-    own = evaluation_row({"vm.swappiness": 60}, 0.0, original=True, stability_parts={"retransmits": 0.5})
-    seen = evaluation_row({"vm.swappiness": 10}, 0.0, health={"retransmits": 0.05})
-    unseen = evaluation_row({"vm.swappiness": 10}, 0.0)
+    own = trial_row({"vm.swappiness": 60}, 0.0, original=True, stability_parts={"retransmits": 0.5})
+    seen = trial_row({"vm.swappiness": 10}, 0.0, health={"retransmits": 0.05})
+    unseen = trial_row({"vm.swappiness": 10}, 0.0)
     found = translate(new, row_of(new), HOSTS, [own, seen, unseen], {}, lambda text: None)
-    assert [evaluation.score.reward for evaluation in found] == pytest.approx([0.05, 0.05])
+    assert [trial.score.reward for trial in found] == pytest.approx([0.05, 0.05])
 
 
 def test_a_candidate_that_violates_constraints_is_skipped(new_study: NewStudy) -> None:
@@ -203,7 +203,7 @@ def test_only_concurrent_runs_of_the_same_study_share(
 
 def test_performances_stay_finite_however_far_apart_the_scales_are(new_study: NewStudy) -> None:
     study = new_study()
-    rows = [evaluation_row({"vm.swappiness": 10}, 14.0, metric=1e9)]
+    rows = [trial_row({"vm.swappiness": 10}, 14.0, metric=1e9)]
     (found,) = translate(study, row_of(study), HOSTS, rows, {}, lambda text: None)
     assert math.isfinite(found.score.reward)
     assert found.score.reward <= 2.0

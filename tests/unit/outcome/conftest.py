@@ -37,7 +37,7 @@ def improved() -> dict[str, Any]:
                 "best_metric": 350.0,
                 "improvement": 133.3,
                 "pairs": 1,
-                "evaluations": 30,
+                "trials": 30,
                 "failures": 1,
                 "kernel": "6.1.0-18",
             },
@@ -63,7 +63,7 @@ def improved() -> dict[str, Any]:
                 "guards": {},
             },
         ],
-        "evaluations": {"baseline": 4, "train": 50, "verify": 4, "failed": 1, "total": 58},
+        "trials": {"baseline": 4, "train": 50, "verify": 4, "failed": 1, "total": 58},
         "seconds": {"total": 312.5, "apply": 20.25},
         "parameters": [
             {
@@ -125,7 +125,7 @@ PROVED = {
 
 
 def standing(value: int) -> dict[str, Any]:
-    return {"values": {"vm.swappiness": value}, "worst_case": None, "by_host": {}, "evaluations": 6}
+    return {"values": {"vm.swappiness": value}, "worst_case": None, "by_host": {}, "trials": 6}
 
 
 @pytest.fixture
@@ -186,16 +186,16 @@ def ablated(improved: dict[str, Any]) -> dict[str, Any]:
                 "values": {"vm.swappiness": 10},
                 "worst_case": 99.0,
                 "by_host": {"h1": 99.0, "h2": 120.0},
-                "evaluations": 6,
+                "trials": 6,
             },
             {
                 "values": {"vm.swappiness": 20},
                 "worst_case": 9.0,
                 "by_host": {"h1": 9.0},
-                "evaluations": 4,
+                "trials": 4,
                 "eliminated_after": 2,
             },
-            {"values": {"vm.swappiness": 30}, "worst_case": None, "by_host": {}, "evaluations": 0, "failed": True},
+            {"values": {"vm.swappiness": 30}, "worst_case": None, "by_host": {}, "trials": 0, "failed": True},
         ],
         "ablation": {
             "reason": "2 of 3 changes are sufficient",

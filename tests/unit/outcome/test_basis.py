@@ -15,22 +15,22 @@ WORTH = {"contribution": 12.0, "interval": [8.1, 16.2]}
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"basis": "alone", **WORTH}, "shown by itself: +12.0 % (+8.1 % to +16.2 %)"),
+        ({"basis": "alone", **WORTH}, "effect shown on its own: +12.0 % (+8.1 % to +16.2 %)"),
         (
             {"basis": "jointly", "together_with": ["vm.a", "vm.b"], **WORTH},
-            "shown only together with vm.a, vm.b: +12.0 % (+8.1 % to +16.2 %)",
+            "effect shown only together with vm.a, vm.b: +12.0 % (+8.1 % to +16.2 %)",
         ),
         (
             {"basis": "not shown", "contribution": 0.4, "interval": [-2.0, 2.8]},
-            "not shown by itself: +0.4 % (-2.0 % to +2.8 %)",
+            "no effect shown on its own: +0.4 % (-2.0 % to +2.8 %)",
         ),
         (
             {"basis": "not shown", "together_with": ["vm.a"], "contribution": 0.4, "interval": [-2.0, 2.8]},
-            "not shown, neither by itself nor together with vm.a: +0.4 % (-2.0 % to +2.8 %)",
+            "no effect shown, alone or together with vm.a: +0.4 % (-2.0 % to +2.8 %)",
         ),
-        ({"basis": "not shown"}, "not shown by itself"),
-        ({"basis": None}, "shown only as a part of all values"),
-        ({}, "shown only as a part of all values"),
+        ({"basis": "not shown"}, "no effect shown on its own"),
+        ({"basis": None}, "tested only together with all other values"),
+        ({}, "tested only together with all other values"),
     ],
 )
 def test_says_how_the_worth_of_a_value_was_shown(change: dict[str, Any], words: str) -> None:
@@ -42,12 +42,12 @@ def test_says_how_the_worth_of_a_value_was_shown(change: dict[str, Any], words: 
     [
         (
             {"end": "highest", "bound": 64, "gain": 3.0, "wider": 128},
-            "this is the largest value of its range (64); the surrogate predicts +3.0 % for the last quarter of the "
-            "range, so a wider one may bring more: raise max to 128, if that is safe for everything else on the hosts",
+            "this is the largest value of its range (64); the surrogate predicts that the last quarter of the range "
+            "adds +3.0 %, so a wider one may gain more: raise max to 128, if that is safe for everything else on the hosts",
         ),
         (
             {"end": "lowest", "bound": 64, "element": 2, "gain": 0.2},
-            "number 3 is the smallest value of its range (64); the surrogate sees little to gain from smaller ones "
+            "element 3 is the smallest value of its range (64); the surrogate predicts little gain from smaller ones "
             "(+0.2 % for its last quarter)",
         ),
         (
@@ -74,8 +74,8 @@ def test_says_everything_that_is_known_in_one_order() -> None:
         "risks": [{"warning": "it breaks", "quote": "Do not.", "source": "https://docs.kernel.org/x.html"}],
     }
     lines = basis(Change.model_validate(raw).model_dump(), per_cent)
-    assert [line.split()[0] for line in lines] == ["shown", "proposed", "a", "this", "risk:"]
+    assert [line.split()[0] for line in lines] == ["effect", "proposed", "a", "this", "risk:"]
     assert lines[1] == "proposed by algorithm ppo, its policy (trial 9)"
     assert lines[2].startswith("a service reads it only when it starts")
     assert lines[4] == 'risk: it breaks. The documentation: "Do not." (https://docs.kernel.org/x.html)'
-    assert basis({"param": "vm.swappiness", "learned": 10}, per_cent) == ["shown only as a part of all values"]
+    assert basis({"param": "vm.swappiness", "learned": 10}, per_cent) == ["tested only together with all other values"]

@@ -69,13 +69,13 @@ def test_the_report_shows_noise_shifts_and_objectives(improved: dict[str, Any]) 
         {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": -3.5},
         {"metric": "p99_ms", "direction": "minimise", "weight": 0.5, "change": 40.0},
     ]
-    early = {"training": "the last 20 evaluations brought 0 % more", "evaluations_saved": 35}
+    early = {"training": "the last 20 trials brought 0 % more", "trials_saved": 35}
     raw = improved | {"noise": noise, "objectives": objectives, "early_stopping": early}
     page = page_of(raw)
     assert "baseline noise between runs: 3 %; h1: baseline shifted by -30.0 %" in page
     assert "its baseline is &lt;3&gt; times as noisy" in page
-    assert "<dt>p99_ms</dt><dd>+40.0 % (above 0 is better), minimise, weight 0.5</dd>" in page
-    assert "stopped 35 evaluations early: the last 20 evaluations brought 0 % more" in page
+    assert "<dt>p99_ms</dt><dd>+40.0 % (positive is better), minimise, weight 0.5</dd>" in page
+    assert "stopped 35 trials early: the last 20 trials brought 0 % more" in page
 
 
 class _Balance(HTMLParser):
@@ -94,7 +94,7 @@ class _Balance(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    "missing", [[], ["evidence"], ["evaluations"], ["best_config", "best", "improvement", "interval", "baseline"]]
+    "missing", [[], ["evidence"], ["trials"], ["best_config", "best", "improvement", "interval", "baseline"]]
 )
 def test_the_report_is_well_formed_whatever_is_missing(improved: dict[str, Any], missing: list[str]) -> None:
     raw = {name: value for name, value in improved.items() if name not in missing}

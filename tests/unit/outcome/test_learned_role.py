@@ -83,10 +83,10 @@ def test_the_defaults_carry_their_evidence(tmp_path: Path, improved: dict[str, A
         "2026-11-22T12:05:12Z",
         "h1 (kernel 6.1.0-18), h2 (kernel 6.1.0-18)",
         "throughput_mbit (maximise): 153.2 -> 353, +130.4 % (95 % interval +118.2 % to +141.9 %), 2 pairs, p = 0.0078",
-        "58 evaluations",
-        "  # How TCP paces\n  # original reno, learned bbr\n  # - shown only as a part of all values\n"
+        "58 trials",
+        "  # How TCP paces\n  # original reno, learned bbr\n  # - tested only together with all other values\n"
         '  net.ipv4.tcp_congestion_control: "bbr"\n',
-        "  # original 60 (h1), 30 (h2), learned 10\n  # - shown only as a part of all values\n",
+        "  # original 60 (h1), 30 (h2), learned 10\n  # - tested only together with all other values\n",
     ):
         assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
 
@@ -221,16 +221,16 @@ def test_the_role_has_the_kept_values_with_their_contributions(tmp_path: Path, a
         "net.ipv4.tcp_congestion_control",
         "net.ipv4.tcp_rmem",
     }
-    assert "  # original reno, learned bbr\n  # - shown by itself: +80.1 % (+70.0 % to +90.0 %)\n" in defaults
+    assert "  # original reno, learned bbr\n  # - effect shown on its own: +80.1 % (+70.0 % to +90.0 %)\n" in defaults
     readme = files["roles/wan_transfer/README.md"]
     assert "| `net.ipv4.tcp_congestion_control` | reno | bbr | +80.1 % (+70.0 % to +90.0 %) | How TCP paces |" in readme
     assert "- `vm.swappiness`: +0.4 % (-9.0 % to +9.5 %)" in readme
     assert "Unchanged, because every host already had the value: vm.page-cluster." in readme
     assert "Guard metric p99\\<ms\\>: +0.5 %" in readme
     assert (
-        "- Guard benchmark receive, mbit\\<s\\>: -0.4 % (-1.9 % to +1.1 %; above 0 is better), shown not to" in readme
+        "- Guard benchmark receive, mbit\\<s\\>: -0.4 % (-1.9 % to +1.1 %; positive is better), shown not to" in readme
     )
-    assert "- Left out, because it worsens receive: vm.dirty\\_ratio." in readme
+    assert "- Removed, because it worsens receive: vm.dirty\\_ratio." in readme
 
 
 def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[str, Any]) -> None:
@@ -238,13 +238,16 @@ def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[s
     defaults = files["roles/wan_transfer/defaults/main.yml"]
     for line in (
         "  # - proposed by expert setting tuned-throughput-performance (trial 2)",
-        "  # - this is the smallest value of its range (10); the surrogate predicts +2.5 % for the last quarter of the "
-        "range,\n  #   so a wider one may bring more: lower min to 5, if that is safe for everything else on the hosts",
+        "  # - this is the smallest value of its range (10); the surrogate predicts that the last quarter of the "
+        "range adds\n  #   +2.5 %, so a wider one may gain more: lower min to 5, if that is safe for everything else on the hosts",
         '  # - risk: nobody swaps any more. The documentation: "you _must_ not lower it"',
     ):
         assert line in defaults, line
     readme = files["roles/wan_transfer/README.md"]
-    assert "## What each value rests on\n\n`net.ipv4.tcp_congestion_control`\n\n- shown only as a part of all" in readme
+    assert (
+        "## What each value rests on\n\n`net.ipv4.tcp_congestion_control`\n\n- tested only together with all other"
+        in readme
+    )
     assert "- proposed by expert setting tuned-throughput-performance (trial 2)" in readme
     assert '- risk: nobody swaps any more. The documentation: "you \\_must\\_ not lower it"' in readme
     report = files["report.html"]

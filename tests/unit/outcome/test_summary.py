@@ -13,18 +13,19 @@ IMPROVED = """\
 wan-transfer: improved, throughput_mbit +130.4 % (95 % interval +118.2 % to +141.9 %), proved in 2 pairs
   the interval excludes 0 and every host gained.
   baseline 153.2, best 353 (throughput_mbit, maximise), 2 pairs, p = 0.0078
-  58 evaluations (1 failed) on 2 hosts in 5.2 min
+  58 trials (1 failed) on 2 hosts in 5.2 min
 
   parameter                        original          learned
   net.ipv4.tcp_congestion_control  reno              bbr
-    - shown only as a part of all values
+    - tested only together with all other values
   net.ipv4.tcp_rmem                unknown           4096 131072 33554432
-    - shown only as a part of all values
+    - tested only together with all other values
   vm.swappiness                    60 (h1), 30 (h2)  10
-    - shown only as a part of all values
+    - tested only together with all other values
     - proposed by expert setting tuned-throughput-performance (trial 2)
-    - this is the smallest value of its range (10); the surrogate predicts +2.5 % for the last quarter of the
-      range, so a wider one may bring more: lower min to 5, if that is safe for everything else on the hosts
+    - this is the smallest value of its range (10); the surrogate predicts that the last quarter of the range
+      adds +2.5 %, so a wider one may gain more: lower min to 5, if that is safe for everything else on the
+      hosts
     - risk: nobody swaps any more. The documentation: "you _must_ not lower it"
       (https://docs.kernel.org/admin-guide/sysctl/vm.html)
 
@@ -74,12 +75,12 @@ def test_shows_objectives_and_early_stopping(improved: dict[str, Any]) -> None:
         {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": -3.5},
         {"metric": "p99_ms", "direction": "minimise", "weight": 0.5, "change": 40.0},
     ]
-    stopped = {"training": "the last 20 evaluations brought 0 % more", "evaluations_saved": 35}
+    stopped = {"training": "the last 20 trials brought 0 % more", "trials_saved": 35}
     raw = improved | {"objectives": objectives, "early_stopping": stopped}
     text = summary(Result.model_validate(raw), Path("learned"))
     assert "improved, throughput_mbit and p99_ms +130" in text
-    assert "  p99_ms +40.0 % (above 0 is better), weight 0.5" in text
-    assert "  training stopped 35 evaluations early: the last 20 evaluations brought 0 % more" in text
+    assert "  p99_ms +40.0 % (positive is better), weight 0.5" in text
+    assert "  training stopped 35 trials early: the last 20 trials brought 0 % more" in text
 
 
 def test_a_stopped_study_shows_how_to_resume(improved: dict[str, Any]) -> None:
@@ -114,8 +115,8 @@ def test_carry_over_and_lost_performance_are_said(improved: dict[str, Any]) -> N
         "  NEEDS ATTENTION: h1 has its original values back, but not its performance: the benchmark"
     )
     assert lines[4] == (
-        "  carry-over found, but none with a pause of 10 s before each run: a run directly after one of the candidate: "
-        "-5.1 % (-7.0 % to -3.2 %); 3.9 % would have been found"
+        "  carry-over found, but none with a pause of 10 s before each run: a run right after one of the candidate: "
+        "-5.1 % (-7.0 % to -3.2 %); 3.9 % would have been detected"
     )
     raw["carry_over"] = tests[:1]
-    assert "carry-over found: a run directly after" in summary(Result.model_validate(raw), Path("learned/wan"))
+    assert "carry-over found: a run right after" in summary(Result.model_validate(raw), Path("learned/wan"))

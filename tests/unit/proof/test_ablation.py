@@ -96,14 +96,14 @@ def test_intervals_of_contributions_cover_the_truth() -> None:
     assert 142 <= held <= 160
 
 
-def test_screening_takes_two_evaluations_per_parameter() -> None:
+def test_screening_takes_two_trials_per_parameter() -> None:
     dummy, hosts = ablated(additive({2: 0.3, 5: 0.2}), noise=0.005)
     screened = [trial for trial in hosts.trials if (trial.pair or 99) <= 8]
     assert len(screened) == 16, "two for each of eight parameters"
     assert len(hosts.trials) < 64, "four pairs of each against all the others would take as many before the proof"
 
 
-def test_unchanged_values_are_removed_without_an_evaluation() -> None:
+def test_unchanged_values_are_removed_without_an_trial() -> None:
     found, hosts = ablated(additive({0: 0.3, 1: 0.2}), 3, own={"net.core.p2": 9})
     assert kept_by(found) == {"net.core.p0", "net.core.p1"}
     assert [(each.decision, each.contribution) for each in found.contributions if each.param == "net.core.p2"] == [
@@ -256,16 +256,16 @@ def test_screens_many_parameters_in_groups() -> None:
     found, hosts = ablated(additive({3: 0.3, 17: 0.3}), 40, noise=0.005)
     assert {"net.core.p3", "net.core.p17"} <= kept_by(found)
     assert len(kept_by(found)) <= 12
-    assert len(hosts.trials) <= study_of(40).evaluations_by_phase(2)["ablate"] <= 5 * 40
+    assert len(hosts.trials) <= study_of(40).trials_by_phase(2)["ablate"] <= 5 * 40
 
 
 @pytest.mark.takes_seconds
 def test_stays_within_the_budget() -> None:
-    """Takes at most the evaluations that the study announces."""
+    """Takes at most the trials that the study announces."""
     for seed in range(10):
         study = study_of(8)
         dummy, hosts = ablated(additive({2: 0.05, 5: 0.03}), noise=0.01, seed=seed)
-        assert len(hosts.trials) <= study.evaluations_by_phase(2)["ablate"]
+        assert len(hosts.trials) <= study.trials_by_phase(2)["ablate"]
 
 
 def test_dropped_parameters_have_the_original_values_of_each_host() -> None:

@@ -58,7 +58,7 @@ def test_the_estimate_is_the_leftover_and_not_the_gain(new_study: NewStudy) -> N
     found = carry_over_in(new_study(), 40, 1, noise=1e-4, leftover=math.log1p(0.05))
     assert found.change == pytest.approx(100 * (1 / 1.05 - 1), abs=0.05)
     assert found.interval[0] < found.change < found.interval[1]
-    assert described(found).startswith("a run directly after one of the candidate is 4.8 % worse (")
+    assert described(found).startswith("a run right after one of the candidate is 4.8 % worse (")
 
 
 def test_what_is_smaller_than_an_improvement_that_counts_is_no_carry_over(new_study: NewStudy) -> None:
@@ -86,7 +86,7 @@ def test_correlated_pairs_are_found(new_study: NewStudy) -> None:
     assert found is not None
     assert found.found
     assert found.correlation > 0.4
-    assert "the pairs of a host depend on the ones before (correlation +" in described(found)
+    assert "successive pairs on a host are correlated (+" in described(found)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -47,7 +47,7 @@ def found_in(study: Study, **planted: float) -> Fitness:
 def test_a_steady_benchmark_is_fit_and_its_sensitivity_is_shown(new_study: NewStudy) -> None:
     result = fitness(new_study(verification={"min_improvement": 3}), runs(gains=(0.1, -0.5, 0.0)))
     assert result.advice == ()
-    assert result.lines[0] == "a run takes 5.0 s (5.0 to 5.0); of all changes below, above 0 is better"
+    assert result.lines[0] == "a run takes 5.0 s (5.0 to 5.0); in all changes below, positive is better"
     assert result.lines[1].startswith("baseline noise between runs: ")
     assert result.lines[2].startswith("40 pairs on 1 host detect a gain of ")
     shown = {line.partition(":")[0]: line.partition(": ")[2] for line in result.lines[3:]}
@@ -59,8 +59,8 @@ def test_a_steady_benchmark_is_fit_and_its_sensitivity_is_shown(new_study: NewSt
 @pytest.mark.parametrize(
     ("planted", "line", "advice"),
     [
-        ({"first": -0.1}, "warm-up: the first run was -", "set warm_up to the seconds"),
-        ({"ramp": -0.1}, "warm-up: the first quarter of a run was -", "set warm_up to at least 2 s"),
+        ({"first": -0.1}, "warm-up: the first run differed by -", "set warm_up to the seconds"),
+        ({"ramp": -0.1}, "warm-up: the first quarter of a run differed by -", "set warm_up to at least 2 s"),
         ({"drift": -0.01}, "drift: the host's own values changed by -", "reset in `between`"),
         ({"carry_over": -0.1}, "carry-over: right after other values, the host's own were -", "name a command in"),
     ],

@@ -61,7 +61,7 @@ def test_values_that_leave_the_other_workload_alone_are_shown_to_do_so() -> None
     assert outcome.interval is not None
     assert outcome.interval[0] > -3
     assert outcome.reason.startswith("guard benchmark receive was shown to be non-inferior (estimate ")
-    assert (set(found.values), found.proof, found.left_out) == (set(names(4)), None, "")
+    assert (set(found.values), found.proof, found.removed) == (set(names(4)), None, "")
     # Its pairs alone, of the guard benchmark alone.
     assert {(trial.phase, trial.benchmark) for trial in hosts.trials} == {("guard", "receive")}
     assert len(hosts.trials) == 2 * len(outcome.evidence)
@@ -82,7 +82,7 @@ def test_the_harmful_value_of_several_is_found_and_the_rest_is_proved_again(harm
     assert found.reason is None
     assert set(found.values) == set(names(4)) - {names(4)[harmful]}
     assert found.outcomes[0].dropped == (names(4)[harmful],)
-    assert found.left_out == f"Left out: {names(4)[harmful]}, which worsens receive"
+    assert found.removed == f"Removed: {names(4)[harmful]}, which worsens receive"
     assert found.proof is not None
     assert found.proof.improved
     # The last test is that of the very values that are left.
@@ -108,7 +108,10 @@ def test_values_that_do_harm_only_together_are_refused() -> None:
         return -0.2 if values.get("net.core.p0") == 9 and values.get("net.core.p3") == 9 else 0.0
 
     found, dummy = guarded(additive({0: 30}), together)
-    assert found.reason == "guard benchmark receive is more than 3 % worse, but only by several values together"
+    assert (
+        found.reason
+        == "guard benchmark receive is more than 3 % worse, though no part of the values worsens it on its own"
+    )
 
 
 def test_noise_is_not_searched_for_harm() -> None:
@@ -116,7 +119,7 @@ def test_noise_is_not_searched_for_harm() -> None:
     found, dummy = guarded(additive({0: 30}), additive({}), noise=0.3, count=8, seed=3)
     assert found.reason is not None
     assert "was not shown to be non-inferior" in found.reason
-    assert "; it is too noisy for this limit: set its pairs to " in found.reason
+    assert "; it is too noisy to test this limit: raise its pairs to " in found.reason
     assert len(found.tests) == 1
 
 

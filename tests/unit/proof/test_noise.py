@@ -81,7 +81,7 @@ def test_makes_no_forecast_from_one_measurement(new_study: NewStudy) -> None:
 def test_names_only_the_noisiest_of_many_hosts(new_study: NewStudy) -> None:
     line = forecast(new_study(), 0.03, hosts=9, count=3).lines[0]
     assert line.count("lab") == 6
-    assert line.endswith(", 3 more with less)")
+    assert line.endswith(", 3 others with less)")
 
 
 @pytest.mark.takes_seconds

@@ -123,7 +123,7 @@ def test_is_reproducible_from_the_measurements() -> None:
 
 
 def test_the_best_candidate_usually_wins() -> None:
-    """5 % ahead in 3 % noise; one evaluation of each would choose it in 3 of 4 races."""
+    """5 % ahead in 3 % noise; one trial of each would choose it in 3 of 4 races."""
     won = [raced(Hosts(percentage, noise=0.03, seed=seed), 5, 10, names=("h1",), seed=seed)[0] for seed in range(60)]
     assert won.count(10) >= 53
 

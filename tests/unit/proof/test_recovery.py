@@ -31,7 +31,7 @@ def recovered(study: Study, change: float, *, noise: float = 0.01, seed: int = 0
         return ended
 
     found = measure_recovery(study, {"h1": host}, trials, measure)
-    assert [(trial.phase, trial.original) for trial in ended] == [(Phase.RECOVERY, True)] * study.baseline_evaluations
+    assert [(trial.phase, trial.original) for trial in ended] == [(Phase.RECOVERY, True)] * study.baseline_trials
     return found.get("h1")
 
 
@@ -52,7 +52,7 @@ def test_a_host_that_is_slower_has_not(change: float, is_recovered: bool, new_st
 def test_a_host_that_rebooted_is_compared_with_its_baseline_since(new_study: NewStudy) -> None:
     """It is slower since then for another reason, such as a new kernel."""
     study, host = new_study(), Host("h1", {}, {})
-    pending = [Trial.pending(Phase.BASELINE, None, "h1")] * study.baseline_evaluations
+    pending = [Trial.pending(Phase.BASELINE, None, "h1")] * study.baseline_trials
     before, since = (
         Hosts(lambda values, host, level=level: level, noise=0.01).measure(pending) for level in (0.3, 0.0)
     )

@@ -101,7 +101,7 @@ def test_with_carry_over_the_proof_begins_anew_with_pauses(new_study: NewStudy) 
     assert proof.improved
     assert [(each.found, each.pause) for each in proof.carry_over] == [(True, 0.0), (False, 10.0)]
     (text,) = told
-    assert text.startswith("carry-over: a run directly after one of the candidate is ")
+    assert text.startswith("carry-over: a run right after one of the candidate is ")
     assert text.endswith("; the proof begins anew, with a pause of 10 s before each run")
     numbers = [trial.pair for trial in hosts.trials]
     assert numbers == sorted(numbers)
@@ -117,9 +117,7 @@ def test_with_carry_over_that_outlasts_pauses_nothing_is_proved(new_study: NewSt
     hosts = hosts_with(0.1, leftover=math.log1p(0.05), lasting=True)
     proof = verified(new_study(), hosts, notify=told.append)
     assert not proof.improved
-    assert proof.reason.startswith(
-        "Carry-over, also with pauses of 40 s: a run directly after one of the candidate is "
-    )
+    assert proof.reason.startswith("Carry-over, also with pauses of 40 s: a run right after one of the candidate is ")
     assert "name a command in `between`" in proof.reason
     assert [each.pause for each in proof.carry_over] == [0.0, 10.0, 20.0, 40.0]
     assert len(told) == 3

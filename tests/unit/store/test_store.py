@@ -85,7 +85,7 @@ def test_a_study_is_read_as_it_was_written(url: str, record: StudyRecord) -> Non
         7,
         {"workload_name": "small"},
     )
-    assert (study.phase, study.evaluations_planned, study.verdict) == ("ended", 60, "improved")
+    assert (study.phase, study.trials_planned, study.verdict) == ("ended", 60, "improved")
     assert (study.reason, study.result) == ("better in 8 of 8 pairs", result)
     (host,) = hosts(reader, study.id)
     assert (host.name, host.facts, host.original_values, host.lost) == (

@@ -74,7 +74,7 @@ def test_a_smaller_budget_is_a_difference() -> None:
     assert differences(study(), smaller) == ["training_config.total_timesteps was 40 and is 39, but may only grow"]
 
 
-def test_evaluations_mean_the_same_where_space_and_metric_are() -> None:
+def test_trials_mean_the_same_where_space_and_metric_are() -> None:
     assert is_same_search(study(), study(verification={"candidates": 1}, benchmark_command="python3 other.py"))
     assert not is_same_search(study(), study(direction="minimise"))
     assert not is_same_search(study(), study(action_space=[SWAPPINESS]))

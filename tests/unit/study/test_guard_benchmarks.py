@@ -66,7 +66,7 @@ def test_keys_beside_the_guard_study_take_precedence(study_with: Read, other: Pa
     (guard,) = read.study.guard_benchmarks
     assert (guard.name, guard.benchmark_command) == ("short", "python3 receive.py --seconds 3")
     assert (read.study.guard_rounds(guard, 2), read.study.longest_timeout) == (4, 99)
-    assert read.study.evaluations_by_phase(2)["guard"] == 2 * 4 * 2
+    assert read.study.trials_by_phase(2)["guard"] == 2 * 4 * 2
 
 
 def test_a_command_and_its_metric_need_no_study_of_their_own(study_with: Read) -> None:

@@ -20,7 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.history i
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Trial
 from sqlalchemy import Engine
 
-NewEvaluation = Callable[..., Trial]
+NewTrial = Callable[..., Trial]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def host(name: str) -> Host:
 
 
 def test_everything_is_stored_as_it_happens(
-    engine: Engine, new_history: Callable[..., RunHistory], evaluated: NewEvaluation
+    engine: Engine, new_history: Callable[..., RunHistory], evaluated: NewTrial
 ) -> None:
     history = new_history()
     history.on_host(host("h1"))
@@ -63,12 +63,12 @@ def test_everything_is_stored_as_it_happens(
     assert (second.pair, second.state, second.error) == (3, "failed", "it broke")
     history.on_lost("h1", "lost: no route")
     assert [row.text for row in events(engine, 1)] == ["lost: no route"]
-    assert (studies(engine)[0].phase, studies(engine)[0].evaluations_planned) == ("train", planned)
+    assert (studies(engine)[0].phase, studies(engine)[0].trials_planned) == ("train", planned)
     assert history.store_seconds > 0
 
 
 def test_progress_relates_the_trial_to_the_whole_study(
-    new_history: Callable[..., RunHistory], evaluated: NewEvaluation
+    new_history: Callable[..., RunHistory], evaluated: NewTrial
 ) -> None:
     history = new_history()
     history.on_host(host("h1"))
@@ -104,7 +104,7 @@ def test_progress_labels_the_values_and_compares_only_candidates(
     label: str,
     best: float | None,
     new_history: Callable[..., RunHistory],
-    evaluated: NewEvaluation,
+    evaluated: NewTrial,
 ) -> None:
     """Nor is what is measured anew compared to the best of training, which was the luckiest of many."""
     history = new_history()
@@ -138,7 +138,7 @@ def test_plans_the_trials_of_all_phases(
     assert history.planned == planned
 
 
-def test_a_lost_host_is_not_planned_for(new_history: Callable[..., RunHistory], evaluated: NewEvaluation) -> None:
+def test_a_lost_host_is_not_planned_for(new_history: Callable[..., RunHistory], evaluated: NewTrial) -> None:
     history = new_history()
     alone = history.planned
     history.on_host(host("h1"))
@@ -151,7 +151,7 @@ def test_a_lost_host_is_not_planned_for(new_history: Callable[..., RunHistory], 
 
 
 def test_a_finished_phase_counts_with_the_trials_it_used(
-    new_history: Callable[..., RunHistory], evaluated: NewEvaluation
+    new_history: Callable[..., RunHistory], evaluated: NewTrial
 ) -> None:
     history = new_history()
     history.on_host(host("h1"))
@@ -164,9 +164,7 @@ def test_a_finished_phase_counts_with_the_trials_it_used(
     assert history.planned == before - 80 + 8
 
 
-def test_a_complete_run_has_no_planned_trials_left(
-    new_history: Callable[..., RunHistory], evaluated: NewEvaluation
-) -> None:
+def test_a_complete_run_has_no_planned_trials_left(new_history: Callable[..., RunHistory], evaluated: NewTrial) -> None:
     history = new_history()
     history.on_host(host("h1"))
     planned = history.planned

@@ -22,7 +22,7 @@ def tried(number: int, value: int, by: str) -> Trial:
         ([replace(tried(1, 11, PPO), applied={"vm.swappiness": "10"})], f"{PPO} (trial 1)"),
         (
             [tried(1, 11, PPO)],
-            "the study, which rounded a value of its training to that of expert setting tuned-throughput-performance",
+            "the study: a value tried in training, rounded to that of expert setting tuned-throughput-performance",
         ),
         ([tried(1, 10, "")], ""),
         ([], ""),
@@ -33,5 +33,5 @@ def test_names_whoever_came_up_with_a_value_first(trials: list[Trial], words: st
 
 
 def test_says_when_a_value_was_rounded() -> None:
-    rounded = "the study, which rounded a value of its training to one that a person would choose"
+    rounded = "the study: a value tried in training, rounded to one that a person would choose"
     assert proposed_by("vm.swappiness", 12, [tried(1, 11, PPO)]) == rounded

@@ -162,7 +162,7 @@ def test_noise_describes_each_host_s_baseline(new_study: NewStudy, new_history: 
     assert (second.baseline_shifts, second.outlier) == ((), "its baseline is 3.1 times as noisy as the others'")
 
 
-def test_early_stopping_counts_the_saved_evaluations(
+def test_early_stopping_counts_the_saved_trials(
     new_study: NewStudy, new_history: Callable[[Study], RunHistory]
 ) -> None:
     study = new_study(training_config={"total_timesteps": 10})
@@ -170,14 +170,14 @@ def test_early_stopping_counts_the_saved_evaluations(
     history.on_host(host_of(study, 100.0, 100.0))
     for dummy in range(2):
         history.on_trial(replace(measured(100.0), host="h1"))
-    assert early_stopping_of(study, history).evaluations_saved == 0
+    assert early_stopping_of(study, history).trials_saved == 0
     history.training_ended = "nothing more to gain"
     found = early_stopping_of(study, history)
-    assert (found.training, found.evaluations_saved) == ("nothing more to gain", 8)
+    assert (found.training, found.trials_saved) == ("nothing more to gain", 8)
     for dummy in range(8):
         history.on_trial(replace(measured(100.0), host="h1"))
     found = early_stopping_of(study, history)
-    assert (found.training, found.evaluations_saved) == (None, 0)
+    assert (found.training, found.trials_saved) == (None, 0)
 
 
 @pytest.mark.parametrize("repeated", [True, False])
@@ -218,4 +218,6 @@ def test_training_stops_early_only_if_the_study_allows_it(new_study: NewStudy) -
         assert is_enough(40, 1, 0.0) is allowed
         assert is_enough(40, 1, 0.0) is False  # once is enough
     (line,) = told
-    assert line.startswith("training stopped early, with 19 of 60 evaluations left: the last 12 evaluations improved")
+    assert line.startswith(
+        "training stopped early, with 19 of 60 trials left: the last 12 trials raised the best result"
+    )

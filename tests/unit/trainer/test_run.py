@@ -132,7 +132,7 @@ def test_what_the_guard_benchmarks_left_is_the_result_with_its_own_proof(conclud
     outcomes = (outcome_of(holds=True, dropped=("vm.page-cluster",)),)
     found = conclude(FULL, ABLATION, Guarded(rest, None, outcomes, (), LESS), **GUARDS)
     assert (found.verdict, found.learned_values, found.proof) == ("improved", rest, LESS)
-    assert found.reason == "Better in 8 of 8 pairs. Left out: vm.page-cluster, which worsens receive"
+    assert found.reason == "Better in 8 of 8 pairs. Removed: vm.page-cluster, which worsens receive"
 
 
 def test_a_guard_benchmark_refuses_what_was_proved(
@@ -176,8 +176,8 @@ def test_a_host_without_its_performance_is_told_of(conclude: Callable[..., Concl
     recovery = {"h1": Recovery(recovered=False, change=-12.0, interval=(-15.0, -9.0)), "h2": Recovery(recovered=True)}
     text = (
         "NEEDS ATTENTION: h1 has its original values back, but not its performance: -12.0 % since the beginning of the "
-        "run. Something that a candidate left behind outlasts its values, or the host has changed otherwise: reset its "
-        "workload, or reboot it, before relying on it"
+        "run. Either a candidate left something behind, or the host has changed: reset its workload, or reboot it, "
+        "before relying on it"
     )
     found = conclude(Proof(improved=False, reason="it is noise"), recovery=recovery, told_at_the_end=(text,))
     assert found.recovery == recovery

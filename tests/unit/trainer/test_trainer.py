@@ -126,24 +126,24 @@ def test_finds_proves_and_writes_a_better_candidate(
     assert int(found.best_config["vm.swappiness"]) < 60
     assert found.interval is not None
     assert found.interval[0] > 1
-    assert found.evaluations == {
+    assert found.trials == {
         "baseline": 4,
-        "control": found.evaluations["control"],
+        "control": found.trials["control"],
         "train": 24,
-        "race": found.evaluations["race"],
+        "race": found.trials["race"],
         "verify": 2 * found.pairs,
         "ablate": 0,  # of one parameter there is nothing to leave out
         "guard": 0,
         "recovery": 4,
         "failed": 0,
-        "total": sum(number for phase, number in found.evaluations.items() if phase not in ("failed", "total")),
+        "total": sum(number for phase, number in found.trials.items() if phase not in ("failed", "total")),
     }
-    assert found.evaluations["race"] in (8, 12)
+    assert found.trials["race"] in (8, 12)
     assert 4 <= found.pairs <= 6
     assert (len(found.evidence), found.interim_analyses[-1].pairs, found.seed) == (found.pairs, found.pairs, 7)
     assert found.ablation is not None
     assert [each.decision for each in found.ablation.contributions] == ["kept"]
-    assert found.seconds["benchmark"] == found.evaluations["total"]
+    assert found.seconds["benchmark"] == found.trials["total"]
     assert set(found.per_host) == {"h1", "h2"}
     assert [change.original for change in found.parameters] == [{"h1": "60", "h2": "60"}]
     assert {"ansible-core", "python", "torch"} <= set(found.versions)
@@ -151,7 +151,7 @@ def test_finds_proves_and_writes_a_better_candidate(
     engine = store.open_store(config["store"])
     (study,) = store.studies(engine)
     assert (study.verdict, study.phase, study.result) == ("improved", "ended", written[0])
-    assert len(store.trials(engine, study.id)) == found.evaluations["total"]
+    assert len(store.trials(engine, study.id)) == found.trials["total"]
     late = connect_or_start(folder, log, config)
     assert late == StudyFinished(written[0])
     assert all(" INFO " in line for line in log.read_text().splitlines())
@@ -257,7 +257,7 @@ def test_losing_the_last_host_after_training_fails_the_study(
         if message["kind"] == "trial":
             left -= message["trial"]["phase"] == "train"
             line.send("trial", trial={**message["trial"], "state": "complete", **better_with_less()(message["trial"])})
-    line.receive()  # the last evaluation counts
+    line.receive()  # the last trial counts
     line.close()
     running.result(PATIENCE)
     result = json.loads((tmp_path / "run" / "end.json").read_text())["result"]
@@ -280,7 +280,7 @@ def test_if_all_candidates_fail_there_is_no_improvement(
         "no_improvement",
         "all candidates failed",
     )
-    assert end["result"]["evaluations"]["failed"] == 24
+    assert end["result"]["trials"]["failed"] == 24
     running.result(PATIENCE)
 
 
@@ -369,7 +369,7 @@ def test_ctrl_c_stops_any_phase_and_keeps_the_trials(
     running.result(PATIENCE)
     found = outcome.read(Path(config["output"]))
     assert (found.verdict, found.reason) == ("stopped", "stopped by SIGINT")
-    assert found.evaluations["total"] == measured
+    assert found.trials["total"] == measured
     engine = store.open_store(config["store"])
     (study,) = store.studies(engine)
     assert (study.verdict, len(store.trials(engine, study.id))) == ("stopped", measured)

@@ -45,7 +45,7 @@ def test_progress_line(changes: dict[str, Any], line: str) -> None:
     [(12, "116/116 done, 12 of the 128 planned trials were not needed"), (0, "116/116 done"), (-2, "116/116 done")],
 )
 def test_a_run_ends_with_all_of_its_trials_done(not_needed: int, line: str) -> None:
-    assert last_line({"evaluations": {"total": 116}, "not_needed": not_needed}) == line
+    assert last_line({"trials": {"total": 116}, "not_needed": not_needed}) == line
 
 
 @pytest.mark.parametrize(

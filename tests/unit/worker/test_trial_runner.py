@@ -346,7 +346,7 @@ def test_a_dry_run_shows_the_search_space(host: Any, new_context: NewContext, sh
         "  h1 accepts the bounds of the ranges, as far as can be checked without writing them",
     ]
     assert shown[3].startswith("  the benchmark works: 94.5, 94.5, 94.5 throughput in ")
-    assert f"on this host alone, {context.study.evaluations_on(1)} trials would take about " in shown[3]
+    assert f"on this host alone, {context.study.trials_on(1)} trials would take about " in shown[3]
     assert shown[4] == "  baseline noise between runs: none"
     assert shown[5].startswith("  40 pairs on 1 host detect a gain of ")
     assert host.applied == [{"vm.swappiness": 0}, {"vm.swappiness": 100}]
