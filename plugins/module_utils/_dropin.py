@@ -29,7 +29,7 @@ STATE_DIRECTORY = "/var/lib/autotune"
 DROPIN_DIRECTORY = "/etc/sysctl.d"
 OTHER_DIRECTORIES = ("/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 _ANY = "any value"  # no file says this
-FORMAT = 3
+FORMAT = 4
 MARK = "# Written by autotune.kernel.sysctl"
 _HEADER_LINES = 3
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -47,13 +47,27 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Record:
-    """What was changed under one name. former: the drop-in that was there before, if any."""
+    """What was changed under one name. former: the drop-in that was there before, if any.
+
+    last: what the latest call changed, if that call confirmed a lease.
+    """
 
     originals: dict[str, str]
     requested: dict[str, str]
     applied: dict[str, str]
     former: Snapshot | None
+    last: Confirmation | None = None
     format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The call that confirmed the lease of `nonce`, and what was there before it: values, drop-in and record."""
+
+    nonce: str
+    values: dict[str, str]
+    file: Snapshot | None
+    record: Record | None
 
 
 def check_name(name: str) -> None:
@@ -83,7 +97,7 @@ def check_is_free(name: str) -> None:
                 "choose another name."
             )
     present = take(name)
-    if present and not _decoded(present).startswith(MARK) and not os.path.lexists(record_path_of(name)):
+    if present and not decoded(present).startswith(MARK) and not os.path.lexists(record_path_of(name)):
         raise Failure(
             f"persist: {path} was not written by autotune.kernel, and its settings would be lost: "
             "choose another name, or move the file away."
@@ -149,12 +163,7 @@ def keep_copy(name: str) -> str:
 
 def text_of(name: str) -> str:
     """The present content of the drop-in, empty if there is none; raises OSError."""
-    return _decoded(take(name))
-
-
-def former_text(record: Record) -> str:
-    """The content that rolling back restores, empty if there was no file."""
-    return _decoded(record.former)
+    return decoded(take(name))
 
 
 def take(name: str) -> Snapshot | None:
@@ -195,14 +204,26 @@ def read_record(name: str) -> Record | None:
             return None
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, this release reads {FORMAT}")
-        originals, requested, applied = (
-            _value.checked(name, content[name]) for name in ("originals", "requested", "applied")
-        )
-        return Record(originals, requested, applied, _snapshot(content["former"]))
+        return _record(content)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise Failure(
             f"The roll-back record {path} cannot be read ({error}): restore the values by hand, then remove it."
         ) from None
+
+
+def _record(content: Any) -> Record:
+    originals, requested, applied = (
+        _value.checked(name, content[name]) for name in ("originals", "requested", "applied")
+    )
+    last = content["last"]
+    return Record(originals, requested, applied, _snapshot(content["former"]), last and _confirmation(last))
+
+
+def _confirmation(content: Any) -> Confirmation:
+    if not isinstance(content["nonce"], str):
+        raise TypeError("last: its nonce is not a text")
+    values, record = _value.checked("last", content["values"]), content["record"]
+    return Confirmation(content["nonce"], values, _snapshot(content["file"]), record and _record(record))
 
 
 def _snapshot(content: Any) -> Snapshot | None:
@@ -237,5 +258,6 @@ def _header(name: str, lines: bytes) -> bytes:
     ).encode()
 
 
-def _decoded(former: Snapshot | None) -> str:
+def decoded(former: Snapshot | None) -> str:
+    """The content of a file, empty if there was none."""
     return base64.b64decode(former.content).decode("utf-8", "replace") if former else ""

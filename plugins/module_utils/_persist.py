@@ -47,7 +47,7 @@ def apply(
         if persist is None:
             report.changes = _transaction.predicted(plan) if check else _transaction.carry_out(plan)
         else:
-            _apply_and_persist(persist, plan, originals, report, check)
+            _apply_and_persist(persist, plan, originals, nonce, report, check)
         if lease and not check:
             _journal.remove()
     report.warnings += [
@@ -60,34 +60,46 @@ def apply(
     return report
 
 
-def roll_back(persist: str, holder: str | None = None, check: bool = False) -> Report:
-    """Undo apply() under this name, values and file; raises Failure naming what could not be restored."""
+def roll_back(persist: str, holder: str | None = None, check: bool = False, nonce: str | None = None) -> Report:
+    """Undo apply() under this name, values and file; raises Failure naming what could not be restored.
+
+    With a nonce, undo only the call that confirmed the lease of that nonce, if it is the latest one under this name.
+    """
     report = Report()
     _dropin.check_name(persist)
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _lease.own_lease(holder, report, check)
         record = _dropin.read_record(persist)
-        if record is None:
+        undone = record and _undone_by(record, nonce)
+        if record is None or undone is None:
             return report
         if lease and not check:
             _lease.end(lease)
         if check and _dropin.is_edited(persist):
             report.warnings.append(_will_be_copied(persist))
-        report.file = _dropin.path_of(persist), _dropin.text_of(persist), _dropin.former_text(record)
-        report.changes = _lease.restoration(record.originals, report)
-        report.warnings += _lease.interference_warnings(_interference(record, report))
+        report.file = _dropin.path_of(persist), _dropin.text_of(persist), _dropin.decoded(undone.file)
+        report.changes = _lease.restoration(undone.values, report)
+        report.warnings += _lease.interference_warnings(_interference(record.applied, undone.values, report))
         if not check:
-            _undo(persist, record, report)
+            _undo(persist, undone, report)
     return report
 
 
-def _apply_and_persist(name: str, plan: Plan, originals: Mapping[str, str], report: Report, check: bool) -> None:
+def _undone_by(record: _dropin.Record, nonce: str | None) -> _dropin.Confirmation | None:
+    """What a roll back restores; None if it has nothing to undo, because the latest call was another one."""
+    if nonce is None:
+        return _dropin.Confirmation("", record.originals, record.former, None)
+    return record.last if record.last and record.last.nonce == nonce else None
+
+
+def _apply_and_persist(
+    name: str, plan: Plan, originals: Mapping[str, str], nonce: str | None, report: Report, check: bool
+) -> None:
     """Set a plan's values and write the drop-in, or predict that; fills the report."""
     _dropin.check_is_free(name)
     former_record = _dropin.read_record(name)
-    record = _extended(former_record, name, plan, originals)
-    affected = [parameter for parameter in _coupling.affected(plan.requested) if parameter in plan.values]
-    lasting = _dropin.lasting({parameter: plan.values[parameter] for parameter in affected}, record.originals)
+    record = _extended(former_record, name, plan, originals, nonce)
+    lasting = _dropin.lasting(record.requested, record.originals)
     text = _dropin.text_for(name, lasting)
     report.file = _dropin.path_of(name), _dropin.text_of(name), text
     report.warnings += [_not_persisted(name) for name in plan.requested if not _boot_files.can_express(name)]
@@ -144,19 +156,28 @@ def _carry_out_and_persist(
             _dropin.write_record(name, settled)
 
 
-def _extended(record: _dropin.Record | None, name: str, plan: Plan, originals: Mapping[str, str]) -> _dropin.Record:
-    """The record, extended by this plan; what an earlier call has recorded stays."""
+def _extended(
+    record: _dropin.Record | None, name: str, plan: Plan, originals: Mapping[str, str], nonce: str | None
+) -> _dropin.Record:
+    """The record, extended by this plan.
+
+    What an earlier call has set stays, as long as this one does not change it: a role that was learned on a host with
+    an earlier role rests on the values of that one.
+    """
     affected = _affected(plan)
     found = {parameter: originals.get(parameter, plan.before[parameter]) for parameter in affected}
     requested = {parameter: plan.values[parameter] for parameter in affected if parameter in plan.values}
+    former = _dropin.take(name)
+    last = nonce and _dropin.Confirmation(nonce, found, former, record and replace(record, last=None))
     if record is None:
-        return _dropin.Record(found, requested, requested, _dropin.take(name))
+        return _dropin.Record(found, requested, requested, former, last or None)
     fresh = {parameter: value for parameter, value in requested.items() if record.requested.get(parameter) != value}
     return replace(
         record,
         originals={**found, **record.originals},
-        requested={**record.requested, **requested},
+        requested={**{p: value for p, value in record.requested.items() if p not in affected}, **requested},
         applied={**record.applied, **fresh},
+        last=last or None,
     )
 
 
@@ -173,13 +194,13 @@ def _predicted(plan: Plan, record: _dropin.Record | None) -> dict[str, Change]:
     return changes
 
 
-def _undo(name: str, record: _dropin.Record, report: Report) -> None:
+def _undo(name: str, undone: _dropin.Confirmation, report: Report) -> None:
     with _transaction.uninterrupted():
-        mismatches = _transaction.restore(record.originals)
+        mismatches = _transaction.restore(undone.values)
         try:
-            if _dropin.is_edited(name) and _dropin.take(name) != record.former:
+            if _dropin.is_edited(name) and _dropin.take(name) != undone.file:
                 report.warnings.append(_was_copied(name, _dropin.keep_copy(name)))
-            _dropin.restore(name, record.former)
+            _dropin.restore(name, undone.file)
         except OSError as error:
             raise Failure(
                 f"{_dropin.path_of(name)} could not be restored ({error.strerror}); "
@@ -191,17 +212,17 @@ def _undo(name: str, record: _dropin.Record, report: Report) -> None:
                 f"Some values of {name} could not be restored; {_dropin.record_path_of(name)} is kept.",
                 mismatches=mismatches,
             )
-        _dropin.remove_record(name)
+        _dropin.write_record(name, undone.record) if undone.record else _dropin.remove_record(name)
 
 
-def _interference(record: _dropin.Record, report: Report) -> dict[str, str]:
+def _interference(applied: Mapping[str, str], originals: Mapping[str, str], report: Report) -> dict[str, str]:
     """The parameters that have neither the applied nor the original value, with their values."""
-    applied = _coupling.resulting(record.applied)
+    applied = _coupling.resulting(applied)
     found = {parameter: change.before or "" for parameter, change in report.changes.items()}
     return {
         parameter: value
         for parameter, value in found.items()
-        if value not in (record.originals[parameter], applied.get(parameter, value))
+        if value not in (originals[parameter], applied.get(parameter, value))
     }
 
 

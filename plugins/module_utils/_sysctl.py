@@ -56,7 +56,9 @@ def _run(params: dict[str, Any], check: bool, spelling: dict[str, str]) -> Repor
     if state == "restored":
         if params["values"]:
             raise Failure("state=restored takes no values: it restores the originals.")
-        return _lease.release(holder, check, nonce) if persist is None else _persist.roll_back(persist, holder, check)
+        if persist is None:
+            return _lease.release(holder, check, nonce)
+        return _persist.roll_back(persist, holder, check, nonce)
     if state == "leased" and persist is not None:
         raise Failure("persist requires state=present: leased values are temporary.")
     if not 1 <= params["lease"] <= _LONGEST_LEASE:

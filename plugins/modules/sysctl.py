@@ -64,6 +64,8 @@ options:
         (O(state=restored)). If that lease has ended, the call is refused, so that a delayed call does not set values
         again after the host has restored its own.
       - Without it only O(holder) is compared, and an expired lease is followed by a new one.
+      - With O(state=restored) and O(persist), only the call that confirmed this lease is rolled back, if it was the
+        last one under that name; what earlier calls have set stays.
     type: str
   process_group:
     description:
@@ -78,6 +80,8 @@ options:
     description:
       - Name of the drop-in in C(/etc/sysctl.d), without C(.conf). Refused if it would hide a file of the same name in
         another folder of sysctl.d, or if the drop-in exists but was not written by this module.
+      - What an earlier call under this name has set stays in the drop-in, unless this call changes it.
+        O(state=restored) rolls back all of it.
       - If the drop-in has been edited, a copy is kept beside it as C(NAME.conf.edited-1) before it is replaced or
         rolled back, and a warning says so. Nothing applies such a copy.
       - A warning names every value that will not last because another file sets the parameter, or its exclusive

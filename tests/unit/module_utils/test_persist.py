@@ -419,3 +419,52 @@ def test_what_no_roll_back_undoes_is_told(check: bool, kernel: Any) -> None:
     assert f"{parameter}: rolling back will not undo this, because the kernel removes IPv6" in " ".join(report.warnings)
     if not check:
         assert _persist.apply({parameter: "1"}, allow_unsafe=[parameter]).warnings == [], "it has that value already"
+
+
+def _confirmed(values: dict[str, str]) -> str:
+    """Lease the values and confirm them, as apply.yml does: the nonce."""
+    lease = _lease.acquire(values, "apply", 60).lease
+    assert lease
+    _persist.apply(values, "apply", persist="90-x", nonce=lease["nonce"])
+    return str(lease["nonce"])
+
+
+def test_what_an_earlier_role_has_set_stays_when_the_next_one_does_not_name_it(kernel: Any, dropin: Path) -> None:
+    found = kernel.values()
+    _persist.apply({"net.core.somaxconn": "8192", "vm.dirty_bytes": "8388608"}, persist="90-x")
+    _persist.apply({"net.core.netdev_max_backlog": "2000", "vm.dirty_ratio": "30"}, persist="90-x")
+    assert dropin.read_text().splitlines()[3:] == [
+        "net.core.netdev_max_backlog = 2000",
+        "net.core.somaxconn = 8192",
+        "vm.dirty_ratio = 30",
+    ], "but not the partner of one that it names"
+    _persist.roll_back("90-x")
+    assert kernel.values() == found
+
+
+def test_a_failed_second_role_leaves_the_first_one(kernel: Any, dropin: Path) -> None:
+    found = kernel.values()
+    _confirmed({"net.core.somaxconn": "8192"})
+    first = kernel.values(), dropin.read_bytes()
+    second = _confirmed({"net.core.somaxconn": "16384", "vm.swappiness": "10"})
+    predicted = _persist.roll_back("90-x", check=True, nonce=second)
+    undone = _persist.roll_back("90-x", nonce=second)
+    assert (kernel.values(), dropin.read_bytes()) == first
+    assert undone.changes == predicted.changes
+    assert undone.file == predicted.file
+    assert _persist.roll_back("90-x", nonce=second).changes == {}, "it is undone already"
+    _persist.roll_back("90-x")
+    assert (kernel.values(), dropin.exists()) == (found, False)
+
+
+def test_a_roll_back_of_a_confirmation_undoes_no_later_call(kernel: Any, dropin: Path) -> None:
+    first = _confirmed({"net.core.somaxconn": "8192"})
+    _persist.apply({"vm.swappiness": "10"}, persist="90-x")
+    assert _persist.roll_back("90-x", nonce=first).changes == {}
+    assert (kernel.get("net.core.somaxconn"), kernel.get("vm.swappiness")) == ("8192", "10")
+
+
+def test_the_first_confirmation_is_undone_without_a_trace(kernel: Any, dropin: Path) -> None:
+    found = kernel.values()
+    _persist.roll_back("90-x", nonce=_confirmed({"net.core.somaxconn": "8192"}))
+    assert (kernel.values(), dropin.exists(), Path(_dropin.STATE_DIRECTORY).exists()) == (found, False, False)

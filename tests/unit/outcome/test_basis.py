@@ -43,7 +43,8 @@ def test_says_how_the_worth_of_a_value_was_shown(change: dict[str, Any], words: 
         (
             {"end": "highest", "bound": 64, "gain": 3.0, "wider": 128},
             "this is the largest value of its range (64); the surrogate predicts that the last quarter of the range "
-            "adds +3.0 %, so a wider one may gain more: raise max to 128, if that is safe for everything else on the hosts",
+            "adds +3.0 %, so a wider one may gain more: raise max to 128, if that is safe for everything else on the "
+            "hosts",
         ),
         (
             {"end": "lowest", "bound": 64, "element": 2, "gain": 0.2},
