@@ -25,8 +25,9 @@ from .transport import ConnectionLost
 
 # Errors are raised; without a handler, paramiko's log of them would appear as a traceback beside the message.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
-# Seconds to wait for more output after a command has ended, counted from the last output.
-_DRAIN = 2.0
+# Seconds to wait for more output after a command has ended, counted from the last output: a process that it left behind
+# may keep the output open for ever. A login shell that never ran the command has left none, and may be slow.
+_DRAIN, _DRAIN_WITHOUT_COMMAND = 2.0, 30.0
 # Signature algorithms by type of key.
 _SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")}
 
@@ -79,14 +80,12 @@ class SSHProcess:
         return None
 
     def _output_is_complete(self) -> bool:
-        """Whether all output has arrived: sshd may send the exit status first.
-
-        A process that the command left behind may keep the output open for ever, hence the time limit.
-        """
+        """Whether all output has arrived: sshd may send the exit status first."""
         now = time.monotonic()
         self._ended = min(self._ended, now)
         at_end = bool(self._channel.eof_received or self._channel.closed)
-        return at_end or now - max(self._last_output, self._ended) > _DRAIN
+        patience = _DRAIN if self._output.found or self._errors.found else _DRAIN_WITHOUT_COMMAND
+        return at_end or now - max(self._last_output, self._ended) > patience
 
     def end_input(self) -> None:
         self._channel.shutdown_write()
