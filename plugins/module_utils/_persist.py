@@ -70,7 +70,7 @@ def roll_back(persist: str, holder: str | None = None, check: bool = False, nonc
     with contextlib.nullcontext() if check else _journal.locked():
         lease = _lease.own_lease(holder, report, check)
         record = _dropin.read_record(persist)
-        undone = record and _undone_by(record, nonce)
+        undone = _undone_by(record, nonce) if record else None
         if record is None or undone is None:
             return report
         if lease and not check:
