@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import norm
 
+from .._study.guard_benchmarks import GuardBenchmark
 from .._study.sections import GuardMetric
-from .._trial.reward import percent
+from .._trial.reward import LARGEST_LOG_RATIO, percent
 from .bounds import Bounds
 from .estimate import by_host, of_host, over_hosts, percents
 from .evidence import GuardOutcome, Pair
@@ -21,13 +22,10 @@ _LOOKS_BETTER = 0.1
 
 
 class Difference:
-    """The log ratios of all objectives, or of one guard metric. may_worsen: the loss, in per cent, up to which it is
-    acceptable, as a log ratio `limit`.
-    """
+    """The log ratios of all objectives, or of one guard metric. limit: the log ratio down to which it is acceptable."""
 
-    def __init__(self, pairs: Sequence[Pair], may_worsen: float = 0.0, guard_metric: str | None = None) -> None:
-        self.ratios = by_host(pairs, guard_metric)
-        self.limit = -math.log1p(may_worsen / 100)
+    def __init__(self, pairs: Sequence[Pair], limit: float = 0.0, guard_metric: str | None = None) -> None:
+        self.ratios, self.limit = by_host(pairs, guard_metric), limit
         self.estimate = over_hosts(self.ratios)
 
     @property
@@ -45,6 +43,14 @@ class Difference:
 
     def looks_good_everywhere(self) -> bool:
         return all(of_host(host, self.ratios).z(self.limit) >= norm.isf(_LOOKS_BETTER) for host in self.ratios)
+
+
+def limit_of(guard: GuardMetric | GuardBenchmark) -> float:
+    """The log ratio at which the metric is worse by `may_worsen` per cent of its value before."""
+    loss = guard.may_worsen / 100
+    if guard.direction == "minimise":
+        return -math.log1p(loss)
+    return max(math.log1p(-loss), -LARGEST_LOG_RATIO) if loss < 1 else -LARGEST_LOG_RATIO
 
 
 def harm_of(

@@ -23,6 +23,7 @@ from .._study.space import Candidate, Value
 from .._study.study import Study
 from .._trial.trial import Phase, Trial
 from .coupled import Unit, units
+from .difference import limit_of
 from .estimate import by_host, pooled_variance
 from .evidence import GuardBenchmarkOutcome, GuardTest, Proof
 from .pairing import Measure
@@ -137,7 +138,7 @@ class _GuardPhase:
         """How many pairs would show that values without any effect do no harm, if that is more than there may be."""
         rules = self.study.verification
         variance, dummy = pooled_variance(by_host(self.test(guard, some).evidence).values())
-        by_one_error = variance / math.log1p(guard.may_worsen / 100) ** 2  # pairs, until the error is as large as that
+        by_one_error = variance / limit_of(guard) ** 2  # pairs, until the error is as large as that
         significance = float(norm.isf((1 - rules.confidence) / 2))
         hosts = len(self.hosts)
         if by_one_error * significance**2 <= self.study.guard_rounds(guard, hosts) * hosts:

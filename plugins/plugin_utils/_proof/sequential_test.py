@@ -34,7 +34,7 @@ from .._study.study import Study
 from .._trial.reward import percent
 from .._trial.trial import Phase, State, Trial
 from .bounds import Bounds, information_fractions, p_value, planned_analyses, stopping_bounds
-from .difference import Difference, guard_harm, guard_outcome, harm_of
+from .difference import Difference, guard_harm, guard_outcome, harm_of, limit_of
 from .estimate import Ratios, bootstrap_interval, of_host, percents
 from .evidence import HostChange, InterimAnalysis, Interval, Pair, Proof
 from .pairing import Measure, in_order, orders, pairs_of, pairs_per_host, still_present
@@ -120,7 +120,7 @@ class _SequentialTest:
         """The proof if this analysis decides, as the last one always does. failures: the candidate's errors."""
         guard = self._guard
         failure = _failure(failures, _called(guard) if guard else "the proof")
-        difference = Difference(pairs, guard.may_worsen if guard else 0.0)
+        difference = Difference(pairs, limit_of(guard) if guard else 0.0)
         ratios, estimate = difference.ratios, difference.estimate
         must_decide = last or failure is not None
         if estimate is None or len(pairs) < _MIN_PAIRS:
@@ -145,7 +145,7 @@ class _SequentialTest:
         )
         self._analyses.append(analysis)
         _LOG.debug("interim analysis: %r", analysis)
-        guards = {each: Difference(pairs, each.may_worsen, each.metric) for each in self._guard_metrics}
+        guards = {each: Difference(pairs, limit_of(each), each.metric) for each in self._guard_metrics}
         if guard:
             harm = failure or guard_harm(_called(guard), guard.may_worsen, difference, at, host_bound)
         else:
@@ -189,7 +189,7 @@ class _SequentialTest:
     ) -> tuple[bool, str] | None:
         """Whether the guard benchmark is shown not to be worsened, and why; None while undecided."""
         change = f"estimate {percent(difference.estimate.mean):+.1f} %, " if difference.estimate else ""
-        limit = f"{change}limit {guard.may_worsen:g} % worse"
+        limit = f"{change}limit {percent(difference.limit):+.1f} %"
         if (
             difference.holds(at.efficacy)
             and difference.looks_good_everywhere()

@@ -51,15 +51,23 @@ def verify(
     originals: Mapping[str, Mapping[str, Value]] | None = None,
     pairs_before: int = 0,
     precise: bool = True,
+    begun: Sequence[Trial] = (),
     notify: Callable[[str], object] = lambda text: None,
 ) -> Proof:
     """Prove the candidate; arguments and replay as `prove` has them.
 
-    precise: go on after the decision, which what is learned needs. notify: is told of pauses.
+    precise: go on after the decision, which what is learned needs. begun: the trials of the same proof that was not
+    precise; it goes on where that ended. notify: is told of pauses from here on.
     """
     most = (rounds or study.verification.rounds(len(hosts))) * len(hosts)
     tests: list[CarryOver] = []
-    pause = 0.0
+    *former, latest = _by_pause(begun) or [[]]
+    for each in former:
+        tested = carry_over(study, each, tests[0] if tests else None)
+        tests += [tested] if tested else []
+        pairs_before = max(trial.pair or 0 for trial in each)
+    pause = latest[0].pause if latest else 0.0
+    measure = _remembering(latest, measure)
     while True:
         trials: list[Trial] = []
         proof = prove(
@@ -94,7 +102,12 @@ def paused(measure: Measure, proof: Proof) -> Measure:
     return _recording(measure, round(proof.carry_over[-1].pause) if proof.carry_over else 0.0, [])
 
 
-def remembering(trials: Sequence[Trial], measure: Measure) -> Measure:
+def _by_pause(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """One list for each time that the proof was begun."""
+    return [[trial for trial in trials if trial.pause == pause] for pause in sorted({trial.pause for trial in trials})]
+
+
+def _remembering(trials: Sequence[Trial], measure: Measure) -> Measure:
     """Answers the first requests with these trials, which were measured for the same ones, and measures the rest."""
     known = list(trials)
 

@@ -149,7 +149,7 @@ class Packages(Strict):
 
 
 class GuardMetric(Strict):
-    """A metric, printed by the benchmark, that may worsen by at most `may_worsen` per cent."""
+    """A metric, printed by the benchmark, that may worsen by at most `may_worsen` per cent of its value."""
 
     metric: MetricName
     direction: Direction

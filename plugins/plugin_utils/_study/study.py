@@ -93,6 +93,14 @@ class Study(Strict):
             raise ValueError(f"{few(twice, ' and ')} is named twice; reward_metric is an objective already")
         return objectives
 
+    @field_validator("guard_metrics")
+    @classmethod
+    def _check_guards_differ(cls, guards: list[GuardMetric]) -> list[GuardMetric]:
+        names = [guard.metric for guard in guards]
+        if twice := sorted({brief(name) for name in names if names.count(name) > 1}):
+            raise ValueError(f"{few(twice, ' and ')} is guarded twice; a metric has one direction")
+        return guards
+
     @field_validator("allow_unsafe")
     @classmethod
     def _check_names(cls, names: list[str]) -> list[str]:

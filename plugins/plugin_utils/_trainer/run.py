@@ -20,7 +20,7 @@ from .._proof.harm import without_harm
 from .._proof.pairing import Measure
 from .._proof.race import race
 from .._proof.recovery import measure_recovery
-from .._proof.verification import paused, remembering, verify
+from .._proof.verification import paused, verify
 from .._study.risks import risks_tried
 from .._study.study import Study
 from .._trial.trial import Phase, Trial
@@ -111,11 +111,13 @@ def _find(
         pairs.extend(ended := fleet.measure(pending))
         return ended
 
-    def prove(measure: Measure, tell: Callable[[str], object], *, precise: bool) -> Proof:
+    def prove(measure: Measure, begun: Sequence[Trial], *, precise: bool) -> Proof:
         own = originals_of(hosts)
-        return verify(winner, hosts, measure, study, seed=seed, originals=own, precise=precise, notify=tell)
+        return verify(
+            winner, hosts, measure, study, seed=seed, originals=own, precise=precise, begun=begun, notify=notify
+        )
 
-    proof = prove(measure_pairs, notify, precise=False)
+    proof = prove(measure_pairs, (), precise=False)
     if not proof.improved:
         return Conclusion("no_improvement", proof.reason, winner, standings, proof)
 
@@ -125,9 +127,8 @@ def _find(
         own, measure = originals_of(present), paused(fleet.measure, proof)
         ablation = ablate(winner, proof, present, own, measure, study, seed=seed, notify=notify)
         if ablation.proof is ablation.all_values:
-            # No smaller set replaces the winner, so the role rests on its own proof, which therefore goes on. What that
-            # begins with has been told of.
-            proof = prove(remembering(pairs, fleet.measure), lambda text: None, precise=True)
+            # No smaller set replaces the winner, so the role rests on its own proof, which therefore goes on.
+            proof = prove(fleet.measure, pairs, precise=True)
             if not proof.improved:
                 return Conclusion("no_improvement", proof.reason, winner, standings, proof)
             if ablation.reason:  # it measured something

@@ -94,7 +94,7 @@ def test_is_reproducible_from_the_measurements(new_study: NewStudy) -> None:
 def test_the_direction_decides_what_is_better(direction: str, new_study: NewStudy) -> None:
     proof = proved(new_study(direction=direction), Hosts(effect(0.5), noise=0.01), ("h1",))
     assert proof.improved is (direction == "maximise")
-    assert (proof.reason == "Significantly worse on h1") is (direction == "minimise")
+    assert (proof.reason == "The candidate is significantly worse on h1") is (direction == "minimise")
 
 
 @pytest.mark.takes_seconds
@@ -117,7 +117,7 @@ def test_a_benchmark_without_noise_can_be_judged(gain: float, improved: bool, ne
 def test_a_host_that_gets_significantly_worse_vetoes(new_study: NewStudy) -> None:
     proof = proved(new_study(), Hosts(effect(1.0, h2=-0.1), noise=0.01))
     assert not proof.improved
-    assert proof.reason == "Significantly worse on h2"
+    assert proof.reason == "The candidate is significantly worse on h2"
     assert proof.by_host["h2"].interval[1] < 0 < proof.by_host["h1"].interval[0]
 
 

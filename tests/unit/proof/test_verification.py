@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import Proof
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import paused, remembering, verify
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.verification import paused, verify
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
 
@@ -138,16 +138,25 @@ def test_a_proof_goes_on_where_it_was_with_the_trials_that_it_has(new_study: New
     whole = verified(new_study(), hosts_with(0.05))
     hosts = hosts_with(0.05)
     short = verified(new_study(), hosts, precise=False)
-    trials, before = hosts.trials[:], len(hosts.trials)
-    answers = hosts_with(0.05).measure(trials)
-    rest = verified_with(new_study(), remembering(answers, hosts.measure))
+    before = len(hosts.trials)
+    rest = verified(new_study(), hosts, begun=hosts_with(0.05).measure(hosts.trials[:]))
     assert len(short.evidence) < len(whole.evidence)
     assert rest == whole
     assert len(hosts.trials) - before == 2 * (len(whole.evidence) - len(short.evidence))
 
 
-def verified_with(study: Study, measure: Any) -> Proof:
-    return verify(CANDIDATE, ("h1",), measure, study, seed=1)
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_a_proof_that_needed_a_pause_goes_on_with_it(seed: int, new_study: NewStudy) -> None:
+    hosts, told = hosts_with(0.3, leftover=0.2, seed=seed), list[str]()
+    short = verified(new_study(), hosts, seed, precise=False)
+    before = len(hosts.trials)
+    ended = hosts_with(0.3, leftover=0.2, seed=seed).measure(hosts.trials[:])
+    rest = verified(new_study(), hosts, seed, begun=ended, notify=told.append)
+    assert [(each.found, each.pause) for each in rest.carry_over] == [(True, 0.0), (False, 10.0)]
+    assert rest.carry_over[0] == short.carry_over[0]
+    assert rest.evidence[: len(short.evidence)] == short.evidence
+    assert {trial.pause for trial in hosts.trials[before:]} <= {10.0}
+    assert told == []
 
 
 @pytest.mark.parametrize(("leftover", "pause"), [(0.0, 0.0), (0.05, 10.0)])
