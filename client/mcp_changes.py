@@ -116,7 +116,9 @@ def stop_run(
         if feed.ended:
             raise NoStudy(f"study {study_id} has already ended; see get_result")
         if feed.interrupted:
-            raise NoStudy(f"study {study_id} has no trainer; its hosts restore their original values on their own")
+            raise NoStudy(
+                f"the trainer of study {study_id} is not running; its hosts restore their original values on their own"
+            )
         if not feed.request or feed.request["taken_at"]:  # what the trainer took may be from before it was resumed
             feed.store.ask(study_id, "stop", f"{client_of(ctx.request_context)} (MCP)"[:200])
     return answers.Stopping(

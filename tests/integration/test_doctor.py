@@ -214,7 +214,7 @@ def test_what_is_wrong_with_the_study_and_the_inventory_is_said_once(lab: Any, s
     assert "pip install 'scipy>=1.15'" in package
     assert "no host of the inventory matches lab22" in target
     assert "-e target=lab2" in target
-    assert "firewalld keeps other machines from the dashboard" in firewall
+    assert "firewalld blocks other machines' access to the dashboard" in firewall
     assert "firewall-cmd --add-port=" in firewall
 
 

@@ -49,7 +49,7 @@ def test_learns_proves_applies_and_rolls_back(
     decisions = {each["param"]: each["decision"] for each in result["ablation"]["contributions"]}
     assert decisions["net.ipv4.tcp_rmem"] in ("dropped", "reset"), result["ablation"]
     assert set(result["best_config"]) == {name for name, decision in decisions.items() if decision == "kept"}
-    assert "dropped, not shown to contribute: " in run.text or "put back before the race" in run.text
+    assert "dropped, not shown to contribute: " in run.text or "reset before the race" in run.text
     assert f"{result['trials']['total']}/" in run.text
     trained = [row for row in run.trials if row.phase == "train"]
     assert all(row.observations.keys() == {"cpu_usage", "memory_used_percent"} for row in trained)

@@ -93,7 +93,7 @@ def test_a_study_without_a_trainer_is_interrupted(
     assert "was: training 1" in page
     token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
     asked = client.post(f"/studies/{study_id}/stop", data={"csrf_token": token}, headers={"Accept": "application/json"})
-    assert (asked.status_code, "has no trainer" in asked.get_json()["error"]) == (409, True)
+    assert (asked.status_code, "trainer is not running" in asked.get_json()["error"]) == (409, True)
 
     trainer(study_id)  # as with -e resume=true
     assert client.get(f"/api/studies/{study_id}/data").get_json()["status"]["interrupted"] is False

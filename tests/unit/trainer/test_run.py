@@ -167,9 +167,9 @@ def test_the_interval_of_all_values_is_narrowed_if_no_smaller_set_replaces_them(
 
 
 def test_an_improvement_that_more_pairs_withdraw_is_none(conclude: Callable[..., Conclusion]) -> None:
-    harmful = Proof(improved=False, reason="Significantly worse on h1")
+    harmful = Proof(improved=False, reason="The candidate is significantly worse on h1")
     found = conclude(FULL, ABLATION, narrowed=harmful)
-    assert (found.verdict, found.reason) == ("no_improvement", "Significantly worse on h1")
+    assert (found.verdict, found.reason) == ("no_improvement", "The candidate is significantly worse on h1")
 
 
 def test_a_host_without_its_performance_is_told_of(conclude: Callable[..., Conclusion]) -> None:

@@ -55,5 +55,5 @@ def test_an_unfit_benchmark_is_told_what_to_change(new_context: NewContext, tmp_
     count = tmp_path / "count"
     fit, shown = check(new_context(f"sh -c 'echo run >> {count}; echo throughput: $(wc -l < {count})'"))
     assert not fit
-    assert any(line.startswith("  change: reset in `between`") for line in shown)
+    assert any(line.startswith("  recommendation: reset in `between`") for line in shown)
     assert shown[-1] == "h1: the benchmark is not yet fit for tuning: follow the recommendations above"
