@@ -186,8 +186,8 @@ def _numbers(text: str) -> list[float] | None:
 
 
 def as_yaml(values: Values) -> str:
-    """For `values` of module autotune.kernel.sysctl. Every JSON string is a YAML string."""
-    return "".join(f"{json.dumps(param)}: {_scalar(value)}\n" for param, value in values.items())
+    """For `values` of module autotune.kernel.sysctl."""
+    return "".join(f"{_quoted(param)}: {_scalar(value)}\n" for param, value in values.items())
 
 
 def as_sysctl(values: Values) -> str:
@@ -196,7 +196,12 @@ def as_sysctl(values: Values) -> str:
 
 
 def _scalar(value: Any) -> str:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(str(value))
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    """Every JSON string is a YAML string; but as YAML does not join JSON's pairs of escapes, printable text has none."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def best_of(trials: Iterable[Any]) -> Any | None:

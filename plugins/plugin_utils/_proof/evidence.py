@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr
 from pydantic.functional_validators import AfterValidator
 
 
 def _parameter(name: str) -> str:
-    # The name becomes a key in generated YAML, hence no "#", no blanks, and no ":" at its end.
-    if not re.fullmatch(r"[a-z][A-Za-z0-9_@:+/.-]*[./][A-Za-z0-9_@:+/.-]*[A-Za-z0-9_]", name) or ".." in name:
-        raise ValueError(f"{name!r} is not a kernel parameter")
+    # No other rule than that of the study, or a run would fail over a name at its end, after all of its trials.
+    _kernel.components(name)
     return name
 
 

@@ -129,9 +129,10 @@ def test_axes_of_a_preset_come_from_the_values_tried() -> None:
     assert (axis.label, axis.low, axis.high) == ("vm.swappiness", 10, 90)
 
 
-# JSON has no escape for characters beyond these that YAML would understand; the kernel has no use for them.
-text = st.text(st.characters(max_codepoint=0xD7FF), min_size=1)
+# JSON has no escape for other characters beyond these that YAML would understand; the kernel has no use for them.
+text = st.text(st.characters(max_codepoint=0xD7FF), min_size=1) | st.just("\N{ROCKET}")
 name = st.text(st.characters(max_codepoint=0xD7FF), min_size=1, max_size=120)  # YAML's keys end at 1024 characters
+name |= st.just("net.ipv4.neigh.\N{ROCKET}.mtu")
 
 
 @given(st.dictionaries(name, st.integers() | text, max_size=4))

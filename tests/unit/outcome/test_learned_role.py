@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import (
     MARK,
     ForeignFileError,
@@ -15,7 +16,10 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_r
     plan,
     withdraw,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Change, Result
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 HOSTILE = [
     "{{ lookup('pipe', 'touch /tmp/pwned') }}",
@@ -85,7 +89,7 @@ def test_the_defaults_carry_their_evidence(tmp_path: Path, improved: dict[str, A
         "throughput_mbit (maximise): 153.2 -> 353, +130.4 % (95 % interval +118.2 % to +141.9 %), 2 pairs, p = 0.0078",
         "58 trials",
         "  # How TCP paces\n  # original reno, learned bbr\n  # - tested only together with all other values\n"
-        '  net.ipv4.tcp_congestion_control: "bbr"\n',
+        '  "net.ipv4.tcp_congestion_control": "bbr"\n',
         "  # original 60 (h1), 30 (h2), learned 10\n  # - tested only together with all other values\n",
     ):
         assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
@@ -231,6 +235,53 @@ def test_the_role_has_the_kept_values_with_their_contributions(tmp_path: Path, a
         "- Guard benchmark receive, mbit\\<s\\>: -0.4 % (-1.9 % to +1.1 %; positive is better), shown not to" in readme
     )
     assert "- Removed, because it worsens receive: vm.dirty\\_ratio." in readme
+
+
+UNUSUAL = [
+    "block.cciss!c0d0.nr_requests",
+    "net.ipv4.neigh.eth0,a.gc_stale_time",
+    "net.ipv4.neigh.wg~0.gc_stale_time",
+    "net.ipv4.neigh.bürö.gc_stale_time",
+    "net.ipv4.neigh.\N{ROCKET}.gc_stale_time",
+    "net.ipv4.neigh.br(0)%d^.gc_stale_time",
+    "net/ipv4/neigh/a..b/gc_stale_time",
+    "net.ipv4.conf.eth0#1:.mtu",
+    "1.5",
+    "!x.y",
+]
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_name_that_a_study_may_have_is_safe_wherever_it_ends(
+    tmp_path: Path, ablated: dict[str, Any], name: str
+) -> None:
+    assert _kernel.canonical_name(name) == name
+    raw = ablated | {"best_config": {name: 8}, "study": {"allow_unsafe": [name]}}
+    raw["race"] = [raw["race"][0] | {"values": {name: 8}}]
+    raw["ablation"]["contributions"][0]["param"] = name
+    files = _written(tmp_path, raw)
+    assert yaml.safe_load(files["roles/wan_transfer/defaults/main.yml"])["wan_transfer_values"] == {name: 8}
+    (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
+    assert task["autotune.kernel.sysctl"]["allow_unsafe"] == [name]
+    (play,) = yaml.safe_load(files["apply.yml"])
+    assert play["tasks"][0]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == [name]
+    assert f"| `{name}` | unknown | 8 |" in files["roles/wan_transfer/README.md"]
+    assert f"<code>{name}</code>" in files["report.html"]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("./!#~()%^,:@")), max_size=6))
+@example(["net", "ipv4", "neigh", "\N{ROCKET}", "gc_stale_time"])
+def test_study_and_result_have_one_rule_for_names(parts: list[str]) -> None:
+    name = "/".join(parts)
+    try:
+        _kernel.canonical_name(name)
+    except ValueError:
+        with pytest.raises(ValidationError):
+            Change(param=name, learned=1)
+    else:
+        assert Change(param=name, learned=1).param == name
+        quoted = json.dumps(name, ensure_ascii=False)
+        assert yaml.safe_load(f"{quoted}: 1") == {name: 1}
 
 
 def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[str, Any]) -> None:
