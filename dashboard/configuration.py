@@ -200,7 +200,7 @@ def _scalar(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Every JSON string is a YAML string; but as YAML does not join JSON's pairs of escapes, printable text has none."""
+    """Every JSON string is a YAML string; but with printable text as it is, as YAML joins no pairs of escapes."""
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
