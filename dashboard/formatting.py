@@ -192,5 +192,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
         )
     },
     "metrics": endings.metrics,
+    "non_inferiority": endings.non_inferiority,
     "is_proved": lambda result: endings.is_proved(result or {}),
 }

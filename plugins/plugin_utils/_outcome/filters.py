@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-from .._proof.evidence import Contribution, Interval
+from .._proof.evidence import Contribution, GuardBenchmarkOutcome, GuardOutcome, Interval
 from .._trial.trial import phase_name
 from . import basis as bases
 from . import verdict
@@ -86,6 +86,11 @@ def unrecovered(result: Result) -> list[str]:
     return [one_line(text) for text in verdict.unrecovered({"per_host": hosts}, per_cent)]
 
 
+def non_inferiority(guard: GuardOutcome | GuardBenchmarkOutcome) -> str:
+    """ "shown", "not shown" or "not measured"."""
+    return verdict.non_inferiority(vars(guard))
+
+
 def contribution(of: Change | Contribution) -> str:
     """What a parameter contributes: "+12.0 % (+8.1 % to +16.2 %)"; empty if unknown."""
     if of.contribution is None:
@@ -127,6 +132,7 @@ FILTERS = {
         gain,
         carry_over,
         unrecovered,
+        non_inferiority,
         contribution,
         basis,
         names,

@@ -17,6 +17,7 @@ from .filters import (
     ending,
     items,
     names,
+    non_inferiority,
     number,
     one_line,
     original,
@@ -57,14 +58,13 @@ def _numbers(result: Result) -> list[str]:
         lines.append(f"  carry-over {found}")
     lines += [
         f"  {one_line(guard.metric)} {per_cent(guard.change)} (limit: {guard.may_worsen:g} % worse): "
-        f"{'non-inferior' if guard.holds else 'non-inferiority not shown'}"
+        f"non-inferiority {non_inferiority(guard)}"
         for guard in result.guard_metrics
     ]
     for benchmark in result.guard_benchmarks:
         lines.append(
             f"  guard benchmark {one_line(benchmark.name)} {per_cent(benchmark.change)} "
-            f"(limit: {benchmark.may_worsen:g} % worse): "
-            f"{'non-inferior' if benchmark.holds else 'non-inferiority not shown'}"
+            f"(limit: {benchmark.may_worsen:g} % worse): non-inferiority {non_inferiority(benchmark)}"
         )
         if benchmark.dropped:
             lines.append(f"  removed, because it worsens {one_line(benchmark.name)}: {names(benchmark.dropped)}")

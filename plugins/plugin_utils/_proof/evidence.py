@@ -169,7 +169,8 @@ class GuardTest(Record):
 class GuardBenchmarkOutcome(Record):
     """Whether the learned values were shown not to worsen a guard benchmark (`holds`), and by which pairs.
 
-    change: None where it was not measured. dropped: values that were left out because they worsened it.
+    measured: whether there was a test of these very values; without one they neither hold nor fail. dropped: values that
+    were left out because they worsened it.
     """
 
     name: str
@@ -177,6 +178,7 @@ class GuardBenchmarkOutcome(Record):
     direction: Literal["maximise", "minimise"]
     may_worsen: float
     holds: bool
+    measured: bool = True
     reason: str
     change: float | None
     interval: Interval | None

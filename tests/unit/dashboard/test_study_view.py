@@ -57,7 +57,10 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
             "fewer_values": {"reason": "proved as well"},
         },
         guard_metrics=[guard],
-        guard_benchmarks=[{**guard, "name": "receive", "evidence": [], "dropped": ["vm.dirty_ratio"]}],
+        guard_benchmarks=[
+            {**guard, "name": "receive", "evidence": [], "dropped": ["vm.dirty_ratio"]},
+            {**guard, "name": "requests", "measured": False, "change": None, "interval": None},
+        ],
         bootstrap=[50.1, 67.2],
     )
     page = text(client_of(), f"/studies/{study_id}")
@@ -66,6 +69,7 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
     assert "proved as well" in page
     assert "p99_ms minimise 2 % −3.0 % −5.0 % to −1.0 % not shown" in page
     assert "receive p99_ms minimise 2 % worse −3.0 % −5.0 % to −1.0 % 0 not shown vm.dirty_ratio" in page
+    assert "requests p99_ms minimise 2 % worse – – 0 not measured –" in page
     assert "+50.1 % to +67.2 % (interval from resampled pairs)" in page
 
 

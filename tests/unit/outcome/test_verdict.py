@@ -21,6 +21,10 @@ TWO = [
 REFUSING = {"name": "receive", "metric": "mbit", "direction": "maximise", "may_worsen": 3.0, "holds": False}
 REFUSING |= {"reason": "guard benchmark receive is more than 3 % worse", "change": -9.0, "interval": [-11.0, -7.0]}
 
+# Without the values that worsen it there was no improvement, so that the next guard benchmark was not measured.
+DROPPING = {**REFUSING, "holds": True, "dropped": ["vm.swappiness"]}
+NOT_MEASURED = {**REFUSING, "name": "requests", "measured": False, "change": None, "interval": None}
+
 
 def plain(text: str) -> str:
     """The page uses no-break spaces and a minus sign."""
@@ -34,7 +38,13 @@ def plain(text: str) -> str:
         ({"verdict": "no_improvement"}, "no improvement, no values were proved better than the original ones"),
         (
             {"verdict": "no_improvement", "guard_benchmarks": [{**REFUSING, "holds": True, "name": "a"}, REFUSING]},
-            "no improvement, no set of values could be shown to leave guard benchmark receive unharmed, so keep the original ones",
+            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave guard benchmark "
+            "receive unharmed, so keep the original ones",
+        ),
+        (
+            {"verdict": "no_improvement", "guard_benchmarks": [DROPPING, NOT_MEASURED]},
+            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave guard benchmark "
+            "receive unharmed, so keep the original ones",
         ),
         ({"verdict": "failed"}, "failed, no values were learned"),
         ({"verdict": "stopped"}, "stopped, no improvement was proved yet"),
@@ -61,6 +71,16 @@ def test_terminal_report_and_page_agree(improved: dict[str, Any], changes: dict[
     status = {"verdict": result.verdict, "best_percent": 77.0}
     page = headline({"metric": "throughput_mbit", "result": result.model_dump(mode="json")}, status)
     assert plain(page) == f"{heading.capitalize()}: {text}."
+
+
+def test_terminal_and_report_tell_not_measured_from_not_shown(improved: dict[str, Any]) -> None:
+    guards = {"guard_benchmarks": [REFUSING, NOT_MEASURED], "verdict": "no_improvement"}
+    result = Result.model_validate({**improved, **guards})
+    lines = summary(result, Path("learned")).splitlines()
+    assert "  guard benchmark receive -9.0 % (limit: 3 % worse): non-inferiority not shown" in lines
+    assert "  guard benchmark requests - (limit: 3 % worse): non-inferiority not measured" in lines
+    report = render(result, "")
+    assert report.count("<td>not measured</td>") == report.count("<td>not shown</td>") == 1
 
 
 @pytest.mark.parametrize(
