@@ -104,13 +104,13 @@ def count(how_many: int | None, noun: str) -> str:
 def headline(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     """The state of the study in one sentence that claims no more than was proved."""
     if status.get("verdict"):
-        result = {"metric": study.get("metric"), **(study.get("result") or {}), "verdict": status["verdict"]}
+        result = {"metric": study.get("metrics"), **(study.get("result") or {}), "verdict": status["verdict"]}
         said = endings.ending(result, per_cent)
         return _with_nbsp(f"{said.heading}: {said.text}.")
     best = status.get("best_percent")
     if best is None:
         return "No candidate has been measured yet."
-    change = f"{per_cent(best)} {study.get('metric') or 'metric'}"
+    change = f"{per_cent(best)} {study.get('metrics') or 'metric'}"
     if best <= 0:
         return f"No candidate has beaten the baseline so far; the best one: {change}."
     return f"Best candidate so far: {change} in a single trial, not yet proved."

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, String, cast, func, or_, select
 
-from ..plugins.plugin_utils._outcome.verdict import is_proved
+from ..plugins.plugin_utils._outcome.verdict import is_proved, metrics
 from ..plugins.plugin_utils._store.claim import claimed
 from ..plugins.plugin_utils._store.tables import EventRow, HostRow, RequestRow, StudyRow, TrialRow
 from ..plugins.plugin_utils._trial.trial import State, values_label
@@ -84,8 +84,8 @@ class Host(NamedTuple):
 class StudyData:
     """What charts are drawn from; trials and events in order of time.
 
-    study: id, workload_name, metric, direction, seed, started, finished, phase, trials_planned, verdict, reason; under
-    `study`, the content of the study file. result: the content of result.json, once the study has ended.
+    study: id, workload_name, metric, metrics, direction, seed, started, finished, phase, trials_planned, verdict,
+    reason; under `study`, the content of the study file. result: the content of result.json, once the study has ended.
     """
 
     study: Mapping[str, Any]
@@ -123,8 +123,10 @@ def study_row(connection: Connection, study_id: int) -> dict[str, Any] | None:
 
 
 def _study(row: Row[Any]) -> dict[str, Any]:
-    """The row with the metric and direction of the study file. Any program may have written the store: values of
-    another type than the pages expect are left out."""
+    """The row with the metric, all metrics in words, and the direction of the study file.
+
+    Any program may have written the store: values of another type than the pages expect are left out.
+    """
     found = dict(row._mapping)
     file = found["study"] if isinstance(found["study"], dict) else {}
     space = file.get("action_space")
@@ -137,9 +139,17 @@ def _study(row: Row[Any]) -> dict[str, Any]:
             **{name: part if isinstance(part, dict) else {} for name, part in parts.items()},
             "action_space": [entry for entry in entries if isinstance(entry.get("param"), str)],
         },
-        "metric": str(file.get("reward_metric", "")),
+        "metric": (metric := str(file.get("reward_metric", ""))),
+        "metrics": _metrics(metric, file.get("objectives")),
         "direction": "minimise" if file.get("direction") == "minimise" else "maximise",
     }
+
+
+def _metrics(metric: str, objectives: Any) -> str:
+    """What an improvement is about: the metric, or all objectives."""
+    entries = [entry for entry in objectives if isinstance(entry, dict)] if isinstance(objectives, list) else []
+    others = [{"metric": entry["metric"]} for entry in entries if isinstance(entry.get("metric"), str)]
+    return metrics({"metric": metric, "objectives": [{"metric": metric}, *others] if others else []})
 
 
 def progress_row(connection: Connection, study_id: int) -> Row[Any] | None:
@@ -252,7 +262,7 @@ def _summary(
     counted = result.get("trials")
     study_id = study["id"]
     return {
-        **{name: study[name] for name in (*_SUMMARY, "metric", "direction")},
+        **{name: study[name] for name in (*_SUMMARY, "metric", "metrics", "direction")},
         **{name: result.get(name) for name in ("improvement", "interval", "confidence", "pairs", "best_config")},
         "proved": is_proved({**result, "verdict": study["verdict"]}),
         "trials": trials.get(study_id, 0),

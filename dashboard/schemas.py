@@ -103,9 +103,12 @@ class Message(BaseModel):
 
 
 class _Study(BaseModel):
+    """metrics: what an improvement is about, in words: the metric, or all objectives."""
+
     id: int
     workload_name: str
     metric: str
+    metrics: str
     direction: Literal["maximise", "minimise"]
     seed: int
     started: datetime | None

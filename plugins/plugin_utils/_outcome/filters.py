@@ -68,10 +68,30 @@ def gain(result: Result) -> str:
     return verdict.gain(vars(result), per_cent)
 
 
+def metrics(result: Result) -> str:
+    """What the improvement is about: the metric, or all objectives."""
+    return one_line(verdict.metrics(_raw(result)))
+
+
+def objectives(result: Result) -> list[str]:
+    """The change of each: "p99_ms -20.0 % (positive is better), minimise, weight 1"; empty for a single metric."""
+    return [
+        f"{one_line(each.metric)} {per_cent(each.change)} (positive is better), {each.direction}, "
+        f"weight {number(each.weight)}"
+        for each in result.objectives
+        if each.change is not None
+    ]
+
+
+def _raw(result: Result) -> dict[str, object]:
+    """What the texts of a verdict need, in the form of result.json."""
+    nested = {name: [vars(each) for each in getattr(result, name)] for name in ("objectives", "guard_benchmarks")}
+    return {**vars(result), **nested}
+
+
 def ending(result: Result) -> verdict.Ending:
     """The verdict and its consequence, on one line each."""
-    nested = {name: [vars(each) for each in getattr(result, name)] for name in ("objectives", "guard_benchmarks")}
-    found = verdict.ending({**vars(result), **nested}, per_cent)
+    found = verdict.ending(_raw(result), per_cent)
     return verdict.Ending(one_line(found.heading), one_line(found.text))
 
 
@@ -130,6 +150,8 @@ FILTERS = {
         per_cent,
         interval,
         gain,
+        metrics,
+        objectives,
         carry_over,
         unrecovered,
         non_inferiority,

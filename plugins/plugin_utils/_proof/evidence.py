@@ -169,8 +169,8 @@ class GuardTest(Record):
 class GuardBenchmarkOutcome(Record):
     """Whether the learned values were shown not to worsen a guard benchmark (`holds`), and by which pairs.
 
-    measured: whether there was a test of these very values; without one they neither hold nor fail. dropped: values that
-    were left out because they worsened it.
+    measured: whether these very values were tested; if not, `holds` says nothing. dropped: values that were left out
+    because they worsened it.
     """
 
     name: str

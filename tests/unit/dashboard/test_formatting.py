@@ -71,16 +71,28 @@ def test_an_invalid_time_is_shown_as_text() -> None:
     )
 
 
-STUDY = {"metric": "speed", "result": {"improvement": 58.0, "interval": [51.2, 66.0], "pairs": 8}}
+STUDY = {
+    "metric": "speed",
+    "metrics": "speed and p99_ms",
+    "result": {"improvement": 58.0, "interval": [51.2, 66.0], "pairs": 8},
+}
 
 
 @pytest.mark.parametrize(
     ("status", "says", "keeps_quiet"),
     [
-        ({"verdict": None, "best_percent": 20.0}, "not yet proved", "Improved"),
-        ({"verdict": None, "best_percent": -3.0}, "No candidate has beaten", "proved"),
+        (
+            {"verdict": None, "best_percent": 20.0},
+            "+20.0\u00a0% speed and p99_ms in a single trial, not yet proved",
+            "Improved",
+        ),
+        (
+            {"verdict": None, "best_percent": -3.0},
+            "No candidate has beaten the baseline so far; the best one: −3.0\u00a0% speed and p99_ms",
+            "proved",
+        ),
         ({"verdict": None, "best_percent": None}, "No candidate", "better"),
-        ({"verdict": "improved"}, "proved in 8 pairs", "not yet"),
+        ({"verdict": "improved"}, "speed and p99_ms +58.0", "not yet"),
         ({"verdict": "no_improvement", "best_percent": 20.0}, "keep those", "+20"),
         ({"verdict": "stopped", "best_percent": 20.0}, "no improvement was proved", "original values"),
         ({"verdict": "failed", "best_percent": 20.0}, "no values were learned", "+20"),

@@ -12,6 +12,8 @@ from typing import Any
 
 import dashboard_store
 import pytest
+from ansible_collections.autotune.kernel.client.status import lines
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
 from flask.testing import FlaskClient
 
 
@@ -71,6 +73,27 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
     assert "receive p99_ms minimise 2 % worse −3.0 % −5.0 % to −1.0 % 0 not shown vm.dirty_ratio" in page
     assert "requests p99_ms minimise 2 % worse – – 0 not measured –" in page
     assert "+50.1 % to +67.2 % (interval from resampled pairs)" in page
+
+
+def test_the_gain_is_that_of_all_objectives(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
+    objectives = [{"metric": "p99_ms", "direction": "minimise", "weight": 1.0}]
+    with dashboard_store.Session(dashboard_store.open_store(url)) as session:
+        row = session.get_one(dashboard_store.StudyRow, study_id)
+        row.study = {**row.study, "objectives": [*objectives, {"metric": 5}, "p50"]}
+        session.commit()
+    first = {"metric": dashboard_store.METRIC, "direction": "maximise", "weight": 1.0, "change": 200.0}
+    change_result(url, study_id, objectives=[first, {**objectives[0], "change": -20.0}])
+    both = f"{dashboard_store.METRIC} and p99_ms"
+    page = text(client_of(), f"/studies/{study_id}")
+    assert f"Improved: {both} +58.0" in page
+    assert f"+66.0\N{NO-BREAK SPACE}%) in {both}".replace("\N{NO-BREAK SPACE}", " ") in page
+    assert "p99_ms −20.0 % (positive is better; minimise, weight 1)" in page
+    other = dashboard_store.fill(url, trials=60, hosts=2)
+    assert f"%) in {both} " in text(client_of(), f"/compare?study={study_id}&study={other}")
+    assert f"{both} 120" in text(client_of(), "/")
+    assert client_of().get("/api/studies").json["studies"][1]["metrics"] == both
+    (dummy, line) = lines(ReadOnlyStore(url))
+    assert line == f"  {study_id:>4} wan: improved, {both} +58.0 % (95 % interval +51.2 % to +66.0 %)"
 
 
 def test_each_value_says_what_it_rests_on(study_id: int, client_of: Callable[..., FlaskClient]) -> None:

@@ -95,6 +95,30 @@ def test_the_defaults_carry_their_evidence(tmp_path: Path, improved: dict[str, A
         assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
 
 
+def test_the_role_attributes_the_gain_to_all_objectives_and_shows_the_worse_one(
+    tmp_path: Path, improved: dict[str, Any]
+) -> None:
+    both = [
+        {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": 400.0},
+        {"metric": "p99_ms", "direction": "minimise", "weight": 0.5, "change": -20.0},
+    ]
+    files = _written(tmp_path, improved | {"objectives": both})
+    readme = files["roles/wan_transfer/README.md"]
+    assert "for the workload `wan-transfer`: throughput\\_mbit and p99\\_ms +130.4 % (95 %" in readme
+    assert "and for the weighted mean of all objectives.\n" in readme
+    assert "- Objective throughput\\_mbit +400.0 % (positive is better), maximise, weight 1.\n" in readme
+    assert "- Objective p99\\_ms -20.0 % (positive is better), minimise, weight 0.5.\n" in readme
+    assert "| improvement in throughput\\_mbit and p99\\_ms | +130.4 %" in readme
+    defaults = files["roles/wan_transfer/defaults/main.yml"]
+    whole = " ".join(defaults.split("\n# "))
+    assert "throughput_mbit (maximise): 153.2 -> 353, throughput_mbit and p99_ms +130.4 % (95 % interval" in whole
+    assert "Objective p99_ms -20.0 % (positive is better), minimise, weight 0.5." in whole
+    assert (
+        "<dt>improvement</dt><dd>+130.4 % (95 % interval +118.2 % to +141.9 %) in throughput_mbit and p99_ms, p"
+        in (files["report.html"])
+    )
+
+
 def test_the_role_allows_what_the_study_allowed(tmp_path: Path, improved: dict[str, Any]) -> None:
     files = _written(tmp_path, improved | {"study": {"allow_unsafe": ["vm.swappiness"]}})
     (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])

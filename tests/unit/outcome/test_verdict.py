@@ -38,13 +38,13 @@ def plain(text: str) -> str:
         ({"verdict": "no_improvement"}, "no improvement, no values were proved better than the original ones"),
         (
             {"verdict": "no_improvement", "guard_benchmarks": [{**REFUSING, "holds": True, "name": "a"}, REFUSING]},
-            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave guard benchmark "
-            "receive unharmed, so keep the original ones",
+            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave "
+            "guard benchmark receive unharmed, so keep the original ones",
         ),
         (
             {"verdict": "no_improvement", "guard_benchmarks": [DROPPING, NOT_MEASURED]},
-            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave guard benchmark "
-            "receive unharmed, so keep the original ones",
+            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave "
+            "guard benchmark receive unharmed, so keep the original ones",
         ),
         ({"verdict": "failed"}, "failed, no values were learned"),
         ({"verdict": "stopped"}, "stopped, no improvement was proved yet"),
