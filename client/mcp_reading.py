@@ -130,7 +130,7 @@ class Reading:
         message, best = first_message(feed), best_and_failures(feed)["best"]
         study, result = feed.study, feed.study["result"] or {}
         proof = evidence(result) or {}
-        hosts = restoration(message["hosts"], feed.study["result"])
+        hosts = restoration(message["hosts"]) if feed.ended else None
         improved = study["verdict"] == "improved"
         return Result.model_validate(
             {
@@ -138,7 +138,7 @@ class Reading:
                 **{name: result.get(name) for name in ("improvement", "interval", "confidence", "p_value")},
                 "study_id": study_id,
                 "headline": headline(study, message["status"]),
-                "proved": is_proved({**result, "verdict": study["verdict"]}),
+                "proved": is_proved(result),
                 "pairs": result.get("pairs") or 0,
                 "better_pairs": proof.get("better", 0),
                 "best": [Value.model_validate(vars(change)) for change in (best["changes"] if best else ())],

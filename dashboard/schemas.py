@@ -124,10 +124,14 @@ class _Study(BaseModel):
 
 
 class Study(_Study):
-    """study: the study file. result: result.json. best: the best training trial, which proves nothing."""
+    """study: the study file. result: result.json. result_problem: why that cannot be read.
+
+    best: the best training trial, which proves nothing.
+    """
 
     study: dict[str, Any] | None
     result: dict[str, Any] | None
+    result_problem: str | None
     status: Status
     hosts: list[dict[str, Any]]
     parameters: list[str]

@@ -61,8 +61,6 @@ def status_of(feed: Feed) -> Message:
         # On average, each of the other hosts is halfway through a trial, which matters early on.
         pace = feed.worked(last.finished) / (done + max(len(feed.hosts) - 1, 0) / 2)
         left = pace * (planned - done)
-    result = study["result"] if isinstance(study["result"], dict) else {}
-    not_needed = result.get("not_needed")
     return {
         "phase": study["phase"],
         "verdict": study["verdict"],
@@ -70,7 +68,7 @@ def status_of(feed: Feed) -> Message:
         "interrupted": feed.interrupted,
         "trials": done,
         "trials_planned": planned,
-        "not_needed": not_needed if isinstance(not_needed, int) else 0,
+        "not_needed": (study["result"] or {}).get("not_needed", 0),
         "failed": feed.failed,
         "best_percent": feed.best.change_percent if feed.best else None,
         "best_trial": feed.best.id if feed.best else None,

@@ -14,6 +14,7 @@ import dashboard_store
 import pytest
 from ansible_collections.autotune.kernel.client.status import lines
 from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import TrialRow
 from flask.testing import FlaskClient
 
 
@@ -56,12 +57,13 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
         ablation={
             "reason": "2 of 6 are needed",
             "contributions": [contribution],
-            "fewer_values": {"reason": "proved as well"},
+            "all_values": {"improved": True, "reason": "proved"},
+            "fewer_values": {"improved": True, "reason": "proved as well"},
         },
         guard_metrics=[guard],
         guard_benchmarks=[
-            {**guard, "name": "receive", "evidence": [], "dropped": ["vm.dirty_ratio"]},
-            {**guard, "name": "requests", "measured": False, "change": None, "interval": None},
+            {**guard, "name": "receive", "reason": "", "evidence": [], "dropped": ["vm.dirty_ratio"]},
+            {**guard, "name": "requests", "reason": "", "measured": False, "change": None, "interval": None},
         ],
         bootstrap=[50.1, 67.2],
     )
@@ -94,6 +96,69 @@ def test_the_gain_is_that_of_all_objectives(url: str, study_id: int, client_of: 
     assert client_of().get("/api/studies").json["studies"][1]["metrics"] == both
     (dummy, line) = lines(ReadOnlyStore(url))
     assert line == f"  {study_id:>4} wan: improved, {both} +58.0 % (95 % interval +51.2 % to +66.0 %)"
+
+
+PAIR = {"host": "h1", "pair": 1, "first": "baseline", "baseline": 1.0, "candidate": 2.0, "log_ratio": 0.7}
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        {"versions": [1]},
+        {"interval": [1]},
+        {"interval": [None, None]},
+        {"improvement": "much"},
+        {"evidence": [{}]},
+        {"evidence": [{**PAIR, "log_ratio": "x"}]},
+        {"best_config": [1]},
+        {"per_host": {"h1": "x"}},
+        {"carry_over": [{}]},
+        {"guard_benchmarks": [{}]},
+        {"ablation": {"contributions": [{}]}},
+        {"seconds": {"total": "<b>"}},
+        [1],
+        "text",
+        5,
+        None,
+    ],
+)
+def test_a_result_that_does_not_fit_is_left_out_and_the_page_says_so(
+    url: str, study_id: int, client_of: Callable[..., FlaskClient], bend: Any
+) -> None:
+    with dashboard_store.Session(dashboard_store.open_store(url)) as session:
+        row = session.get_one(dashboard_store.StudyRow, study_id)
+        row.result = {**(row.result or {}), **bend} if isinstance(bend, dict) else bend
+        session.commit()
+    client = client_of()
+    for path in (f"/studies/{study_id}", f"/studies/{study_id}/live"):
+        page = text(client, path)
+        assert "Improved, but the result in the store cannot be read (" in page
+        assert "What was learned is in the result, which cannot be read." in page
+        assert "The original values of all hosts were restored and verified." in page
+        assert "proved in" not in page
+    other = dashboard_store.fill(url, trials=20, hosts=1)
+    for path in ("/", f"/compare?study={study_id}&study={other}"):
+        assert "not proved" in text(client, path)
+    answer = client.get(f"/api/studies/{study_id}").json
+    assert answer["result"] is None
+    assert answer["result_problem"]
+    assert "cannot be read" in client.get(f"/api/studies/{study_id}/charts/evidence").json["summary"]
+    assert lines(ReadOnlyStore(url))[1].endswith("wan: improved")
+
+
+def test_fields_of_a_trial_that_do_not_fit_are_left_out(
+    url: str, study_id: int, client_of: Callable[..., FlaskClient]
+) -> None:
+    with dashboard_store.Session(dashboard_store.open_store(url)) as session:
+        row = session.get_one(TrialRow, (study_id, 30))
+        row.requested = row.applied = row.metrics = row.observations = [1]
+        row.health = row.seconds = row.stability_parts = 5
+        row.streamed = {"a": 1}
+        session.commit()
+    client = client_of()
+    assert client.get(f"/studies/{study_id}/trials/30").status_code == 200
+    for path in ("trials/30", "trials.csv", "trials.json"):
+        assert client.get(f"/api/studies/{study_id}/{path}").status_code == 200
 
 
 def test_each_value_says_what_it_rests_on(study_id: int, client_of: Callable[..., FlaskClient]) -> None:

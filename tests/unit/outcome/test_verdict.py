@@ -104,26 +104,23 @@ def test_zero_is_a_valid_value(improved: dict[str, Any]) -> None:
     assert "have probability 0." in found["interpretation"]
 
 
-NEW = {"proved": False}
-
-
 def host(name: str, restored: bool | None, doing: str | None = None) -> dict[str, Any]:
     return {"name": name, "restored": restored, "doing": doing}
 
 
 def test_restoration_is_what_the_hosts_reported() -> None:
-    assert restoration([], NEW) is None
-    fine = restoration([host("a", True), host("b", True)], NEW)
+    assert restoration([]) is None
+    fine = restoration([host("a", True), host("b", True)])
     assert fine is not None
     assert (fine.text, fine.needs_attention) == ("The original values of all hosts were restored and verified.", False)
-    mixed = restoration([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")], NEW)
+    mixed = restoration([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")])
     assert mixed is not None
     assert mixed.needs_attention
     assert "needs attention (see the log): b." in mixed.text
     assert "Restoring original values: d." in mixed.text
     assert "the lease restores the original values: c." in mixed.text
     assert "All hosts" not in mixed.text
-    many = restoration([host(f"h{number}", None) for number in range(9)], NEW)
+    many = restoration([host(f"h{number}", None) for number in range(9)])
     assert many is not None
     assert many.text.endswith("h4, h5 and 3 more.")
 
