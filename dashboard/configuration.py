@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..plugins.plugin_utils._outcome import at_boot
 from ..plugins.plugin_utils._outcome.basis import basis
+from ..plugins.plugin_utils._outcome.filters import names
 from .formatting import number, per_cent
 
 Values = Mapping[str, Any]
@@ -191,8 +193,14 @@ def as_yaml(values: Values) -> str:
 
 
 def as_sysctl(values: Values) -> str:
-    """For a file in /etc/sysctl.d."""
-    return "".join(f"{' '.join(param.split())} = {' '.join(str(value).split())}\n" for param, value in values.items())
+    """For a file in /etc/sysctl.d, with a comment on what such a file cannot set."""
+    lines = [f"{param} = {' '.join(str(value).split())}\n" for param, value in values.items() if at_boot.is_set(param)]
+    if others := at_boot.not_set(values):
+        lines.append(
+            f"# No file in sysctl.d can set {names(others)}: the learned role does, and module autotune.kernel.sysctl; "
+            "apply them again after a reboot.\n"
+        )
+    return "".join(lines)
 
 
 def _scalar(value: Any) -> str:

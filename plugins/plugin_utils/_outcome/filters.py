@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from .._proof.evidence import Contribution, GuardBenchmarkOutcome, GuardOutcome, Interval
 from .._trial.trial import phase_name
+from . import at_boot, verdict
 from . import basis as bases
-from . import verdict
 from .result import Change, Result
 
 
@@ -128,6 +128,11 @@ def names(parameters: Iterable[str]) -> str:
     return ", ".join(one_line(parameter) for parameter in parameters)
 
 
+def not_at_boot(result: Result) -> list[str]:
+    """The learned parameters that the role does not keep across reboots."""
+    return at_boot.not_set(result.best_config or ())
+
+
 def original(change: Change) -> str:
     """A parameter's original value; where hosts differ, each value with its hosts."""
     hosts_by_value: dict[str, list[str]] = {}
@@ -159,6 +164,7 @@ FILTERS = {
         basis,
         names,
         original,
+        not_at_boot,
         phase_name,
     )
 }

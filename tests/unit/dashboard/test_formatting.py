@@ -153,8 +153,21 @@ def test_a_configuration_survives_a_round_trip_through_yaml(values: dict[str, An
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=4))
-def test_a_line_of_sysctl_conf_is_one_line(values: dict[str, str]) -> None:
-    assert as_sysctl(values).count("\n") == len(values)
+def test_a_line_of_sysctl_conf_is_one_line_and_other_names_are_one_comment(values: dict[str, str]) -> None:
+    lines = as_sysctl({**values, "vm.swappiness": "1\n2"}).split("\n")
+    assert lines[-1] == ""
+    assert "vm.swappiness = 1 2" in lines
+    assert all(line.startswith("# ") for line in lines if "=" not in line and line)
+    assert len(lines) <= len(values) + 2
+
+
+def test_what_no_file_of_sysctl_d_can_set_is_left_out_and_named() -> None:
+    outside = {"transparent_hugepage.enabled": "always", "block.sda.scheduler": "none", "sched.migration_cost_ns": 5}
+    found = as_sysctl({**outside, "vm.swappiness": 10, "net.ipv4.conf.a=b.mtu": 1}).splitlines()
+    assert found[0] == "vm.swappiness = 10"
+    (comment,) = found[1:]
+    assert comment.startswith("# No file in sysctl.d can set " + ", ".join(outside))
+    assert "the learned role does" in comment
 
 
 PAIRS = [

@@ -43,7 +43,8 @@ def test_says_how_the_worth_of_a_value_was_shown(change: dict[str, Any], words: 
         (
             {"end": "highest", "bound": 64, "gain": 3.0, "wider": 128},
             "this is the largest value of its range (64); the surrogate predicts that the last quarter of the range "
-            "adds +3.0 %, so a wider one may gain more: raise max to 128, if that is safe for everything else on the hosts",
+            "adds +3.0 %, so a wider one may gain more: raise max to 128, if that is safe for everything else on the "
+            "hosts",
         ),
         (
             {"end": "lowest", "bound": 64, "element": 2, "gain": 0.2},
@@ -79,3 +80,8 @@ def test_says_everything_that_is_known_in_one_order() -> None:
     assert lines[2].startswith("a service reads it only when it starts")
     assert lines[4] == 'risk: it breaks. The documentation: "Do not." (https://docs.kernel.org/x.html)'
     assert basis({"param": "vm.swappiness", "learned": 10}, per_cent) == ["tested only together with all other values"]
+
+
+def test_says_that_a_reboot_ends_what_sysctl_d_cannot_set() -> None:
+    (dummy, line) = basis({"param": "transparent_hugepage.enabled", "learned": "always"}, per_cent)
+    assert line == "not kept across reboots, as no file in sysctl.d can set it: apply the role again after a reboot"

@@ -119,6 +119,21 @@ def test_the_role_attributes_the_gain_to_all_objectives_and_shows_the_worse_one(
     )
 
 
+def test_the_role_says_which_values_a_reboot_ends(tmp_path: Path, improved: dict[str, Any]) -> None:
+    def texts(raw: dict[str, Any]) -> tuple[str, str]:
+        files = _written(tmp_path, raw)
+        specs = yaml.safe_load(files["roles/wan_transfer/meta/argument_specs.yml"])
+        return files["roles/wan_transfer/README.md"], specs["argument_specs"]["main"]["description"][0]
+
+    readme, described = texts(improved)
+    assert "reboot" not in readme
+    assert described.endswith("keeps them across reboots.")
+    readme, described = texts(improved | {"best_config": {"vm.swappiness": 1, "block.sda.scheduler": "none"}})
+    assert "but it cannot set block.sda.scheduler: apply the role again after a reboot.\n" in readme
+    assert "- not kept across reboots, as no file in sysctl.d can set it" in readme
+    assert described.endswith("except those that no file in sysctl.d can set.")
+
+
 def test_the_role_allows_what_the_study_allowed(tmp_path: Path, improved: dict[str, Any]) -> None:
     files = _written(tmp_path, improved | {"study": {"allow_unsafe": ["vm.swappiness"]}})
     (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
