@@ -106,8 +106,7 @@ class CarryOver(Record):
 
     by_effect: whether it was the effect of the run before that was found, and not a correlation of pairs. change: how
     much better a run right after one of the candidate was, with its interval. detectable: what would have been found
-    98 times in 100. order_difference: the improvement in pairs that began with the candidate, relative
-    to that in the others. correlation: of a pair with the host's pair before it. pause: seconds before each run.
+    98 times in 100. correlation: of a pair with the host's pair before it. pause: seconds before each run.
     """
 
     found: bool
@@ -116,7 +115,6 @@ class CarryOver(Record):
     interval: Interval
     p_value: float
     detectable: float
-    order_difference: float | None
     correlation: float
     pause: float = 0.0
 
