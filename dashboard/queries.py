@@ -86,9 +86,9 @@ class Host(NamedTuple):
 class StudyData:
     """What charts are drawn from; trials and events in order of time.
 
-    study: id, workload_name, metric, metrics, direction, seed, started, finished, phase, trials_planned, verdict,
-    reason; under `study`, the content of the study file. result: the content of result.json, once the study has
-    ended; None if it cannot be read, with the reason under `result_problem` of the study.
+    study: id, workload_name, metric, metrics, direction, seed, started, finished, phase, trials_planned,
+    left_seconds, verdict, reason; under `study`, the content of the study file. result: the content of result.json,
+    once the study has ended; None if it cannot be read, with the reason under `result_problem` of the study.
     """
 
     study: Mapping[str, Any]
@@ -103,7 +103,7 @@ def parameters_of(study: Mapping[str, Any]) -> list[str]:
 
 
 _PROGRESS: tuple[Any, ...] = (
-    *(StudyRow.phase, StudyRow.trials_planned),
+    *(StudyRow.phase, StudyRow.trials_planned, StudyRow.left_seconds),
     *(StudyRow.verdict, StudyRow.reason, StudyRow.finished),
 )
 _STUDY: tuple[Any, ...] = (
