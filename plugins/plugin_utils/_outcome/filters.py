@@ -9,9 +9,11 @@ Descriptions, reasons and host names come from a study or an inventory, and must
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable
 
+from .._plain import plain_line
 from .._proof.evidence import Contribution, GuardBenchmarkOutcome, GuardOutcome, Interval
 from .._trial.trial import phase_name
 from . import at_boot, verdict
@@ -20,8 +22,8 @@ from .result import Change, Result
 
 
 def one_line(text: object) -> str:
-    """The text on one line, without characters that end a line or move a cursor."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    """The text on one line, of any length; characters that move a cursor are escaped."""
+    return plain_line(" ".join(str(text).split()), sys.maxsize)
 
 
 def comment(text: object, indent: int = 0) -> str:
