@@ -318,7 +318,7 @@ def test_the_command_between_removes_what_a_candidate_leaves_behind(
     )
     assert proof.improved is reset
     assert [test.found for test in proof.carry_over] == [not reset]
-    assert reset or proof.reason.startswith("Carry-over, also with pauses of 0 s: a run directly after one of the ")
+    assert reset or proof.reason.startswith("Carry-over, also with pauses of 0 s: a run right after one of the ")
 
 
 def test_a_trial_fails_after_interference(host: Any, new_context: NewContext) -> None:
