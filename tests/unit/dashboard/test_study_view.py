@@ -166,8 +166,8 @@ def test_each_value_says_what_it_rests_on(study_id: int, client_of: Callable[...
     assert "effect shown on its own: +38.0 % (+30.1 % to +46.4 %) proposed by the initial design (trial 7)" in page
     assert "effect shown only together with net.core.somaxconn: +4.0 % (+1.2 % to +6.9 %)" in page
     assert (
-        "element 3 is the largest value of its range (33554432); the surrogate predicts that the last quarter of the range adds +3.1 %"
-        in page
+        "element 3 is the largest value of its range (33554432); the surrogate predicts that the last quarter of the "
+        "range adds +3.1 %" in page
     )
     assert "raise max to 134217728, if that is safe" in page
     assert "risk: every connection to this host receives at most this much per round trip." in page

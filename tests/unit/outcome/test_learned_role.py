@@ -330,7 +330,8 @@ def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[s
     for line in (
         "  # - proposed by expert setting tuned-throughput-performance (trial 2)",
         "  # - this is the smallest value of its range (10); the surrogate predicts that the last quarter of the "
-        "range adds\n  #   +2.5 %, so a wider one may gain more: lower min to 5, if that is safe for everything else on the hosts",
+        "range adds\n  #   +2.5 %, so a wider one may gain more: lower min to 5, if that is safe for everything else "
+        "on the hosts",
         '  # - risk: nobody swaps any more. The documentation: "you _must_ not lower it"',
     ):
         assert line in defaults, line
