@@ -130,7 +130,7 @@ class Reading:
         message, best = first_message(feed), best_and_failures(feed)["best"]
         study, result = feed.study, feed.study["result"] or {}
         proof = evidence(result) or {}
-        hosts = restoration(message["hosts"], feed.study["result"])
+        hosts = restoration(message["hosts"]) if feed.ended else None
         improved = study["verdict"] == "improved"
         return Result.model_validate(
             {
@@ -138,7 +138,7 @@ class Reading:
                 **{name: result.get(name) for name in ("improvement", "interval", "confidence", "p_value")},
                 "study_id": study_id,
                 "headline": headline(study, message["status"]),
-                "proved": is_proved({**result, "verdict": study["verdict"]}),
+                "proved": is_proved(result),
                 "pairs": result.get("pairs") or 0,
                 "better_pairs": proof.get("better", 0),
                 "best": [Value.model_validate(vars(change)) for change in (best["changes"] if best else ())],
@@ -169,7 +169,7 @@ class Reading:
             raise NoStudy(f"study {study_id} has no trial {trial_id}; list_trials lists them") from None
         with feed.store.reading() as connection:
             originals = {row.name: row.original_values for row in queries.host_facts(connection, study_id)}
-        said = _explained(feed.study["metric"], trial, originals.get(trial["host"]) or {})
+        said = _explained(feed.study, trial, originals.get(trial["host"]) or {})
         return Explanation.model_validate(
             {"study_id": study_id, "trial_id": trial_id, "explanation": said, "trial": trial}
         )
@@ -184,15 +184,17 @@ def _summary(site: Site, result: Mapping[str, Any]) -> list[str]:
     return summary(ended, site.output.relative_to(site.root) / ended.workload_name).splitlines()
 
 
-def _explained(metric: str, trial: Mapping[str, Any], originals: Mapping[str, Any]) -> list[str]:
+def _explained(study: Mapping[str, Any], trial: Mapping[str, Any], originals: Mapping[str, Any]) -> list[str]:
     """Sentences about a trial, without a full stop. originals: the host's own values."""
     label = values_label(trial["phase"], original=trial["original"], benchmark=trial["benchmark"])
     said = [f"trial {trial['id']} on {trial['host']}, {phase_name(trial['phase'])}: {label}"]
     if trial["metric"] is not None:
         change = trial["change_percent"]
-        against = "" if change is None else f", {per_cent(change)} against the host's baseline"
-        level = "" if change is None or trial["level"] is None else f" of {number(trial['level'])}"
-        said.append(f"{trial['benchmark'] or metric} was {number(trial['metric'])}{against}{level}")
+        several = study["metrics"] != study["metric"] and not trial["benchmark"]
+        of = f" in {study['metrics']}" if several else ""
+        against = "" if change is None else f", {per_cent(change)}{of} against the host's baseline"
+        level = "" if change is None or several or trial["level"] is None else f" of {number(trial['level'])}"
+        said.append(f"{trial['benchmark'] or study['metric']} was {number(trial['metric'])}{against}{level}")
     if trial["error"]:
         said.append(f"it {trial['state']}: {trial['error']}")
     if trial["proposed_by"]:

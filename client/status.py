@@ -9,9 +9,11 @@ import getpass
 import socket
 from typing import Any
 
-from ..dashboard.formatting import VERDICTS
+from ..dashboard.formatting import verdict
 from ..dashboard.queries import listed_studies
 from ..dashboard.readonly_store import ReadOnlyStore
+from ..plugins.plugin_utils._outcome.filters import per_cent
+from ..plugins.plugin_utils._outcome.verdict import gain
 from ..plugins.plugin_utils._plain import plain_line
 from ..plugins.plugin_utils._store.store import StoreError
 from ..plugins.plugin_utils._trial.trial import phase_name
@@ -54,8 +56,7 @@ def _line(study: dict[str, Any]) -> str:
     elif study["interrupted"]:
         state = "interrupted; to resume: autotune run STUDY --resume"
     else:
-        state = VERDICTS[study["verdict"]].lower()
+        state = verdict(study["verdict"]).lower()
         if study["improvement"] is not None:
-            low, high = study["interval"]
-            state += f", {study['metric']} {study['improvement']:+.1f} % ({low:+.1f} to {high:+.1f} %)"
+            state += f", {study['metrics']} {gain(study, per_cent)}"
     return f"  {study['id']:>4} {plain_line(study['workload_name'])}: {plain_line(state)}"

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..plugins.plugin_utils._outcome import at_boot
 from ..plugins.plugin_utils._outcome.basis import basis
+from ..plugins.plugin_utils._outcome.filters import names
 from .formatting import number, per_cent
 
 Values = Mapping[str, Any]
@@ -186,17 +188,28 @@ def _numbers(text: str) -> list[float] | None:
 
 
 def as_yaml(values: Values) -> str:
-    """For `values` of module autotune.kernel.sysctl. Every JSON string is a YAML string."""
-    return "".join(f"{json.dumps(param)}: {_scalar(value)}\n" for param, value in values.items())
+    """For `values` of module autotune.kernel.sysctl."""
+    return "".join(f"{_quoted(param)}: {_scalar(value)}\n" for param, value in values.items())
 
 
 def as_sysctl(values: Values) -> str:
-    """For a file in /etc/sysctl.d."""
-    return "".join(f"{' '.join(param.split())} = {' '.join(str(value).split())}\n" for param, value in values.items())
+    """For a file in /etc/sysctl.d, with a comment on what such a file cannot set."""
+    lines = [f"{param} = {' '.join(str(value).split())}\n" for param, value in values.items() if at_boot.is_set(param)]
+    if others := at_boot.not_set(values):
+        lines.append(
+            f"# No file in sysctl.d can set {names(others)}: the learned role does, and module autotune.kernel.sysctl; "
+            "apply them again after a reboot.\n"
+        )
+    return "".join(lines)
 
 
 def _scalar(value: Any) -> str:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else json.dumps(str(value))
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    """Every JSON string is a YAML string; but with printable text as it is, as YAML joins no pairs of escapes."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def best_of(trials: Iterable[Any]) -> Any | None:

@@ -149,7 +149,7 @@ class Feed:
             changed = changed or any(self.study[name] != value for name, value in progress._mapping.items())
             self.study = {**self.study, **progress._mapping}
             if is_running:  # it may have been resumed
-                self.study["result"] = None
+                self.study["result"] = self.study["result_problem"] = None
         names = {row.id: row.name for row in hosts}
         for trial in trials:
             self._add(trial, names)

@@ -103,14 +103,16 @@ def count(how_many: int | None, noun: str) -> str:
 
 def headline(study: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     """The state of the study in one sentence that claims no more than was proved."""
+    if status.get("verdict") and (problem := study.get("result_problem")):
+        return f"{verdict(status['verdict'])}, but the result in the store cannot be read ({problem})."
     if status.get("verdict"):
-        result = {"metric": study.get("metric"), **(study.get("result") or {}), "verdict": status["verdict"]}
+        result = {"metric": study.get("metrics"), **(study.get("result") or {}), "verdict": status["verdict"]}
         said = endings.ending(result, per_cent)
         return _with_nbsp(f"{said.heading}: {said.text}.")
     best = status.get("best_percent")
     if best is None:
         return "No candidate has been measured yet."
-    change = f"{per_cent(best)} {study.get('metric') or 'metric'}"
+    change = f"{per_cent(best)} {study.get('metrics') or 'metric'}"
     if best <= 0:
         return f"No candidate has beaten the baseline so far; the best one: {change}."
     return f"Best candidate so far: {change} in a single trial, not yet proved."
@@ -138,9 +140,9 @@ class Restoration:
     needs_attention: bool = False
 
 
-def restoration(hosts: Sequence[Mapping[str, Any]], result: Mapping[str, Any] | None) -> Restoration | None:
-    """What the hosts of a finished study reported; None if nothing is known."""
-    if not hosts or result is None:
+def restoration(hosts: Sequence[Mapping[str, Any]]) -> Restoration | None:
+    """What the hosts of a finished study reported; None if there were none."""
+    if not hosts:
         return None
     unknown = [host for host in hosts if host["restored"] is None]
     groups = (
@@ -192,5 +194,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
         )
     },
     "metrics": endings.metrics,
+    "non_inferiority": endings.non_inferiority,
     "is_proved": lambda result: endings.is_proved(result or {}),
 }

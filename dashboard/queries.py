@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Select, String, cast, func, or_, select
 
-from ..plugins.plugin_utils._outcome.verdict import is_proved
+from ..plugins.plugin_utils._outcome.result import Result, in_one_line
+from ..plugins.plugin_utils._outcome.verdict import is_proved, metrics
 from ..plugins.plugin_utils._store.claim import claimed
 from ..plugins.plugin_utils._store.tables import EventRow, HostRow, RequestRow, StudyRow, TrialRow
 from ..plugins.plugin_utils._trial.trial import State, values_label
@@ -84,8 +86,9 @@ class Host(NamedTuple):
 class StudyData:
     """What charts are drawn from; trials and events in order of time.
 
-    study: id, workload_name, metric, direction, seed, started, finished, phase, trials_planned, verdict, reason; under
-    `study`, the content of the study file. result: the content of result.json, once the study has ended.
+    study: id, workload_name, metric, metrics, direction, seed, started, finished, phase, trials_planned,
+    left_seconds, verdict, reason; under `study`, the content of the study file. result: the content of result.json,
+    once the study has ended; None if it cannot be read, with the reason under `result_problem` of the study.
     """
 
     study: Mapping[str, Any]
@@ -100,7 +103,7 @@ def parameters_of(study: Mapping[str, Any]) -> list[str]:
 
 
 _PROGRESS: tuple[Any, ...] = (
-    *(StudyRow.phase, StudyRow.trials_planned),
+    *(StudyRow.phase, StudyRow.trials_planned, StudyRow.left_seconds),
     *(StudyRow.verdict, StudyRow.reason, StudyRow.finished),
 )
 _STUDY: tuple[Any, ...] = (
@@ -113,6 +116,7 @@ _TRIAL = (
     *(TrialRow.stability, TrialRow.reward, TrialRow.state, TrialRow.error, TrialRow.finished),
     *(TrialRow.requested, TrialRow.original, TrialRow.benchmark),
 )
+_BY_NAME = ("requested", "applied", "metrics", "observations", "health", "stability_parts", "seconds")
 
 
 def study_row(connection: Connection, study_id: int) -> dict[str, Any] | None:
@@ -123,23 +127,44 @@ def study_row(connection: Connection, study_id: int) -> dict[str, Any] | None:
 
 
 def _study(row: Row[Any]) -> dict[str, Any]:
-    """The row with the metric and direction of the study file. Any program may have written the store: values of
-    another type than the pages expect are left out."""
+    """The row with the metric, all metrics in words, and the direction of the study file.
+
+    Any program may have written the store: values of another type than the pages expect are left out.
+    """
     found = dict(row._mapping)
+    result, problem = _result(found["result"]) if found["finished"] else (None, None)
     file = found["study"] if isinstance(found["study"], dict) else {}
     space = file.get("action_space")
     entries = [entry for entry in space if isinstance(entry, dict)] if isinstance(space, list) else []
     parts = {name: file.get(name) for name in ("training_config", "verification")}
     return {
         **found,
+        "result": result,
+        "result_problem": problem,
         "study": {
             **file,
             **{name: part if isinstance(part, dict) else {} for name, part in parts.items()},
             "action_space": [entry for entry in entries if isinstance(entry.get("param"), str)],
         },
-        "metric": str(file.get("reward_metric", "")),
+        "metric": (metric := str(file.get("reward_metric", ""))),
+        "metrics": _metrics(metric, file.get("objectives")),
         "direction": "minimise" if file.get("direction") == "minimise" else "maximise",
     }
+
+
+def _result(stored: Any) -> tuple[dict[str, Any] | None, str | None]:
+    """The result with all of its keys; or why it cannot be read."""
+    try:
+        return Result.model_validate(stored).model_dump(mode="json"), None
+    except ValidationError as error:
+        return None, in_one_line(error)
+
+
+def _metrics(metric: str, objectives: Any) -> str:
+    """What an improvement is about: the metric, or all objectives."""
+    entries = [entry for entry in objectives if isinstance(entry, dict)] if isinstance(objectives, list) else []
+    others = [{"metric": entry["metric"]} for entry in entries if isinstance(entry.get("metric"), str)]
+    return metrics({"metric": metric, "objectives": [{"metric": metric}, *others] if others else []})
 
 
 def progress_row(connection: Connection, study_id: int) -> Row[Any] | None:
@@ -193,7 +218,14 @@ def _full_trials(study_id: int) -> Select[Any]:
 def full_trial(connection: Connection, study_id: int, trial_id: int) -> dict[str, Any] | None:
     """All fields of one trial."""
     row = connection.execute(_full_trials(study_id).where(TrialRow.id == trial_id)).one_or_none()
-    return dict(row._mapping) if row else None
+    return _full(row) if row else None
+
+
+def _full(row: Row[Any]) -> dict[str, Any]:
+    """All fields; those of another type than the pages expect are left out, as by `_study`."""
+    fields = dict(row._mapping)
+    kinds = dict.fromkeys(_BY_NAME, dict) | {"streamed": list}
+    return fields | {name: kind() for name, kind in kinds.items() if not isinstance(fields[name], kind)}
 
 
 def full_trials(store: ReadOnlyStore, study_id: int, chunk: int = 500) -> Iterator[dict[str, Any]]:
@@ -206,7 +238,7 @@ def full_trials(store: ReadOnlyStore, study_id: int, chunk: int = 500) -> Iterat
         if not rows:
             return
         after = rows[-1].id
-        yield from (dict(row._mapping) for row in rows)
+        yield from map(_full, rows)
 
 
 def listed_studies(
@@ -248,15 +280,14 @@ def _summary(
     study: dict[str, Any], trials: dict[int, int], failed: dict[int, int], hosts: dict[int, int], interrupted: set[int]
 ) -> dict[str, Any]:
     """The study for a list. improvement and interval are per cents."""
-    result = study["result"] if isinstance(study["result"], dict) else {}
-    counted = result.get("trials")
+    result = study["result"] or {}
     study_id = study["id"]
     return {
-        **{name: study[name] for name in (*_SUMMARY, "metric", "direction")},
+        **{name: study[name] for name in (*_SUMMARY, "metric", "metrics", "direction")},
         **{name: result.get(name) for name in ("improvement", "interval", "confidence", "pairs", "best_config")},
-        "proved": is_proved({**result, "verdict": study["verdict"]}),
+        "proved": is_proved(result),
         "trials": trials.get(study_id, 0),
-        "failed": failed.get(study_id, counted.get("failed", 0) if isinstance(counted, dict) else 0),
+        "failed": failed.get(study_id, result.get("trials", {}).get("failed", 0)),
         "hosts": hosts.get(study_id, 0),
         "running": study["finished"] is None and study_id not in interrupted,
         "interrupted": study_id in interrupted,

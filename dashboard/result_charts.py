@@ -68,6 +68,8 @@ def evidence(data: StudyData) -> Chart:
     result = data.result or {}
     pairs = result.get("evidence") or []
     if not pairs:
+        if data.study.get("result_problem"):
+            return empty("The pairs are in the result, which cannot be read.")
         if result:
             return empty("The study ended before a pair was measured, so there is no evidence.")
         measured = sum(t.phase == "verify" for t in data.trials)

@@ -103,9 +103,12 @@ class Message(BaseModel):
 
 
 class _Study(BaseModel):
+    """metrics: what an improvement is about, in words: the metric, or all objectives."""
+
     id: int
     workload_name: str
     metric: str
+    metrics: str
     direction: Literal["maximise", "minimise"]
     seed: int
     started: datetime | None
@@ -121,10 +124,14 @@ class _Study(BaseModel):
 
 
 class Study(_Study):
-    """study: the study file. result: result.json. best: the best training trial, which proves nothing."""
+    """study: the study file. result: result.json. result_problem: why that cannot be read.
+
+    best: the best training trial, which proves nothing.
+    """
 
     study: dict[str, Any] | None
     result: dict[str, Any] | None
+    result_problem: str | None
     status: Status
     hosts: list[dict[str, Any]]
     parameters: list[str]

@@ -50,19 +50,11 @@ def _message(feed: Feed, trials: list[Trial], events: list[Event]) -> Message:
 
 
 def status_of(feed: Feed) -> Message:
-    """The study now. reward and best_*: of training, so that they are comparable. left_seconds: an estimate."""
-    study, last = feed.study, feed.trials[-1] if feed.trials else None
+    """The study now. reward and best_*: of training, so that they are comparable. left_seconds: as on the terminal."""
+    study = feed.study
     done, planned = len(feed.trials), max(study["trials_planned"] or 0, len(feed.trials))
     now = feed.updated if feed.interrupted and feed.updated else datetime.now(UTC)
-    left = None
-    if study["finished"]:
-        left = 0.0
-    elif last and not feed.interrupted:
-        # On average, each of the other hosts is halfway through a trial, which matters early on.
-        pace = feed.worked(last.finished) / (done + max(len(feed.hosts) - 1, 0) / 2)
-        left = pace * (planned - done)
-    result = study["result"] if isinstance(study["result"], dict) else {}
-    not_needed = result.get("not_needed")
+    left = 0.0 if study["finished"] else None if feed.interrupted else study["left_seconds"]
     return {
         "phase": study["phase"],
         "verdict": study["verdict"],
@@ -70,7 +62,7 @@ def status_of(feed: Feed) -> Message:
         "interrupted": feed.interrupted,
         "trials": done,
         "trials_planned": planned,
-        "not_needed": not_needed if isinstance(not_needed, int) else 0,
+        "not_needed": (study["result"] or {}).get("not_needed", 0),
         "failed": feed.failed,
         "best_percent": feed.best.change_percent if feed.best else None,
         "best_trial": feed.best.id if feed.best else None,

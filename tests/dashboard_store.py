@@ -115,6 +115,7 @@ def fill(
                 started=started,
                 phase="train",
                 trials_planned=trials if finished else trials * 2,
+                left_seconds=None if finished else 3.0 * trials,
             )
             session.add(study)
             session.flush()

@@ -228,7 +228,7 @@ def _interference(applied: Mapping[str, str], originals: Mapping[str, str], repo
 
 def _not_persisted(parameter: str) -> str:
     reason = "its name contains characters with a special meaning in sysctl.d"
-    if not _kernel.is_sysctl(parameter):
+    if not _kernel.kind_of(parameter).persistable:
         reason = "sysctl.d sets sysctls only"
     return f"{parameter} is set, but will not survive a reboot: {reason}. Apply it again after a reboot"
 

@@ -11,16 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import at_boot
 from .verdict import PerCent
 
 
 def basis(change: Mapping[str, Any], per_cent: PerCent) -> list[str]:
-    """One sentence each, without a full stop: how its worth was shown, by whom proposed, restart, range ends, risks."""
+    """One sentence each, without a full stop: its worth, its proposer, restarts, the ends of its range, risks."""
     lines = [shown(change, per_cent)]
     if proposer := change.get("proposed_by"):
         lines.append(f"proposed by {proposer}")
     if change.get("restart"):
         lines.append("a service reads it only when it starts: restart the service after applying or rolling back")
+    if not at_boot.is_set(change["param"]):
+        lines.append("not kept across reboots, as no file in sysctl.d can set it: apply the role again after a reboot")
     lines += [at_end(end, per_cent) for end in change.get("range_ends") or ()]
     lines += [at_risk(risk) for risk in change.get("risks") or ()]
     return lines

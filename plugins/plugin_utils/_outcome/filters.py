@@ -9,19 +9,21 @@ Descriptions, reasons and host names come from a study or an inventory, and must
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable
 
-from .._proof.evidence import Contribution, Interval
+from .._plain import plain_line
+from .._proof.evidence import Contribution, GuardBenchmarkOutcome, GuardOutcome, Interval
 from .._trial.trial import phase_name
+from . import at_boot, verdict
 from . import basis as bases
-from . import verdict
 from .result import Change, Result
 
 
 def one_line(text: object) -> str:
-    """The text on one line, without characters that end a line or move a cursor."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    """The text on one line, of any length; characters that move a cursor are escaped."""
+    return plain_line(" ".join(str(text).split()), sys.maxsize)
 
 
 def comment(text: object, indent: int = 0) -> str:
@@ -68,10 +70,30 @@ def gain(result: Result) -> str:
     return verdict.gain(vars(result), per_cent)
 
 
+def metrics(result: Result) -> str:
+    """What the improvement is about: the metric, or all objectives."""
+    return one_line(verdict.metrics(_raw(result)))
+
+
+def objectives(result: Result) -> list[str]:
+    """The change of each: "p99_ms -20.0 % (positive is better), minimise, weight 1"; empty for a single metric."""
+    return [
+        f"{one_line(each.metric)} {per_cent(each.change)} (positive is better), {each.direction}, "
+        f"weight {number(each.weight)}"
+        for each in result.objectives
+        if each.change is not None
+    ]
+
+
+def _raw(result: Result) -> dict[str, object]:
+    """What the texts of a verdict need, in the form of result.json."""
+    nested = {name: [vars(each) for each in getattr(result, name)] for name in ("objectives", "guard_benchmarks")}
+    return {**vars(result), **nested}
+
+
 def ending(result: Result) -> verdict.Ending:
     """The verdict and its consequence, on one line each."""
-    nested = {name: [vars(each) for each in getattr(result, name)] for name in ("objectives", "guard_benchmarks")}
-    found = verdict.ending({**vars(result), **nested}, per_cent)
+    found = verdict.ending(_raw(result), per_cent)
     return verdict.Ending(one_line(found.heading), one_line(found.text))
 
 
@@ -84,6 +106,11 @@ def unrecovered(result: Result) -> list[str]:
     """A sentence for each host that did not get its performance back."""
     hosts = {name: {"recovery": host.recovery and vars(host.recovery)} for name, host in result.per_host.items()}
     return [one_line(text) for text in verdict.unrecovered({"per_host": hosts}, per_cent)]
+
+
+def non_inferiority(guard: GuardOutcome | GuardBenchmarkOutcome) -> str:
+    """ "shown", "not shown" or "not measured"."""
+    return verdict.non_inferiority(vars(guard))
 
 
 def contribution(of: Change | Contribution) -> str:
@@ -101,6 +128,11 @@ def basis(change: Change) -> list[str]:
 
 def names(parameters: Iterable[str]) -> str:
     return ", ".join(one_line(parameter) for parameter in parameters)
+
+
+def not_at_boot(result: Result) -> list[str]:
+    """The learned parameters that the role does not keep across reboots."""
+    return at_boot.not_set(result.best_config or ())
 
 
 def original(change: Change) -> str:
@@ -125,12 +157,16 @@ FILTERS = {
         per_cent,
         interval,
         gain,
+        metrics,
+        objectives,
         carry_over,
         unrecovered,
+        non_inferiority,
         contribution,
         basis,
         names,
         original,
+        not_at_boot,
         phase_name,
     )
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _durable
@@ -131,7 +132,8 @@ def _environment() -> Environment:
         autoescape=False,  # noqa: S701  YAML and Markdown; every text goes through its own filter
     )
     environment.filters.update(filters.FILTERS)
-    environment.filters["scalar"] = json.dumps  # every JSON scalar is a YAML scalar
+    # Every JSON scalar is a YAML scalar; but not as ASCII, as YAML does not join JSON's pairs of escapes.
+    environment.filters["scalar"] = partial(json.dumps, ensure_ascii=False)
     return environment
 
 

@@ -239,7 +239,7 @@ def read(folder: Path) -> Result:
     try:
         return Result.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise ResultError(f"{path} is not a valid result: {_in_one_line(error)}") from error
+        raise ResultError(f"{path} is not a valid result: {in_one_line(error)}") from error
     except (ValueError, RecursionError) as error:
         raise ResultError(f"{path} is not JSON: {error}") from error
     except OSError as error:
@@ -255,7 +255,8 @@ def write(folder: Path, result: Result) -> Path:
     return path
 
 
-def _in_one_line(error: ValidationError) -> str:
+def in_one_line(error: ValidationError) -> str:
+    """What does not fit, as "evidence.0.host: Field required"."""
     where = [".".join(map(str, each["loc"])) or "it" for each in error.errors()]
     what = [each["msg"].removeprefix("Value error, ") for each in error.errors()]
     return few([f"{key}: {message}" for key, message in zip(where, what, strict=True)], "; ")

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._proof.evidence import GuardBenchmarkOutcome, GuardOutcome
 from .filters import (
     basis,
     carry_over,
@@ -17,7 +18,9 @@ from .filters import (
     ending,
     items,
     names,
+    non_inferiority,
     number,
+    objectives,
     one_line,
     original,
     per_cent,
@@ -57,22 +60,17 @@ def _numbers(result: Result) -> list[str]:
         lines.append(f"  carry-over {found}")
     lines += [
         f"  {one_line(guard.metric)} {per_cent(guard.change)} (limit: {guard.may_worsen:g} % worse): "
-        f"{'non-inferior' if guard.holds else 'non-inferiority not shown'}"
+        f"{_non_inferiority(guard)}"
         for guard in result.guard_metrics
     ]
     for benchmark in result.guard_benchmarks:
         lines.append(
             f"  guard benchmark {one_line(benchmark.name)} {per_cent(benchmark.change)} "
-            f"(limit: {benchmark.may_worsen:g} % worse): "
-            f"{'non-inferior' if benchmark.holds else 'non-inferiority not shown'}"
+            f"(limit: {benchmark.may_worsen:g} % worse): {_non_inferiority(benchmark)}"
         )
         if benchmark.dropped:
             lines.append(f"  removed, because it worsens {one_line(benchmark.name)}: {names(benchmark.dropped)}")
-    lines += [
-        f"  {one_line(objective.metric)} {per_cent(objective.change)} (positive is better), weight {objective.weight:g}"
-        for objective in result.objectives
-        if objective.change is not None
-    ]
+    lines += [f"  {objective}" for objective in objectives(result)]
     if total := result.trials.get("total"):
         failed, seconds = result.trials.get("failed", 0), result.seconds.get("total")
         lines.append(
@@ -85,6 +83,10 @@ def _numbers(result: Result) -> list[str]:
     if saved and saved.training:
         lines.append(f"  training stopped {count(saved.trials_saved, 'trial')} early: {one_line(saved.training)}")
     return lines
+
+
+def _non_inferiority(guard: GuardOutcome | GuardBenchmarkOutcome) -> str:
+    return "non-inferior" if guard.holds else f"non-inferiority {non_inferiority(guard)}"
 
 
 def _values(result: Result) -> list[str]:

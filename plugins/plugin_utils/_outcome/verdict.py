@@ -32,10 +32,8 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
             return Ending("Improved", proved)
         case "no_improvement" if refusing := _refusing(result):
             guards = f"guard benchmark{'' if len(refusing) == 1 else 's'} {' and '.join(refusing)}"
-            return Ending(
-                "No improvement",
-                f"no set of values could be shown to leave {guards} unharmed, so keep the original ones",
-            )
+            both = f"to improve {metrics(result)} and to leave {guards} unharmed"
+            return Ending("No improvement", f"no values could be shown {both}, so keep the original ones")
         case "no_improvement":
             return Ending("No improvement", "no values were proved better than the original ones, so keep those")
         case "stopped" | "failed" as verdict if is_proved(result):
@@ -51,8 +49,16 @@ def ending(result: Mapping[str, Any], per_cent: PerCent) -> Ending:
 
 
 def _refusing(result: Mapping[str, Any]) -> list[str]:
-    """The guard benchmarks that were not shown to be non-inferior."""
-    return [str(guard["name"]) for guard in result.get("guard_benchmarks") or () if not guard["holds"]]
+    """The guard benchmarks that some or all of the values worsened; others may not have been measured."""
+    guards = result.get("guard_benchmarks") or ()
+    return [str(guard["name"]) for guard in guards if guard.get("dropped") or non_inferiority(guard) == "not shown"]
+
+
+def non_inferiority(guard: Mapping[str, Any]) -> str:
+    """Of a guard metric or a guard benchmark: "shown", "not shown" or "not measured"."""
+    if guard["holds"]:
+        return "shown"
+    return "not shown" if guard.get("measured", guard.get("change") is not None) else "not measured"
 
 
 def is_proved(result: Mapping[str, Any]) -> bool:

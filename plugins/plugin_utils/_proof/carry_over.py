@@ -52,7 +52,6 @@ def carry_over(study: Study, trials: Sequence[Trial], earlier: CarryOver | None 
     remains = False
     if earlier and earlier.p_value < _ALPHA:
         remains = effect.mean / math.log1p(earlier.change / 100) > _REMAINS
-    by_order = [[pair.log_ratio for pair in pairs if pair.first == first] for first in ("baseline", "candidate")]
     by_effect = bool(material and (remains or abs(z) >= norm.isf(_ALPHA / 2)))
     return CarryOver(
         found=by_effect or surprise >= norm.isf(_CORRELATION_ALPHA),
@@ -61,7 +60,6 @@ def carry_over(study: Study, trials: Sequence[Trial], earlier: CarryOver | None 
         interval=percents(effect.interval(float(norm.isf((1 - study.verification.confidence) / 2)))),
         p_value=float(2 * norm.sf(abs(z))),
         detectable=percent(effect.error * float(t.isf(_ALPHA / 2, effect.freedom) + t.isf(_BETA, effect.freedom))),
-        order_difference=percent(fmean(by_order[1]) - fmean(by_order[0])) if all(by_order) else None,
         correlation=correlation,
         pause=max(trial.seconds.get("pause", 0.0) for trial in trials),
     )

@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr
 from pydantic.functional_validators import AfterValidator
 
 
 def _parameter(name: str) -> str:
-    # The name becomes a key in generated YAML, hence no "#", no blanks, and no ":" at its end.
-    if not re.fullmatch(r"[a-z][A-Za-z0-9_@:+/.-]*[./][A-Za-z0-9_@:+/.-]*[A-Za-z0-9_]", name) or ".." in name:
-        raise ValueError(f"{name!r} is not a kernel parameter")
+    # No other rule than that of the study, or a run would fail over a name at its end, after all of its trials.
+    _kernel.components(name)
     return name
 
 
@@ -106,8 +106,7 @@ class CarryOver(Record):
 
     by_effect: whether it was the effect of the run before that was found, and not a correlation of pairs. change: how
     much better a run right after one of the candidate was, with its interval. detectable: what would have been found
-    98 times in 100. order_difference: the improvement in pairs that began with the candidate, relative
-    to that in the others. correlation: of a pair with the host's pair before it. pause: seconds before each run.
+    98 times in 100. correlation: of a pair with the host's pair before it. pause: seconds before each run.
     """
 
     found: bool
@@ -116,7 +115,6 @@ class CarryOver(Record):
     interval: Interval
     p_value: float
     detectable: float
-    order_difference: float | None
     correlation: float
     pause: float = 0.0
 
@@ -169,7 +167,8 @@ class GuardTest(Record):
 class GuardBenchmarkOutcome(Record):
     """Whether the learned values were shown not to worsen a guard benchmark (`holds`), and by which pairs.
 
-    change: None where it was not measured. dropped: values that were left out because they worsened it.
+    measured: whether these very values were tested; if not, `holds` says nothing. dropped: values that were left out
+    because they worsened it.
     """
 
     name: str
@@ -177,6 +176,7 @@ class GuardBenchmarkOutcome(Record):
     direction: Literal["maximise", "minimise"]
     may_worsen: float
     holds: bool
+    measured: bool = True
     reason: str
     change: float | None
     interval: Interval | None

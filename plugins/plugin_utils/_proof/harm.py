@@ -183,13 +183,15 @@ class _GuardPhase:
 
     def outcome(self, guard: GuardBenchmark, left: Sequence[Unit], dropped: Sequence[str]) -> GuardBenchmarkOutcome:
         """What is known of the values that are left; nothing, if the phase ended before their test."""
-        proof = self._found.get((guard.name, frozenset(left))) or Proof(improved=False, reason="it was not measured")
+        found = self._found.get((guard.name, frozenset(left)))
+        proof = found or Proof(improved=False, reason="it was not measured")
         return GuardBenchmarkOutcome(
             name=guard.name,
             metric=guard.metric,
             direction=guard.direction,
             may_worsen=guard.may_worsen,
             holds=proof.improved,
+            measured=found is not None,
             reason=proof.reason,
             change=proof.improvement,
             interval=proof.interval,

@@ -71,7 +71,7 @@ class StudyRecord:
         def reopen(session: Session) -> StudyRecord:
             row = session.get_one(StudyRow, study_id)
             row.study = study
-            row.finished = row.verdict = row.reason = row.result = None
+            row.finished = row.verdict = row.reason = row.result = row.left_seconds = None
             session.add(EventRow(study_id=study_id, at=at, text=RESUMED))
             # These requests were meant for the run that has ended.
             pending = select(RequestRow).where(RequestRow.study_id == study_id, RequestRow.taken_at.is_(None))
@@ -120,12 +120,16 @@ class StudyRecord:
 
         _write(self._engine, change)
 
-    def add_trial(self, trial: Trial) -> None:
+    def add_trial(self, trial: Trial, **progress: Any) -> None:
+        """progress: columns of the study that change with it."""
         columns = {name: value for name, value in vars(trial).items() if name not in ("host", "score")}
         columns |= vars(trial.score)
 
         def add(session: Session) -> None:
             session.add(TrialRow(study_id=self.study_id, host_id=self._hosts[trial.host], **columns))
+            study = session.get_one(StudyRow, self.study_id)
+            for column, value in progress.items():
+                setattr(study, column, value)
 
         try:
             _write(self._engine, add)

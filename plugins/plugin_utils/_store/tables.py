@@ -42,7 +42,8 @@ class Base(DeclarativeBase):
 class StudyRow(Base):
     """A study. verdict: None while it runs. result: the content of result.json once it has ended.
 
-    files: the SHA-256 of the files that it copies to its hosts, by name; a resumed run must use the same files.
+    trials_planned, left_seconds: as on the terminal, of the last trial. files: the SHA-256 of the files that it
+    copies to its hosts, by name; a resumed run must use the same files.
     """
 
     __tablename__ = "studies"
@@ -55,6 +56,7 @@ class StudyRow(Base):
     finished: Mapped[datetime | None]
     phase: Mapped[str] = mapped_column(String(16))
     trials_planned: Mapped[int] = mapped_column(default=0)
+    left_seconds: Mapped[float | None]
     verdict: Mapped[str | None] = mapped_column(String(16))
     reason: Mapped[str | None]
     result: Mapped[dict[str, Any] | None]

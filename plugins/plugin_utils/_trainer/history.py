@@ -149,12 +149,13 @@ class RunHistory:
         """Keep and store the trial; returns the progress that its worker shows."""
         _LOG.debug("trial %s: %s, %s", trial.id, trial.error or trial.metric, trial.score)
         self.trials.append(trial)
+        progress = self._progress(trial)
         started = time.monotonic()
-        self._store.add_trial(trial)
+        self._store.add_trial(trial, trials_planned=progress["of"], left_seconds=progress["left"])
         self.store_seconds += time.monotonic() - started
         if trial.phase == Phase.TRAIN and len(self.trials) % _CHECK_INTERVAL == 0:
             self._check_hosts()
-        return self._progress(trial)
+        return progress
 
     def _progress(self, trial: Trial) -> dict[str, Any]:
         """change and best: in per cent against the baseline; left: in seconds.

@@ -75,10 +75,28 @@ def build_result(
         seconds=_seconds(history, seconds_waited),
         parameters=_changes(study, learned, history, conclusion) if learned else (),
         seed=seed,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=_now(),
         study=study.model_dump(mode="json", exclude_none=True),
         **about,
     )
+
+
+def result_without_numbers(study: Study, conclusion: Conclusion, *, seed: int, about: dict[str, Any]) -> outcome.Result:
+    """Verdict and reason alone, of a run whose numbers cannot be put into a result."""
+    return outcome.Result(
+        workload_name=study.workload_name,
+        verdict=conclusion.verdict,
+        reason=conclusion.reason,
+        metric=study.reward_metric,
+        direction=study.direction,
+        seed=seed,
+        finished=_now(),
+        **about,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _as_applied(learned: Candidate, tuned: Runs) -> dict[str, Value]:

@@ -32,7 +32,7 @@ from .agent import Agent
 from .conclusion import Conclusion
 from .history import RunHistory
 from .polling import poll_requests
-from .result_builder import build_result
+from .result_builder import build_result, result_without_numbers
 from .run import run_study
 
 _LOG = logging.getLogger(__name__)
@@ -131,7 +131,12 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     }
     waited = fleet.seconds_waited
     with fleet.paused():
-        result = build_result(study, conclusion, history, seconds_waited=waited, seed=store.seed, about=about)
+        try:
+            result = build_result(study, conclusion, history, seconds_waited=waited, seed=store.seed, about=about)
+        except Exception as error:  # a mistake of ours must not cost the user the trials: a failed study can be resumed
+            _LOG.exception("the result cannot be made")
+            conclusion = Conclusion("failed", _why_no_result(conclusion, error))
+            result = result_without_numbers(study, conclusion, seed=store.seed, about=about)
     content = result.model_dump(mode="json", by_alias=True)
     if conclusion.is_complete:
         history.complete()
@@ -151,6 +156,15 @@ def _run(config: TrainerConfig, folder: Path, server: socket.socket) -> None:
     # A benchmark that is running when the study is stopped goes on to its end, unless hosts are to be restored at once.
     fleet.end(content, patience=study.longest_timeout + _LEAVE_TIME)
     started.claim.release()
+
+
+def _why_no_result(conclusion: Conclusion, error: Exception) -> str:
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return (
+        f"the result ({conclusion.verdict}: {conclusion.reason}) cannot be made, which is a mistake in "
+        "autotune.kernel: report it, and resume the study with a version that corrects it; "
+        f"the store has all trials ({what})"
+    )
 
 
 def _accept(server: socket.socket, fleet: Fleet) -> None:

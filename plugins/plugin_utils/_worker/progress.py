@@ -10,13 +10,17 @@ from typing import Any
 from .._trial.trial import phase_name
 
 
-def progress_line(host: str, metric: str, progress: dict[str, Any]) -> str:
-    """One trial: `12/87 lab1 training: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left`."""
+def progress_line(host: str, metric: str, progress: dict[str, Any], *, several: bool = False) -> str:
+    """One trial: `12/87 lab1 training: candidate 94.3 throughput (+213.4 %), best +250.1 %, 3 min left`.
+
+    several: there are objectives besides the metric, and the changes are of all of them.
+    """
     place = f"{progress['number']}/{progress['of']} {host} {phase_name(progress['phase'])}: {progress['label']}"
     if progress["error"]:
         outcome = f"failed: {progress['error']}"
     else:
-        change = "" if progress["change"] is None else f" ({progress['change']:+.1f} %)"
+        of = " in all objectives" if several else ""
+        change = "" if progress["change"] is None else f" ({progress['change']:+.1f} %{of})"
         outcome = f"{progress['metric']:.6g} {metric}{change}"
     best = "" if progress["best"] is None else f", best {progress['best']:+.1f} %"
     return f"{place} {outcome}{best}, {duration(progress['left'])} left"

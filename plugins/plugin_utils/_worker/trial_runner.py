@@ -81,8 +81,8 @@ def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: C
             case "notice":
                 show(f"note: {message['text']}")
             case "progress":
-                metric = context.study.workload(message["benchmark"]).reward_metric
-                show(progress_line(context.host, metric, message))
+                workload = context.study.workload(message["benchmark"])
+                show(progress_line(context.host, workload.reward_metric, message, several=bool(workload.objectives)))
             case "refused":
                 raise HostRefused(message["reason"])
             case "restore":

@@ -71,16 +71,28 @@ def test_an_invalid_time_is_shown_as_text() -> None:
     )
 
 
-STUDY = {"metric": "speed", "result": {"improvement": 58.0, "interval": [51.2, 66.0], "pairs": 8}}
+STUDY = {
+    "metric": "speed",
+    "metrics": "speed and p99_ms",
+    "result": {"improvement": 58.0, "interval": [51.2, 66.0], "pairs": 8},
+}
 
 
 @pytest.mark.parametrize(
     ("status", "says", "keeps_quiet"),
     [
-        ({"verdict": None, "best_percent": 20.0}, "not yet proved", "Improved"),
-        ({"verdict": None, "best_percent": -3.0}, "No candidate has beaten", "proved"),
+        (
+            {"verdict": None, "best_percent": 20.0},
+            "+20.0\u00a0% speed and p99_ms in a single trial, not yet proved",
+            "Improved",
+        ),
+        (
+            {"verdict": None, "best_percent": -3.0},
+            "No candidate has beaten the baseline so far; the best one: −3.0\u00a0% speed and p99_ms",
+            "proved",
+        ),
         ({"verdict": None, "best_percent": None}, "No candidate", "better"),
-        ({"verdict": "improved"}, "proved in 8 pairs", "not yet"),
+        ({"verdict": "improved"}, "speed and p99_ms +58.0", "not yet"),
         ({"verdict": "no_improvement", "best_percent": 20.0}, "keep those", "+20"),
         ({"verdict": "stopped", "best_percent": 20.0}, "no improvement was proved", "original values"),
         ({"verdict": "failed", "best_percent": 20.0}, "no values were learned", "+20"),
@@ -129,9 +141,10 @@ def test_axes_of_a_preset_come_from_the_values_tried() -> None:
     assert (axis.label, axis.low, axis.high) == ("vm.swappiness", 10, 90)
 
 
-# JSON has no escape for characters beyond these that YAML would understand; the kernel has no use for them.
-text = st.text(st.characters(max_codepoint=0xD7FF), min_size=1)
+# JSON has no escape for other characters beyond these that YAML would understand; the kernel has no use for them.
+text = st.text(st.characters(max_codepoint=0xD7FF), min_size=1) | st.just("\N{ROCKET}")
 name = st.text(st.characters(max_codepoint=0xD7FF), min_size=1, max_size=120)  # YAML's keys end at 1024 characters
+name |= st.just("net.ipv4.neigh.\N{ROCKET}.mtu")
 
 
 @given(st.dictionaries(name, st.integers() | text, max_size=4))
@@ -140,8 +153,21 @@ def test_a_configuration_survives_a_round_trip_through_yaml(values: dict[str, An
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=4))
-def test_a_line_of_sysctl_conf_is_one_line(values: dict[str, str]) -> None:
-    assert as_sysctl(values).count("\n") == len(values)
+def test_a_line_of_sysctl_conf_is_one_line_and_other_names_are_one_comment(values: dict[str, str]) -> None:
+    lines = as_sysctl({**values, "vm.swappiness": "1\n2"}).split("\n")
+    assert lines[-1] == ""
+    assert "vm.swappiness = 1 2" in lines
+    assert all(line.startswith("# ") for line in lines if "=" not in line and line)
+    assert len(lines) <= len(values) + 2
+
+
+def test_what_no_file_of_sysctl_d_can_set_is_left_out_and_named() -> None:
+    outside = {"transparent_hugepage.enabled": "always", "block.sda.scheduler": "none", "sched.migration_cost_ns": 5}
+    found = as_sysctl({**outside, "vm.swappiness": 10, "net.ipv4.conf.a=b.mtu": 1}).splitlines()
+    assert found[0] == "vm.swappiness = 10"
+    (comment,) = found[1:]
+    assert comment.startswith("# No file in sysctl.d can set " + ", ".join(outside))
+    assert "the learned role does" in comment
 
 
 PAIRS = [

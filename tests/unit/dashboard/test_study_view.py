@@ -12,6 +12,9 @@ from typing import Any
 
 import dashboard_store
 import pytest
+from ansible_collections.autotune.kernel.client.status import lines
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.tables import TrialRow
 from flask.testing import FlaskClient
 
 
@@ -54,10 +57,14 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
         ablation={
             "reason": "2 of 6 are needed",
             "contributions": [contribution],
-            "fewer_values": {"reason": "proved as well"},
+            "all_values": {"improved": True, "reason": "proved"},
+            "fewer_values": {"improved": True, "reason": "proved as well"},
         },
         guard_metrics=[guard],
-        guard_benchmarks=[{**guard, "name": "receive", "evidence": [], "dropped": ["vm.dirty_ratio"]}],
+        guard_benchmarks=[
+            {**guard, "name": "receive", "reason": "", "evidence": [], "dropped": ["vm.dirty_ratio"]},
+            {**guard, "name": "requests", "reason": "", "measured": False, "change": None, "interval": None},
+        ],
         bootstrap=[50.1, 67.2],
     )
     page = text(client_of(), f"/studies/{study_id}")
@@ -66,7 +73,92 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
     assert "proved as well" in page
     assert "p99_ms minimise 2 % −3.0 % −5.0 % to −1.0 % not shown" in page
     assert "receive p99_ms minimise 2 % worse −3.0 % −5.0 % to −1.0 % 0 not shown vm.dirty_ratio" in page
+    assert "requests p99_ms minimise 2 % worse – – 0 not measured –" in page
     assert "+50.1 % to +67.2 % (interval from resampled pairs)" in page
+
+
+def test_the_gain_is_that_of_all_objectives(url: str, study_id: int, client_of: Callable[..., FlaskClient]) -> None:
+    objectives = [{"metric": "p99_ms", "direction": "minimise", "weight": 1.0}]
+    with dashboard_store.Session(dashboard_store.open_store(url)) as session:
+        row = session.get_one(dashboard_store.StudyRow, study_id)
+        row.study = {**row.study, "objectives": [*objectives, {"metric": 5}, "p50"]}
+        session.commit()
+    first = {"metric": dashboard_store.METRIC, "direction": "maximise", "weight": 1.0, "change": 200.0}
+    change_result(url, study_id, objectives=[first, {**objectives[0], "change": -20.0}])
+    both = f"{dashboard_store.METRIC} and p99_ms"
+    page = text(client_of(), f"/studies/{study_id}")
+    assert f"Improved: {both} +58.0" in page
+    assert f"+66.0\N{NO-BREAK SPACE}%) in {both}".replace("\N{NO-BREAK SPACE}", " ") in page
+    assert "p99_ms −20.0 % (positive is better; minimise, weight 1)" in page
+    other = dashboard_store.fill(url, trials=60, hosts=2)
+    assert f"%) in {both} " in text(client_of(), f"/compare?study={study_id}&study={other}")
+    assert f"{both} 120" in text(client_of(), "/")
+    assert client_of().get("/api/studies").json["studies"][1]["metrics"] == both
+    (dummy, line) = lines(ReadOnlyStore(url))
+    assert line == f"  {study_id:>4} wan: improved, {both} +58.0 % (95 % interval +51.2 % to +66.0 %)"
+
+
+PAIR = {"host": "h1", "pair": 1, "first": "baseline", "baseline": 1.0, "candidate": 2.0, "log_ratio": 0.7}
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        {"versions": [1]},
+        {"interval": [1]},
+        {"interval": [None, None]},
+        {"improvement": "much"},
+        {"evidence": [{}]},
+        {"evidence": [{**PAIR, "log_ratio": "x"}]},
+        {"best_config": [1]},
+        {"per_host": {"h1": "x"}},
+        {"carry_over": [{}]},
+        {"guard_benchmarks": [{}]},
+        {"ablation": {"contributions": [{}]}},
+        {"seconds": {"total": "<b>"}},
+        [1],
+        "text",
+        5,
+        None,
+    ],
+)
+def test_a_result_that_does_not_fit_is_left_out_and_the_page_says_so(
+    url: str, study_id: int, client_of: Callable[..., FlaskClient], bend: Any
+) -> None:
+    with dashboard_store.Session(dashboard_store.open_store(url)) as session:
+        row = session.get_one(dashboard_store.StudyRow, study_id)
+        row.result = {**(row.result or {}), **bend} if isinstance(bend, dict) else bend
+        session.commit()
+    client = client_of()
+    for path in (f"/studies/{study_id}", f"/studies/{study_id}/live"):
+        page = text(client, path)
+        assert "Improved, but the result in the store cannot be read (" in page
+        assert "What was learned is in the result, which cannot be read." in page
+        assert "The original values of all hosts were restored and verified." in page
+        assert "proved in" not in page
+    other = dashboard_store.fill(url, trials=20, hosts=1)
+    for path in ("/", f"/compare?study={study_id}&study={other}"):
+        assert "not proved" in text(client, path)
+    answer = client.get(f"/api/studies/{study_id}").json
+    assert answer["result"] is None
+    assert answer["result_problem"]
+    assert "cannot be read" in client.get(f"/api/studies/{study_id}/charts/evidence").json["summary"]
+    assert lines(ReadOnlyStore(url))[1].endswith("wan: improved")
+
+
+def test_fields_of_a_trial_that_do_not_fit_are_left_out(
+    url: str, study_id: int, client_of: Callable[..., FlaskClient]
+) -> None:
+    with dashboard_store.Session(dashboard_store.open_store(url)) as session:
+        row = session.get_one(TrialRow, (study_id, 30))
+        row.requested = row.applied = row.metrics = row.observations = [1]
+        row.health = row.seconds = row.stability_parts = 5
+        row.streamed = {"a": 1}
+        session.commit()
+    client = client_of()
+    assert client.get(f"/studies/{study_id}/trials/30").status_code == 200
+    for path in ("trials/30", "trials.csv", "trials.json"):
+        assert client.get(f"/api/studies/{study_id}/{path}").status_code == 200
 
 
 def test_each_value_says_what_it_rests_on(study_id: int, client_of: Callable[..., FlaskClient]) -> None:
@@ -74,8 +166,8 @@ def test_each_value_says_what_it_rests_on(study_id: int, client_of: Callable[...
     assert "effect shown on its own: +38.0 % (+30.1 % to +46.4 %) proposed by the initial design (trial 7)" in page
     assert "effect shown only together with net.core.somaxconn: +4.0 % (+1.2 % to +6.9 %)" in page
     assert (
-        "element 3 is the largest value of its range (33554432); the surrogate predicts that the last "
-        "quarter of the range adds +3.1 %" in page
+        "element 3 is the largest value of its range (33554432); the surrogate predicts that the last quarter of the "
+        "range adds +3.1 %" in page
     )
     assert "raise max to 134217728, if that is safe" in page
     assert "risk: every connection to this host receives at most this much per round trip." in page

@@ -90,7 +90,7 @@ def test_a_request_is_news(url, running_study):
 
 def test_the_end_comes_with_the_result(url, running_study):
     feed = Feed(ReadOnlyStore(url), running_study.study_id)
-    assert first_message(feed)["status"]["left_seconds"] > 0
+    assert first_message(feed)["status"]["left_seconds"] == 60.0
     running_study.finish("no_improvement")
     feed.refresh()
     assert (feed.ended, feed.data().result["verdict"]) == (True, "no_improvement")

@@ -15,6 +15,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _facts,
     _kernel,
     _lease,
+    _persist,
     _watchdog_unit,
 )
 
@@ -96,6 +97,16 @@ def test_it_is_listed_and_has_a_command() -> None:
     assert _facts.parameter_facts(PARAMETER, _facts.machine(), {})["value"] == "256"
     assert _kernel.path_of(PARAMETER) is None
     assert _kernel.command_to_set(PARAMETER, "512") == "ethtool -G eth0 rx 512"
+
+
+@pytest.mark.parametrize(
+    ("persistable", "reason"), [(False, "sysctl.d sets sysctls only"), (True, "characters with a special meaning")]
+)
+def test_why_it_is_not_kept_follows_from_what_the_kind_says(
+    monkeypatch: pytest.MonkeyPatch, persistable: bool, reason: str
+) -> None:
+    monkeypatch.setattr(_kernel.KINDS["ring"], "persistable", persistable)
+    assert reason in _persist._not_persisted("ring.eth=0.rx")
 
 
 def test_the_watchdog_gets_its_file_and_may_do_what_it_needs() -> None:

@@ -80,3 +80,8 @@ def test_says_everything_that_is_known_in_one_order() -> None:
     assert lines[2].startswith("a service reads it only when it starts")
     assert lines[4] == 'risk: it breaks. The documentation: "Do not." (https://docs.kernel.org/x.html)'
     assert basis({"param": "vm.swappiness", "learned": 10}, per_cent) == ["tested only together with all other values"]
+
+
+def test_says_that_a_reboot_ends_what_sysctl_d_cannot_set() -> None:
+    (dummy, line) = basis({"param": "transparent_hugepage.enabled", "learned": "always"}, per_cent)
+    assert line == "not kept across reboots, as no file in sysctl.d can set it: apply the role again after a reboot"

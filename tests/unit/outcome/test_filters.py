@@ -24,6 +24,11 @@ def test_a_line_stays_one_line_and_moves_no_cursor(foreign: str) -> None:
     assert len(line.splitlines()) <= 1
 
 
+def test_a_control_character_is_shown_as_everywhere_else() -> None:
+    assert filters.one_line("two\nlines\tand \x1b[2J") == r"two lines and \x1b[2J"
+    assert len(filters.one_line("a" * 5000)) == 5000, "a list of hosts is shown whole"
+
+
 def test_markdown_is_escaped() -> None:
     assert filters.markdown("a|b\n<img src=x> [x](y) `c` *d*") == r"a\|b \<img src=x\> \[x\](y) \`c\` \*d\*"
 

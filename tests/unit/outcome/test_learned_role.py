@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import (
     MARK,
     ForeignFileError,
@@ -15,7 +16,10 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_r
     plan,
     withdraw,
 )
-from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Result
+from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Change, Result
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 HOSTILE = [
     "{{ lookup('pipe', 'touch /tmp/pwned') }}",
@@ -85,10 +89,49 @@ def test_the_defaults_carry_their_evidence(tmp_path: Path, improved: dict[str, A
         "throughput_mbit (maximise): 153.2 -> 353, +130.4 % (95 % interval +118.2 % to +141.9 %), 2 pairs, p = 0.0078",
         "58 trials",
         "  # How TCP paces\n  # original reno, learned bbr\n  # - tested only together with all other values\n"
-        '  net.ipv4.tcp_congestion_control: "bbr"\n',
+        '  "net.ipv4.tcp_congestion_control": "bbr"\n',
         "  # original 60 (h1), 30 (h2), learned 10\n  # - tested only together with all other values\n",
     ):
         assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
+
+
+def test_the_role_attributes_the_gain_to_all_objectives_and_shows_the_worse_one(
+    tmp_path: Path, improved: dict[str, Any]
+) -> None:
+    both = [
+        {"metric": "throughput_mbit", "direction": "maximise", "weight": 1.0, "change": 400.0},
+        {"metric": "p99_ms", "direction": "minimise", "weight": 0.5, "change": -20.0},
+    ]
+    files = _written(tmp_path, improved | {"objectives": both})
+    readme = files["roles/wan_transfer/README.md"]
+    assert "for the workload `wan-transfer`: throughput\\_mbit and p99\\_ms +130.4 % (95 %" in readme
+    assert "and for the weighted mean of all objectives.\n" in readme
+    assert "- Objective throughput\\_mbit +400.0 % (positive is better), maximise, weight 1.\n" in readme
+    assert "- Objective p99\\_ms -20.0 % (positive is better), minimise, weight 0.5.\n" in readme
+    assert "| improvement in throughput\\_mbit and p99\\_ms | +130.4 %" in readme
+    defaults = files["roles/wan_transfer/defaults/main.yml"]
+    whole = " ".join(defaults.split("\n# "))
+    assert "throughput_mbit (maximise): 153.2 -> 353, throughput_mbit and p99_ms +130.4 % (95 % interval" in whole
+    assert "Objective p99_ms -20.0 % (positive is better), minimise, weight 0.5." in whole
+    assert (
+        "<dt>improvement</dt><dd>+130.4 % (95 % interval +118.2 % to +141.9 %) in throughput_mbit and p99_ms, p"
+        in (files["report.html"])
+    )
+
+
+def test_the_role_says_which_values_a_reboot_ends(tmp_path: Path, improved: dict[str, Any]) -> None:
+    def texts(raw: dict[str, Any]) -> tuple[str, str]:
+        files = _written(tmp_path, raw)
+        specs = yaml.safe_load(files["roles/wan_transfer/meta/argument_specs.yml"])
+        return files["roles/wan_transfer/README.md"], specs["argument_specs"]["main"]["description"][0]
+
+    readme, described = texts(improved)
+    assert "reboot" not in readme
+    assert described.endswith("keeps them across reboots.")
+    readme, described = texts(improved | {"best_config": {"vm.swappiness": 1, "block.sda.scheduler": "none"}})
+    assert "but it cannot set block.sda.scheduler: apply the role again after a reboot.\n" in readme
+    assert "- not kept across reboots, as no file in sysctl.d can set it" in readme
+    assert described.endswith("except those that no file in sysctl.d can set.")
 
 
 def test_the_role_allows_what_the_study_allowed(tmp_path: Path, improved: dict[str, Any]) -> None:
@@ -228,9 +271,57 @@ def test_the_role_has_the_kept_values_with_their_contributions(tmp_path: Path, a
     assert "Unchanged, because every host already had the value: vm.page-cluster." in readme
     assert "Guard metric p99\\<ms\\>: +0.5 %" in readme
     assert (
-        "- Guard benchmark receive, mbit\\<s\\>: -0.4 % (-1.9 % to +1.1 %; positive is better), shown not to" in readme
+        "- Guard benchmark receive, mbit\\<s\\>: -0.4 % (-1.9 % to +1.1 %; positive is better), may worsen by 3 %: "
+        "non-inferiority shown in 0 pairs." in readme
     )
     assert "- Removed, because it worsens receive: vm.dirty\\_ratio." in readme
+
+
+UNUSUAL = [
+    "block.cciss!c0d0.nr_requests",
+    "net.ipv4.neigh.eth0,a.gc_stale_time",
+    "net.ipv4.neigh.wg~0.gc_stale_time",
+    "net.ipv4.neigh.bürö.gc_stale_time",
+    "net.ipv4.neigh.\N{ROCKET}.gc_stale_time",
+    "net.ipv4.neigh.br(0)%d^.gc_stale_time",
+    "net/ipv4/neigh/a..b/gc_stale_time",
+    "net.ipv4.conf.eth0#1:.mtu",
+    "1.5",
+    "!x.y",
+]
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_name_that_a_study_may_have_is_safe_wherever_it_ends(
+    tmp_path: Path, ablated: dict[str, Any], name: str
+) -> None:
+    assert _kernel.canonical_name(name) == name
+    raw = ablated | {"best_config": {name: 8}, "study": {"allow_unsafe": [name]}}
+    raw["race"] = [raw["race"][0] | {"values": {name: 8}}]
+    raw["ablation"]["contributions"][0]["param"] = name
+    files = _written(tmp_path, raw)
+    assert yaml.safe_load(files["roles/wan_transfer/defaults/main.yml"])["wan_transfer_values"] == {name: 8}
+    (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
+    assert task["autotune.kernel.sysctl"]["allow_unsafe"] == [name]
+    (play,) = yaml.safe_load(files["apply.yml"])
+    assert play["tasks"][0]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == [name]
+    assert f"| `{name}` | unknown | 8 |" in files["roles/wan_transfer/README.md"]
+    assert f"<code>{name}</code>" in files["report.html"]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("./!#~()%^,:@")), max_size=6))
+@example(["net", "ipv4", "neigh", "\N{ROCKET}", "gc_stale_time"])
+def test_study_and_result_have_one_rule_for_names(parts: list[str]) -> None:
+    name = "/".join(parts)
+    try:
+        _kernel.canonical_name(name)
+    except ValueError:
+        with pytest.raises(ValidationError):
+            Change(param=name, learned=1)
+    else:
+        assert Change(param=name, learned=1).param == name
+        quoted = json.dumps(name, ensure_ascii=False)
+        assert yaml.safe_load(f"{quoted}: 1") == {name: 1}
 
 
 def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[str, Any]) -> None:

@@ -21,6 +21,10 @@ TWO = [
 REFUSING = {"name": "receive", "metric": "mbit", "direction": "maximise", "may_worsen": 3.0, "holds": False}
 REFUSING |= {"reason": "guard benchmark receive is more than 3 % worse", "change": -9.0, "interval": [-11.0, -7.0]}
 
+# Without the values that worsen it there was no improvement, so that the next guard benchmark was not measured.
+DROPPING = {**REFUSING, "holds": True, "dropped": ["vm.swappiness"]}
+NOT_MEASURED = {**REFUSING, "name": "requests", "measured": False, "change": None, "interval": None}
+
 
 def plain(text: str) -> str:
     """The page uses no-break spaces and a minus sign."""
@@ -34,8 +38,13 @@ def plain(text: str) -> str:
         ({"verdict": "no_improvement"}, "no improvement, no values were proved better than the original ones"),
         (
             {"verdict": "no_improvement", "guard_benchmarks": [{**REFUSING, "holds": True, "name": "a"}, REFUSING]},
-            "no improvement, no set of values could be shown to leave guard benchmark receive unharmed, so keep the "
-            "original ones",
+            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave "
+            "guard benchmark receive unharmed, so keep the original ones",
+        ),
+        (
+            {"verdict": "no_improvement", "guard_benchmarks": [DROPPING, NOT_MEASURED]},
+            "no improvement, no values could be shown to improve throughput_mbit and p99_ms and to leave "
+            "guard benchmark receive unharmed, so keep the original ones",
         ),
         ({"verdict": "failed"}, "failed, no values were learned"),
         ({"verdict": "stopped"}, "stopped, no improvement was proved yet"),
@@ -64,6 +73,16 @@ def test_terminal_report_and_page_agree(improved: dict[str, Any], changes: dict[
     assert plain(page) == f"{heading.capitalize()}: {text}."
 
 
+def test_terminal_and_report_tell_not_measured_from_not_shown(improved: dict[str, Any]) -> None:
+    guards = {"guard_benchmarks": [REFUSING, NOT_MEASURED], "verdict": "no_improvement"}
+    result = Result.model_validate({**improved, **guards})
+    lines = summary(result, Path("learned")).splitlines()
+    assert "  guard benchmark receive -9.0 % (limit: 3 % worse): non-inferiority not shown" in lines
+    assert "  guard benchmark requests - (limit: 3 % worse): non-inferiority not measured" in lines
+    report = render(result, "")
+    assert report.count("<td>not measured</td>") == report.count("<td>not shown</td>") == 1
+
+
 @pytest.mark.parametrize(
     ("verdict", "proved"), [("stopped", True), ("failed", True), ("improved", True), ("no_improvement", False)]
 )
@@ -85,26 +104,23 @@ def test_zero_is_a_valid_value(improved: dict[str, Any]) -> None:
     assert "have probability 0." in found["interpretation"]
 
 
-NEW = {"proved": False}
-
-
 def host(name: str, restored: bool | None, doing: str | None = None) -> dict[str, Any]:
     return {"name": name, "restored": restored, "doing": doing}
 
 
 def test_restoration_is_what_the_hosts_reported() -> None:
-    assert restoration([], NEW) is None
-    fine = restoration([host("a", True), host("b", True)], NEW)
+    assert restoration([]) is None
+    fine = restoration([host("a", True), host("b", True)])
     assert fine is not None
     assert (fine.text, fine.needs_attention) == ("The original values of all hosts were restored and verified.", False)
-    mixed = restoration([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")], NEW)
+    mixed = restoration([host("a", True), host("b", False), host("c", None), host("d", None, "leaves")])
     assert mixed is not None
     assert mixed.needs_attention
     assert "needs attention (see the log): b." in mixed.text
     assert "Restoring original values: d." in mixed.text
     assert "the lease restores the original values: c." in mixed.text
     assert "All hosts" not in mixed.text
-    many = restoration([host(f"h{number}", None) for number in range(9)], NEW)
+    many = restoration([host(f"h{number}", None) for number in range(9)])
     assert many is not None
     assert many.text.endswith("h4, h5 and 3 more.")
 

@@ -103,6 +103,13 @@ def test_without_the_harmful_value_the_gain_is_gone() -> None:
     assert not found.outcomes[0].holds
 
 
+def test_a_guard_benchmark_that_was_not_reached_is_not_one_that_refuses() -> None:
+    study = study_of(1, RECEIVE, {**RECEIVE, "name": "requests"})
+    found, dummy = guarded(additive({0: 30}), additive({0: -20}), additive({}), count=1, study=study)
+    assert [(each.holds, each.measured) for each in found.outcomes] == [(False, True), (False, False)]
+    assert found.outcomes[1].reason == "it was not measured"
+
+
 def test_values_that_do_harm_only_together_are_refused() -> None:
     def together(values: Mapping[str, object], host: str) -> float:
         return -0.2 if values.get("net.core.p0") == 9 and values.get("net.core.p3") == 9 else 0.0

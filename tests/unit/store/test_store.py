@@ -284,7 +284,7 @@ def test_only_one_trainer_at_a_time_claims_a_study(engine: Engine) -> None:
 
 def test_a_resumed_study_is_open_and_ignores_old_requests(engine: Engine, record: StudyRecord) -> None:
     record.add_host("h1", {"boot_id": "a"}, {"vm.swappiness": "60"})
-    record.add_trial(TRIAL)
+    record.add_trial(TRIAL, left_seconds=7.0)
     record.lose_host("h1", "lost: no route")
     ask(engine, record.study_id, "stop", "127.0.0.1")
     record.finish({"verdict": "stopped", "reason": "Ctrl-C"}, 87)
@@ -295,6 +295,7 @@ def test_a_resumed_study_is_open_and_ignores_old_requests(engine: Engine, record
 
     (study,) = studies(engine)
     assert (study.verdict, study.reason, study.result, study.finished) == (None, None, None, None)
+    assert study.left_seconds is None
     assert (again.started, again.seed, "training_config" in study.study) == (record.started, 7, True)
     (host,) = hosts(engine, study.id)
     assert (host.facts, host.original_values, host.lost) == ({"boot_id": "b"}, {"vm.swappiness": "10"}, None)

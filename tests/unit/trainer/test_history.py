@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.dashboard.feed import Feed
+from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
+from ansible_collections.autotune.kernel.dashboard.updates import status_of
 from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.host import Host
+from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.replay_log import ReplayLog
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import (
     StudyRecord,
     events,
@@ -85,6 +89,27 @@ def test_progress_relates_the_trial_to_the_whole_study(
     assert failed["left"] >= 0
     absurd = history.on_trial(evaluated(7, 720.0, number=5))  # a benchmark that divides by next to nothing
     assert json.dumps(absurd, allow_nan=False)
+
+
+def test_the_page_has_the_same_number_of_trials_and_time_left_as_the_terminal(
+    engine: Engine, new_study: Callable[..., Study], evaluated: NewTrial
+) -> None:
+    """After a resume and the loss of a host too, where only the trainer knows what its pace rests on."""
+    replay = ReplayLog(trials=[evaluated(60, phase="baseline", number=number) for number in (1, 2)])
+    record = StudyRecord.begin(engine, workload_name="small", study={}, seed=1)
+    history = RunHistory(new_study(), record, replay, seconds=1e6)
+    history.on_host(host("h1"))
+    history.on_host(host("h2"))
+    history.enter("train")
+    first = history.on_trial(evaluated(10, 0.5, number=3))
+    history.on_lost("h2", "lost: no route")
+    second = history.on_trial(evaluated(20, 0.5, number=4))
+    assert first["left"] < 1e5
+    assert first["of"] != second["of"]
+    (study,) = studies(engine)
+    assert (study.trials_planned, study.left_seconds) == (second["of"], second["left"])
+    status = status_of(Feed(ReadOnlyStore(engine.url.render_as_string()), study.id))
+    assert status["trials_planned"] == second["of"]
 
 
 @pytest.mark.parametrize(

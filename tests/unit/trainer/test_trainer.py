@@ -19,6 +19,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome import re
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import MARK
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store import store
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer import trainer as trainer_module
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.trainer import run_trainer
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line, connect, listen
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trainer_process import (
@@ -311,6 +312,34 @@ def test_a_failing_store_ends_the_run_with_a_reason_and_a_result(
     )
     assert outcome.read(Path(config["output"])).verdict == "failed"
     assert not earlier.exists(), "there is something to apply beside a result that calls for nothing"
+
+
+@pytest.mark.takes_seconds
+def test_a_result_that_cannot_be_made_leaves_a_study_that_can_be_resumed(
+    config: dict[str, Any],
+    trainer: Callable[..., Future[None]],
+    tmp_path: Path,
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*positional: Any, **named: Any) -> outcome.Result:
+        return outcome.Result(workload_name="no name", verdict="improved", metric="throughput")
+
+    monkeypatch.setattr(trainer_module, "build_result", fail)
+    running = trainer(hosts=["h1"])
+    end = pool.submit(work, connect(tmp_path / "run"), "h1", better_with_less()).result(PATIENCE)
+    running.result(PATIENCE)
+    assert end["result"]["verdict"] == "failed"
+    reason = end["result"]["reason"]
+    assert reason.startswith("the result (improved: ")
+    assert "workload_name" in reason
+    assert "resume the study" in reason
+    assert "\n" not in reason
+    assert outcome.read(Path(config["output"])).reason == reason
+    engine = store.open_store(config["store"])
+    (study,) = store.studies(engine)
+    assert study.verdict == "failed"  # which can be resumed
+    assert len(store.trials(engine, study.id)) > 24
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,11 @@ def test_progress_line(changes: dict[str, Any], line: str) -> None:
     assert progress_line("lab1", "throughput", PROGRESS | changes) == line
 
 
+def test_a_change_of_several_objectives_is_not_that_of_the_first() -> None:
+    line = progress_line("lab1", "throughput", PROGRESS, several=True)
+    assert line.endswith("candidate 94.3 throughput (+213.4 % in all objectives), best +250.1 %, 3 min left")
+
+
 @pytest.mark.parametrize(
     ("not_needed", "line"),
     [(12, "116/116 done, 12 of the 128 planned trials were not needed"), (0, "116/116 done"), (-2, "116/116 done")],
