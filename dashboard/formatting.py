@@ -194,6 +194,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         )
     },
     "metrics": endings.metrics,
+    "limit": endings.limit,
     "non_inferiority": endings.non_inferiority,
     "is_proved": lambda result: endings.is_proved(result or {}),
 }

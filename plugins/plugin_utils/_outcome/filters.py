@@ -108,6 +108,11 @@ def unrecovered(result: Result) -> list[str]:
     return [one_line(text) for text in verdict.unrecovered({"per_host": hosts}, per_cent)]
 
 
+def limit(guard: GuardOutcome | GuardBenchmarkOutcome) -> str:
+    """As the change is shown: "-4.8 %"."""
+    return per_cent(verdict.limit(vars(guard)))
+
+
 def non_inferiority(guard: GuardOutcome | GuardBenchmarkOutcome) -> str:
     """ "shown", "not shown" or "not measured"."""
     return verdict.non_inferiority(vars(guard))
@@ -161,6 +166,7 @@ FILTERS = {
         objectives,
         carry_over,
         unrecovered,
+        limit,
         non_inferiority,
         contribution,
         basis,

@@ -17,6 +17,7 @@ from .filters import (
     count,
     ending,
     items,
+    limit,
     names,
     non_inferiority,
     number,
@@ -59,14 +60,13 @@ def _numbers(result: Result) -> list[str]:
     if found := carry_over(result):
         lines.append(f"  carry-over {found}")
     lines += [
-        f"  {one_line(guard.metric)} {per_cent(guard.change)} (limit: {guard.may_worsen:g} % worse): "
-        f"{_non_inferiority(guard)}"
+        f"  {one_line(guard.metric)} {per_cent(guard.change)} (limit {limit(guard)}): {_non_inferiority(guard)}"
         for guard in result.guard_metrics
     ]
     for benchmark in result.guard_benchmarks:
         lines.append(
             f"  guard benchmark {one_line(benchmark.name)} {per_cent(benchmark.change)} "
-            f"(limit: {benchmark.may_worsen:g} % worse): {_non_inferiority(benchmark)}"
+            f"(limit {limit(benchmark)}): {_non_inferiority(benchmark)}"
         )
         if benchmark.dropped:
             lines.append(f"  removed, because it worsens {one_line(benchmark.name)}: {names(benchmark.dropped)}")

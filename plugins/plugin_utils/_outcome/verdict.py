@@ -54,6 +54,15 @@ def _refusing(result: Mapping[str, Any]) -> list[str]:
     return [str(guard["name"]) for guard in guards if guard.get("dropped") or non_inferiority(guard) == "not shown"]
 
 
+def limit(guard: Mapping[str, Any]) -> float:
+    """The change of a guard metric or benchmark, in per cent and positive if better, at which it is too much worse.
+
+    A latency that may rise by 50 % may change by -33 %, as twice the latency is a change of -50 %.
+    """
+    loss = float(guard["may_worsen"])
+    return -100 * loss / (100 + loss) if guard["direction"] == "minimise" else -loss
+
+
 def non_inferiority(guard: Mapping[str, Any]) -> str:
     """Of a guard metric or a guard benchmark: "shown", "not shown" or "not measured"."""
     if guard["holds"]:

@@ -232,7 +232,7 @@ class _SequentialTest:
             return False, f"Stopped for futility (estimate {gain:+.1f} %)"
         for guard, found in undecided.items():
             if last or (found.z is not None and found.z < at.futility):
-                return False, f"{guard.metric} was not shown to be non-inferior (limit: {guard.may_worsen:g} % worse)"
+                return False, f"{guard.metric} was not shown to be non-inferior (limit {percent(found.limit):+.1f} %)"
         return None
 
 

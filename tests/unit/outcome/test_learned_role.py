@@ -271,7 +271,7 @@ def test_the_role_has_the_kept_values_with_their_contributions(tmp_path: Path, a
     assert "Unchanged, because every host already had the value: vm.page-cluster." in readme
     assert "Guard metric p99\\<ms\\>: +0.5 %" in readme
     assert (
-        "- Guard benchmark receive, mbit\\<s\\>: -0.4 % (-1.9 % to +1.1 %; positive is better), may worsen by 3 %: "
+        "- Guard benchmark receive, mbit\\<s\\>: -0.4 % (-1.9 % to +1.1 %; positive is better; limit -3.0 %): "
         "non-inferiority shown in 0 pairs." in readme
     )
     assert "- Removed, because it worsens receive: vm.dirty\\_ratio." in readme

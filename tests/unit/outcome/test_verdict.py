@@ -77,8 +77,8 @@ def test_terminal_and_report_tell_not_measured_from_not_shown(improved: dict[str
     guards = {"guard_benchmarks": [REFUSING, NOT_MEASURED], "verdict": "no_improvement"}
     result = Result.model_validate({**improved, **guards})
     lines = summary(result, Path("learned")).splitlines()
-    assert "  guard benchmark receive -9.0 % (limit: 3 % worse): non-inferiority not shown" in lines
-    assert "  guard benchmark requests - (limit: 3 % worse): non-inferiority not measured" in lines
+    assert "  guard benchmark receive -9.0 % (limit -3.0 %): non-inferiority not shown" in lines
+    assert "  guard benchmark requests - (limit -3.0 %): non-inferiority not measured" in lines
     report = render(result, "")
     assert report.count("<td>not measured</td>") == report.count("<td>not shown</td>") == 1
 
