@@ -42,7 +42,7 @@ def _checked_path(path: str) -> str:
 def _checked_pattern(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{brief(pattern)} is not a regular expression: {error}") from None
     if groups != 1:
         raise ValueError(f"{brief(pattern)} must have one group, in parentheses, around the number; it has {groups}")

@@ -141,6 +141,20 @@ def test_a_mistake_is_one_line(entry: str, mistake: str, mistakes_with: Mistakes
     assert mistake in mistakes_with(f"guard_benchmarks: [{entry}]")
 
 
+def test_a_guard_study_that_is_a_loop_of_links_is_one_line(mistakes_with: Mistakes, folder: Path) -> None:
+    (folder / "loop.yml").symlink_to("loop.yml")
+    assert mistakes_with("guard_benchmarks: [{study: loop.yml, may_worsen: 3}]") == [
+        "guard_benchmarks[0]: loop.yml: cannot be read: Too many levels of symbolic links"
+    ]
+
+
+def test_a_link_to_this_study_is_this_study(mistakes_with: Mistakes, folder: Path) -> None:
+    (folder / "link.yml").symlink_to("study.yml")
+    assert mistakes_with("guard_benchmarks: [{study: link.yml, may_worsen: 3}]") == [
+        "guard_benchmarks[0]: link.yml is this study itself; name another workload's"
+    ]
+
+
 def test_a_guard_study_that_anyone_may_write_is_reported(study_with: Read, other: Path) -> None:
     (other / "study.yml").chmod(0o666)
     (notice,) = study_with("guard_benchmarks: [{study: receive/study.yml, may_worsen: 3}]").notices

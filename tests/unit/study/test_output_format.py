@@ -29,6 +29,13 @@ def test_metrics_are_given_by_paths_or_by_patterns(study_with: Read) -> None:
         ("{paths: {throughput: ''}}", "a path is empty"),
         ("{patterns: {throughput: 'speed .*'}}", "must have one group, in parentheses, around the number; it has 0"),
         ("{patterns: {throughput: '(speed'}}", "is not a regular expression"),
+        (
+            "{patterns: {throughput: '(?P<a>x){999999999999}'}}",
+            "is not a regular expression: the repetition number is too large",
+        ),
+        pytest.param(
+            f"{{patterns: {{throughput: '{'(' * 490}'}}}}", "is not a regular expression", id="nested too deeply"
+        ),
         ("iperf2", "iperf3"),
     ],
 )

@@ -110,6 +110,10 @@ def test_refuses_a_system_metric_that_nobody_samples(mistakes_with: Mistakes) ->
         ("vm.swappiness < 5 < 6", "is not a constraint"),
         ("1 < 2", "compares two numbers"),
         ("vm.dirty_ratio < 3", "vm.dirty_ratio[0] is not a number in the action_space"),
+        ("vm.swappiness > inf", "inf[0] is not a number in the action_space"),
+        ("vm.swappiness < inf", "inf[0] is not a number in the action_space"),
+        ("NaN <= vm.swappiness", "NaN[0] is not a number in the action_space"),
+        ("infinity < nan", "infinity[0] is not a number in the action_space"),
         ("vm.swappiness[1] < 3", "vm.swappiness[1] is not a number in the action_space"),
         ("vm.swappiness < 0", "the ranges leave no value for which `vm.swappiness < 0` holds"),
         ("101 <= vm.swappiness", "the ranges leave no value for which `101 <= vm.swappiness` holds"),
@@ -120,6 +124,16 @@ def test_refuses_a_constraint_that_cannot_hold(constraint: str, mistake: str, mi
     (line,) = mistakes_with(f"constraints: ['{constraint}']")
     assert line.startswith("constraints: ")
     assert mistake in line
+
+
+@pytest.mark.parametrize("name", ["[net/ipv4/tcp_sack]", "{net/ipv4/tcp_sack: 1}", "[/]", "5", "null"])
+def test_a_name_that_is_no_text_is_one_line(
+    name: str, mistakes_of_parameter: Mistakes, mistakes_with: Mistakes
+) -> None:
+    (line,) = mistakes_of_parameter(f"param: {name}, type: bool")
+    assert line.startswith("action_space[0].param: must be ")
+    (line,) = mistakes_with(f"allow_unsafe: [{name}]")
+    assert line.startswith("allow_unsafe[0]: must be ")
 
 
 def test_tells_of_every_constraint_that_is_wrong(mistakes_with: Mistakes) -> None:
