@@ -234,6 +234,7 @@ class Benchmark:
                 limit=self._timeout + _GRACE,
                 until=lambda: output.group is not None and stop(),
                 patience=0.1,
+                longest_line=output.longest_line,
             )
             finished = not stop() and completed.code != CUT_SHORT
         except CommandTimeout:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _process_group
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.output_format import Extraction
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import (
     Benchmark,
     BenchmarkFailed,
@@ -209,6 +210,22 @@ def test_endless_lines_cost_no_memory(script: Script, new_benchmark: Callable[..
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert new_benchmark().run(command, "m").metric == 5.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
+
+
+def test_a_long_document_on_one_line_is_read(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script("""printf '{"histogram": "'; head -c 1000000 /dev/zero | tr '\\0' x; printf '", "m": 5}'""")
+    assert new_benchmark().run(command, "m", output_format=Extraction(paths={"m": "m"})).metric == 5.0
+
+
+@pytest.mark.takes_seconds
+def test_an_endless_line_of_a_document_costs_little_memory(
+    script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script("head -c 200000000 /dev/zero")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BenchmarkFailed, match="printed more than 16 MiB"):
+        new_benchmark().run(command, "m", output_format=Extraction(paths={"m": "m"}))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80_000  # kB
 
 
 @pytest.mark.takes_seconds

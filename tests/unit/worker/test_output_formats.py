@@ -177,6 +177,16 @@ def test_a_metric_that_a_tool_does_not_print_is_named_with_those_that_it_does() 
     )
 
 
+@pytest.mark.parametrize("character", ["x", "é", "\ufffd"])
+def test_one_line_without_end_is_refused(character: str) -> None:
+    """The host's output is cut after so many bytes."""
+    output = BenchmarkOutput("tps", "pgbench")
+    output.feed((character.encode() * output.longest_line)[: output.longest_line].decode(errors="replace"))
+    with pytest.raises(UnreadableOutput, match="printed more than 16 MiB"):
+        output.conclude()
+    assert output.text == []
+
+
 def test_output_without_end_is_refused() -> None:
     output = BenchmarkOutput("tps", "pgbench")
     for dummy in range(17):
