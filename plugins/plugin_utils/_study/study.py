@@ -15,10 +15,10 @@ from ansible_collections.autotune.kernel.plugins.module_utils._kernel import can
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .._plain import brief, few
-from .beside import Command, Files, GuardLimits, WarmUp
+from .beside import Command, Files, GuardLimits, StopCommand, WarmUp
 from .constraints import parse_constraint
 from .guard_benchmarks import GuardBenchmark
-from .output_format import CheckedOutput
+from .output_format import CheckedOutput, why_unknown
 from .parameters import AnyParameter, ParameterName, Strict
 from .presets import find_preset
 from .sections import (
@@ -67,7 +67,7 @@ class Study(Strict):
     packages: Packages = Packages()
     setup: Command | None = None
     start: Command | None = None
-    stop: Command | None = None
+    stop: StopCommand | None = None
     between: Command | None = None
     warm_up: WarmUp = 0
     teardown: Command | None = None
@@ -155,6 +155,13 @@ class Study(Strict):
         if parameters:
             _space(parameters, texts)
         return texts
+
+    @field_validator("guard_metrics")
+    @classmethod
+    def _check_guard_metrics(cls, guards: list[GuardMetric], info: ValidationInfo) -> list[GuardMetric]:
+        if why := why_unknown(info.data.get("output", "lines"), [guard.metric for guard in guards]):
+            raise ValueError(f"`output` {why}")
+        return guards
 
     @field_validator("guard_benchmarks")
     @classmethod

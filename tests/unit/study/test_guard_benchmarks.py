@@ -135,6 +135,17 @@ def test_a_changed_guard_benchmark_cannot_be_resumed(study_with: Read, other: Pa
             "guard_benchmarks[0].may_worsens: unknown key; did you mean may_worsen?",
             id="misspelt",
         ),
+        pytest.param(
+            "{benchmark_command: python3 bench.py, metric: x, may_worsen: 3, stop: 'true'}",
+            "guard_benchmarks[0].stop: stops what a command `start` has started, and there is none; give `start` too, "
+            "or stop in `teardown` what `setup` started",
+            id="stop alone",
+        ),
+        pytest.param(
+            "{benchmark_command: python3 bench.py, metric: x, may_worsen: 3, output: {paths: {y: a}}}",
+            "guard_benchmarks[0].output: does not say where x is, only y",
+            id="no path",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(entry: str, mistake: str, mistakes_with: Mistakes, other: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyFile
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 Read = Callable[[str], StudyFile]
 Mistakes = Callable[[str], list[str]]
@@ -90,11 +91,22 @@ LARGEST = 1_000_000
         ("setup: sh gone.sh", "setup: gone.sh is neither next to the study file nor in the current folder"),
         ("teardown: 'a \"b'", "teardown: cannot be split into words: No closing quotation"),
         ("setup: ''", "setup: is empty; write the command to run"),
+        (
+            "stop: 'true'",
+            "stop: stops what a command `start` has started, and there is none; give `start` too, or stop in "
+            "`teardown` what `setup` started",
+        ),
+        ("start: ''\nstop: 'true'", "start: is empty; write the command to run"),
         ("1: x", "1: a key must be text; put it in quotes"),
     ],
 )
 def test_says_what_is_wrong_and_what_would_be_right(more: str, mistake: str, mistakes_with: Mistakes) -> None:
     assert mistakes_with(more) == [mistake]
+
+
+def test_a_stored_study_with_stop_alone_can_still_be_read(new_study: Callable[..., Study]) -> None:
+    """For warm start: it was accepted once."""
+    assert new_study(stop="true").stop == "true"
 
 
 def test_refuses_a_system_metric_that_nobody_samples(mistakes_with: Mistakes) -> None:
