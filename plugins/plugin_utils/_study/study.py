@@ -36,6 +36,7 @@ from .sections import (
     Verification,
     missing_packages,
     race_rounds,
+    rounds_of,
 )
 from .space import SearchSpace
 
@@ -208,9 +209,9 @@ class Study(Strict):
             "control": hosts * max((training // hosts - 1) // self.control_interval, 0),
             "train": training,
             "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
-            "verify": 2 * rules.rounds(hosts) * hosts,
+            "verify": 2 * rules.most_pairs(hosts),
             "ablate": 2
-            * (rules.screening_pairs + rules.splitting_pairs(len(self.action_space)) + rules.rounds(hosts) * hosts)
+            * (rules.screening_pairs + rules.splitting_pairs(len(self.action_space)) + rules.most_pairs(hosts))
             if len(self.action_space) > 1 and rules.keep == "needed"
             else 0,
             # Without the search for a harmful value, which few runs need.
@@ -224,7 +225,7 @@ class Study(Strict):
 
     def guard_rounds(self, guard: GuardBenchmark, hosts: int) -> int:
         """Pairs of a guard benchmark on each host at most."""
-        return self.verification.rounds(hosts) if guard.pairs is None else max(guard.pairs // hosts, 2)
+        return rounds_of(self.verification.pairs if guard.pairs is None else guard.pairs, hosts)
 
     def workload(self, guard_benchmark: str | None) -> Study | GuardBenchmark:
         """What a trial measured: the guard benchmark of this name, or, for None, the study itself.

@@ -77,7 +77,9 @@ class BenchmarkOutput:
         if self.format == "lines":
             return
         if self.length > MOST_OUTPUT:
-            raise UnreadableOutput(f"printed more than {MOST_OUTPUT >> 20} MiB; print less, or write a script around it")
+            raise UnreadableOutput(
+                f"printed more than {MOST_OUTPUT >> 20} MiB; print less, or write a script around it"
+            )
         found = metrics_of("\n".join(self.text), self.format)
         self.metrics = dict(list(found.items())[:_MOST_METRICS])
         self.streamed = [found[self.metric]] if self.metric in found else []
