@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
 import secrets
 import signal
 import socket
@@ -36,6 +37,9 @@ _STORE = (
     "SQLAlchemy URL of the store, or path of a SQLite file; use AUTOTUNE_STORE for a URL with a password, since other "
     "users can read command lines"
 )
+
+# What fits into the header of a request and the address that is printed.
+_TOKEN = re.compile(r"[!-~]{20,}")
 
 
 def main() -> None:
@@ -129,9 +133,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 def _token(file: Path | None) -> str:
     """The token in the file, or a new one."""
     if file and file.exists():
-        token = file.read_text().strip()
-        if len(token) < 20:
-            _give_up(f"{file} has no token of at least 20 characters; remove it to have one created")
+        token = file.read_bytes().strip().decode("ascii", errors="replace")
+        if not _TOKEN.fullmatch(token):
+            _give_up(
+                f"{file} has no token, one word of at least 20 ASCII characters; "
+                "name another file, or remove it to have one created"
+            )
         return token
     token = secrets.token_urlsafe(32)
     if file:

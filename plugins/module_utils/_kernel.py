@@ -35,16 +35,17 @@ def components(parameter: str) -> list[str]:
     As in sysctl(8) the first separator decides: in `net.ipv4.conf.eth0/1.mtu` and in `net/ipv4/conf/eth0.1/mtu`
     the interface is eth0.1.
     """
-    first = next((character for character in str(parameter) if character in "./"), "")
-    path = parameter if first == "/" else str(parameter).translate(_SWAPPED)
+    name = str(parameter)  # a study's mistake may be a list
+    first = next((character for character in name if character in "./"), "")
+    path = name if first == "/" else name.translate(_SWAPPED)
     parts = path.split("/")
     kind = KINDS.get(parts[0], SYSCTLS)
     is_malformed = len(parts) < kind.components or parts[0].startswith("-")
     if is_malformed or not all(_is_component(part, at, parts) for at, part in enumerate(parts)):
         hint = kind.how_to_write
-        if str(parameter).startswith("-"):
+        if name.startswith("-"):
             hint = "leave out the leading -, which is syntax of sysctl.d files"
-        elif "*" in str(parameter):
+        elif "*" in name:
             hint = "name each parameter, as patterns with * are syntax of sysctl.d files"
         raise ValueError(f"{parameter!r} is not the name of a kernel parameter: {hint}")
     return parts

@@ -143,7 +143,8 @@ class _GuardPhase:
         hosts = len(self.hosts)
         if by_one_error * significance**2 <= self.study.guard_rounds(guard, hosts) * hosts:
             return None
-        return math.ceil(by_one_error * (significance + float(norm.ppf(rules.power))) ** 2)
+        needed = by_one_error * (significance + float(norm.ppf(rules.power))) ** 2
+        return hosts * math.ceil(needed / hosts)  # a study's pairs are divided evenly, and the rest is not measured
 
     def tolerated(self, guard: GuardBenchmark, some: Sequence[Unit]) -> list[Unit]:
         """Of several units that fail together, those that pass: a half that fails is split."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from scipy.stats import norm, t
 
 from .._fleet.drift import Drift
-from .._study.sections import Verification
+from .._study.sections import Verification, rounds_of
 from .._study.study import Study
 from .._trial.reward import percent
 from .bounds import detectable_drift, planned_analyses
@@ -58,10 +58,10 @@ def power_forecast(
     common = math.sqrt(sum(scatter**2 * count for scatter, count in scatters.values()) / freedom)
     cv, per_host = percent(common), {host: percent(scatter) for host, (scatter, dummy) in scatters.items()}
     rules = study.verification
-    found = _detectable(rules, cv, rules.pairs, hosts)
+    found, most = _detectable(rules, cv, rules.pairs, hosts), rules.most_pairs(hosts)
     lines = [
         f"baseline noise between runs: {_shown(cv) if cv else 'none'}{_by_host(per_host)}",
-        f"{rules.pairs} pairs on {hosts} host{'s' if hosts > 1 else ''} detect a gain of {_shown(found)} with "
+        f"{most} pairs on {hosts} host{'s' if hosts > 1 else ''} detect a gain of {_shown(found)} with "
         f"{100 * rules.power:g} % power (confidence {100 * rules.confidence:g} %)",
     ]
     if found > max(rules.min_improvement, 0.1):
@@ -72,9 +72,9 @@ def power_forecast(
 def detectable(cv: float, pairs: int, hosts: int, confidence: float, power: float) -> float:
     """The smallest gain, in per cent, that the proof detects with probability `power`.
 
-    cv: the baseline's coefficient of variation between runs on a host, in per cent. pairs: at most, over all hosts.
+    cv: the baseline's coefficient of variation between runs on a host, in per cent. pairs: `verification.pairs`.
     """
-    rounds = Verification.model_construct(pairs=pairs).rounds(hosts)
+    rounds = rounds_of(pairs, hosts)
     planned = tuple(at / rounds for at in planned_analyses(rounds, hosts))
     # Estimating the variance costs as much more as in a single t test.
     freedom = hosts * (rounds - 1)
@@ -96,7 +96,7 @@ def _advice(rules: Verification, cv: float, hosts: int, found: float, seconds: f
         ways.append("make the benchmark longer or steadier")
     pairs = _sufficient_pairs(rules, cv, hosts)
     if pairs:
-        more = (pairs - rules.pairs) * 2 * seconds / hosts
+        more = (pairs - rules.most_pairs(hosts)) * 2 * seconds / hosts
         ways.append(f"raise verification.pairs to {pairs} (up to {math.ceil(more / 60)} min more)")
     ways.append(f"raise verification.min_improvement to {_rounded_up(found):g} if smaller gains do not matter")
     return f"{problem}; {', '.join(ways[:-1])}{', or ' if ways[:-1] else ''}{ways[-1]}"
@@ -106,7 +106,7 @@ def _sufficient_pairs(rules: Verification, cv: float, hosts: int) -> int | None:
     """How many pairs detect min_improvement; None if more than is reasonable."""
     if rules.min_improvement == 0:
         return None
-    pairs = rules.pairs
+    pairs = rules.most_pairs(hosts)
     for dummy in range(3):  # nearly proportional to 1 / log ratio squared, so this converges at once
         ratio = math.log1p(_detectable(rules, cv, pairs, hosts) / 100) / math.log1p(rules.min_improvement / 100)
         pairs = hosts * math.ceil(pairs * ratio**2 / hosts)

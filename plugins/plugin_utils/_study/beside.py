@@ -28,6 +28,16 @@ def _checked_command(command: str, info: ValidationInfo) -> str:
     return command
 
 
+def _checked_stop(command: str, info: ValidationInfo) -> str:
+    """With `start`, which stands before it. Studies in a store, which have no context, may be older than this check."""
+    if info.context and "start" in info.data and info.data["start"] is None:
+        raise ValueError(
+            "stops what a command `start` has started, and there is none; give `start` too, or stop in `teardown` what "
+            "`setup` started"
+        )
+    return command
+
+
 def _checked_files(names: list[str], info: ValidationInfo) -> list[str]:
     check_files(names, _finder(info))
     return names
@@ -40,6 +50,7 @@ def _checked_guard(guard: Guard, info: ValidationInfo) -> Guard:
 
 
 Command = Annotated[str, AfterValidator(_checked_command)]
+StopCommand = Annotated[Command, AfterValidator(_checked_stop)]
 Files = Annotated[list[str], Field(max_length=1000), AfterValidator(_checked_files)]
 WarmUp = Annotated[float, Field(ge=0, le=3600)]  # seconds
 GuardLimits = Annotated[Guard, AfterValidator(_checked_guard)]

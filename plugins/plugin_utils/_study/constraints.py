@@ -154,9 +154,7 @@ def repair(
 
 
 def _side(text: str) -> Place | float:
-    try:
+    if not text[0].isalpha():  # float() would read the names inf and nan
         return float(text)
-    except ValueError:
-        pass
     name, dummy, element = text.rstrip("]").partition("[")
     return name, int(element or 0)

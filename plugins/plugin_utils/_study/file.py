@@ -68,7 +68,7 @@ def read_study(path: Path, folder: Path, hosts: Sequence[HostFacts] = (), *, run
 
     def read_guard_study(name: str) -> dict[str, Any]:
         there = path.parent / name
-        if there.resolve() == path.resolve():
+        if os.path.realpath(there) == os.path.realpath(path):  # Path.resolve fails in a loop of links
             raise ValueError(f"{brief(name)} is this study itself; name another workload's")
         try:
             content = parse(there)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from .beside import Command, Files, GuardLimits, WarmUp
+from .beside import Command, Files, GuardLimits, StopCommand, WarmUp
 from .output_format import CheckedOutput
 from .parameters import Strict
 from .sections import Direction, GuardMetric, MetricName, Objective
@@ -65,7 +65,7 @@ class GuardBenchmark(Strict):
     run_on: str | None = None
     setup: Command | None = None
     start: Command | None = None
-    stop: Command | None = None
+    stop: StopCommand | None = None
     between: Command | None = None
     warm_up: WarmUp = 0
     teardown: Command | None = None

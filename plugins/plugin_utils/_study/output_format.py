@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
@@ -42,7 +42,7 @@ def _checked_path(path: str) -> str:
 def _checked_pattern(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{brief(pattern)} is not a regular expression: {error}") from None
     if groups != 1:
         raise ValueError(f"{brief(pattern)} must have one group, in parentheses, around the number; it has {groups}")
@@ -73,14 +73,21 @@ class Extraction(Strict):
 OutputFormat = Tool | Extraction
 
 
+def why_unknown(output: OutputFormat, names: Sequence[str]) -> str | None:
+    """Which of these metrics have neither path nor pattern, as a predicate; None if all can be found."""
+    if not isinstance(output, Extraction):
+        return None
+    missing = dict.fromkeys(brief(name) for name in names if name not in output.rules)
+    known = few(list(output.rules), " and ")
+    return f"does not say where {few(list(missing), ' and ')} is, only {known}" if missing else None
+
+
 def _checked_metrics(output: OutputFormat, info: ValidationInfo) -> OutputFormat:
     """The main metric and the objectives, which stand before this key in a study and in a guard benchmark."""
-    if isinstance(output, Extraction):
-        names = [info.data.get("reward_metric") or info.data.get("metric")]
-        names += [objective.metric for objective in info.data.get("objectives", ())]
-        if missing := [brief(name) for name in names if name and name not in output.rules]:
-            known = few(list(output.rules), " and ")
-            raise ValueError(f"does not say where {few(missing, ' and ')} is, only {known}")
+    names = [info.data.get("reward_metric") or info.data.get("metric")]
+    names += [objective.metric for objective in info.data.get("objectives", ())]
+    if why := why_unknown(output, [name for name in names if name]):
+        raise ValueError(why)
     return output
 
 

@@ -101,9 +101,10 @@ class RewardWeights(Strict):
 class Verification(Strict):
     """How the winner is proved: `candidates` race each other, then the winner meets the baseline in interleaved pairs.
 
-    pairs: largest number of pairs over all hosts; the test stops as soon as it is decided. confidence: 1 minus the
-    type I error. power: probability of detecting an improvement that this many pairs can detect. min_improvement: per
-    cent; a smaller improvement does not count. keep: the values shown to be needed, or all that were proved together.
+    pairs: largest number of pairs over all hosts, divided evenly and with at least two on each (`most_pairs`); the test
+    stops as soon as it is decided. confidence: 1 minus the type I error. power: probability of detecting an improvement
+    that this many pairs can detect. min_improvement: per cent; a smaller improvement does not count. keep: the values
+    shown to be needed, or all that were proved together.
     """
 
     candidates: int = Field(default=3, ge=1, le=50)
@@ -114,8 +115,12 @@ class Verification(Strict):
     keep: Literal["needed", "all"] = "needed"
 
     def rounds(self, hosts: int) -> int:
-        """Pairs on each host at most; at least 2, since one pair shows nothing about its variance."""
-        return max(self.pairs // hosts, 2)
+        """Pairs on each host at most."""
+        return rounds_of(self.pairs, hosts)
+
+    def most_pairs(self, hosts: int) -> int:
+        """Pairs over so many hosts at most: fewer than `pairs` if they do not divide evenly, more if hosts are many."""
+        return self.rounds(hosts) * hosts
 
     def fewest_rounds(self, hosts: int) -> int:
         """Pairs on each host without which a proof is not worth beginning."""
@@ -129,6 +134,11 @@ class Verification(Strict):
     def splitting_pairs(self, parameters: int) -> int:
         """Further pairs to split groups of parameters, which there are only if each cannot be judged alone."""
         return self.screening_pairs if parameters > largest_design(self.screening_pairs) else 0
+
+
+def rounds_of(pairs: int, hosts: int) -> int:
+    """Of so many pairs, those on each host; at least 2, since one pair shows nothing about its variance."""
+    return max(pairs // hosts, 2)
 
 
 def largest_design(pairs: int) -> int:

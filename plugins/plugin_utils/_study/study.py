@@ -15,10 +15,10 @@ from ansible_collections.autotune.kernel.plugins.module_utils._kernel import can
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .._plain import brief, few
-from .beside import Command, Files, GuardLimits, WarmUp
+from .beside import Command, Files, GuardLimits, StopCommand, WarmUp
 from .constraints import parse_constraint
 from .guard_benchmarks import GuardBenchmark
-from .output_format import CheckedOutput
+from .output_format import CheckedOutput, why_unknown
 from .parameters import AnyParameter, ParameterName, Strict
 from .presets import find_preset
 from .sections import (
@@ -36,6 +36,7 @@ from .sections import (
     Verification,
     missing_packages,
     race_rounds,
+    rounds_of,
 )
 from .space import SearchSpace
 
@@ -67,7 +68,7 @@ class Study(Strict):
     packages: Packages = Packages()
     setup: Command | None = None
     start: Command | None = None
-    stop: Command | None = None
+    stop: StopCommand | None = None
     between: Command | None = None
     warm_up: WarmUp = 0
     teardown: Command | None = None
@@ -92,14 +93,6 @@ class Study(Strict):
         if twice := sorted({brief(name) for name in names if names.count(name) > 1}):
             raise ValueError(f"{few(twice, ' and ')} is named twice; reward_metric is an objective already")
         return objectives
-
-    @field_validator("guard_metrics")
-    @classmethod
-    def _check_guards_differ(cls, guards: list[GuardMetric]) -> list[GuardMetric]:
-        names = [guard.metric for guard in guards]
-        if twice := sorted({brief(name) for name in names if names.count(name) > 1}):
-            raise ValueError(f"{few(twice, ' and ')} is guarded twice; a metric has one direction")
-        return guards
 
     @field_validator("allow_unsafe")
     @classmethod
@@ -156,6 +149,16 @@ class Study(Strict):
             _space(parameters, texts)
         return texts
 
+    @field_validator("guard_metrics")
+    @classmethod
+    def _check_guard_metrics(cls, guards: list[GuardMetric], info: ValidationInfo) -> list[GuardMetric]:
+        names = [guard.metric for guard in guards]
+        if twice := sorted({brief(name) for name in names if names.count(name) > 1}):
+            raise ValueError(f"{few(twice, ' and ')} is guarded twice; a metric has one direction")
+        if why := why_unknown(info.data.get("output", "lines"), names):
+            raise ValueError(f"`output` {why}")
+        return guards
+
     @field_validator("guard_benchmarks")
     @classmethod
     def _check_guard_benchmarks(cls, guards: list[GuardBenchmark], info: ValidationInfo) -> list[GuardBenchmark]:
@@ -201,9 +204,9 @@ class Study(Strict):
             "control": hosts * max((training // hosts - 1) // self.control_interval, 0),
             "train": training,
             "race": race_rounds(hosts) * hosts * rules.candidates if rules.candidates > 1 else 0,
-            "verify": 2 * rules.rounds(hosts) * hosts,
+            "verify": 2 * rules.most_pairs(hosts),
             "ablate": 2
-            * (rules.screening_pairs + rules.splitting_pairs(len(self.action_space)) + rules.rounds(hosts) * hosts)
+            * (rules.screening_pairs + rules.splitting_pairs(len(self.action_space)) + rules.most_pairs(hosts))
             if len(self.action_space) > 1 and rules.keep == "needed"
             else 0,
             # Without the search for a harmful value, which few runs need.
@@ -217,7 +220,7 @@ class Study(Strict):
 
     def guard_rounds(self, guard: GuardBenchmark, hosts: int) -> int:
         """Pairs of a guard benchmark on each host at most."""
-        return self.verification.rounds(hosts) if guard.pairs is None else max(guard.pairs // hosts, 2)
+        return rounds_of(self.verification.pairs if guard.pairs is None else guard.pairs, hosts)
 
     def workload(self, guard_benchmark: str | None) -> Study | GuardBenchmark:
         """What a trial measured: the guard benchmark of this name, or, for None, the study itself.

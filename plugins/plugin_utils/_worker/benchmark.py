@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .._plain import plain_line
 from .._study.output_format import OutputFormat
-from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric
+from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric, said_of_failure
 from .output_formats import UnreadableOutput
 from .transport import CUT_SHORT, CommandTimeout, Completed, ConnectionLost, Process, Transport, follow, output_of
 
@@ -214,7 +214,7 @@ class Benchmark:
             process.close()
         if completed.code in (124, 137) and completed.seconds >= limit:
             return f"did not end within {limit:g} s"
-        return _ending(completed, output.last_line) if completed.code else None
+        return _ending(completed, output) if completed.code else None
 
     def _follow(
         self,
@@ -234,6 +234,7 @@ class Benchmark:
                 limit=self._timeout + _GRACE,
                 until=lambda: output.group is not None and stop(),
                 patience=0.1,
+                longest_line=output.longest_line,
             )
             finished = not stop() and completed.code != CUT_SHORT
         except CommandTimeout:
@@ -248,7 +249,7 @@ class Benchmark:
             raise BenchmarkTimeout(f"exceeded its time limit of {self._timeout:g} s")
         if completed.code != 0:
             hint = _NOEXEC.format(folder=self.noexec) if completed.code == _CANNOT_EXECUTE and self.noexec else ""
-            raise BenchmarkFailed(_ending(completed, output.last_line) + hint)
+            raise BenchmarkFailed(_ending(completed, output) + hint)
         return completed
 
     def _script(self, arguments: list[str], mark: str = _MARK, stays: bool = False) -> str:
@@ -288,6 +289,5 @@ def _finite(values: Sequence[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
-def _ending(completed: Completed, last_line: str) -> str:
-    last = (completed.errors or last_line).splitlines()
-    return f"ended with exit code {completed.code}: {plain_line(last[-1], 200) if last else 'no message'}"
+def _ending(completed: Completed, output: BenchmarkOutput) -> str:
+    return f"ended with exit code {completed.code}: {said_of_failure(output, completed.errors) or 'no message'}"

@@ -13,11 +13,11 @@ from typing import Any
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel
 
+from .login_shell import new_marker
 from .transport import Transport, output_of
 
 # The journal of root, and that of an account which may set only net.*.
 _JOURNALS = ("/run/autotune/lease.json", "/run/autotune/network/lease.json")
-_SEPARATOR = "autotune-next"
 _UNCHANGED = "nothing was changed"
 _RESTORED = "original values restored and verified"
 
@@ -143,8 +143,9 @@ def _read_lease_and_values(
     Parameters with files only. Over the open connection this takes milliseconds, a module call a quarter of a second.
     """
     files = [*_JOURNALS, "/proc/uptime", *paths]
-    script = f'for file in {shlex.join(files)}; do cat -- "$file" 2>/dev/null || echo; echo {_SEPARATOR}; done'
-    roots, accounts, uptime, *values = output_of(transport, ["sh", "-c", script]).split(_SEPARATOR)[: len(files)]
+    separator = new_marker()  # random, since a journal has the study's name and values are text of others
+    script = f'for file in {shlex.join(files)}; do cat -- "$file" 2>/dev/null || echo; echo {separator}; done'
+    roots, accounts, uptime, *values = output_of(transport, ["sh", "-c", script]).split(separator)[: len(files)]
     try:
         lease = json.loads(roots if roots.strip() else accounts)
         nonce, expires_in = str(lease["nonce"]), float(lease["deadline"]) - float(uptime.split()[0])

@@ -11,23 +11,25 @@ from dataclasses import dataclass, field
 
 from .._plain import plain_line
 from .._study.output_format import OutputFormat
-from .output_formats import UnreadableOutput, metrics_of, why_missing
+from .output_formats import NUMBER, UnreadableOutput, metrics_of, printed_error, why_missing
+from .transport import LONGEST_LINE, MOST_OUTPUT
 
 # The first line of output, printed by our own script: the process group of the benchmark. Also the name of its file.
 PROCESS_GROUP = "autotune-process-group"
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _METRIC = re.compile(r"^\s*([A-Za-z][\w.%/-]*)\s*:\s*(\S.*?)\s*$")
 # Colours and other escape sequences, and what a carriage return has overwritten.
 _INVISIBLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|^.*\r(?=.)")
 _MOST_STREAMED = 10_000
 _MOST_METRICS = 1000
-_MOST_TEXT = 16 * 2**20
+# Ends of JSON documents and rulers of tables say nothing about a failure.
+_WORD = re.compile(r"\w")
 
 
 @dataclass
 class BenchmarkOutput:
     """streamed: all values of the metric so far. metrics: the last value of every metric. malformed: the text in place
-    of a number in the last line of the metric. text: all of it, if its format is another than lines.
+    of a number in the last line of the metric. text: all of it, if its format is another than lines. length: of the
+    text, in bytes.
     """
 
     metric: str
@@ -40,13 +42,19 @@ class BenchmarkOutput:
     text: list[str] = field(default_factory=list)
     length: int = 0
 
+    @property
+    def longest_line(self) -> int:
+        """How much of a line is needed, in bytes: all of it, and one more to tell that it is too much."""
+        return LONGEST_LINE if self.format == "lines" else MOST_OUTPUT + 1
+
     def feed(self, line: str) -> None:
         if self.group is None and line.startswith(PROCESS_GROUP):
             self.group = int(line.split()[1])
             return
         if self.format != "lines":
-            self.last_line, self.length = line.strip() or self.last_line, self.length + len(line) + 1
-            if self.length <= _MOST_TEXT:
+            self.last_line = line.strip() if _WORD.search(line) else self.last_line
+            self.length += len(line.encode()) + 1
+            if self.length <= MOST_OUTPUT:
                 self.text.append(line)
             return
         line = _INVISIBLE.sub("", line)
@@ -54,7 +62,7 @@ class BenchmarkOutput:
         if not (match := _METRIC.match(line)):
             return
         name, text = match.groups()
-        if _NUMBER.fullmatch(text):
+        if NUMBER.fullmatch(text):
             if math.isfinite(float(text)) and (name in self.metrics or len(self.metrics) < _MOST_METRICS):
                 self.metrics[name] = float(text)
             if name == self.metric:
@@ -68,11 +76,19 @@ class BenchmarkOutput:
         """Find the metrics in a format that is read as a whole. Raises UnreadableOutput."""
         if self.format == "lines":
             return
-        if self.length > _MOST_TEXT:
-            raise UnreadableOutput(f"printed more than {_MOST_TEXT >> 20} MiB; print less, or write a script around it")
+        if self.length > MOST_OUTPUT:
+            raise UnreadableOutput(
+                f"printed more than {MOST_OUTPUT >> 20} MiB; print less, or write a script around it"
+            )
         found = metrics_of("\n".join(self.text), self.format)
         self.metrics = dict(list(found.items())[:_MOST_METRICS])
         self.streamed = [found[self.metric]] if self.metric in found else []
+
+
+def said_of_failure(output: BenchmarkOutput, errors: str) -> str:
+    """One line on why the command failed, from what it printed; empty if it printed nothing."""
+    said = printed_error("\n".join(output.text), output.format) or errors or output.last_line
+    return plain_line(said.splitlines()[-1], 200) if said else ""
 
 
 def missing_metric(output: BenchmarkOutput, errors: str) -> str:

@@ -13,12 +13,15 @@ import csv
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._plain import few, plain_line
 from .._study.output_format import Extraction, OutputFormat, path_parts
 
+# A number in a text of its own, as float() reads it.
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
 _MEGABYTES = {
@@ -37,7 +40,9 @@ _LINES = {
         (rf"\s+Socket errors: .*timeout {_NUMBER}", "timeouts"),
     ],
     "pgbench": [
-        (rf"tps = {_NUMBER} \((?:without|excluding)", "tps"),
+        # Before PostgreSQL 14, `including connections establishing` stood beside the figure without them; since then,
+        # `including reconnection times` stands alone, with -C.
+        (rf"tps = {_NUMBER} \((?:without|excluding|including reconnection)", "tps"),
         (rf"latency average = {_NUMBER} ms", "latency_mean_ms"),
         (rf"latency stddev = {_NUMBER} ms", "latency_stddev_ms"),
         (rf"number of failed transactions: {_NUMBER}", "failed_transactions"),
@@ -82,8 +87,22 @@ def why_missing(text: str, output: OutputFormat, metric: str, found: Mapping[str
         return f"printed no {metric}, read as the output of {output}{has}"
     rule = output.rules[metric]
     if output.patterns:
+        if matched := deque(_matched(text, rule), maxlen=1):
+            return (
+                f"printed `{plain_line(matched[0], 40)}`, which is not a finite number, where {rule!r}, the pattern of "
+                f"{metric}, matches; have the group match a number such as 1234.5, and nothing else"
+            )
         return f"printed nothing that matches {rule!r}, the pattern of {metric}; {printed}"
     return f"has no number at {rule}, the path of {metric}: {_where_it_ends(text, rule)}"
+
+
+def printed_error(text: str, output: OutputFormat) -> str | None:
+    """The error that a tool printed in its output instead of on standard error; None if there is none."""
+    try:
+        error = json.loads(text).get("error") if output == "iperf3" else None
+    except (AttributeError, ValueError, RecursionError):
+        return None
+    return plain_line(str(error), 200) if error else None
 
 
 def _of_lines(text: str, tool: str) -> Iterator[tuple[str, float]]:
@@ -97,8 +116,8 @@ def _of_lines(text: str, tool: str) -> Iterator[tuple[str, float]]:
 
 def _iperf3(text: str) -> Iterator[tuple[str, float]]:
     document = _json(text, "; call iperf3 with --json")
-    if error := document.get("error"):
-        raise UnreadableOutput(f"printed the error {plain_line(str(error), 200)!r}")
+    if error := printed_error(text, "iperf3"):
+        raise UnreadableOutput(f"printed the error {error!r}")
     end = document.get("end", {})
     for part, key, name, scale in (
         ("sum_received", "bits_per_second", "throughput_mbit", 1e-6),
@@ -106,8 +125,16 @@ def _iperf3(text: str) -> Iterator[tuple[str, float]]:
         ("sum", "jitter_ms", "jitter_ms", 1.0),
         ("sum", "lost_percent", "lost_percent", 1.0),
     ):
-        if _is_number(value := end.get(part, {}).get(key)):
+        if _is_number(value := _at(end, part, key)):
             yield name, value * scale
+
+
+_FIO: tuple[tuple[Any, ...], ...] = (
+    ("iops", sum, 1.0, "iops"),
+    ("mb_per_second", sum, 1e-6, "bw_bytes"),
+    ("latency_mean_ms", max, 1e-6, "clat_ns", "mean"),
+    ("latency_p99_ms", max, 1e-6, "clat_ns", "percentile", "99.000000"),
+)
 
 
 def _fio(text: str) -> Iterator[tuple[str, float]]:
@@ -117,12 +144,10 @@ def _fio(text: str) -> Iterator[tuple[str, float]]:
     jobs = document.get("jobs", [])
     for way in ("read", "write", "trim"):
         ran = [job[way] for job in jobs if job.get(way, {}).get("total_ios")]
-        if ran:
-            yield f"{way}_iops", sum(each["iops"] for each in ran)
-            yield f"{way}_mb_per_second", sum(each["bw_bytes"] for each in ran) / 1e6
-            yield f"{way}_latency_mean_ms", max(each["clat_ns"]["mean"] for each in ran) / 1e6
-            if all("percentile" in each["clat_ns"] for each in ran):
-                yield f"{way}_latency_p99_ms", max(each["clat_ns"]["percentile"]["99.000000"] for each in ran) / 1e6
+        for name, combined, scale, *keys in _FIO:
+            values = [_at(each, *keys) for each in ran]
+            if ran and all(map(_is_number, values)):  # percentile_list may leave out the 99th
+                yield f"{way}_{name}", combined(values) * scale
 
 
 def _redis_benchmark(text: str) -> Iterator[tuple[str, float]]:
@@ -133,9 +158,12 @@ def _redis_benchmark(text: str) -> Iterator[tuple[str, float]]:
         raise UnreadableOutput("printed no table; call redis-benchmark with --csv")
     for row in csv.DictReader(lines[start:]):
         test = str(row["test"]).split()[0].lower()
-        yield f"{test}_requests_per_second", float(row["rps"])
         for column, value in row.items():
-            if column and column.endswith("_latency_ms") and value:
+            if not (isinstance(value, str) and NUMBER.fullmatch(value)):
+                continue
+            if column == "rps":
+                yield f"{test}_requests_per_second", float(value)
+            elif column.endswith("_latency_ms"):
                 yield f"{test}_latency_{column.removesuffix('_latency_ms').replace('avg', 'mean')}_ms", float(value)
 
 
@@ -158,9 +186,15 @@ def _by_path(text: str, paths: Mapping[str, str]) -> Iterator[tuple[str, float]]
 
 def _by_pattern(text: str, patterns: Mapping[str, str]) -> Iterator[tuple[str, float]]:
     for name, pattern in patterns.items():
-        for match in re.finditer(pattern, text, re.MULTILINE):
-            if re.fullmatch(r"[-+]?" + _NUMBER, match[1] or ""):
-                yield name, float(match[1])
+        for matched in _matched(text, pattern):
+            if NUMBER.fullmatch(matched):
+                yield name, float(matched)
+
+
+def _matched(text: str, pattern: str) -> Iterator[str]:
+    """What the group of the pattern matched each time."""
+    groups = (match[1] for match in re.finditer(pattern, text, re.MULTILINE))
+    yield from (group.strip() for group in groups if group and group.strip())
 
 
 def _json(text: str, hint: str = "") -> Any:
@@ -180,6 +214,13 @@ def _inside(value: Any, part: str | int) -> Any:
     if isinstance(value, list) and isinstance(part, int) and -len(value) <= part < len(value):
         return value[part]
     return None
+
+
+def _at(value: Any, *keys: str) -> Any:
+    """The element at the end of these keys; None if there is none."""
+    for key in keys:
+        value = _inside(value, key)
+    return value
 
 
 def _where_it_ends(text: str, path: str) -> str:

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-_LONGEST_LINE = 65_536
+# Of output that is followed line by line, in bytes; the rest of a longer line is dropped.
+LONGEST_LINE = 65_536
+# Of output that is taken as a whole.
+MOST_OUTPUT = 16 * 2**20
 _ERROR_TAIL = 4_096
 # Stands for the exit code of a command that was not followed to its end.
 CUT_SHORT = -1000
@@ -65,30 +68,54 @@ def follow(
     limit: float,
     until: Callable[[], bool] = lambda: False,
     patience: float = 0.5,
+    longest_line: int = LONGEST_LINE,
 ) -> Completed:
     """Pass each line of standard output to `on_line` until the command ends or `until()` is true.
 
     limit: seconds until CommandTimeout is raised, which does not kill the command. patience: seconds between two
-    calls of `until` while there is no output. Raises ConnectionLost.
+    calls of `until` while there is no output. longest_line: in bytes; what follows in a line is dropped. Raises
+    ConnectionLost.
     """
     started = time.monotonic()
-    pending, errors = b"", b""
+    lines, errors = _Lines(on_line, longest_line), b""
     while True:
         code = process.code()
         output, error = process.read(0.0 if code is not None else patience)
         errors = (errors + error)[-_ERROR_TAIL:]
-        *lines, pending = (pending + output).split(b"\n")
-        for line in lines:
-            on_line(line.decode(errors="replace"))
-        pending = pending[:_LONGEST_LINE]
+        lines.feed(output)
         ended = code is not None and not output and not error
         if ended or until():
-            if pending:
-                on_line(pending.decode(errors="replace"))
+            lines.end()
             seconds = time.monotonic() - started
             return Completed(CUT_SHORT if code is None else code, errors.decode(errors="replace").strip(), seconds)
         if time.monotonic() - started > limit:
             raise CommandTimeout(f"did not end within {limit:g} s")
+
+
+class _Lines:
+    """Splits output into lines, of which it keeps the beginning. It copies each byte once, however long a line is."""
+
+    def __init__(self, on_line: Callable[[str], None], longest: int) -> None:
+        self._on_line, self._longest, self._pending = on_line, longest, bytearray()
+
+    def feed(self, output: bytes) -> None:
+        first, *others = output.split(b"\n")
+        self._keep(first)
+        for part in others:
+            self._pass_on()
+            self._keep(part)
+
+    def end(self) -> None:
+        """The last line may lack its newline."""
+        if self._pending:
+            self._pass_on()
+
+    def _keep(self, part: bytes) -> None:
+        self._pending += part[: self._longest - len(self._pending)]
+
+    def _pass_on(self) -> None:
+        line, self._pending = self._pending, bytearray()
+        self._on_line(line.decode(errors="replace"))
 
 
 def output_of(transport: Transport, command: list[str], *, stdin: bytes = b"", limit: float = 30.0) -> str:
@@ -96,7 +123,7 @@ def output_of(transport: Transport, command: list[str], *, stdin: bytes = b"", l
     lines: list[str] = []
     process = transport.start(command, stdin=stdin)
     try:
-        completed = follow(process, lines.append, limit=limit)
+        completed = follow(process, lines.append, limit=limit, longest_line=MOST_OUTPUT)
     finally:
         process.close()
     if completed.code != 0:

@@ -229,7 +229,7 @@ def _announce(session: HostSession, study_file: StudyFile, count: int, arguments
         f"study {study.workload_name}: {parameters} parameter{'s' if parameters > 1 else ''}, "
         f"{count} host{'s' if count > 1 else ''}, "
         f"{study.training_config.total_timesteps} training trials, then up to "
-        f"{study.verification.rounds(count) * count} pairs to prove the winner; store {store}"
+        f"{study.verification.most_pairs(count)} pairs to prove the winner; store {store}"
     )
     session.show("press Ctrl-C to stop the run and restore every host's original values")
     if few := too_few_forks(int(context.CLIARGS["forks"]), count):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import dashboard_store
 import pytest
+from ansible_collections.autotune.kernel.dashboard.__main__ import _token
 from ansible_collections.autotune.kernel.plugins.plugin_utils import _dashboard_process
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.page_requests import take
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import open_store
@@ -56,6 +57,28 @@ def test_a_missing_store_is_reported(tmp_path):
     ran = dashboard("--store", str(tmp_path / "none.sqlite"))
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
     assert f"there is no store {tmp_path / 'none.sqlite'}" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"short", b"\xff\xfe" * 30, "ü".encode() * 30, b"two words, not one token", b"a" * 30 + b"\n" + b"b" * 30],
+    ids=["nothing", "short", "binary", "not ASCII", "words", "lines"],
+)
+def test_a_file_without_a_token_is_one_line(content, tmp_path, capsys):
+    file = tmp_path / "dashboard.token"
+    file.write_bytes(content)
+    with pytest.raises(SystemExit, match="2"):
+        _token(file)
+    assert capsys.readouterr().err == (
+        f"autotune-dashboard: {file} has no token, one word of at least 20 ASCII characters; "
+        "name another file, or remove it to have one created\n"
+    )
+    assert file.read_bytes() == content
+
+
+def test_a_token_is_kept(tmp_path):
+    created = _token(tmp_path / "dashboard.token")
+    assert _token(tmp_path / "dashboard.token") == created
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,39 @@ def test_denies_what_is_not_for_tuning(parameter: str) -> None:
 @pytest.mark.parametrize(
     "parameter",
     [
+        "fs.overflowuid",
+        "fs.overflowgid",
+        "kernel.overflowuid",
+        "kernel.overflowgid",
+        "kernel.loadpin.enforce",
+        "vm.hugetlb_shm_group",
+        "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst",
+    ],
+)
+def test_denies_what_opens_the_machine_to_its_users_and_to_others(parameter: str) -> None:
+    assert denied_because(parameter) == "it weakens security"
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "net.ipv4.conf.all.arp_accept",
+        "net/ipv4/conf/eth0.1/arp_accept",
+        "net.ipv6.conf.all.accept_untracked_na",
+        "net.ipv4.conf.all.drop_gratuitous_arp",
+        "net.ipv6.conf.all.drop_unsolicited_na",
+        "net.ipv4.conf.all.bc_forwarding",
+        "net.ipv6.icmp.echo_ignore_all",
+        "net.ipv6.icmp.echo_ignore_multicast",
+    ],
+)
+def test_denies_what_lets_neighbours_direct_the_traffic_in_both_versions_of_ip(parameter: str) -> None:
+    assert denied_because(parameter) == "it changes the machine's identity or the way of its traffic"
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
         "vm.swappiness",
         "vm.dirty_ratio",
         "vm.overcommit_memory",

@@ -4,6 +4,7 @@ import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _kernel, _kind, _kind_scheduler
@@ -49,6 +50,14 @@ def test_spellings_of_a_name(parameter: str, path: str, name: str) -> None:
 def test_refuses_what_is_no_name(parameter: str) -> None:
     with pytest.raises(ValueError, match="is not the name of a kernel parameter"):
         _kernel.path_of(parameter)
+
+
+@pytest.mark.parametrize(
+    "value", [["net/ipv4/tcp_sack"], {"net/ipv4/tcp_sack": 1}, [["vm.swappiness"]], {}, [], None, 5, True]
+)
+def test_what_is_no_text_is_no_name(value: Any) -> None:
+    with pytest.raises(ValueError, match="is not the name of a kernel parameter"):
+        _kernel.canonical_name(value)
 
 
 @pytest.mark.parametrize("interface", ["lan#20", "wg~0", "süd0", "x(1)", "a!b", "50%", "br^1"])

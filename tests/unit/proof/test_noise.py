@@ -44,6 +44,21 @@ def test_advises_sufficient_pairs(new_study: NewStudy) -> None:
     assert int(advised[2]) == math.ceil((pairs - 40) * 2 * 5 / 2 / 60)
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.parametrize(("hosts", "most"), [(7, 35), (30, 60), (1, 40)])
+def test_counts_the_pairs_that_the_hosts_will_measure(new_study: NewStudy, hosts: int, most: int) -> None:
+    """40 pairs are 5 on each of 7 hosts, and 2 on each of 30."""
+    found = forecast(new_study(), 0.03, hosts=hosts, count=10)
+    host = "1 host" if hosts == 1 else f"{hosts} hosts"
+    assert found.lines[1].startswith(f"{most} pairs on {host} detect a gain of ")
+    assert found.detectable == detectable(found.cv, most, hosts, 0.95, 0.9)
+    advised = re.search(r"raise verification\.pairs to (\d+) \(up to (\d+) min more\)", found.lines[2])
+    assert advised is not None
+    pairs = int(advised[1])
+    assert pairs % hosts == 0
+    assert int(advised[2]) == math.ceil((pairs - most) * 2 * 5 / hosts / 60)
+
+
 def test_advises_a_detectable_min_improvement(new_study: NewStudy) -> None:
     found = forecast(new_study(), 0.03)
     advised = re.search(r"raise verification\.min_improvement to ([\d.]+) if", found.lines[2])

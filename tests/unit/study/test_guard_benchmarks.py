@@ -135,10 +135,35 @@ def test_a_changed_guard_benchmark_cannot_be_resumed(study_with: Read, other: Pa
             "guard_benchmarks[0].may_worsens: unknown key; did you mean may_worsen?",
             id="misspelt",
         ),
+        pytest.param(
+            "{benchmark_command: python3 bench.py, metric: x, may_worsen: 3, stop: 'true'}",
+            "guard_benchmarks[0].stop: stops what a command `start` has started, and there is none; give `start` too, "
+            "or stop in `teardown` what `setup` started",
+            id="stop alone",
+        ),
+        pytest.param(
+            "{benchmark_command: python3 bench.py, metric: x, may_worsen: 3, output: {paths: {y: a}}}",
+            "guard_benchmarks[0].output: does not say where x is, only y",
+            id="no path",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(entry: str, mistake: str, mistakes_with: Mistakes, other: Path) -> None:
     assert mistake in mistakes_with(f"guard_benchmarks: [{entry}]")
+
+
+def test_a_guard_study_that_is_a_loop_of_links_is_one_line(mistakes_with: Mistakes, folder: Path) -> None:
+    (folder / "loop.yml").symlink_to("loop.yml")
+    assert mistakes_with("guard_benchmarks: [{study: loop.yml, may_worsen: 3}]") == [
+        "guard_benchmarks[0]: loop.yml: cannot be read: Too many levels of symbolic links"
+    ]
+
+
+def test_a_link_to_this_study_is_this_study(mistakes_with: Mistakes, folder: Path) -> None:
+    (folder / "link.yml").symlink_to("study.yml")
+    assert mistakes_with("guard_benchmarks: [{study: link.yml, may_worsen: 3}]") == [
+        "guard_benchmarks[0]: link.yml is this study itself; name another workload's"
+    ]
 
 
 def test_a_guard_study_that_anyone_may_write_is_reported(study_with: Read, other: Path) -> None:

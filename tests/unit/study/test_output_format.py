@@ -19,6 +19,16 @@ def test_metrics_are_given_by_paths_or_by_patterns(study_with: Read) -> None:
     assert patterns.rules == {"throughput": r"speed (\S+)"}  # type: ignore[union-attr]
 
 
+def test_guard_metrics_are_found_too(study_with: Read, mistakes_with: Mistakes) -> None:
+    guards = "guard_metrics: [{metric: p99, direction: minimise, may_worsen: 5}]"
+    for rules in ("{paths: {throughput: x}}", "{patterns: {throughput: (x)}}"):
+        assert mistakes_with(f"output: {rules}\n{guards}") == [
+            "guard_metrics: `output` does not say where p99 is, only throughput"
+        ]
+    for output in ("{paths: {throughput: x, p99: y}}", "lines", "wrk"):
+        assert study_with(f"output: {output}\n{guards}").study.guard_metrics[0].metric == "p99"
+
+
 @pytest.mark.parametrize(
     ("value", "mistake"),
     [
@@ -29,6 +39,13 @@ def test_metrics_are_given_by_paths_or_by_patterns(study_with: Read) -> None:
         ("{paths: {throughput: ''}}", "a path is empty"),
         ("{patterns: {throughput: 'speed .*'}}", "must have one group, in parentheses, around the number; it has 0"),
         ("{patterns: {throughput: '(speed'}}", "is not a regular expression"),
+        (
+            "{patterns: {throughput: '(?P<a>x){999999999999}'}}",
+            "is not a regular expression: the repetition number is too large",
+        ),
+        pytest.param(
+            f"{{patterns: {{throughput: '{'(' * 490}'}}}}", "is not a regular expression", id="nested too deeply"
+        ),
         ("iperf2", "iperf3"),
     ],
 )

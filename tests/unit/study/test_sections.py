@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import Guard
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import Guard, Verification
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 LIMITS = ("oom_kills", "memory_pressure", "io_pressure", "free_memory")
@@ -34,6 +34,14 @@ def test_all_limits_but_the_users_own_hold_without_a_word() -> None:
     assert all(getattr(guard, name) is not None for name in LIMITS)
     assert guard.kernel_log
     assert guard.health_command is None
+
+
+@pytest.mark.parametrize(
+    ("pairs", "hosts", "each", "all_hosts"), [(40, 1, 40, 40), (40, 2, 20, 40), (40, 7, 5, 35), (40, 30, 2, 60)]
+)
+def test_pairs_are_divided_evenly_with_two_on_each_host(pairs: int, hosts: int, each: int, all_hosts: int) -> None:
+    rules = Verification(pairs=pairs)
+    assert (rules.rounds(hosts), rules.most_pairs(hosts)) == (each, all_hosts)
 
 
 def test_a_script_of_the_health_command_is_shipped(tmp_path: Path) -> None:

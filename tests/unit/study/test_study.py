@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import StudyFile
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 Read = Callable[[str], StudyFile]
 Mistakes = Callable[[str], list[str]]
@@ -85,16 +86,32 @@ LARGEST = 1_000_000
             "objectives: [{metric: p99}, {metric: p99}]",
             "objectives: p99 is named twice; reward_metric is an objective already",
         ),
+        (
+            "guard_metrics: [{metric: p99, direction: minimise, may_worsen: 5}, "
+            "{metric: p99, direction: maximise, may_worsen: 50}]",
+            "guard_metrics: p99 is guarded twice; a metric has one direction",
+        ),
         ("warm_start: [0]", "warm_start: 0 is neither a workload_name nor the ID of a study"),
         (f"warm_start: [{2**63}]", f"warm_start: {2**63} is neither a workload_name nor the ID of a study"),
         ("setup: sh gone.sh", "setup: gone.sh is neither next to the study file nor in the current folder"),
         ("teardown: 'a \"b'", "teardown: cannot be split into words: No closing quotation"),
         ("setup: ''", "setup: is empty; write the command to run"),
+        (
+            "stop: 'true'",
+            "stop: stops what a command `start` has started, and there is none; give `start` too, or stop in "
+            "`teardown` what `setup` started",
+        ),
+        ("start: ''\nstop: 'true'", "start: is empty; write the command to run"),
         ("1: x", "1: a key must be text; put it in quotes"),
     ],
 )
 def test_says_what_is_wrong_and_what_would_be_right(more: str, mistake: str, mistakes_with: Mistakes) -> None:
     assert mistakes_with(more) == [mistake]
+
+
+def test_a_stored_study_with_stop_alone_can_still_be_read(new_study: Callable[..., Study]) -> None:
+    """For warm start: it was accepted once."""
+    assert new_study(stop="true").stop == "true"
 
 
 def test_refuses_a_system_metric_that_nobody_samples(mistakes_with: Mistakes) -> None:
@@ -110,6 +127,10 @@ def test_refuses_a_system_metric_that_nobody_samples(mistakes_with: Mistakes) ->
         ("vm.swappiness < 5 < 6", "is not a constraint"),
         ("1 < 2", "compares two numbers"),
         ("vm.dirty_ratio < 3", "vm.dirty_ratio[0] is not a number in the action_space"),
+        ("vm.swappiness > inf", "inf[0] is not a number in the action_space"),
+        ("vm.swappiness < inf", "inf[0] is not a number in the action_space"),
+        ("NaN <= vm.swappiness", "NaN[0] is not a number in the action_space"),
+        ("infinity < nan", "infinity[0] is not a number in the action_space"),
         ("vm.swappiness[1] < 3", "vm.swappiness[1] is not a number in the action_space"),
         ("vm.swappiness < 0", "the ranges leave no value for which `vm.swappiness < 0` holds"),
         ("101 <= vm.swappiness", "the ranges leave no value for which `101 <= vm.swappiness` holds"),
@@ -120,6 +141,16 @@ def test_refuses_a_constraint_that_cannot_hold(constraint: str, mistake: str, mi
     (line,) = mistakes_with(f"constraints: ['{constraint}']")
     assert line.startswith("constraints: ")
     assert mistake in line
+
+
+@pytest.mark.parametrize("name", ["[net/ipv4/tcp_sack]", "{net/ipv4/tcp_sack: 1}", "[/]", "5", "null"])
+def test_a_name_that_is_no_text_is_one_line(
+    name: str, mistakes_of_parameter: Mistakes, mistakes_with: Mistakes
+) -> None:
+    (line,) = mistakes_of_parameter(f"param: {name}, type: bool")
+    assert line.startswith("action_space[0].param: must be ")
+    (line,) = mistakes_with(f"allow_unsafe: [{name}]")
+    assert line.startswith("allow_unsafe[0]: must be ")
 
 
 def test_tells_of_every_constraint_that_is_wrong(mistakes_with: Mistakes) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.module_utils import _process_group
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.output_format import Extraction, OutputFormat
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import (
     Benchmark,
     BenchmarkFailed,
@@ -211,6 +212,50 @@ def test_endless_lines_cost_no_memory(script: Script, new_benchmark: Callable[..
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
 
 
+def test_a_long_document_on_one_line_is_read(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
+    command = script("""printf '{"histogram": "'; head -c 1000000 /dev/zero | tr '\\0' x; printf '", "m": 5}'""")
+    assert new_benchmark().run(command, "m", output_format=Extraction(paths={"m": "m"})).metric == 5.0
+
+
+@pytest.mark.takes_seconds
+def test_an_endless_line_of_a_document_costs_little_memory(
+    script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script("head -c 200000000 /dev/zero")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BenchmarkFailed, match="printed more than 16 MiB"):
+        new_benchmark().run(command, "m", output_format=Extraction(paths={"m": "m"}))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80_000  # kB
+
+
+@pytest.mark.parametrize(
+    ("text", "output_format", "message"),
+    [
+        (
+            """printf '{\n"end": {},\n"error": "unable to connect: Connection refused"\n}\n'; exit 1""",
+            "iperf3",
+            "ended with exit code 1: unable to connect: Connection refused",
+        ),
+        (
+            """echo '{"error": "the server is busy"}'; echo warning >&2; exit 1""",
+            "iperf3",
+            "ended with exit code 1: the server is busy",
+        ),
+        ("echo 'parameter error - bad option' >&2; exit 1", "iperf3", "ended with exit code 1: parameter error - bad"),
+        ("echo no server; exit 2", "iperf3", "ended with exit code 2: no server"),
+        ("echo '{}'; exit 2", "iperf3", "ended with exit code 2: no message"),
+        ("""printf '{\n"status": "disk full"\n}\n'; exit 1""", "fio", 'ended with exit code 1: "status": "disk full"'),
+    ],
+)
+def test_a_failing_tool_is_reported_with_its_own_error(
+    text: str, output_format: OutputFormat, message: str, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script(text)
+    with pytest.raises(BenchmarkFailed) as caught:
+        new_benchmark().run(command, "throughput_mbit", output_format=output_format)
+    assert str(caught.value).startswith(message)
+
+
 @pytest.mark.takes_seconds
 def test_endless_output_costs_no_memory(script: Script, new_benchmark: Callable[..., Benchmark]) -> None:
     command = script(f"yes {'y' * 2000} | head -n 10000; yes m: 4 | head -n 30000; echo m: 5")
@@ -353,4 +398,4 @@ def test_a_failing_short_command_raises_its_message() -> None:
 def test_an_error_message_is_kept_as_plain_text() -> None:
     """PostgreSQL does not accept NUL, and a terminal obeys escape sequences."""
     completed = Completed(3, "first\n\x1b]0;title\x07bo\0om", 1.0)
-    assert _ending(completed, "") == r"ended with exit code 3: \x1b]0;title\x07bo\x00om"
+    assert _ending(completed, BenchmarkOutput("m")) == r"ended with exit code 3: \x1b]0;title\x07bo\x00om"

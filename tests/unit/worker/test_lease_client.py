@@ -154,6 +154,13 @@ def test_an_expired_lease_invalidates_the_trial(journal: Any, lease: LeaseClient
     assert "the lease expired during the trial" in (lease.interference(KEPT, LocalTransport()) or "")
 
 
+@pytest.mark.parametrize("name", ["autotune-next", "autotune-0123456789abcdef"])
+def test_a_study_of_any_name_keeps_its_lease(name: str, lease: LeaseClient, kernel: Path) -> None:
+    journal = {"holder": f"anna@ops, study {name}", "nonce": "n1", "deadline": 1e12}
+    Path(lease_client._JOURNALS[0]).write_text(json.dumps(journal, indent=1))
+    assert lease.interference(KEPT, LocalTransport()) is None
+
+
 def test_finds_the_lease_of_an_account_that_may_set_only_net(lease: LeaseClient, kernel: Path) -> None:
     roots, accounts = map(Path, lease_client._JOURNALS)
     accounts.parent.mkdir()

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.output_format import Extraction, OutputFormat
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import BenchmarkOutput, missing_metric
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output_formats import (
+    NUMBER,
     UnreadableOutput,
     metrics_of,
 )
@@ -83,6 +84,43 @@ def test_reads_what_a_tool_printed(tool: Any, file: str, expected: dict[str, flo
         assert set(found) == set(expected)
 
 
+def test_pgbench_that_reconnects_has_a_rate_too() -> None:
+    """With -C; before version 14 the same words stood beside the rate without connections."""
+    assert metrics_of("tps = 465.116279 (including reconnection times)\n", "pgbench") == {"tps": 465.116279}
+    old = "tps = 85.1 (including connections establishing)\ntps = 90.5 (excluding connections establishing)\n"
+    assert metrics_of(old, "pgbench") == {"tps": 90.5}
+    old = "tps = 90.5 (excluding connections establishing)\ntps = 85.1 (including connections establishing)\n"
+    assert metrics_of(old, "pgbench") == {"tps": 90.5}
+
+
+@pytest.mark.parametrize("percentile", [{"50.000000": 1, "99.900000": 2}, {}, None, {"99.000000": "?"}])
+def test_a_missing_percentile_of_fio_costs_only_its_own_metric(percentile: Any) -> None:
+    ran = {"total_ios": 10, "iops": 123.0, "bw_bytes": 5e6, "clat_ns": {"mean": 5e5, "percentile": percentile}}
+    text = json.dumps({"jobs": [{"write": ran}, {"write": ran, "read": {"total_ios": 0}}]})
+    assert metrics_of(text, "fio") == {
+        "write_iops": 246.0,
+        "write_mb_per_second": 10.0,
+        "write_latency_mean_ms": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "found"),
+    [
+        ("fio", '{"jobs": [{"read": {"total_ios": 1, "iops": 7}}]}', {"read_iops": 7}),
+        ("iperf3", '{"end": {"sum_received": null, "sum_sent": {"retransmits": 3}}}', {"retransmits": 3}),
+        (
+            "redis-benchmark",
+            '"test","rps","avg_latency_ms"\n"SET","nothing","0.5"\n"GET","7","-"\n',
+            {"set_latency_mean_ms": 0.5, "get_requests_per_second": 7},
+        ),
+        ("redis-benchmark", '"test","rps"\n"SET"\n"GET","7","8"\n', {"get_requests_per_second": 7}),
+    ],
+)
+def test_a_metric_that_a_tool_left_out_costs_no_other(tool: Any, text: str, found: dict[str, float]) -> None:
+    assert metrics_of(text, tool) == found
+
+
 def test_reads_what_iperf3_printed() -> None:
     text = (OUTPUTS / "iperf3.json").read_text()
     received, sent = (json.loads(text)["end"][part] for part in ("sum_received", "sum_sent"))
@@ -138,6 +176,35 @@ def test_the_last_match_of_a_pattern_counts() -> None:
     assert metrics_of(text, Extraction(patterns={"p99_ms": r"^p99 latency = (\S+) ms$"})) == {"p99_ms": 4.5}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(".5", 0.5), ("3.", 3.0), ("-.5", -0.5), ("+7", 7.0), ("1e3", 1000.0), (" 5 ", 5.0), ("2.5E-1", 0.25)],
+)
+def test_a_pattern_finds_every_number_that_a_line_may_have(text: str, value: float) -> None:
+    assert metrics_of(f"rate: {text};", Extraction(patterns={"m": "rate:([^;]*);"})) == {"m": value}
+    assert NUMBER.fullmatch(text.strip())
+
+
+@pytest.mark.parametrize("text", ["1,234.5", "1.234,5", "none", "٥", "nan", "inf", "5 MB"])
+def test_what_a_pattern_matched_and_is_no_number_is_shown(text: str) -> None:
+    output = BenchmarkOutput("m", Extraction(patterns={"m": "rate: (.*)"}))
+    for line in ("rate: 1e", f"rate: {text}", "rate:", "done"):
+        output.feed(line)
+    output.conclude()
+    assert output.metrics == {}
+    assert missing_metric(output, "") == (
+        f"printed `{text}`, which is not a finite number, where 'rate: (.*)', the pattern of m, matches; have the "
+        "group match a number such as 1234.5, and nothing else"
+    )
+
+
+def test_a_group_that_takes_no_part_matches_nothing() -> None:
+    output = BenchmarkOutput("m", Extraction(patterns={"m": r"rate|speed (\d+)"}))
+    output.feed("rate")
+    output.conclude()
+    assert "printed nothing that matches" in missing_metric(output, "")
+
+
 def test_a_wrong_pattern_shows_the_end_of_the_output() -> None:
     output = BenchmarkOutput("m", Extraction(patterns={"m": r"speed (\d+)"}))
     for line in ("starting", "velocity 9"):
@@ -175,6 +242,16 @@ def test_a_metric_that_a_tool_does_not_print_is_named_with_those_that_it_does() 
     assert missing_metric(output, "") == (
         "printed no throughput, read as the output of pgbench; there is failed_transactions and latency_mean_ms and tps"
     )
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\ufffd"])
+def test_one_line_without_end_is_refused(character: str) -> None:
+    """The host's output is cut after so many bytes."""
+    output = BenchmarkOutput("tps", "pgbench")
+    output.feed((character.encode() * output.longest_line)[: output.longest_line].decode(errors="replace"))
+    with pytest.raises(UnreadableOutput, match="printed more than 16 MiB"):
+        output.conclude()
+    assert output.text == []
 
 
 def test_output_without_end_is_refused() -> None:
