@@ -72,8 +72,8 @@ def test_ablation_and_guard_metrics_are_shown(url: str, study_id: int, client_of
     assert "2 of 6 are needed" in page
     assert "proved as well" in page
     assert "p99_ms minimise −2.0 % −3.0 % −5.0 % to −1.0 % not shown" in page
-    assert "receive p99_ms minimise −2.0 % worse −3.0 % −5.0 % to −1.0 % 0 not shown vm.dirty_ratio" in page
-    assert "requests p99_ms minimise −2.0 % worse – – 0 not measured –" in page
+    assert "receive p99_ms minimise −2.0 % −3.0 % −5.0 % to −1.0 % 0 not shown vm.dirty_ratio" in page
+    assert "requests p99_ms minimise −2.0 % – – 0 not measured –" in page
     assert "+50.1 % to +67.2 % (interval from resampled pairs)" in page
 
 
