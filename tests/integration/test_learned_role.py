@@ -126,6 +126,24 @@ def test_a_host_that_is_not_well_takes_its_batch_back_and_spares_the_next(hosts:
     assert all(has_the_values(hosts, host) for host in hosts.hosts)
 
 
+def test_a_failed_batch_of_a_second_role_leaves_the_first_one(
+    hosts: Any, wan: Path, write_result: Callable[..., Path]
+) -> None:
+    hosts.play(str(wan / "apply.yml"), "-e", '{"batches": ["100%"]}')
+    files = {host: hosts.run(host, "cat", DROP_IN).stdout for host in hosts.hosts}
+    carry_out(plan(write_result(wan, {"net.core.somaxconn": 4444})))
+    unwritable = "mount --bind /etc/sysctl.d /etc/sysctl.d && mount -o remount,bind,ro /etc/sysctl.d"
+    hosts.run("lab2", "sh", "-c", unwritable)
+    try:
+        run = hosts.play(str(wan / "apply.yml"), "-e", '{"batches": ["100%"]}', check=False)
+    finally:
+        hosts.run("lab2", "umount", "/etc/sysctl.d")
+    assert run.returncode == 2
+    assert changed(run.stdout)["lab1"] == 3, "leased, confirmed and undone"
+    assert all(has_the_values(hosts, host) for host in hosts.hosts)
+    assert {host: hosts.run(host, "cat", DROP_IN).stdout for host in hosts.hosts} == files
+
+
 @pytest.mark.slow
 def test_a_confirmation_that_comes_after_the_lease_sets_nothing(hosts: Any, wan: Path) -> None:
     hosts.play(str(wan / "rollback.yml"))
