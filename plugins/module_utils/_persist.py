@@ -172,13 +172,15 @@ def _extended(
     if record is None:
         return _dropin.Record(found, requested, requested, former, last or None)
     fresh = {parameter: value for parameter, value in requested.items() if record.requested.get(parameter) != value}
-    return replace(
+    extended = replace(
         record,
         originals={**found, **record.originals},
         requested={**{p: value for p, value in record.requested.items() if p not in affected}, **requested},
         applied={**record.applied, **fresh},
-        last=last or None,
     )
+    if extended == record and all(found[p] in (value, record.applied.get(p)) for p, value in requested.items()):
+        return record  # nothing is changed, so there is nothing to undo
+    return replace(extended, last=last or None)
 
 
 def _affected(plan: Plan) -> list[str]:

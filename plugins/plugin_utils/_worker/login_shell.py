@@ -30,20 +30,17 @@ def for_any_shell(command: list[str], marker: str) -> str:
 
 
 class AfterMarker:
-    """Filters one output of the login shell: only what follows the marker belongs to the command.
-
-    found: whether the marker has been seen, so that the command runs or has run.
-    """
+    """Filters one output of the login shell: only what follows the marker belongs to the command."""
 
     def __init__(self, marker: str) -> None:
-        self._marker, self.found, self._held = f"{marker}\n".encode(), False, b""
+        self._marker, self._found, self._held = f"{marker}\n".encode(), False, b""
 
     def feed(self, data: bytes) -> bytes:
         """The part of `data` that belongs to the command."""
-        if self.found:
+        if self._found:
             return data
         dummy, marker, rest = (self._held + data).partition(self._marker)
-        self.found = bool(marker)
+        self._found = bool(marker)
         self._held = b"" if marker else (self._held + data)[-_MOST_HELD:]
         return rest
 

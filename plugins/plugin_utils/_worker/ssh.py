@@ -25,9 +25,8 @@ from .transport import ConnectionLost
 
 # Errors are raised; without a handler, paramiko's log of them would appear as a traceback beside the message.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
-# Seconds to wait for more output after a command has ended, counted from the last output: a process that it left behind
-# may keep the output open for ever. A login shell that never ran the command has left none, and may be slow.
-_DRAIN, _DRAIN_WITHOUT_COMMAND = 2.0, 30.0
+# Seconds to wait for more output after a command has ended, counted from the last output.
+_DRAIN = 2.0
 # Signature algorithms by type of key.
 _SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")}
 
@@ -59,12 +58,14 @@ class SSHProcess:
         errors = channel.recv_stderr(65_536) if channel.recv_stderr_ready() else b""
         if output or errors:
             self._last_output = time.monotonic()
-        elif self._drained:
-            return b"", self._output.leftover() + self._errors.leftover()
-        elif patience:
+        elif patience and not self._drained:
             # The wait ends at once for a command that has closed its output.
             channel.status_event.wait(0.01)
-        return self._output.feed(output), self._errors.feed(errors)
+        output, errors = self._output.feed(output), self._errors.feed(errors)
+        if self._drained and not (channel.recv_ready() or channel.recv_stderr_ready()):
+            # With the last output: whoever reads nothing after the end takes that for all.
+            errors += self._output.leftover() + self._errors.leftover()
+        return output, errors
 
     def code(self) -> int | None:
         if self._channel.exit_status_ready() and self._output_is_complete():
@@ -80,12 +81,14 @@ class SSHProcess:
         return None
 
     def _output_is_complete(self) -> bool:
-        """Whether all output has arrived: sshd may send the exit status first."""
+        """Whether all output has arrived: sshd may send the exit status first.
+
+        A process that the command left behind may keep the output open for ever, hence the time limit.
+        """
         now = time.monotonic()
         self._ended = min(self._ended, now)
         at_end = bool(self._channel.eof_received or self._channel.closed)
-        patience = _DRAIN if self._output.found or self._errors.found else _DRAIN_WITHOUT_COMMAND
-        return at_end or now - max(self._last_output, self._ended) > patience
+        return at_end or now - max(self._last_output, self._ended) > _DRAIN
 
     def end_input(self) -> None:
         self._channel.shutdown_write()

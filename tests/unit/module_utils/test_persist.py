@@ -457,6 +457,15 @@ def test_a_failed_second_role_leaves_the_first_one(kernel: Any, dropin: Path) ->
     assert (kernel.values(), dropin.exists()) == (found, False)
 
 
+def test_a_confirmation_that_changes_nothing_leaves_no_trace(kernel: Any, dropin: Path) -> None:
+    values = {"net.core.somaxconn": "8192", "vm.dirty_ratio": "30"}
+    first = _confirmed(values)
+    record = Path(_dropin.record_path_of("90-x")).read_bytes()
+    _confirmed(values)
+    assert Path(_dropin.record_path_of("90-x")).read_bytes() == record
+    assert set(_persist.roll_back("90-x", nonce=first).changes) >= set(values)
+
+
 def test_a_roll_back_of_a_confirmation_undoes_no_later_call(kernel: Any, dropin: Path) -> None:
     first = _confirmed({"net.core.somaxconn": "8192"})
     _persist.apply({"vm.swappiness": "10"}, persist="90-x")

@@ -50,12 +50,18 @@ def process(replace_for: Callable[..., None]) -> Any:
     return SimpleNamespace(channel=channel, clock=clock, code=found.code, read=found.read)
 
 
-def test_what_a_slow_login_shell_says_instead_of_running_the_command_is_waited_for(process: Any) -> None:
-    assert process.code() is None
-    process.clock.now += 10
-    assert process.code() is None, "the connection is slow: nothing has arrived yet"
+def test_what_a_login_shell_says_instead_of_running_the_command_is_read_whenever_it_arrives(process: Any) -> None:
     process.channel.output, process.channel.eof_received = b"This account is currently not available.\n", True
+    assert process.code() == 1, "everything has arrived before anything was read"
+    assert process.read(0.0) == (b"", b"This account is currently not available.\n")
     assert process.read(0.0) == (b"", b"")
+
+
+def test_what_it_says_before_the_end_is_read_at_the_end(process: Any) -> None:
+    process.channel.output = b"This account is currently not available.\n"
+    assert process.code() is None
+    assert process.read(0.0) == (b"", b"")
+    process.channel.eof_received = True
     assert process.code() == 1
     assert process.read(0.0) == (b"", b"This account is currently not available.\n")
 
