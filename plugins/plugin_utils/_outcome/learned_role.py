@@ -134,7 +134,14 @@ def _environment() -> Environment:
     environment.filters.update(filters.FILTERS)
     # Every JSON scalar is a YAML scalar; but not as ASCII, as YAML does not join JSON's pairs of escapes.
     environment.filters["scalar"] = partial(json.dumps, ensure_ascii=False)
+    environment.filters["key"] = key
     return environment
+
+
+def key(parameter: str) -> str:
+    """The parameter as a YAML key or text, in quotes only if its name needs them."""
+    is_plain = re.fullmatch(r"[a-z][A-Za-z0-9_@+/.-]*[A-Za-z0-9_]", parameter)
+    return parameter if is_plain else json.dumps(parameter, ensure_ascii=False)
 
 
 def _collection_version(result: Result) -> str | None:

@@ -13,6 +13,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_r
     MARK,
     ForeignFileError,
     carry_out,
+    key,
     plan,
     withdraw,
 )
@@ -89,7 +90,7 @@ def test_the_defaults_carry_their_evidence(tmp_path: Path, improved: dict[str, A
         "throughput_mbit (maximise): 153.2 -> 353, +130.4 % (95 % interval +118.2 % to +141.9 %), 2 pairs, p = 0.0078",
         "58 trials",
         "  # How TCP paces\n  # original reno, learned bbr\n  # - tested only together with all other values\n"
-        '  "net.ipv4.tcp_congestion_control": "bbr"\n',
+        '  net.ipv4.tcp_congestion_control: "bbr"\n',
         "  # original 60 (h1), 30 (h2), learned 10\n  # - tested only together with all other values\n",
     ):
         assert evidence in " ".join(defaults.split("\n# ")) or evidence in defaults
@@ -320,8 +321,7 @@ def test_study_and_result_have_one_rule_for_names(parts: list[str]) -> None:
             Change(param=name, learned=1)
     else:
         assert Change(param=name, learned=1).param == name
-        quoted = json.dumps(name, ensure_ascii=False)
-        assert yaml.safe_load(f"{quoted}: 1") == {name: 1}
+        assert yaml.safe_load(f"{key(name)}: 1") == {name: 1}
 
 
 def test_the_role_says_what_each_value_rests_on(tmp_path: Path, improved: dict[str, Any]) -> None:
