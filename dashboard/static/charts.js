@@ -107,6 +107,7 @@ class Chart {
     Object.assign(layout, width ? { width } : { autosize: true });
     if (!this.drawn) this.canvas.replaceChildren();
     this.canvas.style.height = `${layout.height}px`;
+    this.canvas.style.minHeight = "0"; // which kept room for it until it was loaded
     const painted = plotly.react(this.canvas, data, layout, CONFIG);
     if (!this.drawn) this.listen();
     this.drawn = true;
