@@ -100,8 +100,8 @@ def carry_over(tests: Sequence[Mapping[str, Any]], per_cent: PerCent) -> str:
     pause = f" with a pause of {last['pause']:.0f} s before each run" if last.get("pause") else ""
     if last["found"]:
         return f"found{pause}: {effect}, correlation of successive pairs {last['correlation']:+.2f}"
-    before = "found, but " if len(tests) > 1 else ""
-    return f"{before}none{pause}: {effect}; {last['detectable']:.1f} % would have been detected"
+    none = "found, but none" if len(tests) > 1 else "none found"
+    return f"{none}{pause}: {effect}; less than {last['detectable']:.1f} % could go undetected"
 
 
 def unrecovered(result: Mapping[str, Any], per_cent: PerCent) -> list[str]:
