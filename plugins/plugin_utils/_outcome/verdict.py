@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._proof import evidence
+
 PerCent = Callable[[float | None], str]
 
 
@@ -55,12 +57,8 @@ def _refusing(result: Mapping[str, Any]) -> list[str]:
 
 
 def limit(guard: Mapping[str, Any]) -> float:
-    """The change of a guard metric or benchmark, in per cent and positive if better, at which it is too much worse.
-
-    A latency that may rise by 50 % may change by -33 %, as twice the latency is a change of -50 %.
-    """
-    loss = float(guard["may_worsen"])
-    return -100 * loss / (100 + loss) if guard["direction"] == "minimise" else -loss
+    """Of a guard metric or a guard benchmark, in per cent."""
+    return evidence.limit(guard["may_worsen"], guard["direction"])
 
 
 def non_inferiority(guard: Mapping[str, Any]) -> str:

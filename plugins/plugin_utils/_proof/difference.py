@@ -15,7 +15,7 @@ from .._study.sections import GuardMetric
 from .._trial.reward import LARGEST_LOG_RATIO, percent
 from .bounds import Bounds
 from .estimate import by_host, of_host, over_hosts, percents
-from .evidence import GuardOutcome, Pair
+from .evidence import GuardOutcome, Pair, limit
 
 # One-sided p-value at which a host counts as looking better.
 _LOOKS_BETTER = 0.1
@@ -46,11 +46,9 @@ class Difference:
 
 
 def limit_of(guard: GuardMetric | GuardBenchmark) -> float:
-    """The log ratio at which the metric is worse by `may_worsen` per cent of its value before."""
-    loss = guard.may_worsen / 100
-    if guard.direction == "minimise":
-        return -math.log1p(loss)
-    return max(math.log1p(-loss), -LARGEST_LOG_RATIO) if loss < 1 else -LARGEST_LOG_RATIO
+    """The limit as a log ratio; a metric that may fall to 0 has none."""
+    change = limit(guard.may_worsen, guard.direction) / 100
+    return max(math.log1p(change), -LARGEST_LOG_RATIO) if change > -1 else -LARGEST_LOG_RATIO
 
 
 def harm_of(

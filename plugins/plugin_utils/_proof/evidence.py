@@ -83,6 +83,14 @@ class InterimAnalysis(Record):
     futility_bound: float
 
 
+def limit(may_worsen: float, direction: str) -> float:
+    """The change in per cent, positive if better, at which a metric is worse by `may_worsen` per cent of its value.
+
+    A latency that may rise by 50 % may change by -33 %, as twice the latency is a change of -50 %.
+    """
+    return -100 * may_worsen / (100 + may_worsen) if direction == "minimise" else -may_worsen
+
+
 class GuardOutcome(Record):
     """Whether a guard metric was shown to be non-inferior (`holds`); `change` is None where it was not measured."""
 
