@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -90,8 +90,8 @@ class Study(Strict):
     @classmethod
     def _check_metrics_differ(cls, objectives: list[Objective], info: ValidationInfo) -> list[Objective]:
         names = [info.data.get("reward_metric"), *(objective.metric for objective in objectives)]
-        if twice := sorted({brief(name) for name in names if names.count(name) > 1}):
-            raise ValueError(f"{few(twice, ' and ')} is named twice; reward_metric is an objective already")
+        if twice := _repeated(names):
+            raise ValueError(f"{twice} is named twice; reward_metric is an objective already")
         return objectives
 
     @field_validator("allow_unsafe")
@@ -119,8 +119,8 @@ class Study(Strict):
     @classmethod
     def _check_parameters(cls, parameters: list[AnyParameter]) -> list[AnyParameter]:
         names = [parameter.param for parameter in parameters]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{few(twice, ' and ')} is listed twice")
+        if twice := _repeated(names):
+            raise ValueError(f"{twice} is listed twice")
         for one, other in EXCLUSIVE:
             if one in names and other in names:
                 raise ValueError(f"{one} and {other} exclude each other; tune one of them")
@@ -153,8 +153,8 @@ class Study(Strict):
     @classmethod
     def _check_guard_metrics(cls, guards: list[GuardMetric], info: ValidationInfo) -> list[GuardMetric]:
         names = [guard.metric for guard in guards]
-        if twice := sorted({brief(name) for name in names if names.count(name) > 1}):
-            raise ValueError(f"{few(twice, ' and ')} is guarded twice; a metric has one direction")
+        if twice := _repeated(names):
+            raise ValueError(f"{twice} is guarded twice; a metric has one direction")
         if why := why_unknown(info.data.get("output", "lines"), names):
             raise ValueError(f"`output` {why}")
         return guards
@@ -163,10 +163,8 @@ class Study(Strict):
     @classmethod
     def _check_guard_benchmarks(cls, guards: list[GuardBenchmark], info: ValidationInfo) -> list[GuardBenchmark]:
         names = [info.data.get("workload_name"), *(guard.name for guard in guards)]
-        if twice := sorted({brief(name) for name in names[1:] if names.count(name) > 1}):
-            raise ValueError(
-                f"{few(twice, ' and ')} names two workloads, this study's included; give the guard benchmark a `name`"
-            )
+        if twice := _repeated(names):
+            raise ValueError(f"{twice} names two workloads, this study's included; give the guard benchmark a `name`")
         return guards
 
     @field_validator("algorithm")
@@ -261,3 +259,8 @@ class Study(Strict):
 def _space(parameters: list[AnyParameter], constraints: list[str]) -> SearchSpace:
     axes = [axis for parameter in parameters for axis in parameter.axes()]
     return SearchSpace(axes, [parameter.layout() for parameter in parameters], constraints)
+
+
+def _repeated(names: Sequence[str | None]) -> str:
+    """Those that are named more than once, as text; empty if there are none."""
+    return few(sorted({brief(name) for name in names if name is not None and names.count(name) > 1}), " and ")
