@@ -168,9 +168,9 @@ def _extended(
     found = {parameter: originals.get(parameter, plan.before[parameter]) for parameter in affected}
     requested = {parameter: plan.values[parameter] for parameter in affected if parameter in plan.values}
     former = _dropin.take(name)
-    last = nonce and _dropin.Confirmation(nonce, found, former, record and replace(record, last=None))
+    last = _dropin.Confirmation(nonce, found, former, record and replace(record, last=None)) if nonce else None
     if record is None:
-        return _dropin.Record(found, requested, requested, former, last or None)
+        return _dropin.Record(found, requested, requested, former, last)
     fresh = {parameter: value for parameter, value in requested.items() if record.requested.get(parameter) != value}
     extended = replace(
         record,
@@ -180,7 +180,7 @@ def _extended(
     )
     if extended == record and all(found[p] in (value, record.applied.get(p)) for p, value in requested.items()):
         return record  # nothing is changed, so there is nothing to undo
-    return replace(extended, last=last or None)
+    return replace(extended, last=last)
 
 
 def _affected(plan: Plan) -> list[str]:

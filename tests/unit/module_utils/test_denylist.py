@@ -7,6 +7,9 @@ from ansible_collections.autotune.kernel.plugins.module_utils._denylist import (
     irreversible_because,
 )
 
+WEAKENS = "it weakens security"
+REROUTES = "it changes the machine's identity or the way of its traffic"
+
 
 @pytest.mark.parametrize(
     "parameter",
@@ -47,36 +50,29 @@ def test_denies_what_is_not_for_tuning(parameter: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "parameter",
+    ("parameter", "reason"),
     [
-        "fs.overflowuid",
-        "fs.overflowgid",
-        "kernel.overflowuid",
-        "kernel.overflowgid",
-        "kernel.loadpin.enforce",
-        "vm.hugetlb_shm_group",
-        "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst",
+        ("fs.overflowuid", WEAKENS),
+        ("fs.overflowgid", WEAKENS),
+        ("kernel.overflowuid", WEAKENS),
+        ("kernel.overflowgid", WEAKENS),
+        ("kernel.loadpin.enforce", WEAKENS),
+        ("vm.hugetlb_shm_group", WEAKENS),
+        ("net.netfilter.nf_conntrack_tcp_ignore_invalid_rst", WEAKENS),
+        ("net.ipv4.conf.all.arp_accept", REROUTES),
+        ("net/ipv4/conf/eth0.1/arp_accept", REROUTES),
+        ("net.ipv6.conf.all.accept_untracked_na", REROUTES),
+        ("net.ipv4.conf.all.drop_gratuitous_arp", REROUTES),
+        ("net.ipv6.conf.all.drop_unsolicited_na", REROUTES),
+        ("net.ipv4.conf.all.bc_forwarding", REROUTES),
+        ("net.ipv6.icmp.echo_ignore_all", REROUTES),
+        ("net.ipv6.icmp.echo_ignore_multicast", REROUTES),
     ],
 )
-def test_denies_what_opens_the_machine_to_its_users_and_to_others(parameter: str) -> None:
-    assert denied_because(parameter) == "it weakens security"
-
-
-@pytest.mark.parametrize(
-    "parameter",
-    [
-        "net.ipv4.conf.all.arp_accept",
-        "net/ipv4/conf/eth0.1/arp_accept",
-        "net.ipv6.conf.all.accept_untracked_na",
-        "net.ipv4.conf.all.drop_gratuitous_arp",
-        "net.ipv6.conf.all.drop_unsolicited_na",
-        "net.ipv4.conf.all.bc_forwarding",
-        "net.ipv6.icmp.echo_ignore_all",
-        "net.ipv6.icmp.echo_ignore_multicast",
-    ],
-)
-def test_denies_what_lets_neighbours_direct_the_traffic_in_both_versions_of_ip(parameter: str) -> None:
-    assert denied_because(parameter) == "it changes the machine's identity or the way of its traffic"
+def test_says_why_it_denies_what_opens_the_machine_or_lets_neighbours_direct_its_traffic(
+    parameter: str, reason: str
+) -> None:
+    assert denied_because(parameter) == reason
 
 
 @pytest.mark.parametrize(
