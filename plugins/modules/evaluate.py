@@ -155,11 +155,24 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-fit:
-  description: Whether the benchmark is fit for tuning as it is.
+decision:
+  description:
+    - V(go on) if the benchmark is fit for tuning, V(change) if it or the study is to be changed first, V(give up) if
+      nothing that the parameters may do would be detected.
   returned: with O(check=true)
-  type: bool
-  sample: true
+  type: str
+  sample: go on
+reason:
+  description: What the decision rests on, or what to change first.
+  returned: with O(check=true)
+  type: str
+  sample: the study takes up to 121 trials and 14 min on 1 host, and detects gains from 1.5 % on
+advice:
+  description: What would make the benchmark better, what is needed first.
+  returned: with O(check=true)
+  type: list
+  elements: str
+  sample: []
 measured:
   description:
     - A dictionary for each run, with V(host), V(round), V(name), V(metric), and V(objective), the logarithm of the

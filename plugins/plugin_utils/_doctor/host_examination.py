@@ -173,6 +173,9 @@ class Examination:
         session = HostSession(self.action, {**self.arguments, "lease_margin": 0}, self.task_vars, self.display, study)
         try:
             prepared = session.context(values)
+            yield from (
+                of_message(self.host, load, "stop what uses it", Severity.WARNING) for load in prepared.background_load
+            )
             trials = baseline_trials(prepared)
             forecast = forecast_of(prepared, trials, len(self.task_vars["ansible_play_hosts_all"]))
         except BenchmarkTimeout as failure:

@@ -1,13 +1,17 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Whether a benchmark is fit for tuning, from a few runs: noise, warm-up, drift, carry-over and sensitivity."""
+"""Whether a benchmark is fit for tuning, from a few runs: noise, warm-up, drift, carry-over and sensitivity.
+
+A study goes on, changes its benchmark first, or is given up, because nothing that its values may do would be detected.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from statistics import fmean
 
 import numpy as np
@@ -15,7 +19,8 @@ from scipy import stats
 
 from .._study.study import Study
 from .._trial.reward import percent
-from .noise import power_forecast
+from .difference import limit_of
+from .noise import Forecast, detectable, power_forecast, rounded_up, shown
 
 # Of a benchmark without any of these troubles, one in a hundred is accused of each.
 _IMPROBABLE = 0.01
@@ -28,28 +33,43 @@ class Run:
     """A run of the benchmark.
 
     probe: which values it ran with, empty for the host's own. objective: see reward.py. streamed: the metric's values
-    within the run. seconds: its duration.
+    within the run. metrics: all that it printed. seconds: its duration.
     """
 
     probe: str
     objective: float
     streamed: tuple[float, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+class Decision(StrEnum):
+    """What to do with the study."""
+
+    GO_ON = "go on"
+    CHANGE = "change"
+    GIVE_UP = "give up"
 
 
 @dataclass(frozen=True)
 class Fitness:
-    """lines: what was measured, one line each. advice: what to change before tuning; empty if the benchmark is fit."""
+    """lines: what was measured, one line each. advice: what would make the benchmark better, what is needed first.
 
+    detectable: the gain that the proof will detect, in per cent.
+    """
+
+    decision: Decision
     lines: tuple[str, ...]
     advice: tuple[str, ...]
+    detectable: float
 
 
-def fitness(study: Study, runs: Sequence[Run], hosts: int = 1) -> Fitness:
+def fitness(study: Study, runs: Sequence[Run], hosts: int = 1, disturbances: Sequence[str] = ()) -> Fitness:
     """Judge the benchmark by its runs on one host, in order.
 
     They begin with at least four runs of the host's own values, and each probe has such a run before and after it.
-    hosts: how many the study has. Raises ValueError if there are too few runs.
+    hosts: how many the study has. disturbances: what else the host did, and what to do about it: a note, unless the
+    benchmark is noisy. Raises ValueError if there are too few runs.
     """
     own = [at for at, run in enumerate(runs) if not run.probe]
     first = next((at for at, run in enumerate(runs) if run.probe), len(runs))
@@ -61,7 +81,7 @@ def fitness(study: Study, runs: Sequence[Run], hosts: int = 1) -> Fitness:
     forecast = power_forecast(study, {"": steady}, hosts, seconds)
     if forecast is None:
         raise ValueError("the runs have no objective")
-    scatter = max(math.log1p(forecast.cv / 100), _NO_NOISE)
+    guards, guard_advice = _guard_metrics(study, runs[warm:first], hosts)
     findings = [
         *warm_up,
         *_within(runs, seconds, 1.0 if study.direction == "maximise" else -1.0),
@@ -69,13 +89,52 @@ def fitness(study: Study, runs: Sequence[Run], hosts: int = 1) -> Fitness:
         *_carry_over(runs, own[warm:]),
     ]
     shortest, longest = min(run.seconds for run in runs), max(run.seconds for run in runs)
+    probes = _probes(runs, forecast, len(steady) - 1)
     lines = [
         f"a run takes {seconds:.1f} s ({shortest:.1f} to {longest:.1f}); in all changes below, positive is better",
+        *(f"note: {text}" for text in disturbances),
         *forecast.lines[:2],
+        *guards,
         *(line for line, dummy in findings),
-        *_sensitivity(runs, scatter, len(steady) - 1),
+        *(probe.line for probe in probes),
     ]
-    return Fitness(tuple(lines), (*(advice for dummy, advice in findings), *forecast.lines[2:]))
+    noise_advice = [*forecast.lines[2:], *guard_advice]
+    needed = [
+        *(disturbances if noise_advice else ()),
+        *(advice for dummy, advice in findings),
+        *(forecast.lines[2:] if forecast.is_too_noisy else ()),
+        *guard_advice,
+    ]
+    advice = tuple(dict.fromkeys([*needed, *noise_advice]))
+    if probes and not any(probe.is_seen for probe in probes):
+        lines.append("no probe differs from the host's own values by more than noise: do not expect a large gain")
+    most = max((probe.most for probe in probes), default=math.inf)
+    is_hopeless = most < max(forecast.detectable, study.verification.min_improvement)
+    decision = Decision.CHANGE if needed else Decision.GIVE_UP if is_hopeless else Decision.GO_ON
+    return Fitness(decision, tuple(lines), advice, forecast.detectable)
+
+
+def _guard_metrics(study: Study, runs: Sequence[Run], hosts: int) -> tuple[list[str], list[str]]:
+    """Which worsening of each guard metric the proof can rule out: lines, and advice where its limit is smaller."""
+    lines, advice, rules = [], [], study.verification
+    for guard in study.guard_metrics:
+        found = [run.metrics[guard.metric] for run in runs if run.metrics.get(guard.metric, 0) > 0]
+        if len(found) < 2:
+            continue  # the proof judges it by differences, as that of a metric which may be 0
+        cv = percent(float(np.std(np.log(found), ddof=1)))
+        change = math.log1p(detectable(cv, rules.pairs, hosts, rules.confidence, rules.power) / 100)
+        worse = percent(change) if guard.direction == "minimise" else -percent(-change)
+        lines.append(
+            f"guard metric {guard.metric}: noise {shown(cv) if cv else 'none'}; the proof can rule out a worsening "
+            f"beyond {shown(worse)}; limit {guard.may_worsen:g} %"
+        )
+        if change > -limit_of(guard):
+            way = f"raise its may_worsen to {rounded_up(worse):g}" if worse < 100 else "leave it out"
+            advice.append(
+                f"guard metric {guard.metric} is too noisy for its limit, so that no candidate would pass: {way}, make "
+                "the benchmark longer, or raise verification.pairs"
+            )
+    return lines, advice
 
 
 def _warm_up(runs: Sequence[Run]) -> tuple[int, list[tuple[str, str]]]:
@@ -85,7 +144,7 @@ def _warm_up(runs: Sequence[Run]) -> tuple[int, list[tuple[str, str]]]:
     error = max(float(np.std(rest, ddof=1)), _NO_NOISE) * math.sqrt(1 + 1 / len(rest))
     if not _is_real(change, error, len(rest) - 1):
         return 0, []
-    line = f"warm-up: the first run differed by {_shown(change)} from those after it"
+    line = f"warm-up: the first run differed by {_signed(change)} from those after it"
     return 1, [(line, "set warm_up to the seconds that the workload takes to reach its pace, or warm it up in `setup`")]
 
 
@@ -101,7 +160,7 @@ def _within(runs: Sequence[Run], seconds: float, sign: float) -> Iterator[tuple[
     change, error = fmean(changes), max(float(stats.sem(changes)), _NO_NOISE)
     if _is_real(change, error, len(changes) - 1):
         yield (
-            f"warm-up: the first quarter of a run differed by {_shown(change)} from the rest",
+            f"warm-up: the first quarter of a run differed by {_signed(change)} from the rest",
             f"set warm_up to at least {math.ceil(seconds / 4)} s, or let the benchmark leave its beginning out",
         )
 
@@ -115,7 +174,7 @@ def _drift(points: Sequence[tuple[int, float]]) -> Iterator[tuple[str, str]]:
     change = found.slope * (times[-1] - times[0])
     if found.pvalue < _IMPROBABLE and not _is_negligible(change):
         yield (
-            f"drift: the host's own values changed by {_shown(change)} from the first run to the last",
+            f"drift: the host's own values changed by {_signed(change)} from the first run to the last",
             "reset in `between` what grows from run to run (data, logs, caches), or look for other load on the host",
         )
 
@@ -131,24 +190,33 @@ def _carry_over(runs: Sequence[Run], own: Sequence[int]) -> Iterator[tuple[str, 
     error = max(float(np.std(others, ddof=1)), _NO_NOISE) * math.sqrt(1 / len(after) + 1 / len(others))
     if _is_real(change, error, len(others) - 1):
         yield (
-            f"carry-over: right after other values, the host's own were {_shown(change)} against their other runs",
+            f"carry-over: right after other values, the host's own were {_signed(change)} against their other runs",
             "name a command in `between` that resets the workload before each run",
         )
 
 
-def _sensitivity(runs: Sequence[Run], scatter: float, freedom: int) -> Iterator[str]:
-    """How much each probe changes, against the runs of the host's own values around it."""
-    seen = False
+@dataclass(frozen=True)
+class _Probe:
+    """What a probe changes. most: the largest change that it may have made, in either direction, in per cent."""
+
+    line: str
+    is_seen: bool
+    most: float
+
+
+def _probes(runs: Sequence[Run], forecast: Forecast, freedom: int) -> list[_Probe]:
+    """Each against the runs of the host's own values around it. freedom: of the forecast's noise."""
+    scatter = max(math.log1p(forecast.cv / 100), _NO_NOISE)
+    found = []
     for at, run in enumerate(runs):
         if run.probe:
             around = [runs[there].objective for there in (at - 1, at + 1) if 0 <= there < len(runs)]
             change = run.objective - fmean(around)
-            margin = scatter * math.sqrt(1 + 1 / len(around)) * stats.t.isf(0.025, freedom)
-            seen = seen or abs(change) > margin
+            margin = scatter * math.sqrt(1 + 1 / len(around)) * float(stats.t.isf(0.025, freedom))
             low, high = percent(change - margin), percent(change + margin)
-            yield f"{run.probe}: {_shown(change)} ({low:+.1f} to {high:+.1f})"
-    if not seen and any(run.probe for run in runs):
-        yield "no probe differs from the host's own values by more than noise: do not expect a large gain"
+            line = f"{run.probe}: {_signed(change)} ({low:+.1f} to {high:+.1f})"
+            found.append(_Probe(line, abs(change) > margin, percent(abs(change) + margin)))
+    return found
 
 
 def _is_real(change: float, error: float, freedom: int) -> bool:
@@ -160,5 +228,5 @@ def _is_negligible(change: float) -> bool:
     return abs(percent(change)) < _NEGLIGIBLE
 
 
-def _shown(change: float) -> str:
+def _signed(change: float) -> str:
     return f"{percent(change):+.1f} %"

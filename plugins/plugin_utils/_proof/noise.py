@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import norm, t
+from scipy.stats import chi2, norm, t
 
 from .._fleet.drift import Drift
 from .._study.sections import Verification, rounds_of
@@ -22,6 +22,7 @@ _LARGEST_USUAL_GAIN = 25.0
 _MOST_PAIRS = 1000
 _SHORT = 2.0  # seconds; starting a shorter benchmark is a large part of its run
 _MOST_NAMED = 6
+_LIMIT = 0.9  # confidence of the noise's upper limit
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,27 @@ def power_forecast(
         return None
     freedom = sum(count for dummy, count in scatters.values())
     common = math.sqrt(sum(scatter**2 * count for scatter, count in scatters.values()) / freedom)
+    limit = percent(upper_limit(common, freedom))
     cv, per_host = percent(common), {host: percent(scatter) for host, (scatter, dummy) in scatters.items()}
     rules = study.verification
     found, most = _detectable(rules, cv, rules.pairs, hosts), rules.most_pairs(hosts)
     lines = [
-        f"baseline noise between runs: {_shown(cv) if cv else 'none'}{_by_host(per_host)}",
-        f"{most} pairs on {hosts} host{'s' if hosts > 1 else ''} detect a gain of {_shown(found)} with "
-        f"{100 * rules.power:g} % power (confidence {100 * rules.confidence:g} %)",
+        f"baseline noise between runs: {_noise(cv, limit, per_host)}",
+        f"{most} pairs on {hosts} host{'s' if hosts > 1 else ''} detect a gain of {shown(found)} with "
+        f"{100 * rules.power:g} % power (confidence {100 * rules.confidence:g} %)"
+        + (f"; of {shown(_detectable(rules, limit, rules.pairs, hosts))} if the noise is at its limit" if cv else ""),
     ]
     if found > max(rules.min_improvement, 0.1):
         lines.append(_advice(rules, cv, hosts, found, seconds))
     return Forecast(cv, per_host, found, tuple(lines))
+
+
+def upper_limit(scatter: float, freedom: int) -> float:
+    """Of a standard deviation, with 90 % confidence: after three runs, it is three times what these show.
+
+    freedom: the degrees of freedom of `scatter`.
+    """
+    return scatter * math.sqrt(freedom / float(chi2.isf(_LIMIT, freedom)))
 
 
 def detectable(cv: float, pairs: int, hosts: int, confidence: float, power: float) -> float:
@@ -98,7 +109,7 @@ def _advice(rules: Verification, cv: float, hosts: int, found: float, seconds: f
     if pairs:
         more = (pairs - rules.most_pairs(hosts)) * 2 * seconds / hosts
         ways.append(f"raise verification.pairs to {pairs} (up to {math.ceil(more / 60)} min more)")
-    ways.append(f"raise verification.min_improvement to {_rounded_up(found):g} if smaller gains do not matter")
+    ways.append(f"raise verification.min_improvement to {rounded_up(found):g} if smaller gains do not matter")
     return f"{problem}; {', '.join(ways[:-1])}{', or ' if ways[:-1] else ''}{ways[-1]}"
 
 
@@ -124,21 +135,26 @@ def _drift_of(objectives: Sequence[float]) -> Drift:
     return found
 
 
+def _noise(cv: float, limit: float, by_host: Mapping[str, float]) -> str:
+    if not cv:
+        return "none"
+    hosts = f"; {_by_host(by_host)}" if len(by_host) > 1 else ""
+    return f"{shown(cv)} ({100 * _LIMIT:g} % upper limit {shown(limit)}{hosts})"
+
+
 def _by_host(noises: Mapping[str, float]) -> str:
-    if len(noises) == 1 or not any(noises.values()):
-        return ""
     worst = sorted(noises.items(), key=lambda item: -item[1])[:_MOST_NAMED]
-    named = ", ".join(f"{host} {_shown(noise)}" for host, noise in worst)
+    named = ", ".join(f"{host} {shown(noise)}" for host, noise in worst)
     rest = len(noises) - len(worst)
-    return f" ({named}{f', {rest} others with less' if rest else ''})"
+    return f"{named}{f', {rest} others with less' if rest else ''}"
 
 
-def _shown(per_cent: float) -> str:
+def shown(per_cent: float) -> str:
     """Two significant digits, without an exponent."""
     return f"{float(f'{per_cent:.2g}'):g} %"
 
 
-def _rounded_up(value: float) -> float:
+def rounded_up(value: float) -> float:
     """Two significant digits, rounded up, so that the advice is sufficient."""
     digit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return round(math.ceil(value / digit) * digit, 6)

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,15 +16,22 @@ from .._study.space import SearchSpace, Value
 from .._trial.reward import objective
 from .benchmark import BenchmarkFailed
 from .compare import ORIGINAL, measured
+from .dry_run import try_guard_benchmarks
 from .interrupt import Interrupts
+from .progress import duration
 from .trial_runner import HostContext
+
+if TYPE_CHECKING:
+    from .._proof.fitness import Fitness
 
 _OWN_RUNS = 8  # before the first probe
 _PROBES = 7
 
 
-def check_benchmark(context: HostContext, interrupts: Interrupts, show: Callable[[str], None], hosts: int = 1) -> bool:
-    """Run it, and show what was found; whether it is fit for tuning.
+def check_benchmark(
+    context: HostContext, interrupts: Interrupts, show: Callable[[str], None], hosts: int = 1
+) -> dict[str, Any]:
+    """Run it, show what was found, and decide; what that adds to the action's result.
 
     hosts: of the study. Raises BenchmarkFailed if a run with the host's own values fails, ConnectionLost, and what
     `context.apply` raises.
@@ -33,21 +42,42 @@ def check_benchmark(context: HostContext, interrupts: Interrupts, show: Callable
     own: dict[str, Value] = dict(context.originals)
     probes = list(_probes(context.study.space, own))[:_PROBES]
     plan = [(ORIGINAL, own)] * _OWN_RUNS + [each for probe in probes for each in (probe, (ORIGINAL, own))]
+    try_guard_benchmarks(context, show)
     runs: list[Run] = []
+    seconds: list[float] = []  # of whole trials
     for name, trial in measured(context, plan, interrupts, show):
         found = objective(context.study, trial)
         if found is not None and not trial.error:
-            runs.append(Run("" if name == ORIGINAL else name, found, tuple(trial.streamed), trial.seconds["benchmark"]))
+            probe = "" if name == ORIGINAL else name
+            runs.append(Run(probe, found, tuple(trial.streamed), trial.metrics, trial.seconds["benchmark"]))
+            seconds.append(sum(trial.seconds.values()))
         elif name == ORIGINAL:
             raise BenchmarkFailed(f"{trial.error}, with the host's own values")
-    result = fitness(context.study, runs, hosts)
+    result = fitness(context.study, runs, hosts, context.background_load)
     for line in result.lines:
         show(f"  {line}")
     for line in result.advice:
         show(f"  recommendation: {line}")
-    verdict = "not yet fit for tuning: follow the recommendations above" if result.advice else "fit for tuning"
-    show(f"{context.host}: the benchmark is {verdict}")
-    return not result.advice
+    reason = _reason(context, result, hosts, fmean(seconds))
+    show(f"{context.host}: decision: {result.decision.value}: {reason}")
+    return {"decision": result.decision.value, "reason": reason, "advice": list(result.advice)}
+
+
+def _reason(context: HostContext, result: Fitness, hosts: int, seconds: float) -> str:
+    """seconds: that a trial takes."""
+    if result.decision == "change":
+        count = len(result.advice)
+        others = f" (the first of {count} recommendations)" if count > 1 else ""
+        return f"{result.advice[0]}{others}; then check again"
+    if result.decision == "give up":
+        return (
+            "nothing that these parameters do would be detected; tune others (sysctl_info catalogue=true lists them), "
+            "or measure what the workload waits for"
+        )
+    trials = context.study.trials_on(hosts)
+    where = "1 host" if hosts == 1 else f"{hosts} hosts"
+    cost = f"the study takes up to {trials} trials and {duration(trials * seconds / hosts)} on {where}"
+    return f"{cost}, and detects gains from {result.detectable:.2g} % on"
 
 
 def _probes(space: SearchSpace, own: Mapping[str, Value]) -> Iterator[tuple[str, dict[str, Value]]]:

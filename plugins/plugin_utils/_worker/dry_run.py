@@ -50,6 +50,8 @@ def dry_run(
         context.apply(bound, None)
     overhead = (time.monotonic() - began) / 2
     show(f"  {host} accepts the bounds of the ranges, as far as can be checked without writing them")
+    for disturbance in context.background_load:
+        tell(f"note: {disturbance}")
     if run_benchmark:
         _try_benchmark(context, hosts, overhead, tell)
         try_guard_benchmarks(context, show)

@@ -25,6 +25,7 @@ from .._study.file import StudyFile
 from .._study.guard_benchmarks import GuardBenchmark
 from .._study.parameters import kernel_text
 from .._study.study import Study
+from .background_load import disturbances
 from .benchmark import Benchmark, BenchmarkFailed
 from .connections import UnsupportedConnection, load_generator, remote_tmp_of, to_host
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
@@ -124,6 +125,7 @@ class HostSession:
             if name:
                 self._load_generators[name] = self._load_generator(name)
         connect_seconds = time.monotonic() - began
+        load = disturbances({self.host: transport, **self._load_generators})
         for guard, workload in workloads.items():
             self._prepare_benchmark(guard, workload, transport)
             self._prepare_service(guard, workload, transport)
@@ -139,6 +141,7 @@ class HostSession:
             services=self._services,
             originals={name: kernel_text(value) for name, value in values.items()},
             connect_seconds=connect_seconds,
+            background_load=load,
             interference=lambda applied: self._lease.interference(applied, transport),
         )
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,7 +40,8 @@ class HostContext:
     returns the applied ones and raises ApplyFailed. restore: restores the original values; returns one clause on what
     was verified. transport: to the host itself; the benchmark may run on another one. guard_benchmarks: by name.
     services: of the workloads that have one, the study's own under None. originals: the host's own values.
-    connect_seconds: time that connecting took. interference: why a trial with the applied values is invalid, or None.
+    connect_seconds: time that connecting took. background_load: what else used the CPUs before the first trial, a
+    sentence each. interference: why a trial with the applied values is invalid, or None.
     """
 
     host: str
@@ -50,6 +51,7 @@ class HostContext:
     transport: Transport
     benchmark: Benchmark
     connect_seconds: float
+    background_load: Sequence[str] = ()
     interference: Callable[[Mapping[str, str]], str | None] = lambda applied: None
     guard_benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
     services: Mapping[str | None, Service] = field(default_factory=dict)

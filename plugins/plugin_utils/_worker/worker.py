@@ -37,7 +37,7 @@ from .preflight import misspelt_setting, too_few_forks
 from .progress import last_line
 from .trainer_process import StudyFinished, TrainerFailed, connect_or_start, result_of, why_trainer_ended
 from .transport import CommandTimeout, ConnectionLost
-from .trial_runner import ApplyFailed, HostRefused, run_trials
+from .trial_runner import ApplyFailed, HostContext, HostRefused, run_trials
 
 _RESUME = "; to resume: the same command with -e resume=true"
 _STUDY_FINISHED = "the study has finished"
@@ -130,6 +130,7 @@ def _take_part(session: HostSession, line: Line, interrupts: Interrupts, folder:
         line.send("hello", host=session.host)
         with interrupts.allowed():
             facts, host_context = session.prepare()
+            _show_background_load(session, host_context)
             try_guard_benchmarks(host_context, session.show)
         line.send("ready", host=session.host, facts=facts)
         departure.hint = _RESUME
@@ -212,14 +213,20 @@ def _without_trainer(
                 dry_run(host_context, facts, run_benchmark=arguments["dry_run"], show=session.show, hosts=hosts)
                 return {}
         if sets := arguments["compare"]:
+            _show_background_load(session, host_context)
             return {"measured": compare(host_context, sets, arguments["rounds"], interrupts, session.show)}
-        return {"fit": check_benchmark(host_context, interrupts, session.show, hosts)}
+        return check_benchmark(host_context, interrupts, session.show, hosts)
     except ConnectionLost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None
     except (ApplyFailed, BenchmarkFailed, RunInterrupted, OSError, CommandTimeout) as failure:
         raise SessionFailed(f"{session.host}: {failure}") from None
     finally:
         session.leave()
+
+
+def _show_background_load(session: HostSession, context: HostContext) -> None:
+    for disturbance in context.background_load:
+        session.show(f"note: {disturbance}")
 
 
 def _announce(session: HostSession, study_file: StudyFile, count: int, arguments: dict[str, Any]) -> None:

@@ -7,7 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.fitness import Fitness, Run, fitness
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.fitness import (
+    Decision,
+    Fitness,
+    Run,
+    fitness,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 NewStudy = Callable[..., Study]
@@ -22,6 +27,7 @@ def runs(
     carry_over: float = 0.0,
     ramp: float = 0.0,
     gains: tuple[float, ...] = (0.0, 0.0, 0.0),
+    latency_noise: float = 0.01,
     seconds: float = 5.0,
 ) -> list[Run]:
     """Eight runs of the host's own values, then each probe and another such run; all effects are log ratios."""
@@ -36,7 +42,8 @@ def runs(
         objective = random.normal(level, noise)
         shape = [ramp] * 2 + [0.0] * 6
         streamed = tuple(math.exp(objective + each + random.normal(0, noise)) for each in shape)
-        found.append(Run(name, objective, streamed, seconds))
+        latency = 5 * math.exp(random.normal(0, latency_noise))
+        found.append(Run(name, objective, streamed, {"p99_ms": latency}, seconds))
     return found
 
 
@@ -46,7 +53,7 @@ def found_in(study: Study, **planted: float) -> Fitness:
 
 def test_a_steady_benchmark_is_fit_and_its_sensitivity_is_shown(new_study: NewStudy) -> None:
     result = fitness(new_study(verification={"min_improvement": 3}), runs(gains=(0.1, -0.5, 0.0)))
-    assert result.advice == ()
+    assert (result.decision, result.advice) == (Decision.GO_ON, ())
     assert result.lines[0] == "a run takes 5.0 s (5.0 to 5.0); in all changes below, positive is better"
     assert result.lines[1].startswith("baseline noise between runs: ")
     assert result.lines[2].startswith("40 pairs on 1 host detect a gain of ")
@@ -81,15 +88,56 @@ def test_a_planted_trouble_is_found_nineteen_times_in_twenty(
 @pytest.mark.takes_seconds
 def test_a_benchmark_without_trouble_is_seldom_accused(new_study: NewStudy) -> None:
     study = new_study(verification={"min_improvement": 5})
-    accused = sum(len(found_in(study, seed=seed).advice) > 0 for seed in range(200))
+    accused = sum(found_in(study, seed=seed).decision == Decision.CHANGE for seed in range(200))
     assert accused <= 16  # four tests with one in a hundred each
 
 
 def test_noise_that_hides_the_gain_is_told_with_what_would_help(new_study: NewStudy) -> None:
     result = found_in(new_study(verification={"min_improvement": 1}), noise=0.05, seconds=1.0)
+    assert result.decision == Decision.GO_ON  # gains that matter can be found, though not the smallest
     (advice,) = result.advice
     assert "run the benchmark longer than 1.0 s" in advice
     assert any(line.startswith("no probe differs from the host's own values") for line in result.lines)
+
+
+def test_a_benchmark_that_is_far_too_noisy_is_to_be_changed_first(new_study: NewStudy) -> None:
+    result = found_in(new_study(), noise=0.8)
+    assert result.decision == Decision.CHANGE
+    assert "too noisy" in result.advice[0]
+
+
+def test_other_load_is_a_note_and_becomes_the_first_recommendation_where_there_is_noise(new_study: NewStudy) -> None:
+    load = ["other processes use 48 % of the CPU time of web1: make 48 %, process 11; measure when it is idle"]
+    steady = fitness(new_study(verification={"min_improvement": 3}), runs(), disturbances=load)
+    assert steady.decision == Decision.GO_ON
+    assert f"note: {load[0]}" in steady.lines
+    noisy = fitness(new_study(), runs(noise=0.05), disturbances=load)
+    assert noisy.decision == Decision.CHANGE
+    assert noisy.advice[0] == load[0]
+
+
+def test_a_study_whose_probes_change_less_than_is_detected_is_given_up(new_study: NewStudy) -> None:
+    rules = {"min_improvement": 5}
+    assert fitness(new_study(verification=rules), runs(noise=0.005)).decision == Decision.GIVE_UP
+    seen = fitness(new_study(verification=rules), runs(noise=0.005, gains=(0.06, 0.0, 0.0)))
+    assert seen.decision == Decision.GO_ON
+
+
+def test_a_guard_metric_is_judged_by_its_noise_and_limit(new_study: NewStudy) -> None:
+    def judged(may_worsen: float, noise: float) -> Fitness:
+        guard = {"metric": "p99_ms", "direction": "minimise", "may_worsen": may_worsen}
+        study = new_study(guard_metrics=[guard], verification={"min_improvement": 3})
+        return fitness(study, runs(latency_noise=noise))
+
+    steady = judged(5, 0.01)
+    assert steady.decision == Decision.GO_ON
+    assert any(line.startswith("guard metric p99_ms: noise ") and line.endswith("limit 5 %") for line in steady.lines)
+    noisy = judged(5, 0.2)
+    assert noisy.decision == Decision.CHANGE
+    (advice,) = noisy.advice
+    assert advice.startswith("guard metric p99_ms is too noisy for its limit, so that no candidate would pass: raise")
+    wide = float(advice.partition("may_worsen to ")[2].partition(",")[0])
+    assert judged(wide, 0.2).decision == Decision.GO_ON
 
 
 def test_a_metric_without_noise_is_no_trouble(new_study: NewStudy) -> None:

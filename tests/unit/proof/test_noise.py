@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import Forecast, detectable, power_forecast
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.noise import (
+    Forecast,
+    detectable,
+    power_forecast,
+    upper_limit,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 
 NewStudy = Callable[..., Study]
@@ -28,10 +33,19 @@ def test_reports_noise_by_host_and_the_detectable_gain(new_study: NewStudy) -> N
     assert list(found.per_host) == ["lab0", "lab1"]
     assert found.detectable == detectable(found.cv, 40, 2, 0.95, 0.9)
     first, second, dummy = found.lines
-    assert re.fullmatch(r"baseline noise between runs: \d\.\d % \(lab\d [\d.]+ %, .*\)", first)
-    assert second == (
-        f"40 pairs on 2 hosts detect a gain of {found.detectable:.2g} % with 90 % power (confidence 95 %)"
+    assert re.fullmatch(
+        r"baseline noise between runs: \d\.\d % \(90 % upper limit \d\.\d %; lab\d [\d.]+ %, .*\)", first
     )
+    assert second.startswith(
+        f"40 pairs on 2 hosts detect a gain of {found.detectable:.2g} % with 90 % power (confidence 95 %); of "
+    )
+    assert second.endswith(" % if the noise is at its limit")
+
+
+def test_the_upper_limit_of_the_noise_covers_the_truth_nine_times_in_ten() -> None:
+    samples = np.random.default_rng(1).normal(0, 0.03, (2000, 3))
+    covered = sum(upper_limit(float(np.std(sample, ddof=1)), 2) >= 0.03 for sample in samples)
+    assert 0.88 <= covered / len(samples) <= 0.92
 
 
 @pytest.mark.takes_seconds

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import BenchmarkFailed
@@ -14,15 +15,15 @@ from .conftest import NEVER
 NewContext = Callable[..., HostContext]
 
 
-def check(context: HostContext) -> tuple[bool, list[str]]:
+def check(context: HostContext, hosts: int = 1) -> tuple[dict[str, Any], list[str]]:
     shown: list[str] = []
-    return check_benchmark(replace(context, originals={"vm.swappiness": "60"}), NEVER, shown.append), shown
+    found = check_benchmark(replace(context, originals={"vm.swappiness": "60"}), NEVER, shown.append, hosts)
+    return found, shown
 
 
 @pytest.mark.takes_seconds
-def test_runs_own_values_and_probes_by_turns_and_says_that_it_is_fit(new_context: NewContext) -> None:
-    fit, shown = check(new_context())
-    assert fit
+def test_runs_own_values_and_probes_by_turns_and_decides(new_context: NewContext) -> None:
+    found, shown = check(new_context())
     # vm.swappiness has an expert setting.
     assert [line.partition(": ")[2].rpartition(" 94.5")[0] for line in shown if " left" in line] == [
         *["original values"] * 8,
@@ -33,7 +34,20 @@ def test_runs_own_values_and_probes_by_turns_and_says_that_it_is_fit(new_context
         "expert setting tuned-throughput-performance",
         "original values",
     ]
-    assert shown[-1] == "h1: the benchmark is fit for tuning"
+    # The same number whatever the values are: there is nothing to be found.
+    assert (found["decision"], found["advice"]) == ("give up", [])
+    assert shown[-1] == f"h1: decision: give up: {found['reason']}"
+
+
+@pytest.mark.takes_seconds
+def test_a_fit_benchmark_goes_on_with_what_the_study_will_take(new_context: NewContext, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    lively = f"echo run >> {count}; n=$(wc -l < {count}); echo throughput: $((940 + n * 7 % 5 + (n == 9) * 400))"
+    found, shown = check(new_context(f"sh -c '{lively}'"), hosts=2)
+    assert found["decision"] == "go on"
+    trials = new_context().study.trials_on(2)
+    assert shown[-1].startswith(f"h1: decision: go on: the study takes up to {trials} trials and ")
+    assert " on 2 hosts, and detects gains from " in shown[-1]
 
 
 def test_a_benchmark_that_fails_with_the_hosts_own_values_ends_the_check(new_context: NewContext) -> None:
@@ -44,8 +58,7 @@ def test_a_benchmark_that_fails_with_the_hosts_own_values_ends_the_check(new_con
 def test_a_probe_that_fails_is_told_and_the_check_goes_on(new_context: NewContext, tmp_path: Path) -> None:
     count = tmp_path / "count"
     ninth = f"echo run >> {count}; [ $(wc -l < {count}) -ne 9 ] && echo throughput: 94.5"
-    fit, shown = check(new_context(f"sh -c '{ninth}'"))
-    assert fit
+    dummy, shown = check(new_context(f"sh -c '{ninth}'"))
     failed = "9/14 h1: lowest values of the ranges failed: the benchmark ended with exit code 1: no message"
     assert failed in shown
 
@@ -53,7 +66,8 @@ def test_a_probe_that_fails_is_told_and_the_check_goes_on(new_context: NewContex
 @pytest.mark.takes_seconds
 def test_an_unfit_benchmark_is_told_what_to_change(new_context: NewContext, tmp_path: Path) -> None:
     count = tmp_path / "count"
-    fit, shown = check(new_context(f"sh -c 'echo run >> {count}; echo throughput: $(wc -l < {count})'"))
-    assert not fit
+    found, shown = check(new_context(f"sh -c 'echo run >> {count}; echo throughput: $(wc -l < {count})'"))
+    assert found["decision"] == "change"
     assert any(line.startswith("  recommendation: reset in `between`") for line in shown)
-    assert shown[-1] == "h1: the benchmark is not yet fit for tuning: follow the recommendations above"
+    assert shown[-1].startswith(f"h1: decision: change: {found['advice'][0]}")
+    assert shown[-1].endswith("; then check again")
