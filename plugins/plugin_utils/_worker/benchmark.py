@@ -68,6 +68,13 @@ _NOEXEC = (
     "; {folder} on the host is mounted noexec: set ansible_remote_tmp to a folder without noexec, or name the "
     "interpreter, as in `sh bench.sh`"
 )
+# As tools of all kinds pass on what the kernel says, mostly among other lines.
+_REFUSED = re.compile("connection refused|ECONNREFUSED", re.IGNORECASE)
+_SERVICE_DOWN = "; start the service that it connects to, or give the study a command `start`"
+_SERVICE_NOT_READY = (
+    "; the service does not run where the benchmark connects: `start` must return only when it is ready, and have it "
+    "listen on the address in AUTOTUNE_SERVICE"
+)
 # On standard input, because it may contain secrets and every user can read command lines.
 _TAKE_ENVIRONMENT = "environment=$(cat)"
 
@@ -106,11 +113,21 @@ class Benchmark:
     """Runs a study's commands on one host, in a private folder with the study's files.
 
     environment: of every command. timeout: seconds after which the host kills the process group. base: the parent of
-    the private folder on the host, may begin with `~`; empty for the default, mostly /tmp.
+    the private folder on the host, may begin with `~`; empty for the default, mostly /tmp. starts_service: whether the
+    study starts the service that the benchmark measures, and not the operator.
     """
 
-    def __init__(self, transport: Transport, environment: Mapping[str, str], timeout: float, base: str = "") -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        environment: Mapping[str, str],
+        timeout: float,
+        base: str = "",
+        *,
+        starts_service: bool = False,
+    ) -> None:
         self._transport, self._timeout, self._base = transport, timeout, base
+        self._starts_service = starts_service
         self._environment = "".join(
             f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()
         ).encode()
@@ -248,9 +265,23 @@ class Benchmark:
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
             raise BenchmarkTimeout(f"exceeded its time limit of {self._timeout:g} s")
         if completed.code != 0:
-            hint = _NOEXEC.format(folder=self.noexec) if completed.code == _CANNOT_EXECUTE and self.noexec else ""
-            raise BenchmarkFailed(_ending(completed, output) + hint)
+            # The other commands may well run while the service does not.
+            measures = bool(mark) and not stays
+            raise BenchmarkFailed(_ending(completed, output) + self._remedy(completed, output, measures))
         return completed
+
+    def _remedy(self, completed: Completed, output: BenchmarkOutput, measures: bool) -> str:
+        """What to do about the failure, if it is known, to be added to the message.
+
+        measures: whether it is the benchmark that failed.
+        """
+        if completed.code == _CANNOT_EXECUTE and self.noexec:
+            return _NOEXEC.format(folder=self.noexec)
+        if not measures or not _REFUSED.search(f"{completed.errors}\n{output.last_line}"):
+            return ""
+        if "`start`" in said_of_failure(output, completed.errors):
+            return ""  # it says so itself, as the benchmark of playbook `new` does
+        return _SERVICE_NOT_READY if self._starts_service else _SERVICE_DOWN
 
     def _script(self, arguments: list[str], mark: str = _MARK, stays: bool = False) -> str:
         """Runs the command in its own session, and kills its process group at its end or time limit.

@@ -52,7 +52,7 @@ def check_benchmark(
             runs.append(Run(probe, found, tuple(trial.streamed), trial.metrics, trial.seconds["benchmark"]))
             seconds.append(sum(trial.seconds.values()))
         elif name == ORIGINAL:
-            raise BenchmarkFailed(f"{trial.error}, with the host's own values")
+            raise BenchmarkFailed(f"with the host's own values, {trial.error}")  # which may end with a remedy
     result = fitness(context.study, runs, hosts, context.background_load)
     for line in result.lines:
         show(f"  {line}")

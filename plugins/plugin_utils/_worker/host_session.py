@@ -169,7 +169,8 @@ class HostSession:
 
     def _commands_of(self, workload: Study | GuardBenchmark, where: Transport, name: str | None) -> Benchmark:
         """What runs the workload's commands there. name: the load generator's, None for the tuned host."""
-        return Benchmark(where, self._environment(workload), workload.benchmark_timeout, self._remote_tmp(name))
+        environment, timeout = self._environment(workload), workload.benchmark_timeout
+        return Benchmark(where, environment, timeout, self._remote_tmp(name), starts_service=bool(workload.start))
 
     def _files_of(self, guard: str | None) -> list[tuple[Path, str]]:
         return self._file.files if guard is None else self._file.guard_files[guard]

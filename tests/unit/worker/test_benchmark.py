@@ -42,8 +42,8 @@ def new_benchmark(tmp_path: Path) -> Iterator[Callable[..., Benchmark]]:
     """A benchmark on this machine, with what the test wrote copied to its folder."""
     made: list[Benchmark] = []
 
-    def make(timeout: float = 180.0, **environment: str) -> Benchmark:
-        benchmark = Benchmark(LocalTransport(), environment, timeout)
+    def make(timeout: float = 180.0, starts_service: bool = False, **environment: str) -> Benchmark:
+        benchmark = Benchmark(LocalTransport(), environment, timeout, starts_service=starts_service)
         made.append(benchmark)
         benchmark.copy([(path, path.name) for path in sorted(tmp_path.glob("*.sh"))])
         return benchmark
@@ -124,6 +124,49 @@ def test_a_failing_benchmark_is_reported_in_one_line(
         new_benchmark().run(command, "m")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+# What Python, pgbench, wrk and redis-benchmark print without their server, pgbench on several lines.
+REFUSED = [
+    'python3 -c "import socket; socket.create_connection((\\"127.0.0.1\\", 1))"',
+    "printf 'connection to server at ::1 failed: Connection refused\\n\\tIs the server running there?\\n' >&2; exit 2",
+    "echo unable to connect to 127.0.0.1:1 Connection refused; exit 1",
+    "echo Could not connect to Redis at 127.0.0.1:1: Connection refused >&2; exit 1",
+    "echo connect ECONNREFUSED 127.0.0.1:1 >&2; exit 1",
+]
+
+
+@pytest.mark.parametrize("text", REFUSED)
+@pytest.mark.parametrize(
+    ("starts_service", "remedy"),
+    [
+        (False, "; start the service that it connects to, or give the study a command `start`"),
+        (True, "; the service does not run where the benchmark connects: `start` must return only when it is ready"),
+    ],
+)
+def test_a_service_that_is_down_comes_with_its_remedy(
+    text: str, starts_service: bool, remedy: str, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    command = script(text)
+    benchmark = new_benchmark(starts_service=starts_service)
+    for run in (lambda: benchmark.run(command, "m"), lambda: benchmark.warm_up(command, 100)):
+        with pytest.raises(BenchmarkFailed) as caught:
+            run()
+        assert remedy in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_other_commands_and_a_benchmark_that_says_it_itself_get_no_remedy(
+    script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    own = "no answer from 127.0.0.1:1: Connection refused; start the service, or have the study start it (\\`start\\`)"
+    command = script(f'echo "{own}" >&2; exit 1')
+    with pytest.raises(BenchmarkFailed, match=r"have the study start it \(`start`\)$"):
+        new_benchmark().run(command, "m")
+    command = script("echo Connection refused; exit 1")
+    for run in (Benchmark.run_once, Benchmark.start_daemons):
+        with pytest.raises(BenchmarkFailed, match=r"exit code 1: Connection refused$"):
+            run(new_benchmark(), command)
 
 
 def test_a_missing_command_is_named(new_benchmark: Callable[..., Benchmark]) -> None:

@@ -51,7 +51,7 @@ def test_a_fit_benchmark_goes_on_with_what_the_study_will_take(new_context: NewC
 
 
 def test_a_benchmark_that_fails_with_the_hosts_own_values_ends_the_check(new_context: NewContext) -> None:
-    with pytest.raises(BenchmarkFailed, match="the benchmark ended with exit code 1: no message, with the host's own"):
+    with pytest.raises(BenchmarkFailed, match="with the host's own values, the benchmark ended with exit code 1"):
         check(new_context("false"))
 
 
