@@ -56,7 +56,8 @@ def _start(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     token = folder / "dashboard.token"
     query = f"?token={token.read_text().strip()}" if "--token-file" in _options(folder, arguments) else ""
     display.display(f"[autotune] dashboard{'' if started else ' (already running)'}: {dashboard.address}{query}")
-    display.display(f"[autotune] the dashboard keeps running after this play; to stop it: kill {dashboard.pid}")
+    stop = _dashboard_process.stop_command(folder)
+    display.display(f"[autotune] the dashboard keeps running after this play; to stop it: {stop}")
     return {"changed": started, "url": dashboard.address, "pid": dashboard.pid}
 
 

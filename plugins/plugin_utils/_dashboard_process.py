@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,6 +32,9 @@ _REQUIRED = {
     "sqlalchemy": "SQLAlchemy",
 }
 _TIMEOUT = 60.0
+_DEFAULT_FOLDER = "learned"  # as the playbooks have it
+# What ansible-playbook reads as it stands in `-e output=...`.
+_PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
 
 
 class DashboardFailed(Exception):
@@ -99,6 +105,13 @@ def _start(folder: Path, log: Path, store: str, options: Sequence[str]) -> subpr
             env={**os.environ, "PYTHONPATH": path, url.VARIABLE: store},
             start_new_session=True,
         )
+
+
+def stop_command(folder: Path) -> str:
+    """What to type in the current folder to stop the dashboard of `folder`."""
+    setting = f"output={folder}" if _PLAIN.fullmatch(str(folder)) else json.dumps({"output": str(folder)})
+    words = ["ansible-playbook", "autotune.kernel.review", "-i", "localhost,", "-e", "dashboard_state=stopped"]
+    return shlex.join(words if folder == Path(_DEFAULT_FOLDER).absolute() else [*words, "-e", setting])
 
 
 def stop(folder: Path) -> Dashboard | None:

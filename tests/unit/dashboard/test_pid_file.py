@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -111,3 +113,17 @@ def test_reading_the_file_does_not_block_a_start(
 
     monkeypatch.setattr(_dashboard_process, "open", watched, raising=False)
     assert _dashboard_process.running(tmp_path) is None
+
+
+def test_the_command_that_stops_it_names_its_folder_unless_that_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The playbook's default holds in the folder in which it is called."""
+    monkeypatch.chdir(tmp_path)
+    default = "ansible-playbook autotune.kernel.review -i localhost, -e dashboard_state=stopped"
+    assert _dashboard_process.stop_command(tmp_path / "learned") == default
+    elsewhere = tmp_path / "elsewhere/learned"
+    assert _dashboard_process.stop_command(elsewhere) == f"{default} -e output={elsewhere}"
+    *words, setting = shlex.split(_dashboard_process.stop_command(tmp_path / "it's my folder"))
+    assert words == [*shlex.split(default), "-e"]
+    assert json.loads(setting) == {"output": f"{tmp_path}/it's my folder"}
