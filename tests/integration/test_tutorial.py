@@ -69,7 +69,7 @@ def test_the_commands_before_the_roll_out_work(tmp_path: Path) -> None:
     literally.remove(SERVICE)
     printed = shell("\n".join([WITH_SERVICE, *literally]), tmp_path, "unshare", "--net")
     assert '"net.core.somaxconn"' in printed
-    assert "would tune net.core.somaxconn: now " in printed
+    assert "would tune net.ipv4.tcp_notsent_lowat: now " in printed
     assert not (tmp_path / "learned").exists()
 
 

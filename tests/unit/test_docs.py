@@ -117,6 +117,14 @@ def test_every_example_of_a_study_is_valid(page: Path, tmp_path: Path) -> None:
         read_study(tmp_path / "study.yml", tmp_path)
 
 
+def test_what_a_service_reads_only_when_it_starts_is_shown_with_a_restart() -> None:
+    """Such as the limit of its queue: without a restart, a new value has no effect, and no study can tell."""
+    files = [*PAGES, *(ROOT / "benchmarks").glob("*/*.yml"), *(ROOT / "playbooks/templates").glob("*.yml.j2")]
+    lines = [line for file in files for line in file.read_text().splitlines() if "param: net.core.somaxconn" in line]
+    assert len(lines) >= 4
+    assert [line for line in lines if "restart: true" not in line] == []
+
+
 def test_defaults_are_the_defaults() -> None:
     least = {key: WHOLE[key] for key in ("workload_name", "reward_metric", "benchmark_command", "action_space")}
     study = Study.model_validate({**least, "training_config": defaults_of_ppo()})

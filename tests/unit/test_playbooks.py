@@ -1,17 +1,25 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Settings reach the modules as they were given: 0 and false are values, and only an empty text is none."""
+"""Settings reach the modules as they were given: 0 and false are values, and only an empty text is none.
+
+And what playbook `new` writes works, as it is and as its comments say; tests/integration/test_new.py runs the playbook.
+"""
 
 from __future__ import annotations
 
 import importlib
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
+from jinja2 import Template
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = "autotune.kernel."
@@ -62,3 +70,48 @@ def test_no_role_and_no_template_drops_a_number() -> None:
         if re.search(r"default\([^)]*,\s*true\s*\)", line)
     }
     assert found <= {"holder", "nonce"}
+
+
+def written(name: str, folder: Path, *changes: tuple[str, str]) -> Path:
+    """What `new` writes, with these changes."""
+    text = Template((ROOT / f"playbooks/templates/new_{name}.j2").read_text(), keep_trailing_newline=True).render(
+        new_name="web"
+    )
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def measured(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
+    """The new benchmark, for a moment."""
+    quick = ("SECONDS = 5", "SECONDS = 0.1"), ("WARM_UP = 0.5", "WARM_UP = 0.01")
+    program = written("benchmark.py", folder, *quick, ("PORT = 0 ", f"PORT = {port} "))
+    return subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+
+
+def test_the_new_benchmark_measures_a_server_of_its_own(tmp_path: Path) -> None:
+    ran = measured(tmp_path, 0)
+    assert ran.returncode == 0, ran.stderr
+    assert re.fullmatch(r"requests_per_second: \d+\.\d\np99_ms: \d+\.\d{3}\n", ran.stdout)
+
+
+def test_the_new_benchmark_measures_a_service_and_says_what_to_do_when_it_is_down(tmp_path: Path) -> None:
+    with socket.socket() as service:
+        service.bind(("127.0.0.1", 0))  # nobody else can listen there
+        port = service.getsockname()[1]
+        ran = measured(tmp_path, port)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    remedy = "start the service, or have the study start it (`start`)"
+    assert ran.stderr == f"no answer from 127.0.0.1:{port}: Connection refused; {remedy}\n"
+
+
+def test_the_new_study_is_valid_as_it_is_and_with_what_its_comments_propose(tmp_path: Path) -> None:
+    (tmp_path / "benchmark.py").touch()
+    (tmp_path / "serve.sh").touch()
+    study = read_study(written("study.yml", tmp_path), tmp_path).study
+    assert (study.workload_name, study.restarting) == ("web", [])
+    uncommented = [(f"# {key}", key) for key in ("start: ", "stop: ", "- {param: ")]
+    proposed = written("study.yml", tmp_path, *uncommented)
+    assert read_study(proposed, tmp_path).study.restarting == ["net.core.somaxconn"]
