@@ -51,13 +51,14 @@ def command(play: str, inventory: str | None, settings: Mapping[str, object], *o
 def hosts_of(inventory: str | None) -> list[str]:
     """The options that name the hosts: an inventory's path, or host names with a comma; None is this machine.
 
-    "" names no hosts, for playbooks that run on the controller alone.
+    "" is for playbooks that run on the controller alone: an inventory of nothing else, without which Ansible warns
+    whoever types the command.
 
     Ansible's own localhost runs on the controller's Python; one that `-i` names is searched for a Python.
     """
     if inventory is None:
         return ["-e", "target=localhost"]
-    return ["-i", inventory] if inventory else []
+    return ["-i", inventory or "localhost,"]
 
 
 def runnable(words: list[str]) -> list[str]:

@@ -23,11 +23,13 @@ def new(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the playbook in an empty folder, with these settings."""
 
     def run(**settings: str) -> subprocess.CompletedProcess[str]:
-        command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks/new.yml"]
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false"}
-        return subprocess.run(
+        command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks/new.yml", "-i", "localhost,"]
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+        ran = subprocess.run(
             [*command, "-e", json.dumps(settings)], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
+        assert "[WARNING]" not in ran.stdout + ran.stderr
+        return ran
 
     return run
 

@@ -276,6 +276,16 @@ def test_commands_name_what_exists(page: Path) -> None:
             assert words[0] in {"pip", "python3", "ansible-galaxy", "autotune-dashboard"}, line
 
 
+def test_every_playbook_is_called_with_an_inventory() -> None:
+    """Else Ansible warns in two lines that there is none; where a playbook is only named, it has no options."""
+    pages = [*PAGES, *(ROOT / "roles").glob("*/README.md"), *(ROOT / "playbooks").glob("*.yml")]
+    call = re.compile(r"(`?)ansible-playbook (?:autotune\.kernel\.|playbooks/)[\w.]+([^`\n]*)")
+    calls = [match for page in pages for match in call.finditer(page.read_text())]
+    assert sum("-i localhost," in match[2] for match in calls) > 5
+    named = [match for match in calls if match[1] and not match[2]]
+    assert [match[0] for match in calls if match not in named and not match[2].startswith(" -i ")] == []
+
+
 def test_contributors_are_told_every_command_of_dev() -> None:
     commands = re.findall(
         r"^  ([a-z-]+) ", (ROOT / "dev").read_text().partition("'END'\n")[2].partition("\nEND")[0], re.MULTILINE

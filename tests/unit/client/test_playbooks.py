@@ -21,7 +21,7 @@ def test_a_command_names_its_playbook_hosts_and_settings() -> None:
 
 def test_without_an_inventory_it_is_this_machine() -> None:
     assert command("tune.yml", None, {})[2:] == ["-e", "target=localhost"]
-    assert command("new.yml", "", {}) == ["ansible-playbook", "new.yml"]
+    assert command("new.yml", "", {}) == ["ansible-playbook", "new.yml", "-i", "localhost,"]
 
 
 @given(
