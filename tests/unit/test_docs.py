@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shlex
+import socket
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,9 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.sections import TrainingConfig
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark, BenchmarkFailed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -123,6 +127,34 @@ def test_what_a_service_reads_only_when_it_starts_is_shown_with_a_restart() -> N
     lines = [line for file in files for line in file.read_text().splitlines() if "param: net.core.somaxconn" in line]
     assert len(lines) >= 4
     assert [line for line in lines if "restart: true" not in line] == []
+
+
+@pytest.mark.takes_seconds
+def test_the_service_of_the_how_to_starts_restarts_and_ends_as_a_study_has_it(tmp_path: Path) -> None:
+    (program,) = blocks(DOCS / "how-to/benchmark.md", "shell")
+    (tmp_path / "serve.sh").write_text(program)
+    with socket.create_server(("127.0.0.2", 0)) as others:
+        address = others.getsockname()
+        environment = {"AUTOTUNE_SERVICE": address[0], "SERVE_PORT": str(address[1])}
+        commands = Benchmark(LocalTransport(), environment, 60)
+        commands.copy([(tmp_path / "serve.sh", "serve.sh")])
+        service = Service(commands, "sh serve.sh start", "sh serve.sh stop", ["net.core.somaxconn"])
+        with pytest.raises(BenchmarkFailed, match=f"start` .*: another service has 127.0.0.2:{address[1]}; choose"):
+            service.require({"net.core.somaxconn": "128"})
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+    for queue in ("128", "256"):
+        assert service.require({"net.core.somaxconn": queue})
+        with socket.create_connection(address) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert connection.makefile().read().endswith("hello\n")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", address[1]))
+    service.remove()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    assert not Path(commands.process_group).parent.exists()
 
 
 def test_defaults_are_the_defaults() -> None:
