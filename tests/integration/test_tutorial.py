@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,11 +22,13 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_role import carry_out, plan
 from ansible_collections.autotune.kernel.tests.documented_commands import (
     PAGES,
+    README,
     ROOT,
     RUN_BY,
     TUTORIAL,
     block,
     commands,
+    edit_as_told,
     run_literally,
 )
 
@@ -63,22 +66,23 @@ def shell(script: str, folder: Path, *prefix: str) -> str:
 
 def test_the_commands_before_the_roll_out_work(tmp_path: Path) -> None:
     (tmp_path / "inventory.ini").write_text(block(TUTORIAL, "ini"))
-    (tmp_path / "my_benchmark.py").write_text(block(TUTORIAL, "python").replace("SECONDS = 5", "SECONDS = 0.3"))
-    (tmp_path / "study.yml").write_text(block(TUTORIAL, "yaml"))
-    literally = [command for command in LITERALLY if command not in ROLL_OUT]
+    new, *literally = [command for command in LITERALLY if command not in ROLL_OUT]
+    assert " autotune.kernel.new " in new
+    shell(new, tmp_path)
+    edit_as_told(tmp_path / "web")
     literally.remove(SERVICE)
     printed = shell("\n".join([WITH_SERVICE, *literally]), tmp_path, "unshare", "--net")
-    assert '"net.core.somaxconn"' in printed
-    assert "would tune net.ipv4.tcp_notsent_lowat: now " in printed
+    assert '"net.ipv4.tcp_wmem"' in printed
+    assert "would tune net.ipv4.tcp_wmem: now " in printed
     assert not (tmp_path / "learned").exists()
 
 
 def test_the_commands_that_take_minutes_are_accepted(tmp_path: Path) -> None:
     """Their options and settings, that is; the tests in RUN_BY run them."""
-    (tmp_path / "study.yml").write_text(block(TUTORIAL, "yaml"))
+    (tmp_path / "study.yml").write_text(block(README, "yaml"))
     for inventory in ("inventory", "inventory.ini"):
         (tmp_path / inventory).write_text(block(TUTORIAL, "ini"))
-    tune = [command for command in RUN_BY if " autotune.kernel.tune " in command]
+    tune = [command for command in RUN_BY if re.search(r" autotune\.kernel\.(check|tune) ", command)]
     shell("\n".join(f"{command} --syntax-check" for command in tune if "dry_run" not in command), tmp_path)
 
 

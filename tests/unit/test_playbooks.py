@@ -12,13 +12,16 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
+from ansible_collections.autotune.kernel.tests.documented_commands import edit_as_told
 from jinja2 import Template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,3 +118,24 @@ def test_the_new_study_is_valid_as_it_is_and_with_what_its_comments_propose(tmp_
     uncommented = [(f"# {key}", key) for key in ("start: ", "stop: ", "- {param: ")]
     proposed = written("study.yml", tmp_path, *uncommented)
     assert read_study(proposed, tmp_path).study.restarting == ["net.core.somaxconn"]
+
+
+def test_the_tutorial_tells_how_to_put_a_service_into_what_is_written(tmp_path: Path) -> None:
+    written("study.yml", tmp_path)
+    program = written("benchmark.py", tmp_path)
+    asked: list[str] = []
+
+    class Service(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            asked.append(str(arguments[0]))
+
+    with HTTPServer(("127.0.0.1", 0), Service) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        edit_as_told(tmp_path, service.server_port)
+        ran = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+        service.shutdown()
+    assert ran.returncode == 0, ran.stderr
+    assert set(asked) == {"GET / HTTP/1.1"}
+    study = read_study(tmp_path / "study.yml", tmp_path).study
+    assert "net.ipv4.tcp_wmem" in study.space.parameters
+    assert set(re.findall(r"^(\w+): ", ran.stdout, re.MULTILINE)) == {study.reward_metric, "p99_ms"}
