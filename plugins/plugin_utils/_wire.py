@@ -6,7 +6,8 @@
 Each message is a JSON object on one line with a `kind`. A worker sends
 
     hello        host                                it has connected and prepares its host
-    ready        host, facts                         it can run trials; facts: from `sysctl_info`
+    ready        host, facts, guard_seconds          it can run trials; facts: from `sysctl_info`; guard_seconds: of
+                                                     each guard benchmark that it has tried, for the time left
     trial        trial                               the trial that it was sent, complete or failed
     restored     ending                              reply to `restore`: the original values are back; ending: in words
     farewell     reason, stopped                     it runs no more trials; stopped: the user stopped the study

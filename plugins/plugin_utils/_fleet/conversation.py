@@ -50,7 +50,7 @@ def _handle(fleet: Fleet, line: Line, name: str, message: Message) -> str | None
     """Process a message and send the next one; returns the reason if the host is refused."""
     refusal = None
     if message["kind"] == "ready":
-        refusal = fleet.admit(name, message["facts"])
+        refusal = fleet.admit(name, message["facts"], message.get("guard_seconds"))
     elif message["kind"] == "restored":
         fleet.report_ending(name, message["ending"], restored=True)
     elif message["kind"] != "trial":

@@ -184,8 +184,11 @@ class Fleet:
         with self._changed:
             self._workers.connect(name, line)
 
-    def admit(self, name: str, facts: dict[str, Any]) -> str | None:
-        """Add the host to the fleet; returns the reason if it is refused."""
+    def admit(self, name: str, facts: dict[str, Any], guard_seconds: Mapping[str, float] | None = None) -> str | None:
+        """Add the host to the fleet; returns the reason if it is refused.
+
+        guard_seconds: how long each guard benchmark took when it was tried, by name.
+        """
         host = host_of(name, facts, self._study)
         with self._changed:
             if reason := conflict(host, self.hosts.values(), self._study):
@@ -193,6 +196,7 @@ class Fleet:
             known = self._replay.hosts.get(name)
             if known and known.is_unchanged(facts):
                 host = known
+            host.guard_seconds = guard_seconds or {}
             self._queue.add_host(name)
             for dummy in range(self._study.baseline_trials - len(host.baseline_metrics)):
                 self._queue.add(Trial.pending(Phase.BASELINE, None, name))

@@ -27,8 +27,9 @@ class Host:
 
     original_values: of the tuned parameters. drift: its baseline over time (see drift.py). trial_count: in all phases.
     activity: for the page, such as "train 12". since_control: training trials since the last control trial. here: the
-    trainer runs on this machine. extra_deviation: standard deviation that is added to the uncertainty of its scores if
-    it is an outlier (see outliers.py). notices: not yet shown to the user.
+    trainer runs on this machine. guard_seconds: how long each guard benchmark took when it was tried, by name.
+    extra_deviation: standard deviation that is added to the uncertainty of its scores if it is an outlier (see
+    outliers.py). notices: not yet shown to the user.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Host:
     since_control: int = 0
     baseline_failures: int = 0
     here: bool = False
+    guard_seconds: Mapping[str, float] = field(default_factory=dict)
     extra_deviation: float = 0.0
     notices: list[str] = field(default_factory=list)
     _first: tuple[float, float] = (1.0, 0.0)  # metric and objective of its first baseline trial

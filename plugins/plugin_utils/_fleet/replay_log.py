@@ -65,6 +65,11 @@ class ReplayLog:
         return [trial for trial in self.trials if trial.phase == Phase.TRAIN]
 
     @property
+    def after_training(self) -> list[Trial]:
+        """Those of the phases that follow the training."""
+        return [trial for trial in self.trials if trial.phase in _AFTER_TRAINING]
+
+    @property
     def training_is_over(self) -> bool:
         return bool(self.answerable)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
@@ -20,6 +20,8 @@ from .._store.store import StudyRecord
 from .._study.study import Study
 from .._trial.reward import objective, percent
 from .._trial.trial import Phase, State, Trial
+from .plan import Step, trials_left
+from .time_left import TimeLeft
 
 _LOG = logging.getLogger(__name__)
 _CHECK_INTERVAL = 5  # training trials between two checks for outlying hosts, which take milliseconds
@@ -42,11 +44,15 @@ class RunHistory:
         self.outlier_detector = OutlierDetector()
         self.forecast: Forecast | None = None
         self.training_ended: str | None = None
-        self._replayed = len(self.trials)
         self._started = time.monotonic()
-        self._first_host_ready: float | None = None
         self._present: frozenset[str] = frozenset()
         self._finished_phases: set[Phase] = set()
+        # What followed a training that goes on now is measured anew.
+        void = () if replay.training_is_over else replay.after_training
+        self._void = frozenset(trial.id for trial in void)
+        self._time_left = TimeLeft()
+        for trial in self.trials:
+            self._time_left.add(trial)
 
     @property
     def seconds(self) -> float:
@@ -55,21 +61,15 @@ class RunHistory:
 
     @property
     def planned(self) -> int:
-        return self._planned(self._finished_phases)
+        return len(self.trials) + sum(self._trials_left(self._finished_phases).values())
 
     @property
     def at_most(self) -> int:
         """The number of trials if every phase had used all that it may use."""
-        return self._planned(set())
+        return len(self.trials) + sum(self._trials_left(()).values())
 
-    def _planned(self, finished: set[Phase]) -> int:
-        done: Counter[str] = Counter(trial.phase for trial in self.trials)
-        lost: Counter[str] = Counter(trial.phase for trial in self.trials if trial.host not in self._present)
-        lost[Phase.TRAIN] = 0  # the remaining hosts take over the training of a lost host, but nothing else
-        total = 0
-        for phase, limit in self._study.trials_by_phase(max(len(self._present), 1)).items():
-            total += done[phase] if phase in finished else max(done[phase], limit + lost[phase])
-        return total
+    def _trials_left(self, finished: Collection[Phase]) -> dict[Step, int]:
+        return trials_left(self._study, self.trials, self._present, finished, self._void)
 
     def trained(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.phase == Phase.TRAIN]
@@ -127,7 +127,7 @@ class RunHistory:
         _LOG.info("%s joins with %s", host.name, host.original_values)
         self.hosts = {**self.hosts, host.name: host}
         self._present |= {host.name}
-        self._first_host_ready = self._first_host_ready or time.monotonic()
+        self._time_left.join(host.name, datetime.now(UTC), host.guard_seconds)
         last_id = self.trials[-1].id if self.trials else 0
         self._store.add_host(host.name, host.facts, host.original_values, after=last_id or 0)
 
@@ -149,6 +149,7 @@ class RunHistory:
         """Keep and store the trial; returns the progress that its worker shows."""
         _LOG.debug("trial %s: %s, %s", trial.id, trial.error or trial.metric, trial.score)
         self.trials.append(trial)
+        self._time_left.add(trial)
         progress = self._progress(trial)
         started = time.monotonic()
         self._store.add_trial(trial, trials_planned=progress["of"], left_seconds=progress["left"])
@@ -164,20 +165,17 @@ class RunHistory:
         """
         trained = self.trained() if trial.phase in (Phase.TRAIN, Phase.CONTROL) else []
         performances = [each.score.performance for each in trained if each.score.performance is not None]
-        done, planned = len(self.trials), self.planned
-        elapsed = time.monotonic() - (self._first_host_ready or self._started)
-        # The other hosts are on average halfway through a trial, which makes a difference at the start.
-        pace = elapsed / (done - self._replayed + (len(self._present) - 1) / 2)
+        left = self._trials_left(self._finished_phases)
         change = trial.score.performance
         return {
-            "number": done,
-            "of": planned,
+            "number": len(self.trials),
+            "of": len(self.trials) + sum(left.values()),
             "phase": trial.phase,
             "label": trial.label,
             "benchmark": trial.benchmark,
             "metric": trial.metric,
             "change": None if change is None or trial.original else percent(change),
             "best": percent(max(performances)) if performances else None,
-            "left": max(planned - done, 0) * pace,
+            "left": self._time_left.seconds(self._present, left),
             "error": trial.error,
         }

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from .._pace import usual
 from .._plain import brief, few
 from .._study.presets import expert_settings
 from .._study.space import Value
@@ -44,14 +45,16 @@ def measured(
 
     Raises ConnectionLost, and what `context.apply` raises.
     """
-    began = time.monotonic()
+    seconds: list[float] = []
     for at, (name, values) in enumerate(plan, start=1):
+        began = time.monotonic()
         trial = run_trial(context, Trial.pending(Phase.BASELINE, values), interrupts, show)
+        seconds.append(time.monotonic() - began)
         trial = checked(context.study, trial)
         if trial.error:
             found = f"failed: {trial.error}"
         else:
-            left = duration((time.monotonic() - began) / at * (len(plan) - at))
+            left = duration(usual(seconds) * (len(plan) - at))
             found = f"{trial.metric:.6g} {context.study.reward_metric}, {left} left"
         show(f"{at}/{len(plan)} {context.host}: {name} {found}")
         yield name, trial

@@ -92,17 +92,22 @@ def forecast_of(context: HostContext, trials: Sequence[Trial], hosts: int) -> Fo
     return power_forecast(context.study, objectives, hosts, fmean(trial.seconds["benchmark"] for trial in trials))
 
 
-def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> None:
+def try_guard_benchmarks(context: HostContext, show: Callable[[str], None]) -> dict[str, float]:
     """Run each guard benchmark once with the values that the host has: a run needs them only at its end, hours later.
 
-    Raises BenchmarkFailed, which names the one that does not work, and ConnectionLost.
+    Returns how many seconds each took, with what precedes it, such as its warm-up; by name. Raises BenchmarkFailed,
+    which names the one that does not work, and ConnectionLost.
     """
+    seconds: dict[str, float] = {}
     for guard in context.study.guard_benchmarks:
+        began = time.monotonic()
         trial = _run_once(context, guard.name, f"guard benchmark {guard.name}")
+        seconds[guard.name] = round(time.monotonic() - began, 4)
         show(
             f"  guard benchmark {guard.name} works on {context.host}: {trial.metric:.6g} {guard.metric} in "
             f"{trial.seconds['benchmark']:.1f} s; limit: {guard.may_worsen:g} % worse"
         )
+    return seconds
 
 
 def _run_once(context: HostContext, guard_benchmark: str | None, name: str) -> Trial:

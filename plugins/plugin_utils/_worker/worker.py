@@ -131,8 +131,8 @@ def _take_part(session: HostSession, line: Line, interrupts: Interrupts, folder:
         with interrupts.allowed():
             facts, host_context = session.prepare()
             _show_background_load(session, host_context)
-            try_guard_benchmarks(host_context, session.show)
-        line.send("ready", host=session.host, facts=facts)
+            guard_seconds = try_guard_benchmarks(host_context, session.show)
+        line.send("ready", host=session.host, facts=facts, guard_seconds=guard_seconds)
         departure.hint = _RESUME
         result = run_trials(host_context, line, interrupts, session.show)
         departure.reason = _STUDY_FINISHED

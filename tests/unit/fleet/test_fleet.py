@@ -14,6 +14,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._fleet.fleet impor
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial, to_json
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected
 
+from ..conftest import facts
+
 NewFleet = Callable[..., Any]
 PATIENCE = 180.0
 
@@ -35,6 +37,16 @@ def test_measures_the_baseline_with_the_original_values(new_fleet: NewFleet) -> 
     host = harness.fleet.hosts["h1"]
     assert (harness.ready, host.baseline_metrics) == (["h1"], [90.0, 110.0])
     assert math.exp(host.drift.level(2).level) == pytest.approx(100.0, abs=1)
+
+
+def test_a_host_says_how_long_its_guard_benchmarks_take(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "h2")
+    tried, other = harness.worker("h1").hello(), harness.worker("h2").baseline()
+    tried.line.send("ready", host="h1", facts=facts(boot_id="h1"), guard_seconds={"receive": 3.7})
+    tried.trial()
+    assert harness.fleet.hosts["h1"].guard_seconds == {"receive": 3.7}
+    assert harness.fleet.hosts["h2"].guard_seconds == {}
+    other.leave()
 
 
 def test_waits_for_the_baselines_of_all_connected_hosts(new_fleet: NewFleet) -> None:

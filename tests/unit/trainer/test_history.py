@@ -189,6 +189,53 @@ def test_a_finished_phase_counts_with_the_trials_it_used(
     assert history.planned == before - 80 + 8
 
 
+def test_a_proof_that_begins_anew_with_a_pause_may_need_all_its_trials_again(
+    new_history: Callable[..., RunHistory], evaluated: NewTrial
+) -> None:
+    history = new_history()
+    history.on_host(host("h1"))
+    history.enter("verify")
+    before = history.planned
+    for number, pause in enumerate((0.0, 0.0, 0.0, 5.0, 5.0), 1):
+        history.on_trial(replace(evaluated(60, phase="verify", number=number), pause=pause))
+    assert history.planned == before + 3
+    history.enter("recovery")
+    history.on_trial(evaluated(60, phase="recovery", number=6))
+    assert history.planned == 5 + 2
+
+
+def test_a_guard_benchmark_after_which_the_next_is_measured_is_over(
+    new_history: Callable[..., RunHistory], evaluated: NewTrial
+) -> None:
+    guards = [
+        {"name": name, "benchmark_command": "true", "metric": "mbit", "may_worsen": 5, "pairs": pairs}
+        for name, pairs in (("receive", 20), ("disk", 10))
+    ]
+    history = new_history(guard_benchmarks=guards)
+    history.on_host(host("h1"))
+    history.enter("guard")
+    assert history.planned == 2 * 20 + 2 * 10 + 2, "and the recovery"
+    left = []
+    for number, benchmark in enumerate(("receive", "receive", "disk", None, "receive"), 1):
+        progress = history.on_trial(replace(evaluated(60, phase="guard", number=number), benchmark=benchmark))
+        left.append(progress["of"] - progress["number"])
+    # The study's own, and then the first again, are measured if a value was left out.
+    assert left == [39 + 20 + 2, 38 + 20 + 2, 19 + 2, 19 + 2, 37 + 19 + 2]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_what_followed_a_training_that_goes_on_is_measured_anew(
+    is_over: bool, engine: Engine, new_study: Callable[..., Study], evaluated: NewTrial
+) -> None:
+    raced = [evaluated(60, phase="race", number=number) for number in (2, 3, 4)]
+    replay = ReplayLog(trials=[evaluated(60), *raced], answerable=[(raced[0], None)] if is_over else [])
+    record = StudyRecord.begin(engine, workload_name="small", study={}, seed=1)
+    history = RunHistory(new_study(), record, replay)
+    history.on_host(host("h1"))
+    limits = new_study().trials_by_phase(1)
+    assert history.planned == sum(limits.values()) + (0 if is_over else len(raced))
+
+
 def test_a_complete_run_has_no_planned_trials_left(new_history: Callable[..., RunHistory], evaluated: NewTrial) -> None:
     history = new_history()
     history.on_host(host("h1"))

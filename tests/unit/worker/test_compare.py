@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import compare as module
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import compare, problem_with
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext
 
@@ -38,6 +39,16 @@ def test_a_run_that_fails_has_no_metric(new_context: Callable[..., HostContext])
     context = replace(new_context("false"), originals={"vm.swappiness": "60"})
     rows = compare(context, {}, 1, NEVER, lambda text: None)
     assert {row["metric"] for row in rows} == {None}
+
+
+def test_the_time_left_does_not_rest_on_the_longest_run(
+    new_context: Callable[..., HostContext], replace_for: Callable[..., None]
+) -> None:
+    moments = iter((0.0, 3.0, 3.0, 63.0, 63.0, 66.0, 66.0, 69.0))
+    replace_for(module, "time", monotonic=lambda: next(moments))
+    shown: list[str] = []
+    list(module.measured(new_context(), [("low", {"vm.swappiness": 1})] * 4, NEVER, shown.append))
+    assert [line.rpartition(", ")[2] for line in shown] == ["9 s left", "6 s left", "3 s left", "0 s left"]
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ def test_a_guard_benchmark_that_does_not_work_is_found_before_the_run(
     command: str, error: str, new_context: NewContext, shown: list[str]
 ) -> None:
     context = new_context(guard_benchmarks=[RECEIVE, {**RECEIVE, "name": "second"}])
-    try_guard_benchmarks(context, shown.append)
+    seconds = try_guard_benchmarks(context, shown.append)
+    assert all(0 < each < 100 for each in seconds.values())
+    assert [*seconds] == ["receive", "second"]
     assert [line.partition(":")[0] for line in shown] == [
         "  guard benchmark receive works on h1",
         "  guard benchmark second works on h1",
