@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import expm1, sqrt
+from math import expm1, pi, sqrt
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri  # those of scipy.stats check their arguments, which takes most of a proof
 
 _MAX_Z = 9.0  # the density beyond is 0 in floating point
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
@@ -64,7 +64,7 @@ def detectable_drift(planned: Fractions, alpha: float, power: float) -> float:
         dummy, walk = _futility(planned[:-1], efficacy[:-1], candidate, 1 - power)
         return walk.below(planned[-1], efficacy[-1]) - last_spending
 
-    single = float(norm.isf(alpha / 2) + norm.ppf(power))
+    single = float(ndtri(power) - ndtri(alpha / 2))
     return float(brentq(excess, 0.9 * single, 2 * single, xtol=1e-6))
 
 
@@ -146,16 +146,17 @@ class _Walk:
 
     def above(self, fraction: float, z: float) -> float:
         """The probability of reaching this analysis and being above `z` there."""
-        return float(self._masses @ norm.sf(self._steps(fraction, z * sqrt(fraction))))
+        return float(self._masses @ ndtr(-self._steps(fraction, z * sqrt(fraction))))
 
     def below(self, fraction: float, z: float) -> float:
-        return float(self._masses @ norm.cdf(self._steps(fraction, z * sqrt(fraction))))
+        return float(self._masses @ ndtr(self._steps(fraction, z * sqrt(fraction))))
 
     def continue_between(self, fraction: float, low: float, high: float) -> None:
         """Keep the paths with z between `low` and `high` at this analysis."""
         low, high = low * sqrt(fraction), high * sqrt(fraction)
         positions = low + (high - low) * (_NODES + 1) / 2
-        densities = norm.pdf(self._steps(fraction, positions[:, None])) @ self._masses
+        steps = self._steps(fraction, positions[:, None])
+        densities = np.exp(-(steps**2) / 2) / sqrt(2 * pi) @ self._masses
         self._masses = densities / sqrt(fraction - self._fraction) * _WEIGHTS * (high - low) / 2
         self._positions, self._fraction = positions, fraction
 

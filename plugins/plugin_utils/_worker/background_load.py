@@ -122,6 +122,6 @@ def _others(transport: Transport, processes: list[str]) -> list[str]:
     found = []
     for line in output_of(transport, ["sh", "-c", _WHO, "sh", *processes]).splitlines():
         process, ours, command = [*line.split(" ", 2), "", ""][:3]
-        if ours == "no" and "ansible" not in command.lower():
+        if ours == "no" and not any(word in command.lower() for word in ("ansible", "autotune")):
             found.append(process)
     return found
