@@ -158,8 +158,8 @@ RETURN = r"""
 decision:
   description:
     - V(go on) if the benchmark is fit for tuning, V(change) if it or the study is to be changed first, V(give up) if
-      nothing that the parameters may do would be detected.
-  returned: with O(check=true)
+      no probe changed the metric by as much as O(study)'s C(min_improvement).
+  returned: with O(check=true), unless in check mode
   type: str
   sample: go on
 reason:

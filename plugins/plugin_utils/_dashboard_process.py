@@ -32,7 +32,6 @@ _REQUIRED = {
     "sqlalchemy": "SQLAlchemy",
 }
 _TIMEOUT = 60.0
-_DEFAULT_FOLDER = "learned"  # as the playbooks have it
 # What ansible-playbook reads as it stands in `-e output=...`.
 _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
 
@@ -108,10 +107,10 @@ def _start(folder: Path, log: Path, store: str, options: Sequence[str]) -> subpr
 
 
 def stop_command(folder: Path) -> str:
-    """What to type in the current folder to stop the dashboard of `folder`."""
+    """What to type to stop the dashboard of `folder`, wherever one is by then."""
     setting = f"output={folder}" if _PLAIN.fullmatch(str(folder)) else json.dumps({"output": str(folder)})
     words = ["ansible-playbook", "autotune.kernel.review", "-i", "localhost,", "-e", "dashboard_state=stopped"]
-    return shlex.join(words if folder == Path(_DEFAULT_FOLDER).absolute() else [*words, "-e", setting])
+    return shlex.join([*words, "-e", setting])
 
 
 def stop(folder: Path) -> Dashboard | None:

@@ -3,7 +3,7 @@
 
 """Whether a benchmark is fit for tuning, from a few runs: noise, warm-up, drift, carry-over and sensitivity.
 
-A study goes on, changes its benchmark first, or is given up, because nothing that its values may do would be detected.
+A study goes on, changes its benchmark first, or is given up, because no probe changed anything by as much as counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy import stats
 from .._study.study import Study
 from .._trial.reward import percent
 from .difference import limit_of
-from .noise import Forecast, detectable, power_forecast, rounded_up, shown
+from .noise import Forecast, detectable, power_forecast, rounded_up, scatter_of, shown
 
 # Of a benchmark without any of these troubles, one in a hundred is accused of each.
 _IMPROBABLE = 0.01
@@ -55,21 +55,24 @@ class Decision(StrEnum):
 class Fitness:
     """lines: what was measured, one line each. advice: what would make the benchmark better, what is needed first.
 
-    detectable: the gain that the proof will detect, in per cent.
+    detectable: the gain that the proof will detect, in per cent. seen: whether a probe differed by more than noise.
     """
 
     decision: Decision
     lines: tuple[str, ...]
     advice: tuple[str, ...]
     detectable: float
+    seen: bool
 
 
-def fitness(study: Study, runs: Sequence[Run], hosts: int = 1, disturbances: Sequence[str] = ()) -> Fitness:
+def fitness(
+    study: Study, runs: Sequence[Run], hosts: int = 1, disturbances: Sequence[str] = (), failed: int = 0
+) -> Fitness:
     """Judge the benchmark by its runs on one host, in order.
 
     They begin with at least four runs of the host's own values, and each probe has such a run before and after it.
     hosts: how many the study has. disturbances: what else the host did, and what to do about it: a note, unless the
-    benchmark is noisy. Raises ValueError if there are too few runs.
+    benchmark is too noisy. failed: probes that are not among the runs. Raises ValueError if there are too few runs.
     """
     own = [at for at, run in enumerate(runs) if not run.probe]
     first = next((at for at, run in enumerate(runs) if run.probe), len(runs))
@@ -89,7 +92,8 @@ def fitness(study: Study, runs: Sequence[Run], hosts: int = 1, disturbances: Seq
         *_carry_over(runs, own[warm:]),
     ]
     shortest, longest = min(run.seconds for run in runs), max(run.seconds for run in runs)
-    probes = _probes(runs, forecast, len(steady) - 1)
+    probes = _probes(runs, forecast)
+    too_noisy = [*(forecast.lines[2:] if forecast.is_too_noisy else ()), *guard_advice.needed]
     lines = [
         f"a run takes {seconds:.1f} s ({shortest:.1f} to {longest:.1f}); in all changes below, positive is better",
         *(f"note: {text}" for text in disturbances),
@@ -98,42 +102,57 @@ def fitness(study: Study, runs: Sequence[Run], hosts: int = 1, disturbances: Seq
         *(line for line, dummy in findings),
         *(probe.line for probe in probes),
     ]
-    noise_advice = [*forecast.lines[2:], *guard_advice]
-    needed = [
-        *(disturbances if noise_advice else ()),
-        *(advice for dummy, advice in findings),
-        *(forecast.lines[2:] if forecast.is_too_noisy else ()),
-        *guard_advice,
-    ]
-    advice = tuple(dict.fromkeys([*needed, *noise_advice]))
-    if probes and not any(probe.is_seen for probe in probes):
+    needed = [*(disturbances if too_noisy else ()), *(advice for dummy, advice in findings), *too_noisy]
+    if failed and not probes:
+        needed.append("every probe failed: narrow the ranges to values with which the benchmark works")
+    advice = tuple(dict.fromkeys([*needed, *forecast.lines[2:], *guard_advice.useful]))
+    seen = any(probe.is_seen for probe in probes)
+    if probes and not seen:
         lines.append("no probe differs from the host's own values by more than noise: do not expect a large gain")
     most = max((probe.most for probe in probes), default=math.inf)
-    is_hopeless = most < max(forecast.detectable, study.verification.min_improvement)
+    is_hopeless = most < study.verification.min_improvement and not failed
     decision = Decision.CHANGE if needed else Decision.GIVE_UP if is_hopeless else Decision.GO_ON
-    return Fitness(decision, tuple(lines), advice, forecast.detectable)
+    return Fitness(decision, tuple(lines), advice, forecast.detectable, seen)
 
 
-def _guard_metrics(study: Study, runs: Sequence[Run], hosts: int) -> tuple[list[str], list[str]]:
+@dataclass(frozen=True)
+class _GuardAdvice:
+    """What to change before tuning, and what would help."""
+
+    needed: list[str] = field(default_factory=list)
+    useful: list[str] = field(default_factory=list)
+
+
+def _guard_metrics(study: Study, runs: Sequence[Run], hosts: int) -> tuple[list[str], _GuardAdvice]:
     """Which worsening of each guard metric the proof can rule out: lines, and advice where its limit is smaller."""
-    lines, advice, rules = [], [], study.verification
+    lines, advice, rules = [], _GuardAdvice(), study.verification
     for guard in study.guard_metrics:
-        found = [run.metrics[guard.metric] for run in runs if run.metrics.get(guard.metric, 0) > 0]
-        if len(found) < 2:
-            continue  # the proof judges it by differences, as that of a metric which may be 0
-        cv = percent(float(np.std(np.log(found), ddof=1)))
-        change = math.log1p(detectable(cv, rules.pairs, hosts, rules.confidence, rules.power) / 100)
-        worse = percent(change) if guard.direction == "minimise" else -percent(-change)
+        found = [run.metrics.get(guard.metric, 0.0) for run in runs]
+        if min(found) <= 0:  # the proof takes a change from 0 for a large one
+            if max(found) > 0:
+                advice.useful.append(
+                    f"guard metric {guard.metric} was 0 in some runs, and seldom passes for that reason"
+                )
+            continue
+        scatter, dummy = scatter_of([math.log(value) for value in found])
+        cv = percent(scatter)
+        half, most = (
+            math.log1p(detectable(cv, rules.pairs, hosts, rules.confidence, power) / 100)
+            for power in (0.5, rules.power)
+        )
+        worse = percent(most) if guard.direction == "minimise" else -percent(-most)
         lines.append(
             f"guard metric {guard.metric}: noise {shown(cv) if cv else 'none'}; the proof can rule out a worsening "
             f"beyond {shown(worse)}; limit {guard.may_worsen:g} %"
         )
-        if change > -limit_of(guard):
-            way = f"raise its may_worsen to {rounded_up(worse):g}" if worse < 100 else "leave it out"
-            advice.append(
-                f"guard metric {guard.metric} is too noisy for its limit, so that no candidate would pass: {way}, make "
-                "the benchmark longer, or raise verification.pairs"
-            )
+        if most <= -limit_of(guard):
+            continue
+        way = f"raise its may_worsen to {rounded_up(worse):g}" if worse < 100 else "leave it out"
+        (advice.needed if half > -limit_of(guard) else advice.useful).append(
+            f"guard metric {guard.metric} is too noisy for its limit, which candidates that do no harm would "
+            f"{'mostly' if half > -limit_of(guard) else 'sometimes'} miss: {way}, make the benchmark longer, or raise "
+            "verification.pairs"
+        )
     return lines, advice
 
 
@@ -204,15 +223,15 @@ class _Probe:
     most: float
 
 
-def _probes(runs: Sequence[Run], forecast: Forecast, freedom: int) -> list[_Probe]:
-    """Each against the runs of the host's own values around it. freedom: of the forecast's noise."""
+def _probes(runs: Sequence[Run], forecast: Forecast) -> list[_Probe]:
+    """Each against the runs of the host's own values around it."""
     scatter = max(math.log1p(forecast.cv / 100), _NO_NOISE)
     found = []
     for at, run in enumerate(runs):
         if run.probe:
             around = [runs[there].objective for there in (at - 1, at + 1) if 0 <= there < len(runs)]
             change = run.objective - fmean(around)
-            margin = scatter * math.sqrt(1 + 1 / len(around)) * float(stats.t.isf(0.025, freedom))
+            margin = scatter * math.sqrt(1 + 1 / len(around)) * float(stats.t.isf(0.025, forecast.freedom))
             low, high = percent(change - margin), percent(change + margin)
             line = f"{run.probe}: {_signed(change)} ({low:+.1f} to {high:+.1f})"
             found.append(_Probe(line, abs(change) > margin, percent(abs(change) + margin)))

@@ -29,11 +29,13 @@ _LIMIT = 0.9  # confidence of the noise's upper limit
 class Forecast:
     """cv and per_host: the baseline's coefficient of variation between runs, in per cent, overall and by host.
 
+    freedom: the degrees of freedom of `cv`.
     detectable: the gain, in per cent, that the proof detects with the study's `power`. lines: the same as text: the
     noise, the detectable gain, and, if that is not enough, advice.
     """
 
     cv: float
+    freedom: float
     per_host: Mapping[str, float]
     detectable: float
     lines: tuple[str, ...]
@@ -51,12 +53,12 @@ def power_forecast(
 
     hosts: how many the proof will run on. seconds: duration of the benchmark.
     """
-    drifts = {host: _drift_of(values) for host, values in objectives.items() if len(values) > 1}
-    scatters = {host: (found.scatter or 0.0, len(objectives[host]) - 1) for host, found in drifts.items()}
+    scatters = {host: scatter_of(values) for host, values in objectives.items() if len(values) > 1}
     if not scatters:
         return None
-    freedom = sum(count for dummy, count in scatters.values())
-    common = math.sqrt(sum(scatter**2 * count for scatter, count in scatters.values()) / freedom)
+    parts = [(scatter**2, count) for scatter, count in scatters.values()]
+    common = math.sqrt(sum(square * count for square, count in parts) / sum(count for dummy, count in parts))
+    freedom = _freedom(parts)
     limit = percent(upper_limit(common, freedom))
     cv, per_host = percent(common), {host: percent(scatter) for host, (scatter, dummy) in scatters.items()}
     rules = study.verification
@@ -69,10 +71,10 @@ def power_forecast(
     ]
     if found > max(rules.min_improvement, 0.1):
         lines.append(_advice(rules, cv, hosts, found, seconds))
-    return Forecast(cv, per_host, found, tuple(lines))
+    return Forecast(cv, freedom, per_host, found, tuple(lines))
 
 
-def upper_limit(scatter: float, freedom: int) -> float:
+def upper_limit(scatter: float, freedom: float) -> float:
     """Of a standard deviation, with 90 % confidence: after three runs, it is three times what these show.
 
     freedom: the degrees of freedom of `scatter`.
@@ -128,11 +130,20 @@ def _detectable(rules: Verification, cv: float, pairs: int, hosts: int) -> float
     return detectable(cv, pairs, hosts, rules.confidence, rules.power)
 
 
-def _drift_of(objectives: Sequence[float]) -> Drift:
+def scatter_of(objectives: Sequence[float]) -> tuple[float, int]:
+    """Their standard deviation around a level that drifts, since its last shift, and its degrees of freedom."""
     found = Drift()
     for at, objective in enumerate(objectives):
         found.add(at, objective)
-    return found
+    return found.scatter or 0.0, max(found.degrees_of_freedom, 1)
+
+
+def _freedom(parts: Sequence[tuple[float, int]]) -> float:
+    """Of variances that are pooled by their degrees of freedom, though they may differ (Satterthwaite, 1946)."""
+    total = sum(square * count for square, count in parts)
+    return (
+        total**2 / sum(square**2 * count for square, count in parts) if total else float(sum(c for dummy, c in parts))
+    )
 
 
 def _noise(cv: float, limit: float, by_host: Mapping[str, float]) -> str:

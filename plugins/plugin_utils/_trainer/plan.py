@@ -38,7 +38,8 @@ def trials_left(
     """
     pause = _proof_pause(trials)
     counting = Counter(step_of(trial) for trial in trials if _counts(trial, present, void, pause))
-    over = _guards_that_are_over(study, trials) if finished else ()  # else the most that a run may need is asked for
+    valid = [trial for trial in trials if trial.id not in void]
+    over = _guards_that_are_over(study, valid) if finished else ()  # else the most that a run may need is asked for
     return {
         step: 0 if step.phase in finished or step.benchmark in over else max(limit - counting[step], 0)
         for step, limit in _limits(study, max(len(present), 1)).items()

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from statistics import fmean
 
 from .._pace import RECENT, usual
-from .._trial.trial import Phase, Trial
+from .._trial.trial import Phase, State, Trial
 from .plan import Step, step_of
 
 _NOT_ITS_OWN = ("connect", "wait", "pause")  # stages of a trial's `seconds` that say nothing about its benchmark
@@ -51,7 +51,9 @@ class TimeLeft:
         if step != self._step:
             self._step, self._step_began = step, self._now
         self._now = self._ended[trial.host] = trial.finished or datetime.now(UTC)
-        if own := sum(seconds for stage, seconds in trial.seconds.items() if stage not in _NOT_ITS_OWN):
+        own = sum(seconds for stage, seconds in trial.seconds.items() if stage not in _NOT_ITS_OWN)
+        # A refused candidate takes a blink and a hanging one its timeout: after the training, few are either.
+        if own and trial.state != State.FAILED:
             self._own[trial.host, trial.benchmark].append(own)
         # Before its first trial of a run or of the training, a host has also waited for other things than the learner.
         if step == _TRAINING and self._done[step, trial.host] and "connect" not in trial.seconds:

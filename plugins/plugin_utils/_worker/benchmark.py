@@ -70,7 +70,9 @@ _NOEXEC = (
 )
 # As tools of all kinds pass on what the kernel says, mostly among other lines.
 _REFUSED = re.compile("connection refused|ECONNREFUSED", re.IGNORECASE)
-_SERVICE_DOWN = "; start the service that it connects to, or give the study a command `start`"
+_SERVICE_DOWN = (
+    "; start the service, listening on the address that the benchmark connects to, or give the study a command `start`"
+)
 _SERVICE_NOT_READY = (
     "; the service does not run where the benchmark connects: `start` must return only when it is ready, and have it "
     "listen on the address in AUTOTUNE_SERVICE"
@@ -277,7 +279,9 @@ class Benchmark:
         """
         if completed.code == _CANNOT_EXECUTE and self.noexec:
             return _NOEXEC.format(folder=self.noexec)
-        if not measures or not _REFUSED.search(f"{completed.errors}\n{output.last_line}"):
+        # The end alone: before, a client may have tried another address of the service, which answered in the end.
+        last = completed.errors.strip().split("\n")[-2:]
+        if not measures or not _REFUSED.search("\n".join([*last, output.last_line])):
             return ""
         if "`start`" in said_of_failure(output, completed.errors):
             return ""  # it says so itself, as the benchmark of playbook `new` does

@@ -42,6 +42,13 @@ def test_reports_noise_by_host_and_the_detectable_gain(new_study: NewStudy) -> N
     assert second.endswith(" % if the noise is at its limit")
 
 
+def test_a_noisy_host_among_steady_ones_has_few_degrees_of_freedom(new_study: NewStudy) -> None:
+    values = {"noisy": [5.0, 5.1, 4.9], **{f"steady{at}": [5.0, 5.0001, 4.9999] for at in range(9)}}
+    found = power_forecast(new_study(), values, 10, 5.0)
+    assert found
+    assert found.freedom == pytest.approx(2, abs=0.1)  # not 20, those of all hosts
+
+
 def test_the_upper_limit_of_the_noise_covers_the_truth_nine_times_in_ten() -> None:
     samples = np.random.default_rng(1).normal(0, 0.03, (2000, 3))
     covered = sum(upper_limit(float(np.std(sample, ddof=1)), 2) >= 0.03 for sample in samples)

@@ -45,7 +45,7 @@ def test_other_processes_are_named_and_those_of_a_study_are_not(busy: list[subpr
     other, *ours = (str(process.pid) for process in busy)
     assert named[other] > 0
     assert not set(ours) & named.keys()
-    assert found.cpu == pytest.approx(sum(named.values()))
+    assert found.cpu == pytest.approx(min(sum(named.values()), 100))
     shares = [share for dummy, dummy, share in found.processes]
     assert shares == sorted(shares, reverse=True)
 
@@ -60,19 +60,20 @@ def test_what_disturbs_is_told_with_names_and_shares() -> None:
     assert BackgroundLoad(9.9, 2.9, processes).describe("web1") == []
 
 
-def look(steal: int, idle: int, **processes: int) -> str:
+def look(steal: int, idle: int, *processes: tuple[str, int, int]) -> list[str]:
+    """processes: name, own ticks, and ticks of children that ended; each is the parent of the next."""
     lines = [f"cpu  0 0 0 {idle} 0 0 0 {steal} 0 0"]
-    lines += [
-        f"{at} ({name}) S 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0" for at, (name, ticks) in enumerate(processes.items())
-    ]
-    return "\n".join([*lines, "autotune-end"])
+    for at, (name, own, children) in enumerate(processes, start=1):
+        lines.append(f"{at} ({name}) S {at - 1} 1 1 0 -1 0 0 0 0 0 {own} 0 {children} 0 20 0")
+    return lines
 
 
-def host_of(tmp_path: Path, *looks: str) -> Transport:
-    """A transport whose shell prints these looks, then that process 0 and 1 are others'."""
+def host_of(tmp_path: Path, *looks: list[str]) -> Transport:
+    """A transport whose shell prints these looks, then of every process that it is somebody else's."""
+    text = "\n".join(line for each in looks for line in each)
     (tmp_path / "sh").write_text(
-        "#!/bin/bash\n[ $# -gt 2 ] || { cat <<'END'\n" + "\n".join(looks) + "\nEND\nexit; }\n"
-        'shift 3; for each; do echo "$each no"; done\n'
+        f"#!/bin/bash\n[ $# -gt 2 ] || {{ cat <<'END'\n{text}\nEND\nexit; }}\n"
+        'shift 3; for each; do echo "$each no"; done\necho 999999 no foo\n'
     )
     (tmp_path / "sh").chmod(0o755)
 
@@ -84,11 +85,37 @@ def host_of(tmp_path: Path, *looks: str) -> Transport:
 
 
 def test_steal_and_names_with_parentheses(tmp_path: Path) -> None:
-    before, after = look(0, 100, **{"a) (b": 10}), look(20, 150, **{"a) (b": 40})
-    found = background_load(host_of(tmp_path, before, after))
+    found = background_load(host_of(tmp_path, look(0, 100, ("a) (b", 10, 0)), look(20, 150, ("a) (b", 40, 0))))
     assert found.steal == pytest.approx(100 * 20 / 70)
-    assert found.processes == (("a) (b", "0", pytest.approx(100 * 30 / 70)),)
+    assert found.processes == (("a) (b", "1", pytest.approx(100 * 30 / 70)),)
+
+
+def test_children_that_come_and_go_count_for_their_parent(tmp_path: Path) -> None:
+    """As those of make. What a child had used before the first look is not of this second."""
+    before = look(0, 100, ("make", 10, 1000), ("cc1plus", 500, 0))
+    after = look(0, 200, ("make", 12, 1000 + 540))
+    found = background_load(host_of(tmp_path, before, after))
+    assert found.processes == (("make", "1", pytest.approx(100 * (2 + 40) / 100)),)
+    session = background_load(host_of(tmp_path, look(0, 100, ("sshd", 1, 0)), look(0, 200, ("sshd", 2, 80))))
+    assert session.cpu == 0
+
+
+@pytest.mark.parametrize("name", [b"\ncpu 1", b"\n1 (x) S 1", b"a\\n9 no b", b"\x1b[31mred", b"\xff"])
+def test_no_name_of_a_process_breaks_it_or_reaches_the_terminal(name: bytes) -> None:
+    """Every account may name its processes as it likes, and give them any argument."""
+    script = f"import ctypes; ctypes.CDLL(None).prctl(15, {name!r}); {BUSY}"
+    arguments = [sys.executable, "-c", script.replace("; print", "\nprint"), "a\\n999999 no foo", "\\c"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        assert process.stdout.readline()
+        found = background_load(LocalTransport())
+        assert b"\n" in name or str(process.pid) in [number for dummy, number, dummy in found.processes]
+        assert all(text.isprintable() for text in found.describe("web1"))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_host_that_cannot_be_measured_is_passed_over(tmp_path: Path) -> None:
-    assert disturbances({"web1": host_of(tmp_path, "nothing")}) == []
+    assert disturbances({"web1": host_of(tmp_path, ["nothing"])}) == []

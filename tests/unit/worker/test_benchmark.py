@@ -140,7 +140,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("starts_service", "remedy"),
     [
-        (False, "; start the service that it connects to, or give the study a command `start`"),
+        (False, "; start the service, listening on the address that the benchmark connects to, or give the study a"),
         (True, "; the service does not run where the benchmark connects: `start` must return only when it is ready"),
     ],
 )
@@ -162,6 +162,10 @@ def test_other_commands_and_a_benchmark_that_says_it_itself_get_no_remedy(
     own = "no answer from 127.0.0.1:1: Connection refused; start the service, or have the study start it (\\`start\\`)"
     command = script(f'echo "{own}" >&2; exit 1')
     with pytest.raises(BenchmarkFailed, match=r"have the study start it \(`start`\)$"):
+        new_benchmark().run(command, "m")
+    other = "connect to ::1 failed: Connection refused\\nconnected to 127.0.0.1\\nserver error 500\\n"
+    command = script(f"printf '{other}' >&2; exit 1")
+    with pytest.raises(BenchmarkFailed, match=r"server error 500$"):
         new_benchmark().run(command, "m")
     command = script("echo Connection refused; exit 1")
     for run in (Benchmark.run_once, Benchmark.start_daemons):
