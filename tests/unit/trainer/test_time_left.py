@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.plan import Step, trials_left
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trainer.time_left import TimeLeft
-from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
+from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
 
 from .runs import START, Run, Said, said
 
@@ -142,3 +142,23 @@ def test_a_slow_host_counts_before_its_first_trial_has_ended(new_study: NewStudy
         estimate.add(trials[-1])
         found.append(estimate.seconds(["h1", "h2"], trials_left(study, trials, ["h1", "h2"], ())))
     assert found[1] > 1.3 * found[0]
+
+
+def test_refused_and_hanging_candidates_do_not_tell_how_long_a_trial_takes(new_study: NewStudy) -> None:
+    estimate = TimeLeft()
+    estimate.join("h1", START, {})
+    for at, (state, took) in enumerate(
+        [(State.COMPLETE, 5.0)] * 3 + [(State.FAILED, 0.05)] * 10 + [(State.FAILED, 300.0)]
+    ):
+        finished = START + timedelta(seconds=at)
+        estimate.add(Trial(Phase.TRAIN, state=state, host="h1", seconds={"benchmark": took}, finished=finished))
+    steps = {Step(Phase.CONTROL): 0, Step(Phase.TRAIN): 0, Step(Phase.VERIFY): 20}
+    assert estimate.seconds(["h1"], steps) == 20 * 5.0
+
+
+def test_a_guard_benchmark_of_a_phase_that_is_measured_anew_is_still_to_come(new_study: NewStudy) -> None:
+    study = new_study(guard_benchmarks=GUARDS)
+    measured = Trial(Phase.GUARD, id=5, host="h1", benchmark="fast")
+    left = trials_left(study, [measured], ["h1"], {Phase.BASELINE}, {5})
+    assert left[Step(Phase.GUARD, "slow")] > 0
+    assert trials_left(study, [measured], ["h1"], {Phase.BASELINE})[Step(Phase.GUARD, "slow")] == 0
