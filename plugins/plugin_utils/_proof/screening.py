@@ -9,8 +9,9 @@ cancel. The halves follow a folded-over two-level Hadamard design (Plackett and 
 splits an interaction equally between its parameters. With more parameters than pairs, groups of parameters change
 together, and groups that matter are split (sequential bifurcation; Bettonvil and Kleijnen, EJOR 96, 1997).
 
-A contribution is shown if it is above 0 with a false discovery rate of `_ERROR` over all units (Benjamini and Hochberg,
-JRSS B 57, 1995), and at least what matters. Units that never moved apart have one contribution, which shows neither.
+A contribution is shown if it is above 0 with a false discovery rate of `_DISCOVERY` over all units (Benjamini and
+Hochberg, JRSS B 57, 1995), and at least what matters. Units that never moved apart have one contribution, which shows
+neither.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from .estimate import Estimate
 from .evidence import Contrast
 from .pairing import Measure, still_present
 
-# The part of the units said to contribute that may do nothing; also the probability of giving up a useful one early.
-_ERROR = 0.1
+_DISCOVERY = 0.05  # the part of the units said to contribute that may do nothing
+_ERROR = 0.1  # probability of giving up a useful unit early, or of deciding early that a useless one is needed
 _PAIRS = 4  # at least, between two decisions
 _DECISIONS = 4  # over which the error is spread
 
@@ -148,7 +149,7 @@ class Screening:
         return [
             unit
             for unit, estimate, rate in zip(self._units, found, rates, strict=True)
-            if rate <= _ERROR and estimate.mean >= self._min_contribution
+            if rate <= _DISCOVERY and estimate.mean >= self._min_contribution
         ]
 
     def _unseparated(self) -> list[Group]:
