@@ -99,7 +99,7 @@ class BusySession:
 
     def prepare(self) -> tuple[dict[str, Any], Any]:
         self.trainer.close()
-        return {}, SimpleNamespace(study=SimpleNamespace(guard_benchmarks=()))
+        return {}, SimpleNamespace(study=SimpleNamespace(guard_benchmarks=()), background_load=())
 
     def show(self, line: str) -> None: ...
 
