@@ -250,7 +250,7 @@ def test_the_action_refuses_in_one_line(tmp_path: Path, write_result: Callable[.
     assert "Traceback" not in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("workload", ["wan", "a-" + "long-" * 12])
+@pytest.mark.parametrize("workload", ["wan", pytest.param("a-" + "long-" * 12, marks=pytest.mark.slow)])
 def test_what_is_written_passes_the_production_profile(
     tmp_path: Path, write_result: Callable[..., Path], workload: str
 ) -> None:
