@@ -119,7 +119,7 @@ def _this_machine_has_its_own_values(request: pytest.FixtureRequest, _beside_oth
 
 def command_line(process: int) -> str:
     try:
-        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+        return Path(f"/proc/{process}/cmdline").read_text(errors="replace").replace("\0", " ")
     except OSError:
         return ""
 

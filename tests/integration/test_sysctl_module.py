@@ -142,7 +142,7 @@ class Host:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()  # any process may have any bytes for a name
     except OSError:
         return ""
 

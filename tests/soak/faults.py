@@ -129,7 +129,7 @@ class Run:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if self.mark.encode() in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found[int(folder.name)] = (folder / "cmdline").read_text(errors="replace").replace("\0", " ")
             except OSError:
                 continue
         return found
