@@ -28,7 +28,8 @@ for each in [0-9]*/stat; do read -r one <"$each" && printf '%s\\n' "$one"; done 
 }}
 look
 sleep {_SECONDS}
-look"""
+look
+:"""  # the last process may be gone before it is read
 # In each line a process, whether a command of the collection started it, and its command line.
 _WHO = """cd /proc || exit
 for process; do

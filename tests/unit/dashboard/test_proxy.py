@@ -83,7 +83,7 @@ def proxy(url: str, running_study: Any, tmp_path: Path) -> Iterator[Proxy]:
     if not Path(NGINX).exists():
         pytest.skip("takes nginx: ./dev test installs it")
     location, settings = re.findall(
-        r"```nginx\n(.*?)```.*?^ansible-playbook \S+ (.*?)\n", PAGE.read_text(), re.DOTALL | re.MULTILINE
+        r"```nginx\n(.*?)```.*?^ansible-playbook \S+ -i localhost, (.*?)\n", PAGE.read_text(), re.DOTALL | re.MULTILINE
     )[0]
     given = dict(setting.split("=") for setting in settings.split("-e ") if setting)
     options = [
