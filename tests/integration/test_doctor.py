@@ -78,6 +78,14 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
+def without_load(found: dict[str, list[str]], closing: str) -> tuple[dict[str, list[str]], str]:
+    """The same without what else keeps this machine's CPUs busy: other tests, or other virtual machines."""
+    kept = {place: [line for line in lines if " of the CPU time of " not in line] for place, lines in found.items()}
+    busy = sum(map(len, found.values())) - sum(map(len, kept.values()))
+    closing = re.sub(r"(\d+) warnings?", lambda count: f"{int(count[1]) - busy} warnings", closing) if busy else closing
+    return {place: lines for place, lines in kept.items() if lines}, closing
+
+
 def doctor(
     inventory: Path, *arguments: str, mounts: str = "true", python_path: str = "", **settings: Any
 ) -> tuple[int, dict[str, list[str]], str]:
@@ -110,7 +118,7 @@ def doctor(
         elif line.startswith("  "):
             found[place].append(line.strip())
         elif re.search(r"^(nothing found|\d+ (problem|warning))", line):
-            return ran.returncode, found, line
+            return ran.returncode, *without_load(found, line)
         else:
             place = line
             found[place] = []
@@ -122,7 +130,8 @@ def test_nothing_is_found_where_nothing_is_wrong(lab: Any, study: Path, tmp_path
     look = ["sh", "-c", "sysctl --all --pattern '^net.ipv4.tcp_'; find /tmp /run /root /var/lib /etc/sysctl.d"]
     before = lab.run("lab1", *look).stdout
     code, found, closing = doctor(lab.inventory, **settings, target="lab1,lab2", benchmark="true")
-    assert (code, found, closing) == (0, {}, "nothing found on 2 hosts and the controller")
+    assert (code, found) == (0, {})
+    assert closing in ("nothing found on 2 hosts and the controller", "0 warnings")
     assert not (tmp_path / "learned").exists()
     assert lab.run("lab1", *look).stdout == before
 
