@@ -15,7 +15,8 @@ from pathlib import Path
 
 from .._plain import plain_line
 from .._study.output_format import OutputFormat
-from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric, said_of_failure
+from .failure import failure, remedy_for_service
+from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric
 from .output_formats import UnreadableOutput
 from .transport import CUT_SHORT, CommandTimeout, Completed, ConnectionLost, Process, Transport, follow, output_of
 
@@ -63,20 +64,6 @@ cd "$folder" && [ -s {PROCESS_GROUP} ] && read -r group started < {PROCESS_GROUP
 # Seconds that the host has to kill a benchmark after its time limit before the controller gives up.
 _GRACE = 10.0
 _ANSWER = re.compile(r"(runs|noexec) (/.*/autotune\.[A-Za-z0-9]{10})")
-_CANNOT_EXECUTE = 126
-_NOEXEC = (
-    "; {folder} on the host is mounted noexec: set ansible_remote_tmp to a folder without noexec, or name the "
-    "interpreter, as in `sh bench.sh`"
-)
-# As tools of all kinds pass on what the kernel says, mostly among other lines.
-_REFUSED = re.compile("connection refused|ECONNREFUSED", re.IGNORECASE)
-_SERVICE_DOWN = (
-    "; start the service, listening on the address that the benchmark connects to, or give the study a command `start`"
-)
-_SERVICE_NOT_READY = (
-    "; the service does not run where the benchmark connects: `start` must return only when it is ready, and have it "
-    "listen on the address in AUTOTUNE_SERVICE"
-)
 # On standard input, because it may contain secrets and every user can read command lines.
 _TAKE_ENVIRONMENT = "environment=$(cat)"
 
@@ -233,7 +220,7 @@ class Benchmark:
             process.close()
         if completed.code in (124, 137) and completed.seconds >= limit:
             return f"did not end within {limit:g} s"
-        return _ending(completed, output) if completed.code else None
+        return failure(completed, output, noexec=None) if completed.code else None
 
     def _follow(
         self,
@@ -267,25 +254,11 @@ class Benchmark:
         if completed.code in (124, 137) and completed.seconds >= self._timeout:
             raise BenchmarkTimeout(f"exceeded its time limit of {self._timeout:g} s")
         if completed.code != 0:
-            # The other commands may well run while the service does not.
-            measures = bool(mark) and not stays
-            raise BenchmarkFailed(_ending(completed, output) + self._remedy(completed, output, measures))
+            message = failure(completed, output, self.noexec)
+            if mark and not stays:  # the other commands may well run while the service does not
+                message += remedy_for_service(completed, output, starts_service=self._starts_service)
+            raise BenchmarkFailed(message)
         return completed
-
-    def _remedy(self, completed: Completed, output: BenchmarkOutput, measures: bool) -> str:
-        """What to do about the failure, if it is known, to be added to the message.
-
-        measures: whether it is the benchmark that failed.
-        """
-        if completed.code == _CANNOT_EXECUTE and self.noexec:
-            return _NOEXEC.format(folder=self.noexec)
-        # The end alone: before, a client may have tried another address of the service, which answered in the end.
-        last = completed.errors.strip().split("\n")[-2:]
-        if not measures or not _REFUSED.search("\n".join([*last, output.last_line])):
-            return ""
-        if "`start`" in said_of_failure(output, completed.errors):
-            return ""  # it says so itself, as the benchmark of playbook `new` does
-        return _SERVICE_NOT_READY if self._starts_service else _SERVICE_DOWN
 
     def _script(self, arguments: list[str], mark: str = _MARK, stays: bool = False) -> str:
         """Runs the command in its own session, and kills its process group at its end or time limit.
@@ -322,7 +295,3 @@ exit $code
 
 def _finite(values: Sequence[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
-
-
-def _ending(completed: Completed, output: BenchmarkOutput) -> str:
-    return f"ended with exit code {completed.code}: {said_of_failure(output, completed.errors) or 'no message'}"

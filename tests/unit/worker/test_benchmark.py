@@ -14,8 +14,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.output_form
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import (
     Benchmark,
     BenchmarkFailed,
-    _ending,
 )
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.failure import failure
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.output import BenchmarkOutput
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.transport import Completed, output_of
@@ -445,4 +445,4 @@ def test_a_failing_short_command_raises_its_message() -> None:
 def test_an_error_message_is_kept_as_plain_text() -> None:
     """PostgreSQL does not accept NUL, and a terminal obeys escape sequences."""
     completed = Completed(3, "first\n\x1b]0;title\x07bo\0om", 1.0)
-    assert _ending(completed, BenchmarkOutput("m")) == r"ended with exit code 3: \x1b]0;title\x07bo\x00om"
+    assert failure(completed, BenchmarkOutput("m"), noexec=None) == r"ended with exit code 3: \x1b]0;title\x07bo\x00om"
