@@ -158,7 +158,7 @@ RETURN = r"""
 decision:
   description:
     - V(go on) if the benchmark is fit for tuning, V(change) if it or the study is to be changed first, V(give up) if
-      no probe changed the metric by as much as O(study)'s C(min_improvement).
+      no probe changed the metric by as much as O(study)'s C(min_improvement). Unless it is V(go on), the task fails.
   returned: with O(check=true), unless in check mode
   type: str
   sample: go on

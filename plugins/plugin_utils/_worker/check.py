@@ -66,7 +66,13 @@ def check_benchmark(
     reason = plain_line(_reason(study, result, hosts, _whole(study, hosts, fmean(seconds), guard_seconds)))
     show(f"{context.host}: decision: {result.decision.value}: {reason}")
     # Ansible prints what a task returns as it is.
-    return {"decision": result.decision.value, "reason": reason, "advice": [plain_line(line) for line in result.advice]}
+    advice = [plain_line(line) for line in result.advice]
+    answer = {"decision": result.decision.value, "reason": reason, "advice": advice}
+    return (
+        answer
+        if result.decision == "go on"
+        else {**answer, "failed": True, "msg": f"{result.decision.value}: {reason}"}
+    )
 
 
 def _whole(study: Study, hosts: int, seconds: float, guard_seconds: Mapping[str, float]) -> float:

@@ -175,13 +175,17 @@ def test_a_lost_host_is_not_planned_for(new_history: Callable[..., RunHistory], 
     assert history.planned == alone + 2
 
 
-def test_a_finished_phase_counts_with_the_trials_it_used(
-    new_history: Callable[..., RunHistory], evaluated: NewTrial
-) -> None:
+@pytest.fixture
+def at_the_proof(new_history: Callable[..., RunHistory]) -> RunHistory:
+    """Of one host, without a trial yet."""
     history = new_history()
     history.on_host(host("h1"))
     history.enter("verify")
-    before = history.planned
+    return history
+
+
+def test_a_finished_phase_counts_with_the_trials_it_used(at_the_proof: RunHistory, evaluated: NewTrial) -> None:
+    history, before = at_the_proof, at_the_proof.planned
     for number in range(1, 9):
         history.on_trial(evaluated(60, phase="verify", number=number))
     assert history.planned == before
@@ -190,12 +194,9 @@ def test_a_finished_phase_counts_with_the_trials_it_used(
 
 
 def test_a_proof_that_begins_anew_with_a_pause_may_need_all_its_trials_again(
-    new_history: Callable[..., RunHistory], evaluated: NewTrial
+    at_the_proof: RunHistory, evaluated: NewTrial
 ) -> None:
-    history = new_history()
-    history.on_host(host("h1"))
-    history.enter("verify")
-    before = history.planned
+    history, before = at_the_proof, at_the_proof.planned
     for number, pause in enumerate((0.0, 0.0, 0.0, 5.0, 5.0), 1):
         history.on_trial(replace(evaluated(60, phase="verify", number=number), pause=pause))
     assert history.planned == before + 3
