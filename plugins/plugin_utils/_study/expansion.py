@@ -39,7 +39,7 @@ def expand_study(data: Mapping[str, Any], hosts: Sequence[HostFacts]) -> tuple[d
     notices += [f"{name} is not in the catalogue: its safe values are unknown" for name in names if not find(name)]
     entries = list(listed)
     for preset in _presets(data.get("parameters")):
-        added, left_out = _expand_preset(preset, [*names, *missing], hosts)
+        added, left_out = _expand_preset(preset, [*names, *missing], hosts, is_started=bool(data.get("start")))
         entries += added
         names += [entry["param"] for entry in added]
         notices += left_out
@@ -102,12 +102,12 @@ def _presets(given: Any) -> list[tuple[Pick, ...]]:
 
 
 def _expand_preset(
-    preset: Sequence[Pick], taken: Sequence[str], hosts: Sequence[HostFacts]
+    preset: Sequence[Pick], taken: Sequence[str], hosts: Sequence[HostFacts], *, is_started: bool
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The preset's entries for an action_space, without the parameters in `taken`, and notices about those left out.
 
     Ranges are those that are safe on every host; without facts about the hosts, those of a small machine. No value in
-    them runs a risk of the catalogue.
+    them runs a risk of the catalogue. is_started: whether the study starts the service.
     """
     entries, notices = [], []
     names = list(taken)
@@ -118,6 +118,10 @@ def _expand_preset(
         if setting is None:
             raise LookupError(f"{pick.name} of a preset is not in the catalogue")
         reason = _why_not(setting, names, hosts)
+        if pick.restart and not is_started:
+            reason = (
+                reason or "a service reads it only when it starts: name the service's `start`, or list the parameter"
+            )
         harmless = without_risk(setting, safe_on_all(setting, hosts) if hosts else setting.safe_range(SMALL), hosts)
         if harmless is None:
             reason = reason or "the kernel's documentation warns of some changes, and its original value is unknown"
@@ -145,6 +149,8 @@ def _why_not(setting: Setting, names: Sequence[str], hosts: Sequence[HostFacts])
 
 def _entry(pick: Pick, setting: Setting, safe: Sequence[Any]) -> dict[str, Any] | None:
     entry: dict[str, Any] = {"param": setting.name, "description": setting.summary}
+    if pick.restart:
+        entry["restart"] = True
     if setting.kind == "boolean":
         return {**entry, "type": "bool"} if len(safe) > 1 else None
     if setting.choices:

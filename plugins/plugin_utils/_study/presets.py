@@ -22,13 +22,15 @@ class Pick:
     """One parameter of a preset; by default all of its safe values are tried.
 
     within: a narrower range than the safe one. fixed: elements of a vector that keep this value. step: only multiples
-    of it are tried. Values that run a risk of the catalogue are not tried in any case.
+    of it are tried. restart: a service reads it only when it starts; left out unless the study starts it.
+    Values that run a risk of the catalogue are not tried in any case.
     """
 
     name: str
     within: tuple[int, int] | None = None
     fixed: Mapping[int, int] = field(default_factory=dict)
     step: int = 1
+    restart: bool = False
 
 
 # Throughput depends on the largest buffer: 128 MiB fill 10 Gbit/s over 100 ms. The kernel's initial sizes are kept.
@@ -74,7 +76,8 @@ PRESETS = {
     ),
     # many short connections
     "web-server": _preset(
-        Pick("net.core.somaxconn", within=(512, 65535)), Pick("net.ipv4.tcp_max_syn_backlog", within=(512, 65536)),
+        Pick("net.core.somaxconn", within=(512, 65535), restart=True),
+        Pick("net.ipv4.tcp_max_syn_backlog", within=(512, 65536)),
         _PORTS, Pick("net.ipv4.tcp_fin_timeout", within=(5, 60)), "net.ipv4.tcp_max_tw_buckets",
         "net.ipv4.tcp_fastopen", "net.ipv4.tcp_slow_start_after_idle",
         "net.ipv4.tcp_notsent_lowat", "net.ipv4.tcp_autocorking", "net.ipv4.tcp_congestion_control", _WMEM,

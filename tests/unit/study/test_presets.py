@@ -51,9 +51,12 @@ def ranges(study: StudyFile) -> dict[str, Any]:
     return {entry["param"]: entry for entry in shown}
 
 
+STARTED = "start: 'true'\nstop: 'true'\n"  # a service
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_makes_a_study(name: str, read_for: ReadFor) -> None:
-    study = read_for(f"{HEAD}parameters: preset:{name}\n", SMALL, LARGE)
+    study = read_for(f"{HEAD}{STARTED}parameters: preset:{name}\n", SMALL, LARGE)
     picks = {pick.name for pick in PRESETS[name]}
     assert set(study.study.space.parameters) == picks
     assert study.notices == []
@@ -110,6 +113,20 @@ def test_what_the_study_says_itself_prevails(read_for: ReadFor) -> None:
     assert (found["vm.swappiness"]["min"], found["vm.swappiness"]["max"]) == (1, 7)
     assert "vm.dirty_bytes" not in found
     assert "vm.dirty_bytes is left out: it excludes vm.dirty_ratio" in study.notices
+
+
+def test_what_a_service_reads_when_it_starts_needs_a_study_that_starts_it(read_for: ReadFor) -> None:
+    text, name = HEAD + "parameters: preset:web-server\n", "net.core.somaxconn"
+    started = read_for(text + STARTED, LARGE)
+    assert (started.study.restarting, [n for n in started.notices if name in n]) == ([name], [])
+    running = read_for(text, LARGE)
+    assert name not in ranges(running)
+    assert [n for n in running.notices if name in n] == [
+        f"{name} is left out: a service reads it only when it starts: name the service's `start`, or list the parameter"
+    ]
+    own = f"action_space: [{{param: {name}, min: 512, max: 65535}}]\n"  # for a benchmark that starts the service
+    listed = read_for(text + own, LARGE)
+    assert (name in ranges(listed), listed.study.restarting) == (True, [])
 
 
 def test_a_preset_brings_the_constraints_of_the_kernel(read_for: ReadFor) -> None:
