@@ -148,6 +148,7 @@ def health_signals(samples: Sequence[Sample], errors_logged: int | None) -> dict
     | signal | meaning |
     |---|---|
     | memory_pressure, io_pressure | share of the time in which all tasks were stalled (PSI `full`) |
+    | steal | share of the CPU time that other virtual machines took; says nothing of the candidate (trial_runner.py) |
     | retransmits | share of TCP segments that were retransmitted |
     | errors | share of packets that network devices dropped or found damaged |
     | kernel_messages | kernel log messages of level error or worse |
@@ -161,6 +162,7 @@ def health_signals(samples: Sequence[Sample], errors_logged: int | None) -> dict
         if f"{name}_stalled" in last.error_counters and span > 0:
             found[f"{name}_pressure"] = min(_growth(first, last, f"{name}_stalled") / span, 1.0)
     for name, part, whole in (
+        ("steal", "cpu_stolen", "cpu"),
         ("retransmits", "segments_retransmitted", "segments"),
         ("errors", "packets_lost", "packets"),
     ):

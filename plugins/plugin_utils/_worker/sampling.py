@@ -229,6 +229,8 @@ LEVELS: Readers = {
     "load_1m": lambda files: float(files["loadavg"][0][0]),
 }
 ERROR_COUNTERS: Readers = {
+    "cpu": lambda files: sum(_cpu_times(files)),
+    "cpu_stolen": lambda files: float(_rows(files, "stat")["cpu"][8]),
     "memory_stalled": lambda files: _stalled(files, "memory"),
     "io_stalled": lambda files: _stalled(files, "io"),
     "oom_kills": lambda files: float(_rows(files, "vmstat")["oom_kill"][1]),

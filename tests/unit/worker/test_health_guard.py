@@ -111,14 +111,17 @@ def test_ordinary_kernel_messages_are_tolerated() -> None:
 
 def test_health_signals_are_shares() -> None:
     first = sample(
-        10.0, memory_stalled=1, io_stalled=2, packets=100, packets_lost=5, segments=1000, segments_retransmitted=7
-    )
+        10.0, cpu=500, cpu_stolen=9, memory_stalled=1, io_stalled=2, packets=100, packets_lost=5, segments=1000,
+        segments_retransmitted=7,
+    )  # fmt: skip
     last = sample(
-        20.0, memory_stalled=3, io_stalled=2, packets=300, packets_lost=7, segments=1500, segments_retransmitted=17
-    )
+        20.0, cpu=2500, cpu_stolen=109, memory_stalled=3, io_stalled=2, packets=300, packets_lost=7, segments=1500,
+        segments_retransmitted=17,
+    )  # fmt: skip
     assert health_signals([first, last], 3) == {
         "memory_pressure": pytest.approx(0.2),
         "io_pressure": 0.0,
+        "steal": pytest.approx(0.05),
         "retransmits": pytest.approx(0.02),
         "errors": pytest.approx(0.01),
         "kernel_messages": 3.0,
@@ -137,7 +140,7 @@ def measured(context: HostContext) -> Trial:
 def test_a_trial_has_health_signals(host: Any, new_context: NewContext) -> None:
     trial = measured(new_context("sh -c 'sleep 0.3; echo throughput: 1'"))
     assert trial.metric == 1.0
-    assert {"retransmits", "errors"} <= set(trial.health)
+    assert {"steal", "retransmits", "errors"} <= set(trial.health)
     assert all(value >= 0 for value in trial.health.values())
     assert host.restored == 0
 

@@ -86,6 +86,40 @@ def test_runs_trials_until_the_study_ends(
 RECEIVE = {"name": "receive", "benchmark_command": "echo mbit: 7", "metric": "mbit", "may_worsen": 3}
 
 
+@pytest.mark.parametrize(
+    ("steals", "counted", "repeated"),
+    [
+        ([[0.04]], [1], []),
+        ([[0.22, 0.01]], [2], ["22"]),
+        ([[0.3, 0.2, 0.25]], [2], ["30", "20"]),  # not for ever, and the least disturbed one counts
+        ([[0.1, 0.1, 0.1], [0.2], [0.5, 0.1]], [1, 4, 6], ["10", "10", "50"]),  # usual on this host
+    ],
+)
+def test_a_trial_is_repeated_when_other_virtual_machines_took_the_cpu(
+    steals: list[list[float]],
+    counted: list[int],
+    repeated: list[str],
+    trainer: tuple[Line, Line],
+    serving: Callable[..., Future[dict[str, Any]]],
+    shown: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted = iter([steal for trial in steals for steal in trial])
+    monkeypatch.setattr(HealthMonitor, "signals", lambda monitor: {"steal": next(planted)})
+    runs = tmp_path / "runs"
+    serving(command=f"sh -c 'echo run >>{runs}; echo throughput: $(wc -l <{runs})'")
+    for metric, of_trial in zip(counted, steals, strict=True):
+        trainer[0].send(**MESSAGE)
+        trial = trainer[0].receive()["trial"]
+        assert (trial["metric"], trial["health"]["steal"]) == (metric, min(of_trial))
+        assert ("repetitions" in trial["seconds"]) == (len(of_trial) > 1)
+    assert shown == [
+        f"h1: other virtual machines took {share} % of the CPU time of this trial (steal): it is run again"
+        for share in repeated
+    ]
+
+
 def test_runs_the_guard_benchmark_that_a_trial_names(new_context: NewContext) -> None:
     context = new_context(guard_benchmarks=[RECEIVE])
     own, other = (run_trial(context, replace(TRIAL, benchmark=name), NEVER) for name in (None, "receive"))
