@@ -5,8 +5,8 @@
 
 Each algorithm runs the whole study. Then the winners, the expert settings and the original values are compared in
 rounds (see experts.py). `--aa 5` runs five A/A studies instead, of parameters without influence on the benchmark; none
-should end with an improvement. `--effects` measures only what each parameter of the study does, in such rounds: by
-itself, and beside bbr.
+should end with an improvement. `--roles 10` runs the study as it is with ten seeds. `--effects` measures only what each
+parameter of the study does, in such rounds: by itself, and beside bbr.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets imp
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import ORIGINAL  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance import experts  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.workloads import gain  # noqa: E402
 
 WAN = ROOT / "benchmarks/wan"
 BBR = {"net.ipv4.tcp_congestion_control": "bbr"}
@@ -70,6 +71,9 @@ def main() -> None:
     parser.add_argument("--algorithms", default="ppo,gp", help="comma-separated (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the studies (%(default)s)")
     parser.add_argument("--aa", type=int, metavar="N", help="only run N A/A studies")
+    parser.add_argument(
+        "--roles", type=int, metavar="N", help="only run the study as it is, with N seeds from --seed on"
+    )
     parser.add_argument("--effects", action="store_true", help="only measure what each parameter does")
     parser.add_argument("--pairs", type=int, default=40, help="maximum pairs of the proof (%(default)s)")
     parser.add_argument("--inventory", help="inventory of a running lab; by default inventories/lab is started")
@@ -80,6 +84,9 @@ def main() -> None:
     inventory = arguments.inventory or "inventories/lab"
     if arguments.aa:
         print(f"\n{aa(arguments, inventory)}")
+        return
+    if arguments.roles:
+        roles(arguments, inventory)
         return
     if arguments.effects:
         effects(arguments, inventory)
@@ -221,6 +228,23 @@ def aa(arguments: argparse.Namespace, inventory: str) -> str:
         gain = "" if change is None else f"{change:+.1f} %"
         lines.append([str(number), result["verdict"], gain, str(result["pairs"]), result["reason"]])
     return tables.markdown(["A/A study", "verdict", "difference", "pairs", "reason"], lines)
+
+
+def roles(arguments: argparse.Namespace, inventory: str) -> None:
+    """Print what each seed's role has, and write it to roles.json, in the form of docs/figures."""
+    rows = []
+    for seed in range(arguments.seed, arguments.seed + arguments.roles):
+        folder = arguments.output / f"roles-{seed}"
+        shutil.rmtree(folder, ignore_errors=True)
+        play(inventory, "playbooks/tune.yml", study=str(WAN / "study.yml"), output=str(folder), seed=seed)
+        result = json.loads((folder / "wan" / "result.json").read_text())
+        learned = result["best_config"] if result["verdict"] == "improved" else {}
+        values = ", ".join(f"`{name} {value}`" for name, value in learned.items())
+        rows.append([str(seed), result["verdict"], gain(result), values])
+    columns = ["seed", "verdict", "gain (95 %), pairs", "values in the role"]
+    figures = {"command": f"./dev bench-wan --roles {arguments.roles}", "columns": columns, "rows": rows}
+    (arguments.output / "roles.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"\n{tables.markdown(columns, rows)}")
 
 
 def play(inventory: str, playbook: str, **variables: Any) -> None:
