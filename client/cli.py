@@ -20,11 +20,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ..dashboard.readonly_store import ReadOnlyStore
 from ..plugins.plugin_utils._outcome.result import Result, read
 from ..plugins.plugin_utils._outcome.summary import summary
 from ..plugins.plugin_utils._plain import few, plain, plain_line
 from ..plugins.plugin_utils._store import url
+from ..plugins.plugin_utils._store.database import cause
 from ..plugins.plugin_utils._store.store import StoreError
 from . import status
 from .arguments import sentence_parser, subcommand_parser
@@ -57,8 +60,11 @@ def main(words: Sequence[str] | None = None) -> int:
             arguments = parser.parse_args(given)
             return int(SUBCOMMANDS[arguments.subcommand](arguments)) if arguments.subcommand else 2
         return _sentence(sentence_parser().parse_args(given))
-    except (Refused, FileNotFoundError, ValueError, StoreError) as error:
+    except (Refused, OSError, ValueError, StoreError) as error:
         print(f"autotune: {plain(error)}", file=sys.stderr)
+        return 2
+    except SQLAlchemyError as error:
+        print(f"autotune: the store cannot be read: {plain(cause(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -93,6 +99,8 @@ def _sentence(arguments: argparse.Namespace) -> int:
     sentence = " ".join(arguments.sentence)
     library = {workload.name: workload for workload in workloads()}
     understood = understand(sentence, library)
+    if understood.exception:
+        raise Refused(f"say what to tune instead of what not to: '{understood.exception}' is more than words can tell")
     if len(understood.workloads) != 1:
         which = " or ".join(understood.workloads)
         problem = f"that may mean {which}" if which else "none of the workloads here is named in that"
@@ -125,7 +133,11 @@ def _settings(arguments: argparse.Namespace, study: Path | None = None) -> dict[
 
 
 def _confirmed(question: str) -> bool:
-    return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
+    try:
+        return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 def _run(name: str, arguments: argparse.Namespace, settings: dict[str, object], *options: str) -> int:
@@ -163,9 +175,16 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    sets = {name: dict(read(Path(arguments.output, name)).best_config or {}) for name in arguments.learned}
+    sets = {name: _learned(Path(arguments.output, name)) for name in arguments.learned}
     settings: dict[str, object] = {"study": str(study_path(arguments.study)), "rounds": arguments.rounds}
     return _run("tune", arguments, settings | {"compare": sets or {"original values again": {}}})
+
+
+def _learned(folder: Path) -> dict[str, Any]:
+    result = read(folder)
+    if not result.improved:
+        raise Refused(f"study {result.study_id} of {folder.name} ended as {result.verdict}: it has no learned values")
+    return dict(result.best_config or {})
 
 
 def _new(arguments: argparse.Namespace) -> int:
@@ -233,11 +252,14 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    workload = arguments.workload or status.latest(_store(arguments))
-    folder = Path(arguments.output, workload)
+    latest = None if arguments.workload else status.latest(_store(arguments))
+    folder = Path(arguments.output, latest["workload_name"] if latest else arguments.workload)
     result = read(folder)
+    if latest and latest["id"] != result.study_id:
+        state = status.line(latest).strip()
+        print(f"autotune: this is the result of study {result.study_id}; the latest is {state}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(result.model_dump(mode="json"), ensure_ascii=False))
+        print(json.dumps(result.model_dump(mode="json")))
     else:
         inventory = arguments.inventory or ("INVENTORY" if _elsewhere(result) else None)
         print(summary(result, folder, hosts_of(inventory)))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..dashboard.formatting import count, duration
@@ -22,9 +23,12 @@ def expected(study: Study, hosts: int, reading: Reading) -> dict[str, Any]:
         seconds = pace * trials / hosts
         said = f"{most}; in study {study_id}, a host took {duration(pace)} for a trial: up to {duration(seconds)}"
     else:
-        seconds = study.longest_timeout * trials / hosts
-        limit = duration(study.longest_timeout)
-        said = f"{most}; its benchmarks are ended after {limit}, so they take less than {duration(seconds)}"
+        longest = study.longest_timeout + study.longest_warm_up
+        seconds = longest * math.ceil(trials / hosts)
+        said = (
+            f"{most}; its benchmarks are ended after {duration(longest)} with their warm-up, so they take less than "
+            f"{duration(seconds)}, without pauses and what else precedes them"
+        )
     return {"trials_at_most": trials, "seconds": seconds, "duration": said}
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..dashboard.configuration import axes
 from ..plugins.plugin_utils._outcome.learned_role import MARK, plan
 from ..plugins.plugin_utils._outcome.result import read
-from ..plugins.plugin_utils._plain import brief, plain_line
+from ..plugins.plugin_utils._plain import brief, few, plain_line
 from ..plugins.plugin_utils._study.file import StudyFile, read_study
+from ..plugins.plugin_utils._study.study import Study
 from .mcp_plans import Change, Request
 from .mcp_processes import Output, run
 from .mcp_site import Site, inside
@@ -73,7 +75,23 @@ def _run(site: Site, request: Request) -> Change:
         "output": _from(site, site.output),
     }
     files = _digests(site, [path, *_sources(path, found)])
-    return _change(site, request, found.study.workload_name, playbook("tune"), settings, values, files)
+    change = _change(site, request, found.study.workload_name, playbook("tune"), settings, values, files)
+    return replace(change, load_generators=_load_generators(site, request, load_generators(found.study)))
+
+
+def load_generators(study: Study) -> list[str]:
+    """The hosts on which the study's benchmarks run in place of the tuned ones."""
+    return sorted({str(name) for name in (study.run_on, *(guard.run_on for guard in study.guard_benchmarks)) if name})
+
+
+def _load_generators(site: Site, request: Request, names: Sequence[str]) -> dict[str, dict[str, object]]:
+    """With the variables that say how they are reached: they need not be among the hosts that are tuned."""
+    if not names or request.inventory is None:
+        return {name: {} for name in names}
+    known = _hosts(site, _from(site, site.path(request.inventory)), None)
+    if missing := [name for name in names if name not in known]:
+        raise NoPlan(f"run_on names {few(missing)}, which the inventory does not have; add it there")
+    return {name: known[name] for name in names}
 
 
 def _sources(path: Path, found: StudyFile) -> list[Path]:
@@ -130,7 +148,7 @@ def _change(
     inventory = None if request.inventory is None else _from(site, site.path(request.inventory))
     hosts = _hosts(site, inventory, request.target)
     words = command(play, inventory, {**settings, "target": request.target if inventory else None})
-    return Change(request, workload, hosts, values, files, tuple(words))
+    return Change(request, workload, hosts, {}, values, files, tuple(words))
 
 
 def _hosts(site: Site, inventory: str | None, target: str | None) -> dict[str, dict[str, object]]:

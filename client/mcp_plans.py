@@ -48,13 +48,15 @@ class Request:
 class Change:
     """What a plan changes, where and with what.
 
-    hosts: the name of each with its connection variables. values: of a run, the range of each parameter. files: the
+    hosts: the name of each with its connection variables. load_generators: likewise, of the hosts on which benchmarks
+    run in their place. values: of a run, the range of each parameter. files: the
     SHA-256 of what the command reads, by path. command: as ansible-playbook takes it.
     """
 
     request: Request
     workload: str
     hosts: Mapping[str, Mapping[str, object]]
+    load_generators: Mapping[str, Mapping[str, object]]
     values: Mapping[str, str]
     files: Mapping[str, str]
     command: tuple[str, ...]
@@ -75,6 +77,11 @@ class Change:
             [
                 _HEADINGS[self.kind].format(workload=brief(self.workload)) + ".",
                 f"Hosts ({len(self.hosts)}): {', '.join(brief(name) for name in self.hosts)}",
+                *(
+                    [f"Load generated on: {', '.join(map(brief, self.load_generators))}"]
+                    if self.load_generators
+                    else []
+                ),
                 *(f"  {plain_line(name)}: {plain_line(value)}" for name, value in self.values.items()),
                 f"Command: {plain_line(shown(list(self.command)))}",
             ]
@@ -95,7 +102,7 @@ class Plan:
         if sorted(now.hosts) != sorted(was.hosts):
             hosts = few([brief(name) for name in now.hosts]) or "none"
             raise PlanRefused(f"the plan is for other hosts than the inventory has now ({hosts}); {_AGAIN}")
-        if now.hosts != was.hosts:
+        if (now.hosts, now.load_generators) != (was.hosts, was.load_generators):
             raise PlanRefused(f"the inventory reaches the plan's hosts otherwise than before; {_AGAIN}")
         if now.digest != was.digest:
             changed = [name for name in {**was.files, **now.files} if was.files.get(name) != now.files.get(name)]

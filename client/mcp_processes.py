@@ -41,6 +41,16 @@ class Process:
         return self.process.poll()
 
     @property
+    def ended(self) -> datetime | None:
+        """When it wrote the last of its output, if it has ended."""
+        if self.exit_code is None:
+            return None
+        try:
+            return datetime.fromtimestamp(self.log.stat().st_mtime, UTC)
+        except OSError:
+            return self.started
+
+    @property
     def last_lines(self) -> list[str]:
         """Of its output; none if somebody removed the log."""
         try:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..dashboard import queries
-from ..dashboard.feed import Cursor, Feed, Feeds
+from ..dashboard.feed import Cursor, Feed, Feeds, is_over
 from ..dashboard.formatting import headline, number, per_cent, restoration, unrecovered
 from ..dashboard.readonly_store import ReadOnlyStore
 from ..dashboard.studies import trial_of
@@ -109,6 +109,12 @@ class Reading:
             rows, dummy = queries.listed_studies(connection, search=workload, size=_STUDIES)
         return next((row for row in rows if workload in ("", row["workload_name"])), None)
 
+    def studies_of(self, workload: str) -> list[Mapping[str, Any]]:
+        """The rows of the latest studies of this workload, latest first. Raises StoreError."""
+        with self.feeds.store.reading() as connection:
+            rows, dummy = queries.listed_studies(connection, search=workload, size=_STUDIES)
+        return [row for row in rows if row["workload_name"] == workload]
+
     def status(self, study_id: int) -> StudyStatus:
         feed = self.feed(study_id)
         with feed.changed:
@@ -130,7 +136,7 @@ class Reading:
         message, best = first_message(feed), best_and_failures(feed)["best"]
         study, result = feed.study, feed.study["result"] or {}
         proof = evidence(result) or {}
-        hosts = restoration(message["hosts"]) if feed.ended else None
+        hosts = restoration(message["hosts"], is_over(feed)) if feed.ended else None
         improved = study["verdict"] == "improved"
         return Result.model_validate(
             {

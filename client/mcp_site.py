@@ -54,7 +54,7 @@ class Site:
         """The folder of a SQLite store; for another database, that of the results."""
         try:
             url = make_url(self.store)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # whoever opens it says what is wrong
             return self.output
         is_file = url.get_backend_name() == "sqlite" and url.database
         return Path(url.database or "").absolute().parent if is_file else self.output

@@ -12,7 +12,8 @@ and not the other.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
@@ -122,11 +123,11 @@ def get_status(ctx: Ctx, study_id: StudyId | None = None) -> answers.ServerStatu
 def _process(served: Served, process: Process) -> answers.Process:
     study_id = None
     if process.kind == "run":
-        try:
-            latest = served.reading.latest(process.workload)
-            study_id = latest["id"] if latest and latest["started"] >= process.started else None
-        except StoreError:  # the run has not created it yet
-            pass
+        with suppress(StoreError):  # the run has not created it yet
+            until = process.ended or datetime.max.replace(tzinfo=UTC)
+            studies = served.reading.studies_of(process.workload)
+            found = [each["id"] for each in studies if process.started <= each["started"] <= until]
+            study_id = min(found, default=None)
     return answers.Process(
         plan_id=process.plan_id,
         kind=process.kind,
@@ -207,8 +208,8 @@ def plan(
 def _of_run(served: Served, change: Change) -> dict[str, Any]:
     found = study_of(served.site, change.request.subject)
     study, notices = found.study, list(found.notices)
-    if load := {study.run_on, *(guard.run_on for guard in study.guard_benchmarks)} - {None}:
-        notices.append(f"the load is generated on {', '.join(sorted(map(str, load)))}")
+    if change.load_generators:
+        notices.append(f"the load is generated on {', '.join(change.load_generators)}")
     return {**expected(study, len(change.hosts), served.reading), "notices": notices}
 
 

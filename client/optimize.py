@@ -21,6 +21,9 @@ from .playbooks import hosts_of
 from .progress_bar import ProgressBar
 
 OUTPUT = "learned"
+_EVALUATE = "autotune.kernel.evaluate"
+# Of a run that hosts were lost from, and that went on with the others.
+_WITHOUT_LOST_HOSTS = ("improved", "no_improvement", "stopped")
 
 
 class TuningFailed(PlayFailed):
@@ -82,8 +85,11 @@ def optimize_os_parameters(
             try:
                 results = run_playbook("tune", given, given_settings, progress.show)
             except PlayFailed as failure:
-                raise TuningFailed(_without_path(str(failure), study, config)) from None
-    ended = results["autotune.kernel.evaluate"]
+                message, results = _without_path(str(failure), study, config), dict(failure.results)
+                if results.get(_EVALUATE, {}).get("verdict") not in _WITHOUT_LOST_HOSTS:
+                    raise TuningFailed(message) from None
+                print(f"autotune: {message}", file=sys.stderr)
+    ended = results[_EVALUATE]
     return _found(Path(ended["path"]), ended["verdict"], hosts_of(given))
 
 

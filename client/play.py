@@ -25,11 +25,19 @@ from .playbooks import COLLECTION, check_no_templates, environment, hosts_of
 
 
 class PlayFailed(Exception):
-    """A playbook failed; the message is the play's own."""
+    """A playbook failed; the message is the play's own.
+
+    results: of the tasks that succeeded nevertheless, if all that failed is that hosts were lost.
+    """
+
+    def __init__(self, message: str, results: Mapping[str, dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.results = results or {}
 
 
 _FAILED = ("runner_on_failed", "runner_on_unreachable")
 _ERRORS = ("[ERROR]: ", "ERROR! ")
+_HOSTS_LOST = 4  # the exit code of ansible-playbook if hosts were unreachable, and nothing else failed
 
 
 class _Play:
@@ -130,7 +138,7 @@ def run_playbook(
         threading.Thread(target=run).start()
         _wait_for(play)
     if play.exit_code != 0:
-        raise PlayFailed(play.message)
+        raise PlayFailed(play.message, play.results if play.exit_code == _HOSTS_LOST else None)
     return play.results
 
 

@@ -25,15 +25,19 @@ WORDS = {name: frozenset([name, *words.split()]) for name, words in _NAMES.items
 PROGRAMS = frozenset(
     ["fio", "postgres", "postgresql", "pgbench", "redis", "valkey", "hackbench", "nginx", "apache", "wrk"]
 )
+# What the words after these are not about; to tell which takes more than words.
+EXCEPTIONS = frozenset(["not", "never", "except", "excluding", "without", "but", "don", "dont"])
 _COMPOUND = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
 class Understood:
-    """What a sentence speaks of. workloads: those with most of its words; words: the words that decided."""
+    """What a sentence speaks of. workloads: those with most of its words; words: the words that decided. exception:
+    the first word that takes something out again, if there is one."""
 
     workloads: list[str]
     words: list[str]
+    exception: str | None = None
 
 
 def understand(sentence: str, known: Collection[str]) -> Understood:
@@ -45,7 +49,8 @@ def understand(sentence: str, known: Collection[str]) -> Understood:
     found = {name: [word for word in words if word in WORDS.get(name, {name})] for name in known}
     weights = {name: sum(3 if word in PROGRAMS else 1 for word in matches) for name, matches in found.items()}
     best = sorted(name for name, weight in weights.items() if weight and weight == max(weights.values()))
-    return Understood(best, list(dict.fromkeys(word for name in best for word in found[name])))
+    exception = next((word for word in words if word in EXCEPTIONS), None)
+    return Understood(best, list(dict.fromkeys(word for name in best for word in found[name])), exception)
 
 
 def _words(sentence: str) -> list[str]:

@@ -21,15 +21,15 @@ from ..plugins.plugin_utils._trial.trial import phase_name
 
 def lines(store: ReadOnlyStore, size: int = 20) -> list[str]:
     """The latest studies, one a line. Raises StoreError."""
-    return [_line(study) for study in _listed(store, size=size)] or ["  none"]
+    return [line(study) for study in _listed(store, size=size)] or ["  none"]
 
 
-def latest(store: ReadOnlyStore) -> str:
-    """The name of the latest study's workload. Raises StoreError."""
+def latest(store: ReadOnlyStore) -> dict[str, Any]:
+    """The latest study. Raises StoreError."""
     studies = _listed(store, size=1)
     if not studies:
         raise StoreError(f"there are no studies in {store.shown}")
-    return str(studies[0]["workload_name"])
+    return studies[0]
 
 
 def stop(store: ReadOnlyStore, *, restore: bool) -> str:
@@ -50,7 +50,8 @@ def _listed(store: ReadOnlyStore, **selection: Any) -> list[dict[str, Any]]:
         return listed_studies(connection, **selection)[0]
 
 
-def _line(study: dict[str, Any]) -> str:
+def line(study: dict[str, Any]) -> str:
+    """The study's ID, its workload, and how far it is or how it ended."""
     if study["running"]:
         state = f"running, {phase_name(study['phase'])}, {study['trials']} of {study['trials_planned']} trials"
     elif study["interrupted"]:

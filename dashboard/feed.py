@@ -26,6 +26,8 @@ from .readonly_store import ReadOnlyStore
 # Studies without viewers that stay in memory.
 _IDLE_FEEDS = 8
 _VERSIONS = count(1)
+# After the end of a study its hosts still report what they restored; without a trainer they never will.
+_REPORT_SECONDS = 900.0
 # A new trainer, and one whose database server restarted, needs a moment to take its lock.
 _GRACE = timedelta(seconds=3)
 
@@ -137,8 +139,10 @@ class Feed:
             trials = queries.trials_after(connection, self.study_id, cursor.trial)
             events = queries.events_after(connection, self.study_id, cursor.event)
             request = queries.last_request(connection, self.study_id)
-            has_just_ended = progress is not None and progress.finished and not self.ended
-            row = queries.study_row(connection, self.study_id) if has_just_ended else None
+            # Resuming replaces the study's content; and it may have been resumed, and have ended again, unwatched.
+            is_other = progress is not None and progress.finished != self.study["finished"]
+            is_resumed = any(event.text == RESUMED and event.host is None for event in events)
+            row = queries.study_row(connection, self.study_id) if is_other or is_resumed else None
             is_running = progress is not None and not progress.finished
             is_abandoned = is_running and bool(queries.abandoned(connection, [self.study_id]))
         changed = bool(trials or events or row) or hosts != self._hosts or request != self.request
@@ -148,8 +152,8 @@ class Feed:
         elif progress is not None:
             changed = changed or any(self.study[name] != value for name, value in progress._mapping.items())
             self.study = {**self.study, **progress._mapping}
-            if is_running:  # it may have been resumed
-                self.study["result"] = self.study["result_problem"] = None
+        if is_running:  # it may have been resumed
+            self.study = {**self.study, "result": None, "result_problem": None}
         names = {row.id: row.name for row in hosts}
         for trial in trials:
             self._add(trial, names)
@@ -280,3 +284,11 @@ class Feeds:
                 feed.refresh()
             except SQLAlchemyError:
                 continue  # the server restarts, or the disk is slow: try again
+
+
+def is_over(feed: Feed) -> bool:
+    """Whether nothing more will come: the study has ended, and its hosts have reported or had time to."""
+    finished = feed.study["finished"]
+    if finished is None:
+        return False
+    return time.time() - finished.timestamp() > _REPORT_SECONDS or all(host.doing is None for host in feed.hosts)

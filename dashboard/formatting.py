@@ -140,15 +140,16 @@ class Restoration:
     needs_attention: bool = False
 
 
-def restoration(hosts: Sequence[Mapping[str, Any]]) -> Restoration | None:
-    """What the hosts of a finished study reported; None if there were none."""
+def restoration(hosts: Sequence[Mapping[str, Any]], over: bool = False) -> Restoration | None:
+    """What the hosts of a finished study reported; None if there were none. over: nothing more will come from them."""
     if not hosts:
         return None
     unknown = [host for host in hosts if host["restored"] is None]
+    restoring = [host for host in unknown if host["doing"] and not over]
     groups = (
         ("Original values not verified, needs attention (see the log)", [h for h in hosts if h["restored"] is False]),
-        ("Restoring original values", [host for host in unknown if host["doing"]]),
-        ("No contact since tuning; the lease restores the original values", [h for h in unknown if not h["doing"]]),
+        ("Restoring original values", restoring),
+        ("No contact since tuning; the lease restores the original values", [h for h in unknown if h not in restoring]),
     )
     told = [f"{text}: {_names(members)}." for text, members in groups if members]
     needs_attention = bool(groups[0][1])

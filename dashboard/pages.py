@@ -14,11 +14,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..plugins.plugin_utils._store.page_requests import Kind
 from .api import json_of
-from .feed import Feed
+from .feed import Feed, is_over
 from .render_cache import Content, RenderCache
 from .security import csrf_token, forged, may_act
 from .settings import Settings
-from .stream import is_over
 from .studies import compared, feed_of, listed, study_of, trial_of
 from .study_view import best_and_failures, evidence, side_by_side
 from .trial_table import table

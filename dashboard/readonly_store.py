@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from ..plugins.plugin_utils._store.database import cause, check_tables, options_of, with_driver
+from ..plugins.plugin_utils._store.database import cause, check_tables, options_of, why, with_driver
 from ..plugins.plugin_utils._store.page_requests import Kind, ask
 from ..plugins.plugin_utils._store.store import StoreError, open_store, shown
 from ..plugins.plugin_utils._store.tables import StudyRow
@@ -61,7 +61,7 @@ def _engine(url: str) -> Engine:
             return create_engine(parsed, pool_size=4, max_overflow=8, **options_of(parsed))
         engine = create_engine(_read_only(parsed), poolclass=QueuePool, pool_size=4, max_overflow=8)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
-        raise StoreError(f"'{shown(url)}' is not a usable SQLAlchemy URL: {error}; see --store") from None
+        raise StoreError(f"'{shown(url)}' is not a usable SQLAlchemy URL: {why(error)}; see --store") from None
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, current_app, request
 
-from .feed import Cursor, Feed, Feeds
+from .feed import Cursor, Feed, Feeds, is_over
 from .security import refusal
 from .settings import Settings
 from .updates import as_json, message_after
@@ -26,8 +26,6 @@ HEADERS = {
 _RETRY = 2000  # milliseconds before a browser reconnects
 # Every stream ends after an hour and the browser resumes it: so does one that hangs unnoticed.
 _MAX_SECONDS = 3600.0
-# After the end of a study its hosts still report what they restored; without a trainer they never will.
-_REPORT_SECONDS = 900.0
 _MAX_SENT = 100
 
 
@@ -64,14 +62,6 @@ def _event(feed: Feed, cursor: Cursor | None, over: bool) -> tuple[bytes, Cursor
             sent[cursor, over] = text.encode(), Cursor.parse(message["cursor"])
         found: tuple[bytes, Cursor | None] = sent[cursor, over]
         return found
-
-
-def is_over(feed: Feed) -> bool:
-    """Whether nothing more will come: the study has ended, and its hosts have reported or had time to."""
-    finished = feed.study["finished"]
-    if finished is None:
-        return False
-    return time.time() - finished.timestamp() > _REPORT_SECONDS or all(host.doing is None for host in feed.hosts)
 
 
 @streams.get("/api/studies/<id:study_id>/stream")

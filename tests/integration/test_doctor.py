@@ -223,8 +223,8 @@ def test_what_is_wrong_with_the_study_and_the_inventory_is_said_once(lab: Any, s
     assert "pip install 'scipy>=1.15'" in package
     assert "no host of the inventory matches lab22" in target
     assert "-e target=lab2" in target
-    assert "firewalld blocks other machines' access to the dashboard" in firewall
-    assert "firewall-cmd --add-port=" in firewall
+    assert "firewalld is active, and whether it blocks other machines' access to the dashboard" in firewall
+    assert "firewall-cmd --query-port=" in firewall
 
 
 def test_warnings_alone_are_no_failure(lab: Any, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_what_a_service_reads_only_when_it_starts_is_shown_with_a_restart() -> N
     """Such as the limit of its queue: without a restart, a new value has no effect, and no study can tell."""
     files = [*PAGES, *(ROOT / "benchmarks").glob("*/*.yml"), *(ROOT / "playbooks/templates").glob("*.yml.j2")]
     lines = [line for file in files for line in file.read_text().splitlines() if "param: net.core.somaxconn" in line]
-    assert len(lines) >= 4
+    assert lines
     assert [line for line in lines if "restart: true" not in line] == []
 
 

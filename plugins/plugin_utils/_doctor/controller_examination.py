@@ -71,7 +71,7 @@ def _page(arguments: Mapping[str, Any]) -> Iterator[Finding]:
         except CannotListen as error:
             yield from controller_findings.page(str(error), port, controller_facts.free_port("127.0.0.1"))
     if not is_loopback(host):
-        yield from controller_findings.firewall(controller_facts.closed_firewalls(port), host, port)
+        yield from controller_findings.firewalls(controller_facts.firewalls(port), host, port)
 
 
 def _study(arguments: Mapping[str, Any], names: Sequence[str]) -> Iterator[Finding]:

@@ -19,10 +19,6 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _ufw
 from ansible_collections.autotune.kernel.plugins.module_utils._facts import running
 
 _COLLECTION = Path(__file__).absolute().parents[3]
-_FIREWALLS = {
-    "ufw": (["ufw", "status"], r"^{port}(/tcp)?\s+ALLOW"),
-    "firewalld": (["firewall-cmd", "--query-port={port}/tcp"], "^yes"),
-}
 
 
 def requirements() -> list[str]:
@@ -48,11 +44,17 @@ def versions(needed: Iterable[str]) -> dict[str, str]:
 
 
 def room(folder: Path) -> tuple[Path, int, bool]:
-    """Of a folder that need not exist yet: the deepest part that does, its free bytes, and whether it is writable."""
+    """Of a folder that need not exist yet: the deepest part that does, its free bytes, and whether it is writable.
+
+    A link to nothing exists, and nothing can be written to it.
+    """
     path = folder.absolute()
     while not os.path.lexists(path):
         path = path.parent
-    found = os.statvfs(path)
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return path, 0, False
     return path, found.f_bavail * found.f_frsize, os.access(path, os.W_OK | os.X_OK)
 
 
@@ -65,18 +67,35 @@ def free_port(host: str) -> int:
     return port
 
 
-def closed_firewalls(port: int) -> list[str]:
-    """The firewalls of this machine that are active and do not let the port through."""
-    active = [*(["ufw"] if _ufw.is_enabled() else []), *running(["firewalld"])]
-    return [name for name in active if not _lets_through(name, port)]
+def firewalls(port: int) -> dict[str, bool | None]:
+    """The active firewalls of this machine: whether each lets the port through, None if that cannot be found out."""
+    found: dict[str, bool | None] = {}
+    if _ufw.is_enabled():
+        found["ufw"] = _through_ufw(port)
+    if running(["firewalld"]):
+        answer = _output_of(["firewall-cmd", f"--query-port={port}/tcp"]).strip()
+        found["firewalld"] = {"yes": True, "no": False}.get(answer)
+    return found
 
 
-def _lets_through(name: str, port: int) -> bool:
-    command, sign = _FIREWALLS[name]
+def _through_ufw(port: int) -> bool | None:
+    lines = _output_of(["ufw", "status"]).splitlines()  # root alone may ask
+    if "Status: inactive" in lines:
+        return True
+    rules = [re.match(r"([\d:,]+)(?:/tcp)?\s+(?:ALLOW|LIMIT)\b", line) for line in lines]
+    if any(rule and _has_port(rule[1], port) for rule in rules):
+        return True
+    return False if "Status: active" in lines else None
+
+
+def _has_port(ports: str, port: int) -> bool:
+    """Of ufw's lists and ranges, as in 80,8000:9000."""
+    ends = [each.split(":") for each in ports.split(",") if each.replace(":", "").isdecimal()]
+    return any(int(each[0]) <= port <= int(each[-1]) for each in ends if all(each))
+
+
+def _output_of(command: list[str]) -> str:
     try:
-        ran = subprocess.run(
-            [word.format(port=port) for word in command], capture_output=True, text=True, timeout=10, check=False
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return re.search(sign.format(port=port), ran.stdout, re.MULTILINE) is not None
+        return ""

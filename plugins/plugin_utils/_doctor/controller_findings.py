@@ -118,12 +118,17 @@ def page(message: str | None, port: int, free_port: int) -> Iterator[Finding]:
         )
 
 
-def firewall(active: Collection[str], host: str, port: int) -> Iterator[Finding]:
-    """active: the firewalls of this machine that do not let the port through, of ufw and firewalld."""
+def firewalls(active: Mapping[str, bool | None], host: str, port: int) -> Iterator[Finding]:
+    """active: of the firewalls ufw and firewalld, whether each lets the port through; None if that is unknown."""
     remedies = {"ufw": f"ufw allow {port}/tcp", "firewalld": f"firewall-cmd --add-port={port}/tcp"}
-    for name in sorted(active):
-        what = f"{name} blocks other machines' access to the dashboard at {host} port {port}"
-        yield warning(CONTROLLER, what, remedies[name])
+    queries = {"ufw": "sudo ufw status", "firewalld": f"sudo firewall-cmd --query-port={port}/tcp"}
+    where = f"other machines' access to the dashboard at {host} port {port}"
+    for name, is_open in active.items():
+        if is_open is None:
+            unknown = f"{name} is active, and whether it blocks {where} could not be found out"
+            yield warning(CONTROLLER, unknown, queries[name])
+        elif not is_open:
+            yield warning(CONTROLLER, f"{name} blocks {where}", remedies[name])
 
 
 def study_errors(where: str, errors: Iterable[str]) -> Iterator[Finding]:

@@ -42,7 +42,9 @@ def open_store(url: str) -> Engine:
         hint = "pip install autotune-kernel[postgresql]" if error.name == "psycopg" else "install it, or set `store`"
         raise StoreError(f"the store '{shown(url)}' needs the Python package {error.name}: {hint}") from None
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise StoreError(f"the store '{shown(url)}' is not a usable SQLAlchemy URL: {error}; set `store`") from None
+        raise StoreError(
+            f"the store '{shown(url)}' is not a usable SQLAlchemy URL: {why(error)}; set `store`"
+        ) from None
     except OSError as error:
         raise StoreError(f"the store's folder cannot be created: {error}; set `store` to a writable path") from None
     if engine.dialect.name == "sqlite":
@@ -116,6 +118,13 @@ def _prepare_sqlite(connection: Any, dummy: Any) -> None:
 def name_of(engine: Engine) -> str:
     """The URL without its password, for messages."""
     return shown(engine.url.render_as_string(hide_password=False))
+
+
+def why(error: Exception) -> str:
+    """What is wrong with a URL, without a part of its password: SQLAlchemy quotes what it takes for the port."""
+    if isinstance(error, (ArgumentError, NoSuchModuleError)):
+        return str(error)
+    return "its port is not a number; in a password, write @ as %40, : as %3A and / as %2F"
 
 
 def cause(error: SQLAlchemyError) -> str:

@@ -147,7 +147,10 @@ def repair(
                 steps = (np.minimum(larger, bounds.high) - bounds.low) // bounds.step
                 lowered = bounds.low + steps * bounds.step
                 if constraint.strict:
-                    lowered = np.where(lowered >= larger, lowered - bounds.step, lowered)
+                    # Beyond 2^53 a float and its predecessor are further apart than a step.
+                    below = lowered - bounds.step
+                    below = np.where(below == lowered, np.nextafter(np.asarray(lowered, float), -np.inf), below)
+                    lowered = np.where(lowered >= larger, below, lowered)
                 repaired[constraint.smaller] = np.where(broken, lowered, smaller)
                 changed = True
     return repaired

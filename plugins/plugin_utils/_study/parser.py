@@ -202,9 +202,9 @@ def _problems(data: dict[str, Any]) -> Iterator[str]:
         if depth > _MAX_DEPTH:
             yield f"{place.split('.')[0].split('[')[0]}: {_TOO_DEEP}"
         elif isinstance(value, dict):
-            keys = {f"{place}.{brief(key)}" if place else brief(key): key for key in value}
-            yield from (f"{name}: {error}" for name, key in keys.items() if (error := _key_error(key)))
-            left += [(name, depth + 1, value[key]) for name, key in reversed(keys.items())]
+            keys = [(f"{place}.{brief(key)}" if place else brief(key), key) for key in value]  # shortened: not unique
+            yield from (f"{name}: {error}" for name, key in keys if (error := _key_error(key)))
+            left += [(name, depth + 1, value[key]) for name, key in reversed(keys)]
         elif isinstance(value, list):
             left += [(f"{place}[{at}]", depth + 1, value[at]) for at in reversed(range(len(value)))]
         elif error := _value_error(value):

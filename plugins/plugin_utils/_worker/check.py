@@ -104,7 +104,9 @@ def _probes(space: SearchSpace, own: Mapping[str, Value]) -> dict[str, dict[str,
     """Values far from the host's own, by what they are called: in the ranges, of experts, and choices left by these."""
     places = {"lowest values of the ranges": 0.0, "highest values of the ranges": 1.0, "middle of the ranges": 0.5}
     found = {name: dict(space.decode(np.full(space.size, place))) for name, place in places.items()}
-    found |= {name: {**own, **values} for name, values in expert_settings(space.parameters).items()}
+    # As training would try them, within the ranges and constraints of the study.
+    experts = expert_settings(space.parameters)
+    found |= {name: dict(space.decode(space.encode({**own, **values}))) for name, values in experts.items()}
     for axis in space.axes:
         tried = {str(values[axis.parameter]) for values in (own, *found.values())}
         for choice in axis.choices:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .._pace import usual
@@ -18,6 +19,7 @@ from .._trial.reward import checked, objective
 from .._trial.trial import Phase, Trial
 from .interrupt import Interrupts
 from .progress import duration
+from .repetition import Repetition
 from .trial_runner import HostContext, run_trial
 
 ORIGINAL = "original values"
@@ -46,9 +48,11 @@ def measured(
     Raises ConnectionLost, and what `context.apply` raises.
     """
     seconds: list[float] = []
+    repetition = Repetition()
     for at, (name, values) in enumerate(plan, start=1):
         began = time.monotonic()
-        trial = run_trial(context, Trial.pending(Phase.BASELINE, values), interrupts, show)
+        run = partial(run_trial, context, Trial.pending(Phase.BASELINE, values), interrupts, show)
+        trial = repetition.undisturbed(run, lambda text: show(f"{context.host}: {text}"))
         seconds.append(time.monotonic() - began)
         trial = checked(context.study, trial)
         if trial.error:
@@ -74,7 +78,11 @@ def compare(
     A set names the parameters that it changes. Raises ConnectionLost, and what `context.apply` raises.
     """
     own: dict[str, Value] = dict(context.originals)
-    experts = expert_settings(context.study.space.parameters)
+    # As they were published, which may be outside the study's ranges: not what a production host is to try.
+    is_cautious = context.study.exploration == "cautious"
+    experts = {} if is_cautious else expert_settings(context.study.space.parameters)
+    if is_cautious:
+        show(f"{context.host}: exploration is cautious, so that expert settings are not measured")
     everything: dict[str, Mapping[str, Value]] = {
         ORIGINAL: own,
         **{name: {**own, **values} for name, values in {**experts, **sets}.items()},

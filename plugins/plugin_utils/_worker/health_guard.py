@@ -88,6 +88,7 @@ class HealthMonitor:
         self._limits, self._health_check = LimitCheck(guard), health_check
         self._ending = threading.Event()
         self._health_thread = threading.Thread(target=self._check_health, daemon=True)
+        self._is_watched = False
         self._errors_logged = 0
         self._samples: list[Sample] = []
         self._sampler = Sampler(transport, self._take)
@@ -96,7 +97,12 @@ class HealthMonitor:
         """The benchmark starts now: observations() and signals() cover the time from here to end()."""
         self._sampler.restart()
         self._errors_logged = 0
-        if self._health_check:
+        self.watch_health()
+
+    def watch_health(self) -> None:
+        """Run the health command from now on."""
+        if self._health_check and not self._is_watched:
+            self._is_watched = True
             self._health_thread.start()
 
     def end(self) -> None:

@@ -13,6 +13,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ class HostSession:
             host=self.host,
             study=self._study,
             apply=self.apply,
+            renew=partial(self.apply, within_trial=True),
             restore=self.restore,
             transport=transport,
             benchmark=own,
@@ -207,17 +209,17 @@ class HostSession:
         self._module("sysctl", {"state": "restored"})  # in case the watchdog is gone, too
         return self._module("sysctl_info", {"parameters": parameters})
 
-    def apply(self, requested: Mapping[str, Any], guard_benchmark: str | None) -> dict[str, str]:
+    def apply(self, requested: Mapping[str, Any], guard: str | None, *, within_trial: bool = False) -> dict[str, str]:
         """Apply the values under the lease, for a trial of this benchmark; returns the applied ones.
 
         Raises ApplyFailed.
         """
-        benchmark, workload = self._benchmarks.get(guard_benchmark), self._study.workload(guard_benchmark)
+        benchmark, workload = self._benchmarks.get(guard), self._study.workload(guard)
         # On a load generator, the benchmark's process group is not for the tuned host to kill.
         group = benchmark.process_group if benchmark and not workload.run_on else None
         try:
-            return self._lease.apply(requested, group)
-        except SessionFailed as failure:
+            return self._lease.apply(requested, group, within_trial=within_trial)
+        except (SessionFailed, LeaseExpired) as failure:
             raise ApplyFailed(str(failure).removeprefix(f"{self.host}: ")) from None
 
     def restore(self) -> str:

@@ -19,6 +19,7 @@ from .transport import Transport, output_of
 # The journal of root, and that of an account which may set only net.*.
 _JOURNALS = ("/run/autotune/lease.json", "/run/autotune/network/lease.json")
 _UNCHANGED = "nothing was changed"
+_EXPIRED = "the lease expired during the trial, so the host restored its original values"
 _RESTORED = "original values restored and verified"
 
 Module = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -47,10 +48,13 @@ class LeaseClient:
     _is_held: bool = False
     _originals: dict[str, str] = field(default_factory=dict)
 
-    def apply(self, requested: Mapping[str, Any], process_group: str | None) -> dict[str, str]:
+    def apply(
+        self, requested: Mapping[str, Any], process_group: str | None, *, within_trial: bool = False
+    ) -> dict[str, str]:
         """Set the values, beginning or renewing the lease; returns the applied values.
 
-        Raises what `module` raises, except LeaseExpired.
+        within_trial: what has run so far had these values. Raises what `module` raises, LeaseExpired only within a
+        trial.
         """
         nonce = self._nonce if self._is_held else None
         self._is_held = True
@@ -58,6 +62,8 @@ class LeaseClient:
         try:
             answer = self.module("sysctl", {**call, "nonce": nonce})
         except LeaseExpired as expiry:
+            if within_trial:
+                raise LeaseExpired(_EXPIRED) from None
             # Between two trials nothing is running that this could spoil: begin a new lease.
             self.show(f"{expiry}")
             self._nonce = None
@@ -81,7 +87,7 @@ class LeaseClient:
             nonce, expires_in = lease["nonce"], lease["expires_in"]
             found = {parameter: state["value"] for parameter, state in facts["parameters"].items()}
         if nonce != self._nonce or expires_in <= 0:
-            return "the lease expired during the trial, so the host restored its original values"
+            return _EXPIRED
         changes = [
             f"{parameter} to {value!r} (it was {applied[parameter]!r})"
             for parameter, value in found.items()

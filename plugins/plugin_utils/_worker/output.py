@@ -63,7 +63,8 @@ class BenchmarkOutput:
             return
         name, text = match.groups()
         if NUMBER.fullmatch(text):
-            if math.isfinite(float(text)) and (name in self.metrics or len(self.metrics) < _MOST_METRICS):
+            has_room = name in (self.metric, *self.metrics) or len(self.metrics) < _MOST_METRICS
+            if math.isfinite(float(text)) and has_room:
                 self.metrics[name] = float(text)
             if name == self.metric:
                 del self.streamed[_MOST_STREAMED - 1 :]  # the last value is the result, so replace that one
@@ -82,7 +83,9 @@ class BenchmarkOutput:
             )
         found = metrics_of("\n".join(self.text), self.format)
         self.metrics = dict(list(found.items())[:_MOST_METRICS])
-        self.streamed = [found[self.metric]] if self.metric in found else []
+        if self.metric in found:
+            self.metrics[self.metric] = found[self.metric]
+            self.streamed = [found[self.metric]]
 
 
 def said_of_failure(output: BenchmarkOutput, errors: str) -> str:

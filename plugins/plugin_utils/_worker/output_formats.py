@@ -37,6 +37,9 @@ _LINES = {
         (rf"\s+Latency\s+{_TIME}", "latency_mean_ms"),
         (rf"\s+(?P<label>\d+(?:\.\d+)?)%\s+{_TIME}", "latency_p{label}_ms"),
         (rf"\s+Non-2xx or 3xx responses: {_NUMBER}", "failed_responses"),
+        (rf"\s+Socket errors: connect {_NUMBER}", "connect_errors"),
+        (rf"\s+Socket errors: .*read {_NUMBER}", "read_errors"),
+        (rf"\s+Socket errors: .*write {_NUMBER}", "write_errors"),
         (rf"\s+Socket errors: .*timeout {_NUMBER}", "timeouts"),
     ],
     "pgbench": [
@@ -60,6 +63,12 @@ _LINES = {
 }
 
 
+# Lines that a tool leaves out where there is nothing to tell; the first metric shows that it came to its end.
+_ZERO_UNLESS_PRINTED = {
+    "wrk": ("requests_per_second", ("failed_responses", "connect_errors", "read_errors", "write_errors", "timeouts"))
+}
+
+
 class UnreadableOutput(Exception):
     """The output is not what the study says; the message is a predicate, such as "printed no JSON"."""
 
@@ -71,6 +80,8 @@ def metrics_of(text: str, output: OutputFormat) -> dict[str, float]:
             found = dict(_by_path(text, output.paths) if output.paths else _by_pattern(text, output.patterns))
         elif output in _LINES:
             found = dict(_of_lines(text, output))
+            ending, silent = _ZERO_UNLESS_PRINTED.get(output, ("", ()))
+            found = {**dict.fromkeys(silent if ending in found else (), 0.0), **found}
         else:
             found = dict(_READERS[output](text))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

@@ -26,10 +26,10 @@ class Service:
 
         Raises BenchmarkFailed, whose message begins with the command that failed, or ConnectionLost.
         """
-        wanted = {name: applied[name] for name in self._restarting if name in applied}
+        wanted = self._wanted(applied)
         if self._started_with == wanted:
             return False
-        self.end()
+        self.end_unless(applied)
         try:
             self._commands.start_daemons(self._start, is_cancelled)
         except BenchmarkFailed as error:
@@ -45,10 +45,17 @@ class Service:
         finally:
             self._commands.remove()
 
-    def end(self) -> None:
-        """Stop it, if it runs. Raises as `require`."""
+    def end_unless(self, applied: Mapping[str, str]) -> bool:
+        """Stop it, if it runs with other values than these; whether it did. Raises as `require`."""
+        return self._started_with != self._wanted(applied) and self.end()
+
+    def _wanted(self, applied: Mapping[str, str]) -> dict[str, str]:
+        return {name: applied[name] for name in self._restarting if name in applied}
+
+    def end(self) -> bool:
+        """Stop it, if it runs; whether it did. Raises as `require`."""
         if self._started_with is None:
-            return
+            return False
         self._started_with = None
         try:
             if self._stop:
@@ -57,3 +64,4 @@ class Service:
             raise BenchmarkFailed(f"the command `stop` {error}") from None
         finally:
             self._commands.kill_leftovers()
+        return True

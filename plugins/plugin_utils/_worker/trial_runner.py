@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import median
 from typing import Any
 
 from .._study.study import Study
@@ -19,14 +19,11 @@ from .benchmark import Benchmark, BenchmarkFailed
 from .health_guard import HealthMonitor
 from .interrupt import Interrupts
 from .progress import progress_line
+from .repetition import Repetition
 from .service import Service
 from .transport import Transport
 
 _TICK = 0.1  # seconds until a pause notices that it is cancelled
-# A share of all CPU time, and a multiple of what is usual on the host. One trial in six disturbed by more than this has
-# cost a study its proof.
-_STOLEN, _ABOVE_USUAL = 0.05, 3.0
-_REPETITIONS = 2
 _RENEWAL = 10.0  # seconds of the lease that a trial may spend before its benchmark
 
 
@@ -43,7 +40,8 @@ class HostContext:
     """What the trials on a host need.
 
     apply: sets the requested values for a trial of a guard benchmark (by its name) or, with None, of the study's own;
-    returns the applied ones and raises ApplyFailed. restore: restores the original values; returns one clause on what
+    returns the applied ones and raises ApplyFailed. renew: the same in the middle of a trial, where it raises
+    ApplyFailed if the lease has expired. restore: restores the original values; returns one clause on what
     was verified. transport: to the host itself; the benchmark may run on another one. guard_benchmarks: by name.
     services: of the workloads that have one, the study's own under None. originals: the host's own values.
     connect_seconds: time that connecting took. background_load: what else used the CPUs before the first trial, a
@@ -53,6 +51,7 @@ class HostContext:
     host: str
     study: Study
     apply: Callable[[Mapping[str, Any], str | None], dict[str, str]]
+    renew: Callable[[Mapping[str, Any], str | None], dict[str, str]]
     restore: Callable[[], str]
     transport: Transport
     benchmark: Benchmark
@@ -74,7 +73,7 @@ def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: C
     ApplyFailed.
     """
     extra = {"connect": context.connect_seconds}
-    usual_steal: list[float] = []
+    repetition = Repetition()
     idle_since = time.monotonic()
     shown: set[str] = set()
 
@@ -104,7 +103,7 @@ def run_trials(context: HostContext, line: Line, interrupts: Interrupts, show: C
             case "trial":
                 extra["wait"] = time.monotonic() - idle_since
                 run = partial(run_trial, context, from_json(message["trial"]), interrupts, show_once, line.is_readable)
-                trial = _undisturbed(run, usual_steal, lambda text: show(f"{context.host}: {text}"), line.is_readable)
+                trial = repetition.undisturbed(run, lambda text: show(f"{context.host}: {text}"), line.is_readable)
                 if line.is_readable():
                     continue  # the trial was cancelled by a message, or by the end of the trainer
                 trial.seconds.update({name: round(seconds, 4) for name, seconds in extra.items()})
@@ -127,6 +126,10 @@ def run_trial(
     seconds: dict[str, float] = {}
     began = time.monotonic()
     monitor = _health_monitor(context, trial.benchmark)
+
+    def must_end() -> bool:
+        return bool(monitor.violation) or is_cancelled()
+
     try:
         try:
             trial = replace(trial, applied=context.apply(trial.requested, trial.benchmark), seconds=seconds)
@@ -135,14 +138,12 @@ def run_trial(
             return replace(failed, seconds={"apply": time.monotonic() - began})
         seconds["apply"] = round(time.monotonic() - began, 4)
         with interrupts.allowed():
-            trial = _reset_workload(context, trial, is_cancelled)
-        if trial.state == State.FAILED:
-            return trial
-        applied = time.monotonic()
-        with interrupts.allowed():
-            monitor.begin()
-            trial = _run_benchmark(context, trial, lambda: bool(monitor.violation) or is_cancelled())
-            monitor.end()
+            trial = _reset_workload(context, trial, monitor, must_end)
+            prepared = time.monotonic()
+            if trial.state != State.FAILED and not monitor.violation:
+                monitor.begin()
+                trial = _run_benchmark(context, trial, must_end)
+                monitor.end()
     finally:
         monitor.end()
     for text in monitor.blind_spots():
@@ -153,49 +154,39 @@ def run_trial(
     if monitor.violation:
         context.restore()
         trial = trial.fail(f"guard limit exceeded: {monitor.violation}")
+    if trial.state == State.FAILED and not is_cancelled():
+        with interrupts.allowed():
+            _end_service(context, trial)
     # The overhead of channels, sampling and checks.
-    seconds["sample"] = round(time.monotonic() - applied - seconds.get("benchmark", 0.0), 4)
+    seconds["sample"] = round(time.monotonic() - prepared - seconds.get("benchmark", 0.0), 4)
     return trial
 
 
-def _undisturbed(
-    run: Callable[[], Trial], usual_steal: list[float], show: Callable[[str], None], is_cancelled: Callable[[], bool]
-) -> Trial:
-    """Repeat a trial during which other virtual machines took much of the CPU time; the least disturbed run counts.
-
-    Which one counts depends on the steal alone, not on the metric, so that it favours no candidate. usual_steal: of the
-    trials before on this host; that of this one is added.
-    """
-    limit = max(_STOLEN, _ABOVE_USUAL * median(usual_steal)) if usual_steal else _STOLEN
-    began = time.monotonic()
-    runs = [run()]
-    while len(runs) <= _REPETITIONS and not is_cancelled():
-        stolen = runs[-1].health.get("steal", 0.0)
-        if runs[-1].state == State.FAILED or stolen < limit:
-            break
-        show(f"other virtual machines took {100 * stolen:.0f} % of the CPU time of this trial (steal): it is run again")
-        runs.append(run())
-    complete = [each for each in runs if each.state == State.COMPLETE]
-    trial = min(complete, key=lambda each: each.health.get("steal", 0.0)) if complete else runs[-1]
-    if len(runs) > 1:
-        trial.seconds["repetitions"] = round(time.monotonic() - began - sum(trial.seconds.values()), 4)
-    usual_steal.append(trial.health.get("steal", 0.0))
-    return trial
+def _end_service(context: HostContext, trial: Trial) -> None:
+    """The next trial starts it anew: what made this one fail may have killed it."""
+    if service := context.services.get(trial.benchmark):
+        with suppress(BenchmarkFailed):  # of a service that is gone, `stop` may fail
+            service.end()
 
 
-def _reset_workload(context: HostContext, trial: Trial, is_cancelled: Callable[[], bool]) -> Trial:
+def _reset_workload(context: HostContext, trial: Trial, monitor: HealthMonitor, must_end: Callable[[], bool]) -> Trial:
     """Wait for the trial's pause and prepare the workload; the trial, failed if that has failed.
 
     Both happen with the trial's values, so that leftovers of the values before fade and a service starts with these.
+    The health command may ask the service, and so begins with the load of the warm-up.
     """
     began = renewed = time.monotonic()
     try:
-        while time.monotonic() < began + trial.pause and not is_cancelled():
+        while time.monotonic() < began + trial.pause and not must_end():
             time.sleep(min(_TICK, trial.pause))
             renewed = _renew(context, trial, renewed)
         if trial.pause:
             trial.seconds["pause"] = round(time.monotonic() - began, 4)
-        for step, prepare in preparations(context, trial.benchmark, trial.applied, is_cancelled):
+        for step, prepare in preparations(context, trial.benchmark, trial.applied, must_end):
+            if monitor.violation:
+                break
+            if step == "warm_up":
+                monitor.watch_health()
             started = time.monotonic()
             if prepare():
                 trial.seconds[step] = round(time.monotonic() - started, 4)
@@ -219,6 +210,10 @@ def preparations(
     ConnectionLost.
     """
     workload, benchmark = context.study.workload(guard_benchmark), context.benchmark_of(guard_benchmark)
+    for name, other in context.services.items():
+        # It would take a part of the host, and may listen on the same port.
+        if name != guard_benchmark:
+            yield "stop", other.end
 
     def run(key: str, act: Callable[[], None]) -> bool:
         try:
@@ -228,6 +223,7 @@ def preparations(
         return True
 
     if service := context.services.get(guard_benchmark):
+        yield "stop", lambda: service.end_unless(applied)
         yield "service", lambda: service.require(applied, is_cancelled)
     if between := workload.between:
         yield "between", lambda: run("between", lambda: benchmark.run_once(between, is_cancelled))
@@ -243,7 +239,7 @@ def _renew(context: HostContext, trial: Trial, renewed: float) -> float:
     """When the lease was last renewed; now, if that was long ago, because it is to outlast the benchmark."""
     if time.monotonic() - renewed <= _RENEWAL:
         return renewed
-    context.apply(trial.requested, trial.benchmark)
+    context.renew(trial.requested, trial.benchmark)
     return time.monotonic()
 
 

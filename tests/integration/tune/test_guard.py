@@ -62,6 +62,7 @@ def measure(lab: Any, ssh_option: dict[str, Any]) -> Iterator[Callable[..., Tria
             host="lab1",
             study=study,
             apply=apply,
+            renew=apply,
             restore=lambda: apply({"net.ipv4.tcp_fin_timeout": 60}),
             transport=transport,
             benchmark=benchmark,

@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.autotune.kernel.client import cli
 from ansible_collections.autotune.kernel.client.cli import SUBCOMMANDS, main
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+import dashboard_store
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +36,8 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["run", "memory", "--output", "{{ x }}"], "has a template in it, which Ansible would execute"),
         (["make", "it", "faster"], "none of the workloads here is named in that"),
         (["a disk and a database"], "that may mean fio or postgres"),
+        (["tune everything except memory", "--yes"], "say what to tune instead of what not to: 'except'"),
+        (["run", "x" * 300], "File name too long"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,13 +92,43 @@ RESULT = {
 }
 
 
+def written(tmp_path: Path, workload: str = "sensor", **changes: object) -> Path:
+    learned = tmp_path / "learned" / workload
+    learned.mkdir(parents=True)
+    (learned / "result.json").write_text(json.dumps({**RESULT, **changes}))
+    return learned
+
+
+@pytest.mark.parametrize("changes", [{"verdict": "no_improvement"}, {"verdict": "failed", "best_config": None}])
+def test_only_learned_values_are_compared(
+    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, study_id=3, **changes)
+    assert main(["compare", "memory", "sensor"]) == 2
+    assert f"study 3 of sensor ended as {changes['verdict']}: it has no learned values" in capsys.readouterr().err
+
+
+def test_the_result_of_an_earlier_study_is_not_shown_as_the_latest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, "wan", study_id=7)
+    with dashboard_store.running(f"sqlite:///{tmp_path}/learned/autotune.sqlite"):
+        assert main(["show"]) == 0
+    said = capsys.readouterr()
+    assert "this is the result of study 7; the latest is 1 wan: running" in said.err
+    assert "+10.0 %" in said.out
+
+
+def test_the_end_of_input_is_no_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert not cli._confirmed("Run it?")
+
+
 @pytest.mark.parametrize("subcommand", ["apply", "rollback"])
 def test_values_of_other_hosts_are_not_rolled_out_here(
     subcommand: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    learned = tmp_path / "learned/sensor"
-    learned.mkdir(parents=True)
-    (learned / "result.json").write_text(json.dumps(RESULT))
+    learned = written(tmp_path)
     (learned / f"{subcommand}.yml").touch()
     assert main([subcommand, "sensor"]) == 2
     assert "sensor was learned on web1; name the inventory: -i INVENTORY" in capsys.readouterr().err

@@ -101,6 +101,20 @@ def test_a_run_is_bound_to_study_hosts_and_files(site: Site, root: Path) -> None
         made.check(change_of(site, RUN))
 
 
+def test_a_load_generator_is_part_of_the_plan(site: Site, root: Path) -> None:
+    study = json.loads((root / "studies/study.yml").read_text()) | {"run_on": "load"}
+    (root / "studies/study.yml").write_text(json.dumps(study))
+    with pytest.raises(NoPlan, match="run_on names load, which the inventory does not have"):
+        change_of(site, RUN)
+    inventory = json.dumps(INVENTORY | {"generators": {"hosts": {"load": {"ansible_host": "198.18.0.9"}}}})
+    (root / "hosts.json").write_text(inventory)
+    made = Plans().issue(change_of(site, RUN))
+    assert "Load generated on: load" in made.change.question
+    (root / "hosts.json").write_text(inventory.replace("198.18.0.9", "203.0.113.9"))
+    with pytest.raises(PlanRefused, match="reaches the plan's hosts otherwise"):
+        made.check(change_of(site, RUN))
+
+
 @pytest.mark.slow  # four times ansible-inventory
 def test_a_plan_notices_another_host_behind_the_same_name(site: Site, root: Path) -> None:
     made = Plans().issue(change_of(site, RUN))

@@ -7,9 +7,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +20,8 @@ import pytest
 pytest.importorskip("mcp", reason="takes the extra `mcp`")
 
 import mcp_types as types
+from ansible_collections.autotune.kernel.client import mcp_tools
+from ansible_collections.autotune.kernel.client.mcp_processes import Process
 from ansible_collections.autotune.kernel.client.mcp_site import Site
 from ansible_collections.autotune.kernel.client.mcp_tools import server_of
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.page_requests import take
@@ -312,6 +317,7 @@ def test_a_plan_of_a_run_says_what_it_may_take(agent: Callable[..., Agent], root
                 "benchmark_command": "true",
                 "action_space": [{"param": "vm.swappiness", "min": 0, "max": 100}],
                 "training_config": {"total_timesteps": 5, "benchmark_timeout": 7},
+                "warm_up": 60,
             }
         )
     )
@@ -319,12 +325,31 @@ def test_a_plan_of_a_run_says_what_it_may_take(agent: Callable[..., Agent], root
     plan = able.call("plan", action="run", study="study.yml")
     assert plan["hosts"] == ["localhost"]
     assert plan["values"] == {"vm.swappiness": "0 to 100"}
-    assert plan["seconds"] == 7 * plan["trials_at_most"]
+    assert plan["seconds"] == (7 + 60) * plan["trials_at_most"]
     assert "-e study=study.yml -e output=learned" in plan["command"]
     dashboard_store.fill(url, trials=120, hosts=3)  # 1200 s, so 30 s for each trial of a host
     assert able.call("plan", action="run", study="study.yml")["seconds"] == 30 * plan["trials_at_most"]
     assert "needs the argument `study`" in able.error("plan", action="run")
     assert not able.asked
+
+
+@pytest.mark.parametrize(
+    ("studies", "study_id"),
+    [([], None), ([(4, -60)], None), ([(5, 20), (4, -60)], 5), ([(6, 50), (5, 20)], 5), ([(6, 5000)], None)],
+)
+def test_a_process_has_the_study_that_it_made(
+    studies: list[tuple[int, int]], study_id: int | None, tmp_path: Path
+) -> None:
+    """Neither one from before nor one that somebody has started since. studies: IDs, and seconds after its start."""
+    log, started = tmp_path / "log", datetime.now(UTC)
+    log.write_text("[ERROR]: no such study\n")
+    os.utime(log, (started.timestamp() + 100,) * 2)
+    ended = subprocess.Popen(["false"])
+    ended.wait()
+    rows = [{"id": number, "started": started + timedelta(seconds=after)} for number, after in studies]
+    served: Any = SimpleNamespace(reading=SimpleNamespace(studies_of=lambda workload: rows))
+    process = Process("run-1", "run", "wan", ("ansible-playbook",), log, started, ended)
+    assert mcp_tools._process(served, process).study_id == study_id
 
 
 def test_nothing_is_done_that_cannot_be_logged(agent: Callable[..., Agent], url: str, root: Path) -> None:

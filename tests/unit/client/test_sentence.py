@@ -33,6 +33,20 @@ def test_finds_the_workload(sentence: str, workload: str) -> None:
     assert understand(sentence, LIBRARY).workloads == [workload]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "word"),
+    [
+        ("tune everything except memory", "except"),
+        ("do not tune the network", "not"),
+        ("don't touch the disks", "don"),
+        ("the web server, but not its sockets", "but"),
+        ("less swapping", None),
+    ],
+)
+def test_what_is_taken_out_again_is_noticed(sentence: str, word: str | None) -> None:
+    assert understand(sentence, LIBRARY).exception == word
+
+
 def test_a_program_outweighs_other_words() -> None:
     assert understand("redis with many sockets and packets", LIBRARY).workloads == ["redis"]
 

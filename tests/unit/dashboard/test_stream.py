@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import dashboard_store
 import pytest
+from ansible_collections.autotune.kernel.dashboard import feed as feeding
 from ansible_collections.autotune.kernel.dashboard import queries
-from ansible_collections.autotune.kernel.dashboard import stream as streaming
-from ansible_collections.autotune.kernel.dashboard.feed import Feed
+from ansible_collections.autotune.kernel.dashboard.feed import Feed, is_over
 from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
 
 PATIENCE = 180.0
@@ -133,9 +133,9 @@ def test_the_stream_waits_for_the_hosts_to_report(url, running_study, monkeypatc
 
     running_study.finish(leave_hosts=False)
     feed = Feed(ReadOnlyStore(url), running_study.study_id)
-    assert not streaming.is_over(feed)
-    monkeypatch.setattr(streaming, "_REPORT_SECONDS", -1.0)
-    assert streaming.is_over(feed)
+    assert not is_over(feed)
+    monkeypatch.setattr(feeding, "_REPORT_SECONDS", -1.0)
+    assert is_over(feed)
 
 
 def test_streams_beyond_the_limit_are_refused(stream, running_study):

@@ -97,6 +97,15 @@ def test_the_end_comes_with_the_result(url, running_study):
     assert first_message(feed)["status"]["verdict"] == "no_improvement"
 
 
+def test_a_study_that_was_resumed_and_ended_again_while_nobody_looked(url, running_study):
+    running_study.finish("stopped")
+    feed = Feed(ReadOnlyStore(url), running_study.study_id)
+    assert feed.data().result["verdict"] == "stopped"
+    running_study.finish("improved")
+    feed.refresh()
+    assert (feed.study["verdict"], feed.data().result["verdict"]) == ("improved", "improved")
+
+
 def test_an_unknown_study(url, study_id):
     with pytest.raises(UnknownStudy, match=f"no study {study_id + 1}"):
         Feed(ReadOnlyStore(url), study_id + 1)

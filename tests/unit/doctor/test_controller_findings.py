@@ -91,6 +91,36 @@ def test_a_folder_is_judged_by_what_exists_of_it(tmp_path: Path) -> None:
     (found,) = controller_findings.folder("output", "~/x", path, free, writable)
     assert found.what == f"output: {tmp_path}/file is not a folder"
     assert found.remedy == "-e output=~/x"
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (found,) = controller_findings.folder("output", "~/x", *controller_facts.room(tmp_path / "link"))
+    assert found.what == f"output: {tmp_path}/link is not a folder"
+
+
+@pytest.mark.parametrize(
+    ("output", "is_open"),
+    [
+        ("Status: active\n8470/tcp    ALLOW   Anywhere\n", True),
+        ("Status: active\n8000:9000/tcp    ALLOW   Anywhere\n", True),
+        ("Status: active\n8470,443/tcp    LIMIT   10.0.0.0/8\n", True),
+        ("Status: active\n8471/tcp    ALLOW   Anywhere\n8470    DENY   Anywhere\n", False),
+        ("Status: active\nOpenSSH    ALLOW   Anywhere\n", False),
+        ("Status: inactive\n", True),
+        ("", None),  # root alone may ask
+    ],
+)
+def test_what_a_firewall_does_is_known_or_not(
+    output: str, is_open: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller_facts, "_output_of", lambda command: output)
+    assert controller_facts._through_ufw(8470) == is_open
+    found = [each.what for each in controller_findings.firewalls({"ufw": is_open}, "192.0.2.1", 8470)]
+    where = "other machines' access to the dashboard at 192.0.2.1 port 8470"
+    expected = {
+        True: [],
+        False: [f"ufw blocks {where}"],
+        None: [f"ufw is active, and whether it blocks {where} could not be found out"],
+    }
+    assert found == expected[is_open]
 
 
 def test_an_import_that_fails_names_the_package() -> None:

@@ -120,6 +120,11 @@ def test_restoration_is_what_the_hosts_reported() -> None:
     assert "Restoring original values: d." in mixed.text
     assert "the lease restores the original values: c." in mixed.text
     assert "All hosts" not in mixed.text
+    unreported = restoration(
+        [host("d", None, "leaves")], over=True
+    )  # its controller died: nothing restores it any more
+    assert unreported is not None
+    assert unreported.text == "No contact since tuning; the lease restores the original values: d."
     many = restoration([host(f"h{number}", None) for number in range(9)])
     assert many is not None
     assert many.text.endswith("h4, h5 and 3 more.")

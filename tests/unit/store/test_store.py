@@ -173,6 +173,11 @@ def test_a_password_is_never_shown(url: str, visible: str) -> None:
             "postgresql://t:s3cret@host:port/db",
             "the store 'postgresql://t:***@host:port/db' is not a usable SQLAlchemy URL",
         ),
+        (
+            "postgresql://t:p@ss:s3cret@host/db",
+            "the store 'postgresql://t:***@host/db' is not a usable SQLAlchemy URL: its port is not a number; in a "
+            "password, write @ as %40",
+        ),
         ("sqlite:////proc/none/store.sqlite", "the store's folder cannot be created"),
         ("sqlite:////dev/null/store.sqlite", "the store's folder cannot be created"),
         ("sqlite:////tmp", "the store sqlite:////tmp cannot be written: unable to open database file"),

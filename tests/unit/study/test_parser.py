@@ -188,6 +188,13 @@ def test_hostile_values_are_refused_in_few_words(key: str, value: object, tmp_pa
     assert check(tmp_path, json.dumps({**simple, key: value}).encode(), "study.json")
 
 
+def test_of_long_keys_that_begin_alike_each_is_looked_at(tmp_path: Path) -> None:
+    simple = {name: FULL[name] for name in ("workload_name", "reward_metric", "benchmark_command", "action_space")}
+    environment = {f"{'A' * 300}{end}": value for end, value in (("1", "\x07"), ("2", "fine"))}
+    found = check(tmp_path, json.dumps({**simple, "environment": environment}).encode(), "study.json")
+    assert "contains the control character" in found
+
+
 @pytest.mark.takes_seconds
 def test_a_circle_of_constraints_is_given_up_on(tmp_path: Path) -> None:
     element = {"min": 0, "max": 2**64 - 1}

@@ -211,6 +211,13 @@ def test_refuses_constraints_that_contradict_each_other(constraints: list[str]) 
         SearchSpace(axes, [_plain(axis.parameter) for axis in axes], constraints)
 
 
+def test_strictly_below_in_a_range_whose_steps_no_float_can_tell_apart() -> None:
+    axes = [Axis(name, 0, 1, 2**63) for name in ("kernel.shmall", "kernel.shmmax")]
+    space = SearchSpace(axes, [_plain(axis.parameter) for axis in axes], ["kernel.shmall < kernel.shmmax"])
+    snapped = space.snap(np.full((1, 2), 0.9))
+    assert snapped[0, 0] <= snapped[0, 1]
+
+
 def test_refuses_a_circle_in_a_range_too_large_to_walk_through() -> None:
     axes = [Axis(name, 0, 0, 2**40) for name in ("vm.a", "vm.b")]
     with pytest.raises(ValueError, match="`vm.a < vm.b` and `vm.b < vm.a` contradict each other"):

@@ -68,6 +68,7 @@ def new_context(host: FakeHost) -> Iterator[Callable[..., HostContext]]:
             host="h1",
             study=study,
             apply=host.apply,
+            renew=host.apply,
             restore=host.restore,
             interference=lambda kept: host.interference,
             transport=transport,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,29 @@ def test_a_limit_exceeded_at_the_end_fails_the_trial(host: Any, new_context: New
     """The benchmark ends before the first sample; the last one finds it."""
     trial = measured(new_context("echo throughput: 1", guard={"free_memory": 99.9}))
     assert (trial.metric, host.restored) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"warm_up": 600},
+        {"between": "sleep 600"},
+        {"between": "sh -c 'sleep 2; exit 3'"},
+        {"pause": 600},
+    ],
+)
+def test_a_limit_holds_before_the_benchmark_too(fields: dict[str, Any], host: Any, new_context: NewContext) -> None:
+    trial = replace(TRIAL, pause=fields.pop("pause", 0.0))
+    context = new_context("sleep 600", guard={"free_memory": 99.9}, **fields)
+    trial = run_trial(context, trial, NEVER)
+    assert "limit 99.9 % (guard.free_memory)" in str(trial.error)
+    assert host.restored == 1
+
+
+def test_the_health_command_runs_while_warming_up(host: Any, new_context: NewContext, tmp_path: Path) -> None:
+    health = f"sh -c '! test -e {tmp_path}/sick'"
+    context = new_context(f"sh -c 'touch {tmp_path}/sick; sleep 600'", warm_up=600, guard={"health_command": health})
+    assert "the health command ended with exit code 1" in str(measured(context).error)
 
 
 def test_a_failing_health_command_ends_the_trial(host: Any, new_context: NewContext, tmp_path: Path) -> None:

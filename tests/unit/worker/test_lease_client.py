@@ -69,6 +69,13 @@ def test_begins_a_new_lease_after_expiry(lease: LeaseClient, host: Host, told: l
     assert told == ["The lease n1 has ended"]
 
 
+def test_a_lease_that_expires_in_the_middle_of_a_trial_spoils_it(lease: LeaseClient, host: Host) -> None:
+    host.ended, host.nonces = {"n1"}, ["n2"]
+    with pytest.raises(LeaseExpired, match="expired during the trial, so the host restored its original values"):
+        lease.apply({SWAPPINESS: 10}, None, within_trial=True)
+    lease.apply({SWAPPINESS: 10}, None)  # the next trial begins a new one
+
+
 def test_reports_values_as_restored_once_the_host_has_verified_it(lease: LeaseClient) -> None:
     assert lease.restore() == "original values restored and verified"
     assert lease.restore() == "nothing was changed"

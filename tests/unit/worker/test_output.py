@@ -63,6 +63,15 @@ def test_keeps_the_last_value_of_each_metric_and_all_values_of_the_main_one() ->
     assert (output.streamed, output.metrics) == ([1.0, 2.0, 3.0], {"m": 3.0, "other": 8.0})
 
 
+def test_no_number_of_other_metrics_displaces_the_main_one() -> None:
+    output = BenchmarkOutput("m")
+    for at in range(2000):
+        output.feed(f"m{at}: 1")
+    output.feed("m: 5")
+    assert output.metrics["m"] == 5.0
+    assert len(output.metrics) <= 1001
+
+
 def test_memory_is_limited_and_the_last_value_is_kept() -> None:
     output = BenchmarkOutput("m")
     for at in range(30_000):

@@ -19,6 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 OUTPUTS = Path(__file__).parent / "outputs"
+# What wrk says nothing of where there were none; a guard metric may be one of them.
+SILENT = ("failed_responses", "connect_errors", "read_errors", "write_errors", "timeouts")
 TOOLS = ("fio", "iperf3", "pgbench", "redis-benchmark", "sysbench", "wrk")
 
 
@@ -36,6 +38,7 @@ TOOLS = ("fio", "iperf3", "pgbench", "redis-benchmark", "sysbench", "wrk")
                 "latency_p75_ms": 5.9,
                 "latency_p90_ms": 10.31,
                 "latency_p99_ms": 49.63,
+                **dict.fromkeys(SILENT, 0.0),
             },
         ),
         (
@@ -45,6 +48,7 @@ TOOLS = ("fio", "iperf3", "pgbench", "redis-benchmark", "sysbench", "wrk")
                 "requests_per_second": 1013.84,
                 "transfer_mb_per_second": 514.84 * 1024 / 1e6,
                 "latency_mean_ms": 2.21,
+                **dict.fromkeys(SILENT, 0.0),
                 "failed_responses": 1015,
             },
         ),
@@ -131,6 +135,15 @@ def test_reads_what_iperf3_printed() -> None:
         "jitter_ms",
         "lost_percent",
     }
+
+
+def test_errors_of_wrk_are_told_apart() -> None:
+    text = "  Socket errors: connect 300, read 12, write 0, timeout 7\nRequests/sec:    10.00\n"
+    assert metrics_of(text, "wrk") == {
+        "requests_per_second": 10, "connect_errors": 300, "read_errors": 12, "write_errors": 0, "timeouts": 7,
+        "failed_responses": 0,
+    }  # fmt: skip
+    assert metrics_of("unable to connect to 127.0.0.1:1 Connection refused\n", "wrk") == {}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -112,6 +114,41 @@ def test_the_service_runs_with_the_values_of_the_trial_and_outlives_its_benchmar
     assert [trial.error for trial in trials] == [None, None]
     assert ["service" in trial.seconds for trial in trials] == [True, False]
     assert len(started(log)) == 1
+
+
+def test_a_service_that_a_candidate_killed_is_started_anew(
+    new_context: Callable[..., HostContext], folder: Benchmark, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    service = Service(folder, shell(START.format(log=log)), "false", [])
+    alive = f'case "$(cut -d" " -f3 /proc/$(tail -n 1 {log})/stat 2>&1)" in [RSD]) echo throughput: 1;; esac'
+    context = replace(new_context(shell(alive)), services={None: service})
+    trial = Trial.pending(Phase.TRAIN, {"vm.swappiness": 80})
+    assert run_trial(context, trial, NEVER).metric == 1.0
+    os.kill(started(log)[0], signal.SIGKILL)
+    assert run_trial(context, trial, NEVER).metric is None
+    assert run_trial(context, trial, NEVER).metric == 1.0
+    assert len(started(log)) == 2
+
+
+def test_only_the_service_of_the_trial_s_workload_runs(
+    new_context: Callable[..., HostContext], folder: Benchmark, tmp_path: Path
+) -> None:
+    """Both listen on the same port, and the other one would take a part of the host."""
+    guard = {"name": "g", "benchmark_command": "echo mbit: 7", "metric": "mbit", "may_worsen": 3}
+    own, others = tmp_path / "own", tmp_path / "others"
+    other = Benchmark(LocalTransport(), {}, 60)
+    other.copy([])
+    services = {
+        None: Service(folder, shell(START.format(log=own)), None, []),
+        "g": Service(other, shell(START.format(log=others)), None, []),
+    }
+    context = replace(new_context(guard_benchmarks=[guard]), services=services)
+    trial = Trial.pending(Phase.GUARD, {"vm.swappiness": 80})
+    for benchmark, alive in ("g", (0, 1)), (None, (1, 0)), ("g", (0, 1)):
+        assert run_trial(context, replace(trial, benchmark=benchmark), NEVER).metric
+        assert tuple(sum(map(is_alive, started(log))) for log in (own, others)) == alive
+    other.remove()
 
 
 def test_a_trial_whose_service_does_not_start_fails(new_context: Callable[..., HostContext], folder: Benchmark) -> None:
