@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import repetition
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.benchmark import Benchmark
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.local import LocalTransport
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import ApplyFailed, HostContext
@@ -40,6 +41,17 @@ class FakeHost:
     def restore(self) -> str:
         self.restored += 1
         return "original values restored and verified"
+
+
+@pytest.fixture(autouse=True)
+def _no_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other virtual machines may disturb the tests' own trials, which are counted."""
+    monkeypatch.setattr(repetition, "_STOLEN", 2.0)
+
+
+@pytest.fixture
+def repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repetition, "_STOLEN", 0.05)
 
 
 @pytest.fixture

@@ -84,6 +84,11 @@ def test_every_choice_is_tried_and_values_are_named_once(new_context: NewContext
 
 
 @pytest.mark.takes_seconds
+def test_expert_settings_are_tried_within_the_study_s_ranges(new_context: NewContext) -> None:
+    space = new_context(action_space=[{"param": "vm.swappiness", "min": 60, "max": 80}]).study.space
+    assert {60 <= values["vm.swappiness"] <= 80 for values in _probes(space, {"vm.swappiness": 70}).values()} == {True}
+
+
 def test_with_cautious_exploration_no_other_values_are_applied(new_context: NewContext, host: FakeHost) -> None:
     found, shown = check(new_context(exploration="cautious"))
     assert {values["vm.swappiness"] for values in host.applied} == {"60"}

@@ -35,6 +35,14 @@ def test_each_set_is_measured_once_a_round_with_its_values(new_context: Callable
     assert shown[-1].endswith("94.5 throughput, 0 s left")
 
 
+def test_a_production_host_does_not_try_expert_settings(new_context: Callable[..., HostContext]) -> None:
+    context = replace(new_context(exploration="cautious"), originals={"vm.swappiness": "60"})
+    shown: list[str] = []
+    rows = compare(context, {"low": {"vm.swappiness": 59}}, 1, NEVER, shown.append)
+    assert {row["name"] for row in rows} == {"original values", "low"}
+    assert shown[0] == "h1: exploration is cautious, so that expert settings are not measured"
+
+
 def test_a_run_that_fails_has_no_metric(new_context: Callable[..., HostContext]) -> None:
     context = replace(new_context("false"), originals={"vm.swappiness": "60"})
     rows = compare(context, {}, 1, NEVER, lambda text: None)

@@ -6,6 +6,8 @@ import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, State, Trial
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.repetition import Repetition
 
+pytestmark = pytest.mark.usefixtures("repetitions")
+
 DONE = replace(Trial.pending(Phase.VERIFY, {"vm.swappiness": 80}), state=State.COMPLETE, metric=1.0)
 
 

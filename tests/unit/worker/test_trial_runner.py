@@ -86,6 +86,7 @@ def test_runs_trials_until_the_study_ends(
 RECEIVE = {"name": "receive", "benchmark_command": "echo mbit: 7", "metric": "mbit", "may_worsen": 3}
 
 
+@pytest.mark.usefixtures("repetitions")
 @pytest.mark.parametrize(
     ("steals", "counted", "repeated"),
     [
