@@ -71,6 +71,29 @@ def can_express(parameter: str) -> bool:
     return _kernel.kind_of(parameter).persistable and parameter.isprintable() and not has_syntax
 
 
+# Parameters that are there only once a module is loaded, which may be after systemd-sysctl has run.
+_OF_MODULES = (
+    ("net.netfilter.nf_", "nf_conntrack"), ("net.bridge.bridge-nf-", "br_netfilter"), ("net.sctp.", "sctp"),
+    ("fs.xfs.", "xfs"), ("sunrpc.", "sunrpc"), ("fs.nfs.", "nfs"),
+)  # fmt: skip
+MODULES = "/proc/modules"
+
+
+def late_warnings(parameters: Iterable[str]) -> list[str]:
+    """Which of these may be set too early at boot, and what to do about it; one line a module."""
+    loaded = {line.split(" ", 1)[0] for line in text_of(MODULES, []).splitlines()}  # none that are built in
+    found: dict[str, list[str]] = {}
+    for parameter in parameters:
+        for prefix, module in _OF_MODULES:
+            if parameter.startswith(prefix) and module in loaded:
+                found.setdefault(module, []).append(parameter)
+    return [
+        f"{', '.join(names)}: at boot, there only once the module {module} is loaded; have that done early, by a file "
+        f"in /etc/modules-load.d with a line {module}"
+        for module, names in found.items()
+    ]
+
+
 def warnings(dropin: str, values: Mapping[str, str], directories: Sequence[str]) -> list[str]:
     """What overrides the values of a drop-in, and what could not be read; one line each.
 

@@ -22,6 +22,8 @@ _IP = _page("networking/ip-sysctl")
 _NET = _page("admin-guide/sysctl/net")
 _VM = _page("admin-guide/sysctl/vm")
 _KERNEL = _page("admin-guide/sysctl/kernel")
+_FS = _page("admin-guide/sysctl/fs")
+_CONNTRACK = _page("networking/nf_conntrack-sysctl")
 _LAPTOP = _page("admin-guide/laptops/laptop-mode")
 _THP = _page("admin-guide/mm/transhuge")
 _TCP = partial(Risk, "https://man7.org/linux/man-pages/man7/tcp.7.html")
@@ -182,6 +184,32 @@ RISKS: dict[str, tuple[Risk, ...]] = {
                 "If these samples unexpectedly take too long to execute, the NMIs can become stacked up next to each "
                 "other so much that nothing else is allowed to execute.",
                 values=("0",)),
+    ),
+    "kernel.pid_max": (
+        _KERNEL("where more tasks run than that, no program can be started, not even a login shell",
+                "PIDs of value pid_max or larger are not allocated.",
+                lowered=True),
+    ),
+    "kernel.threads-max": (
+        _KERNEL("where more tasks run than that, no program can be started, not even a login shell",
+                "This value controls the maximum number of threads that can be created using fork().",
+                lowered=True),
+    ),
+    "fs.file-max": (
+        _FS("where more files are open than that, no account but root can open another one",
+            "The value in file-max denotes the maximum number of file-handles that the Linux kernel will allocate.",
+            lowered=True),
+    ),
+    "net.netfilter.nf_conntrack_max": (
+        _CONNTRACK("where more connections are tracked than that, new ones are dropped, those of SSH as well",
+                   "Maximum number of allowed connection tracking entries.",
+                   lowered=True),
+    ),
+    "vm.overcommit_ratio": (
+        _VM("where vm.overcommit_memory is 2 and more is committed than that, programs get no memory",
+            "When overcommit_memory is set to 2, the committed address space is not permitted to exceed swap plus "
+            "this percentage of physical RAM.",
+            lowered=True),
     ),
     "kernel.split_lock_mitigate": (
         _KERNEL("any user can slow the whole machine down",

@@ -195,6 +195,13 @@ def restore(name: str, former: Snapshot | None) -> None:
         _durable.write(path_of(name), base64.b64decode(former.content), former.mode, (former.uid, former.gid))
 
 
+def recorded() -> list[str]:
+    """The names with a roll-back record."""
+    with contextlib.suppress(OSError):
+        return sorted(name.removesuffix(".json") for name in os.listdir(STATE_DIRECTORY) if name.endswith(".json"))
+    return []
+
+
 def read_record(name: str) -> Record | None:
     """The roll-back record, or None if there is none; raises Failure if it cannot be read."""
     path = record_path_of(name)

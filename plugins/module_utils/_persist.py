@@ -13,6 +13,7 @@ from dataclasses import replace
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _boot_files,
     _coupling,
+    _denylist,
     _dropin,
     _journal,
     _kernel,
@@ -73,6 +74,7 @@ def roll_back(persist: str, holder: str | None = None, check: bool = False, nonc
         undone = _undone_by(record, nonce) if record else None
         if record is None or undone is None:
             return report
+        _check_not_covered(persist, record, undone)
         if lease and not check:
             _lease.end(lease)
         if check and _dropin.is_edited(persist):
@@ -83,6 +85,26 @@ def roll_back(persist: str, holder: str | None = None, check: bool = False, nonc
         if not check:
             _undo(persist, undone, report)
     return report
+
+
+def _check_not_covered(name: str, record: _dropin.Record, undone: _dropin.Confirmation) -> None:
+    """Raise Failure if a later call under another name has set one of the values since.
+
+    Its record holds the values of this one, and would restore these.
+    """
+    for other in _dropin.recorded():
+        later = None
+        if other != name:
+            with contextlib.suppress(Failure):  # it is damaged, which its own roll back tells
+                later = _dropin.read_record(other)
+        for parameter in undone.values:
+            ours = record.applied.get(parameter)
+            theirs = later.applied.get(parameter) if later and later.originals.get(parameter) == ours else None
+            if theirs not in (None, ours) and _kernel.read_or_none(parameter) == theirs:
+                raise Failure(
+                    f"Nothing was written: {parameter} was set again under the name {other} since; roll that back "
+                    f"first (state=restored persist={other}, or its rollback.yml)."
+                )
 
 
 def _undone_by(record: _dropin.Record, nonce: str | None) -> _dropin.Confirmation | None:
@@ -96,6 +118,8 @@ def _apply_and_persist(
     name: str, plan: Plan, originals: Mapping[str, str], nonce: str | None, report: Report, check: bool
 ) -> None:
     """Set a plan's values and write the drop-in, or predict that; fills the report."""
+    if secrets := list(filter(_denylist.holds_secret, plan.requested)):
+        raise Failure(f"Nothing was written: a file that others may read would show {', '.join(secrets)}.")
     _dropin.check_is_free(name)
     former_record = _dropin.read_record(name)
     record = _extended(former_record, name, plan, originals, nonce)
@@ -104,6 +128,7 @@ def _apply_and_persist(
     report.file = _dropin.path_of(name), _dropin.text_of(name), text
     report.warnings += [_not_persisted(name) for name in plan.requested if not _boot_files.can_express(name)]
     report.warnings += _dropin.overridden(name, lasting)
+    report.warnings += _boot_files.late_warnings(lasting)
     if not check:
         _carry_out_and_persist(name, plan, text, former_record, record, report)
         return

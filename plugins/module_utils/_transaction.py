@@ -75,6 +75,10 @@ def prepare(
         for parameter, reason in irreversible(values, before).items():
             message = f"{parameter} cannot be leased, as it could not be undone: {reason} (state=present can set it)"
             messages.setdefault(parameter, message)
+        for parameter in filter(_denylist.holds_secret, requested):
+            messages.setdefault(
+                parameter, f"{parameter} cannot be leased: the journal, which others may read, would show it"
+            )
     for parameter, message in messages.items():
         found = before[parameter]
         faults.setdefault(parameter, Change("rejected", values.get(parameter, found), found, found, message))

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _journal, _lock, _verdict, _watchdog_unit
 
+_terminated = False  # asked to end, by SIGTERM
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
 
@@ -50,7 +51,14 @@ def main() -> None:
             connection.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
             connection.send(b"READY=1")
     if guard is not None:
+        signal.signal(signal.SIGTERM, _terminate)
         watch(guard)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """Whoever ends the watchdog, such as `systemctl stop` or a soft reboot, ends the lease: no one else restores it."""
+    global _terminated
+    _terminated = True
 
 
 def watch(guard: int) -> None:
@@ -64,7 +72,7 @@ def watch(guard: int) -> None:
         # Nothing may end this loop while there is a lease: whatever fails is tried again.
         with contextlib.suppress(Exception):
             lease = _journal.read()
-            if lease and not lease.is_expired:
+            if lease and not _is_over(lease):
                 pause = min(pause, max(lease.expires_in, 0.01))  # it may expire between these two lines
             else:
                 # Without a lease there is no hurry, and the holder of the lock must not be killed.
@@ -78,19 +86,23 @@ def watch(guard: int) -> None:
         time.sleep(pause)
 
 
+def _is_over(lease: _journal.Lease) -> bool:
+    return lease.is_expired or _terminated
+
+
 def _is_overdue() -> bool:
     lease = _journal.read()
-    return lease is not None and lease.is_expired
+    return lease is not None and _is_over(lease)
 
 
 def _settle(former: dict[str, Any] | None) -> dict[str, Any] | None:
-    """End the lease if it has expired: the verdict, or None if there is nothing to do.
+    """End the lease if it is over: the verdict, or None if there is nothing to do.
 
     former: the verdict of the previous attempt. Values that were restored are not restored again, even if the journal
     could not be removed: whoever sets them from now on means it.
     """
     lease = _journal.read()
-    if lease is None or not lease.is_expired:
+    if lease is None or not _is_over(lease):
         return None
     verdict = former if former and former["nonce"] == lease.nonce else None
     if verdict is None or not verdict["verified"]:
@@ -136,7 +148,7 @@ def _become_watchdog(guard: int) -> NoReturn:
         os.setsid()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, _terminate)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         os.chdir("/")
         with contextlib.suppress(OSError):

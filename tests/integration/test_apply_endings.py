@@ -28,6 +28,7 @@ module.exit_json(**{"changed": True, "lease": {"nonce": "1"}, **json.load(open("
 """
 REFUSED = {"failed": True, "changed": False, "msg": "the kernel refused 3333", "restored": True}
 NOT_BACK = {"failed": True, "changed": False, "msg": "net.core.somaxconn is 1 and should be 4096", "restored": False}
+KILLED = {"failed": True, "changed": False, "msg": "MODULE FAILURE: Killed"}
 GONE = {"unreachable": True, "changed": False, "msg": "no route to host"}
 FINE = "This host has its previous values."
 MAYBE = "This host may have kept the values, because it was lost before it answered; run rollback.yml when it is back."
@@ -69,6 +70,9 @@ def apply(tmp_path: Path, write_result: Callable[..., Path]) -> Callable[..., st
         pytest.param({"leased": NOT_BACK}, FINE, id="refused, and put back at the second try"),
         pytest.param({"health": "false", "restored": NOT_BACK}, NOT_ALL, id="not well, and not put back"),
         pytest.param({"present_persisted": GONE}, MAYBE, id="gone while it confirmed"),
+        pytest.param(
+            {"present_persisted": KILLED, "restored_persisted": NOT_BACK}, NOT_ALL, id="killed while it confirmed"
+        ),
     ],
 )
 def test_says_what_the_host_has_and_no_more(apply: Callable[..., str], answers: dict[str, Any], says: str) -> None:

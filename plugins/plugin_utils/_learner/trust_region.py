@@ -27,12 +27,15 @@ _HALVINGS = 20
 class TrustRegion:
     """A `Region` around the original values, which must lie in the search space.
 
-    radius: the half-width of the region, as a fraction of each range.
+    direction: of the study's metric. radius: the half-width of the region, as a fraction of each range.
     """
 
-    def __init__(self, space: SearchSpace, original: Mapping[str, Value], caution: Caution) -> None:
+    def __init__(
+        self, space: SearchSpace, original: Mapping[str, Value], caution: Caution, direction: str = "maximise"
+    ) -> None:
         self._space, self._step = space, caution.step / 100
-        self._harmful_below = -math.log1p(caution.harm / 100)
+        harm = caution.harm / 100
+        self._harmful_below = -math.log1p(harm) if direction == "minimise" else math.log1p(-harm)
         self._centre = space.encode(original)
         self._best = 0.0
         self._harmless: list[Point] = [self._centre]
@@ -63,6 +66,11 @@ class TrustRegion:
 
     def _is_nearer_to_harm(self, point: Point) -> bool:
         return bool(self._harmful) and _distance(point, self._harmful) <= _distance(point, self._harmless)
+
+    @property
+    def harmed(self) -> bool:
+        """Whether a trial failed or did harm."""
+        return bool(self._harmful)
 
     def is_harmful(self, trial: Trial) -> bool:
         """Whether the trial failed, or was worse than the host's baseline by more than `caution.harm`."""

@@ -134,7 +134,9 @@ class _Proofs:
             proof = self._prove(kept)
             if proof.improved and _loses(self.whole, proof):
                 gains = f"{proof.improvement:+.1f} % instead of {self.whole.improvement:+.1f} %"
-                proof = proof.model_copy(update={"improved": False, "reason": f"It gains {gains}"})
+                proof = proof.model_copy(
+                    update={"improved": False, "reason": f"It gains {gains}", "decided_after": None}
+                )
             if proof.improved:
                 return kept, proof
         return changed, proof

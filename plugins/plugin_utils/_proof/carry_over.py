@@ -102,10 +102,11 @@ def _effect(study: Study, runs: Mapping[str, Sequence[Trial]]) -> Estimate | Non
 def _correlation(hosts: Sequence[Sequence[float]]) -> tuple[float, float]:
     """The lag-1 correlation of the pairs' log ratios within hosts, and as a standard normal deviate; 0 of too few."""
     deviations = [np.array(own) - fmean(own) for own in hosts if len(own) > 2]
+    # In units of each host's own, or a noisy host would decide alone, and count for all pairs.
+    deviations = [own / own.std() for own in deviations if own.std() > _MIN_NOISE]
     count = sum(map(len, deviations))
-    squares = sum(float(own @ own) for own in deviations)
-    if count < _FEWEST or squares <= count * _MIN_NOISE**2:
+    if count < _FEWEST:
         return 0.0, 0.0
-    found = sum(float(own[1:] @ own[:-1]) for own in deviations) / squares
+    found = sum(float(own[1:] @ own[:-1]) for own in deviations) / count
     # Deviations from a mean are correlated by -1/n.
     return found, (found + len(deviations) / count) * math.sqrt(count)

@@ -49,7 +49,8 @@ class Estimate:
     def interval(self, z: float) -> Interval:
         """All means that a critical value of `z` does not reject."""
         half_width = self.error * float(-special.stdtrit(self.freedom, special.ndtr(-z))) if self.error else 0.0
-        return max(self.mean - half_width, -_INTERVAL_LIMIT), min(self.mean + half_width, _INTERVAL_LIMIT)
+        low, high = min(self.mean, -_INTERVAL_LIMIT), max(self.mean, _INTERVAL_LIMIT)
+        return max(self.mean - half_width, low), min(self.mean + half_width, high)
 
 
 def by_host(pairs: Sequence[Pair], guard: str | None = None) -> dict[str, list[float]]:
@@ -81,12 +82,19 @@ def over_hosts(ratios: Ratios) -> Estimate | None:
 
 
 def of_host(host: str, ratios: Ratios) -> Estimate:
-    """The estimate for one host; its variance is moderated by that of the others (Smyth, SAGMB 3, 2004)."""
-    own = ratios[host]
+    """The estimate for one host; its variance is moderated by that of the others (Smyth, SAGMB 3, 2004).
+
+    It borrows from them as far as an F test finds it no larger than theirs: that of a noisy host would be
+    underestimated.
+    """
+    own, variance = ratios[host], _variance(ratios[host])
     common, freedom = pooled_variance(values for name, values in ratios.items() if name != host)
     prior = min(_PRIOR_FREEDOM, freedom)
+    if variance > common:
+        tail = float(special.fdtrc(len(own) - 1, freedom, variance / common)) if common and freedom else 0.0
+        prior *= min(2 * tail, 1.0)
     total = len(own) - 1 + prior
-    moderated = (prior * common + (len(own) - 1) * _variance(own)) / total
+    moderated = (prior * common + (len(own) - 1) * variance) / total
     return Estimate(fmean(own), math.sqrt(moderated / len(own)), total)
 
 

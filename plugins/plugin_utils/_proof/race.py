@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -103,7 +103,9 @@ def race(
         )
         for (dummy, runner), trial in zip(order, trials, strict=True):
             runner.add(trial, number)
-        present = still_present(present, trials)
+        stayed = still_present(present, trials)
+        _forget_partial(runners, set(present) - set(stayed))
+        present = stayed
         if number > 1:
             _eliminate(runners, number)
         if len(_remaining(runners)) < 2 or not present:
@@ -116,6 +118,14 @@ def race(
     ranked = _simpler_first(sorted(runners, key=rank, reverse=True), noise, own)
     winner = ranked[0].values if not ranked[0].failed and ranked[0].by_host else None
     return winner, [_standing(runner, noise) for runner in ranked]
+
+
+def _forget_partial(runners: Sequence[_Runner], lost: Iterable[str]) -> None:
+    """Of hosts that were lost in a round: what only some candidates were measured on speaks for or against none."""
+    for host in lost:
+        if len({len(runner.results[host]) for runner in _remaining(runners)}) > 1:
+            for runner in runners:
+                runner.results[host].clear()
 
 
 def _simpler_first(ranked: list[_Runner], noise: _Noise, originals: Originals) -> list[_Runner]:

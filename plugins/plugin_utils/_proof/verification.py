@@ -91,7 +91,7 @@ def verify(
         if len(tests) > _PAUSES:
             remedy = "name a command in `between` that resets the workload before each run"
             reason = f"Carry-over, also with pauses of {tested.pause:.0f} s: {text}; {remedy}"
-            return proof.model_copy(update={"improved": False, "reason": reason})
+            return proof.model_copy(update={"improved": False, "reason": reason, "decided_after": None})
         pause = min(2.0 * round(tested.pause), _LONGEST_PAUSE) or _first_pause(trials)
         notify(f"carry-over: {text}; the proof begins anew, with a pause of {pause:g} s before each run")
         pairs_before = max(trial.pair or 0 for trial in trials)

@@ -102,7 +102,8 @@ class RunHistory:
             self.forecast = power_forecast(self._study, objectives, max(len(objectives), 1), fmean(seconds))
         return self.forecast.lines if self.forecast else ()
 
-    def _check_hosts(self) -> None:
+    def check_hosts(self) -> None:
+        """Look for outlying hosts among the trials of the training so far."""
         drifts = {name: host.drift for name, host in self.hosts.items()}
         notices, extra_deviations = self.outlier_detector.update(self._rescored(), drifts)
         for name, text in notices:
@@ -155,7 +156,7 @@ class RunHistory:
         self._store.add_trial(trial, trials_planned=progress["of"], left_seconds=progress["left"])
         self.store_seconds += time.monotonic() - started
         if trial.phase == Phase.TRAIN and len(self.trials) % _CHECK_INTERVAL == 0:
-            self._check_hosts()
+            self.check_hosts()
         return progress
 
     def _progress(self, trial: Trial) -> dict[str, Any]:

@@ -42,14 +42,15 @@ def range_ends(
         axis = study.space.axes[at]
         highest = point[at] > 0.5
         promising = gain is not None and gain >= study.verification.min_improvement
-        wider = _wider(axis, candidate, hosts, highest=highest)
+        wider = _wider(axis, highest=highest)
+        at_limit = wider is not None and _is_risky(axis, candidate, hosts, wider)
         end = RangeEnd(
             element=axis.element if _elements(axis.parameter, study.space) > 1 else None,
             end="highest" if highest else "lowest",
             bound=int(axis.high if highest else axis.low),
             gain=gain,
-            wider=wider if promising else None,
-            at_limit=wider is None,
+            wider=wider if promising and not at_limit else None,
+            at_limit=at_limit,
         )
         found[axis.parameter] = (*found.get(axis.parameter, ()), end)
     return found
@@ -83,24 +84,34 @@ def _gains(study: Study, point: Point, ends: Sequence[int], trained: Sequence[Tr
     return [percent(float(rewards[0] - reward) / share) for reward in rewards[1:]]
 
 
-def _wider(axis: Axis, candidate: Candidate, hosts: Mapping[str, Host], *, highest: bool) -> int | None:
-    """An end a quarter farther out; None if it is not safe on every host, or would run a risk."""
+def _wider(axis: Axis, *, highest: bool) -> int | None:
+    """An end about a quarter farther out, on a log scale a power of two; None if there is none."""
     if axis.log:
         factor = (axis.high / axis.low) ** _INSIDE
-        end = 2 ** round(math.log2(axis.high * factor if highest else max(axis.low / factor, 1)))
+        # At least the next power of two outside.
+        power = (
+            max(round(math.log2(axis.high * factor)), math.floor(math.log2(axis.high)) + 1)
+            if highest
+            else min(round(math.log2(axis.low / factor)), math.ceil(math.log2(axis.low)) - 1)
+        )
+        end = 2 ** max(power, 0)
     else:
         width = max((axis.high - axis.low) * _INSIDE, 1)
         end = round(axis.high + width if highest else axis.low - width)
-    if end <= axis.high if highest else end >= axis.low:
-        return None
+        end = max(end, 0) if axis.low >= 0 else end
+    return end if (end > axis.high if highest else end < axis.low) else None
+
+
+def _is_risky(axis: Axis, candidate: Candidate, hosts: Mapping[str, Host], end: int) -> bool:
+    """Whether this number is not safe on every host, or would run a risk."""
     numbers = str(candidate[axis.parameter]).split()
     numbers[axis.element] = str(end)
     text = " ".join(numbers)
     machines = [Machine(host.facts["memory_bytes"], host.facts["cpus"]) for host in hosts.values()]
     if find(axis.parameter) and any(why_unsafe(axis.parameter, text, machine) for machine in machines):
-        return None
+        return True
     originals = {name: host.original_values for name, host in hosts.items()}
-    return None if risks_of(axis.parameter, text, originals) else end
+    return bool(risks_of(axis.parameter, text, originals))
 
 
 def _elements(parameter: str, space: SearchSpace) -> int:

@@ -73,8 +73,12 @@ def _find(
     """The best values, and their proof."""
 
     def hosts_for(phase: Phase) -> list[str]:
-        """The hosts of a phase: all that are ready, and those that had taken part in it when it was interrupted."""
-        return sorted({*fleet.wait_for_hosts(), *replay.hosts_in(phase)})
+        """The hosts of a phase: all that are ready, or those with which it was interrupted.
+
+        With others beside these, runs that are stored would be taken for those of another order, and another plan.
+        """
+        ready, before = set(fleet.wait_for_hosts()), replay.hosts_in(phase)
+        return sorted(before if before & ready else before | ready)
 
     def originals_of(hosts: Sequence[str]) -> dict[str, dict[str, str]]:
         return {host: history.hosts[host].original_values for host in hosts}
@@ -85,21 +89,23 @@ def _find(
     notify(*risks_tried(study.action_space, own_values), *history.forecast_power())
 
     history.enter(Phase.TRAIN)
-    region = TrustRegion(study.space, originals, study.caution)
+    region = TrustRegion(study.space, originals, study.caution, study.direction)
     contexts = train(study, fleet, history, replay, others, region, notify, seed, agent)
 
     history.enter(Phase.RACE)
+    history.check_hosts()  # now, so that a run that is resumed later knows the same
     with fleet.paused():
         trained, baselines = history.in_hindsight(), history.baselines_in_hindsight()
+    reason = "all candidates failed" if trained else "no candidate was tried"
     if study.exploration == "cautious":
         trained = [trial for trial in trained if not region.is_harmful(trial)]
+        reason = reason if trained or not region.harmed else "all candidates failed or did harm"
     hosts = hosts_for(Phase.RACE)
     candidates = contenders(study, trained, baselines, contexts, originals_of(hosts))
     winner, standings = (
         race(candidates, hosts, fleet.measure, seed=seed, originals=originals_of(hosts)) if candidates else (None, [])
     )
     if winner is None:
-        reason = "all candidates failed" if trained else "no candidate was tried"
         return Conclusion("no_improvement", reason, standings=standings)
     if not changes(winner, originals_of(hosts)):
         return Conclusion("no_improvement", "the best candidate changes nothing on any host", standings=standings)

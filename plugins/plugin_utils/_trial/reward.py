@@ -24,7 +24,7 @@ FAILURE_REWARD = -LARGEST_LOG_RATIO
 
 def log_ratio(metric: float, baseline: float, direction: Literal["maximise", "minimise"]) -> float:
     """Natural logarithm of metric over baseline, signed so that positive is better."""
-    ratio = math.log(metric / baseline)
+    ratio = math.log(metric) - math.log(baseline)  # their ratio may be 0 or infinite
     return ratio if direction == "maximise" else -ratio
 
 

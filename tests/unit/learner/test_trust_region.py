@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -223,6 +224,17 @@ def test_grows_with_harmless_trials_alone(study: Study) -> None:
 def test_harm_is_a_failure_or_a_large_loss(study: Study, performance: float | None, harm: float, harmful: bool) -> None:
     region = TrustRegion(study.space, ORIGINAL, Caution(harm=harm))
     assert region.is_harmful(trial_of(ORIGINAL, performance)) == harmful
+
+
+@pytest.mark.parametrize(
+    ("direction", "ratio", "harmful"),
+    [("maximise", 0.51, False), ("maximise", 0.49, True), ("minimise", 1 / 1.49, False), ("minimise", 1 / 1.51, True)],
+)
+def test_harm_is_per_cent_of_the_metric_in_either_direction(
+    study: Study, direction: str, ratio: float, harmful: bool
+) -> None:
+    region = TrustRegion(study.space, ORIGINAL, Caution(harm=50), direction)
+    assert region.is_harmful(trial_of(ORIGINAL, math.log(ratio))) == harmful
 
 
 def test_a_lost_trial_is_not_harmful(study: Study) -> None:

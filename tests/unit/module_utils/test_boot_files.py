@@ -172,3 +172,13 @@ def test_nothing_that_lies_there_is_fatal(etc: Etc) -> None:
 def test_long_values_are_cut(etc: Etc) -> None:
     (etc.etc / "99.conf").write_text(f"vm.swappiness = {'1' * 100_000}")
     assert len(etc.said()[0]) < 1000
+
+
+def test_what_a_module_brings_after_boot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_boot_files, "MODULES", str(tmp_path / "modules"))
+    (tmp_path / "modules").write_text("nf_conntrack 217088 1 - Live 0x0\nxt_sctp 1 0 - Live 0x0\n")
+    (said,) = _boot_files.late_warnings(["net.netfilter.nf_conntrack_max", "net.sctp.rto_min", "vm.swappiness"])
+    assert said == (
+        "net.netfilter.nf_conntrack_max: at boot, there only once the module nf_conntrack is loaded; have that done "
+        "early, by a file in /etc/modules-load.d with a line nf_conntrack"
+    )

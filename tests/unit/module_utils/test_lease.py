@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,20 @@ def test_the_holder_himself_gets_a_new_lease_after_his_own_ran_out(kernel: Any, 
     assert first.lease is not None
     assert second.lease is not None
     assert first.lease["nonce"] != second.lease["nonce"]
+
+
+def test_a_watchdog_that_is_asked_to_end_restores_first(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `systemctl stop`, or a soft reboot, after which nobody would."""
+    found = kernel.values()
+    _lease.acquire(VALUES, "anna", 60)
+    monkeypatch.setattr(_watchdog, "_terminated", False)
+    _watchdog._terminate(signal.SIGTERM, None)
+    watch()
+    assert kernel.values() == found
+    assert _journal.read() is None
+    verdict = _verdict.read()
+    assert verdict
+    assert verdict["verified"]
 
 
 def test_the_watchdog_restores_what_ran_out_and_leaves_its_verdict(kernel: Any, expire: Callable[[], None]) -> None:

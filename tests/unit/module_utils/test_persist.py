@@ -457,6 +457,22 @@ def test_a_failed_second_role_leaves_the_first_one(kernel: Any, dropin: Path) ->
     assert (kernel.values(), dropin.exists()) == (found, False)
 
 
+def test_what_was_set_again_under_another_name_is_rolled_back_in_that_order(kernel: Any, dropin: Path) -> None:
+    kernel.put("vm.swappiness", "60")
+    _persist.apply({"vm.swappiness": "10"}, persist="91-a")
+    _persist.apply({"vm.swappiness": "20"}, persist="90-b")
+    for check in (True, False):
+        with pytest.raises(
+            Failure, match=r"vm\.swappiness was set again under the name 90-b since; roll that back first"
+        ):
+            _persist.roll_back("91-a", check=check)
+    assert kernel.get("vm.swappiness") == "20"
+    _persist.roll_back("90-b")
+    assert kernel.get("vm.swappiness") == "10"
+    _persist.roll_back("91-a")
+    assert kernel.get("vm.swappiness") == "60"
+
+
 def test_a_confirmation_that_changes_nothing_leaves_no_trace(kernel: Any, dropin: Path) -> None:
     values = {"net.core.somaxconn": "8192", "vm.dirty_ratio": "30"}
     first = _confirmed(values)
@@ -477,3 +493,15 @@ def test_the_first_confirmation_is_undone_without_a_trace(kernel: Any, dropin: P
     found = kernel.values()
     _persist.roll_back("90-x", nonce=_confirmed({"net.core.somaxconn": "8192"}))
     assert (kernel.values(), dropin.exists(), Path(_dropin.STATE_DIRECTORY).exists()) == (found, False, False)
+
+
+def test_what_is_secret_is_neither_leased_nor_kept_in_a_file(kernel: Any, dropin: Path) -> None:
+    """Other accounts may read the journal and files of sysctl.d."""
+    name, key = "net.ipv4.tcp_fastopen_key", "00000000-00000000-00000000-00000001"
+    kernel.put(name, "00000000-00000000-00000000-00000000")
+    with pytest.raises(Failure, match=f"a file that others may read would show {name}"):
+        _persist.apply({name: key}, persist="90-x", allow_unsafe=[name])
+    with pytest.raises(Failure, match=f"{name} cannot be leased: the journal, which others may read, would show it"):
+        _lease.acquire({name: key}, "anna", 60, allow_unsafe=[name])
+    _persist.apply({name: key}, allow_unsafe=[name])
+    assert kernel.get(name) == key

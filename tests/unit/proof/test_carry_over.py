@@ -4,12 +4,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
-from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.carry_over import carry_over, described
+from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.carry_over import (
+    _correlation,
+    carry_over,
+    described,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.evidence import CarryOver
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.pairing import in_order, orders
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.study import Study
 from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial import Phase, Trial
+from scipy.stats import norm
 
 from .simulated import Hosts
 
@@ -87,6 +93,15 @@ def test_correlated_pairs_are_found(new_study: NewStudy) -> None:
     assert found.found
     assert found.correlation > 0.4
     assert "successive pairs on a host are correlated (+" in described(found)
+
+
+def test_a_noisy_host_does_not_decide_alone_whether_pairs_are_correlated() -> None:
+    generator = np.random.default_rng(3)
+    alarms = 0
+    for dummy in range(2000):
+        hosts = [list(generator.normal(0, deviation, 10)) for deviation in (1, 1, 1, 20)]
+        alarms += abs(_correlation(hosts)[1]) > norm.isf(0.005)
+    assert alarms <= 0.015 * 2000
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

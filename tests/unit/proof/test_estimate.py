@@ -43,6 +43,29 @@ def test_differences_between_hosts_are_not_noise() -> None:
     assert unsure.z() < 2
 
 
+@pytest.mark.parametrize(("noise", "wider"), [(0.03, 1.3), (0.3, math.inf)])
+def test_the_interval_of_a_noisy_host_covers_the_truth(noise: float, wider: float) -> None:
+    """That of a host like the others is hardly wider than with all that these know."""
+    generator, z = np.random.default_rng(5), stats.norm.isf(0.00625)
+    covered, widths = 0, []
+    for dummy in range(400):
+        ratios = {
+            f"h{at}": list(generator.normal(0, deviation, 5)) for at, deviation in enumerate([0.03] * 3 + [noise])
+        }
+        low, high = of_host("h3", ratios).interval(z)
+        covered += low <= 0 <= high
+        widths.append(high - low)
+    assert covered >= 0.97 * 400
+    assert np.median(widths) <= wider * 2 * stats.t.isf(0.00625, 7) * noise / math.sqrt(5)
+
+
+@pytest.mark.parametrize("mean", [5.5, -6.0, 0.1])
+def test_an_interval_contains_its_mean_however_large(mean: float) -> None:
+    low, high = Estimate(mean, 0.1, 5.0).interval(1.96)
+    assert low < mean < high or mean in (low, high)
+    assert low < high
+
+
 def test_the_variance_of_a_host_is_moderated_by_the_others() -> None:
     others = {f"h{at}": [0.05, -0.05, 0.04, -0.06] for at in range(5)}
     # These two happen to agree; alone they would prove what they say beyond doubt.

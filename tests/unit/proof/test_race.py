@@ -116,6 +116,15 @@ def test_continues_without_a_lost_host() -> None:
     assert not any(standing.failed for standing in standings)
 
 
+def test_a_host_that_is_lost_speaks_against_none_of_those_that_it_was_measured_on() -> None:
+    def effect(values: object, host: str) -> float:
+        assert isinstance(values, dict)
+        return -0.5 if host == "h2" else math.log1p(values["vm.swappiness"] / 100)
+
+    for seed in range(6):
+        assert raced(Hosts(effect, noise=0.005, lost={"h2": 1}), 35, 5, 4, seed=seed)[0] == 35
+
+
 def test_is_reproducible_from_the_measurements() -> None:
     one, other = (Hosts(percentage, noise=0.05) for dummy in range(2))
     assert raced(one, 10, 11, 12) == raced(other, 10, 11, 12)

@@ -118,6 +118,7 @@ def test_with_carry_over_that_outlasts_pauses_nothing_is_proved(new_study: NewSt
     proof = verified(new_study(), hosts, notify=told.append)
     assert not proof.improved
     assert proof.reason.startswith("Carry-over, also with pauses of 40 s: a run right after one of the candidate is ")
+    assert proof.decided_after is None
     assert "name a command in `between`" in proof.reason
     assert [each.pause for each in proof.carry_over] == [0.0, 10.0, 20.0, 40.0]
     assert len(told) == 3

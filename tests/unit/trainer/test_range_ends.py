@@ -65,8 +65,8 @@ def test_a_slope_towards_the_end_suggests_a_wider_range(study: Study) -> None:
     (low,), (high,) = found["vm.swappiness"], found["net.core.somaxconn"]
     assert low.gain is not None
     assert low.gain > 4
-    assert low.wider is None, "-10 is not a safe value"
-    assert low.at_limit
+    assert low.wider == 0, "less than that is no value of anything counted"
+    assert not low.at_limit
     assert high.wider == 8192  # 2^(12 + 5/4), rounded to a power of two
     assert not high.at_limit
 
@@ -76,6 +76,15 @@ def test_without_a_slope_nothing_is_suggested(study: Study) -> None:
     ((end,),) = range_ends(study, {"net.core.somaxconn": 4096}, trials, hosts()).values()
     assert end.gain == pytest.approx(0, abs=1.0)
     assert end.wider is None
+
+
+def test_that_there_is_no_wider_end_is_not_a_danger(new_study: NewStudy) -> None:
+    space = [
+        {"param": "net.core.somaxconn", "min": 4096, "max": 5000, "log": True},
+        {"param": "vm.x", "min": 0, "max": 9},
+    ]
+    found = range_ends(new_study(action_space=space), {"net.core.somaxconn": 5000, "vm.x": 0}, [], hosts())
+    assert [end.at_limit for (end,) in found.values()] == [False, False]
 
 
 @pytest.mark.takes_seconds

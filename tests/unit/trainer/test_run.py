@@ -69,6 +69,7 @@ def conclude(new_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -
         history: Any = SimpleNamespace(
             enter=entered.append,
             forecast_power=lambda: FORECAST,
+            check_hosts=lambda: None,
             in_hindsight=list,
             baselines_in_hindsight=list,
             hosts={"h1": host},

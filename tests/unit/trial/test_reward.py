@@ -85,6 +85,11 @@ def test_the_reward_weighs_performance_and_stability(
     assert found.performance == pytest.approx(math.log(2))
 
 
+@pytest.mark.parametrize(("metric", "baseline"), [(1e-300, 1e300), (1e300, 1e-300), (5e-324, 1e308)])
+def test_no_metric_is_too_large_or_too_small_to_compare(metric: float, baseline: float) -> None:
+    assert math.isfinite(log_ratio(metric, baseline, "maximise"))
+
+
 def test_an_absurd_gain_counts_no_more_than_a_large_one() -> None:
     found = scored(Trial(Phase.TRAIN, state=State.COMPLETE, metric=1e9), 1.0, RewardWeights())
     assert (found.reward, found.performance) == (0.9 * 2.0 + 0.1, pytest.approx(math.log(1e9)))
