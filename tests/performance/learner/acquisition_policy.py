@@ -7,10 +7,8 @@ In the manner of MetaBO (Volpp et al., ICLR 2020): a network that all candidates
 surrogate predicts, how far it is from others, and the state of the search. An episode is a study on a surface of the
 development families. The collection does not use it; docs/explanation/learner.md says what it achieved.
 
-    python tests/performance/learner/acquisition_policy.py train --steps 200000
-    python tests/performance/learner/acquisition_policy.py compare --cell 16/8 --cell 32/4
-
-in the environment of `./dev bench-learner`.
+    ./dev bench-policy train --steps 200000
+    ./dev bench-policy compare --cell 16/8 --cell 32/4
 """
 
 from __future__ import annotations
