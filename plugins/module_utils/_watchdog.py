@@ -51,7 +51,8 @@ def main() -> None:
             connection.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
             connection.send(b"READY=1")
     if guard is not None:
-        signal.signal(signal.SIGTERM, _terminate)
+        with contextlib.suppress(ValueError):  # in another thread than the main one, signals are the caller's
+            signal.signal(signal.SIGTERM, _terminate)
         watch(guard)
 
 
