@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,16 +76,16 @@ def _run(site: Site, request: Request) -> Change:
     }
     files = _digests(site, [path, *_sources(path, found)])
     change = _change(site, request, found.study.workload_name, playbook("tune"), settings, values, files)
-    return replace(change, load_generators=_load_generators(site, request, load_generators(found.study)))
+    return replace(change, load_generators=_load_generators(site, request, found.study))
 
 
-def load_generators(study: Study) -> list[str]:
-    """The hosts on which the study's benchmarks run in place of the tuned ones."""
-    return sorted({str(name) for name in (study.run_on, *(guard.run_on for guard in study.guard_benchmarks)) if name})
+def _load_generators(site: Site, request: Request, study: Study) -> dict[str, dict[str, object]]:
+    """The hosts on which benchmarks run in place of the tuned ones, with the variables that say how they are reached.
 
-
-def _load_generators(site: Site, request: Request, names: Sequence[str]) -> dict[str, dict[str, object]]:
-    """With the variables that say how they are reached: they need not be among the hosts that are tuned."""
+    They need not be among the hosts that are tuned.
+    """
+    named = (study.run_on, *(guard.run_on for guard in study.guard_benchmarks))
+    names = sorted({name for name in named if name})
     if not names or request.inventory is None:
         return {name: {} for name in names}
     known = _hosts(site, _from(site, site.path(request.inventory)), None)
@@ -148,7 +148,7 @@ def _change(
     inventory = None if request.inventory is None else _from(site, site.path(request.inventory))
     hosts = _hosts(site, inventory, request.target)
     words = command(play, inventory, {**settings, "target": request.target if inventory else None})
-    return Change(request, workload, hosts, {}, values, files, tuple(words))
+    return Change(request, workload, hosts, values, files, tuple(words))
 
 
 def _hosts(site: Site, inventory: str | None, target: str | None) -> dict[str, dict[str, object]]:

@@ -48,18 +48,18 @@ class Request:
 class Change:
     """What a plan changes, where and with what.
 
-    hosts: the name of each with its connection variables. load_generators: likewise, of the hosts on which benchmarks
-    run in their place. values: of a run, the range of each parameter. files: the
-    SHA-256 of what the command reads, by path. command: as ansible-playbook takes it.
+    hosts: the name of each with its connection variables. values: of a run, the range of each parameter. files: the
+    SHA-256 of what the command reads, by path. command: as ansible-playbook takes it. load_generators: the hosts, as in
+    `hosts`, on which benchmarks run in their place.
     """
 
     request: Request
     workload: str
     hosts: Mapping[str, Mapping[str, object]]
-    load_generators: Mapping[str, Mapping[str, object]]
     values: Mapping[str, str]
     files: Mapping[str, str]
     command: tuple[str, ...]
+    load_generators: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:

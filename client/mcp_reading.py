@@ -105,15 +105,13 @@ class Reading:
 
     def latest(self, workload: str = "") -> Mapping[str, Any] | None:
         """The row of the latest study, of this workload; None without one. Raises StoreError."""
-        with self.feeds.store.reading() as connection:
-            rows, dummy = queries.listed_studies(connection, search=workload, size=_STUDIES)
-        return next((row for row in rows if workload in ("", row["workload_name"])), None)
+        return next(iter(self.studies_of(workload)), None)
 
     def studies_of(self, workload: str) -> list[Mapping[str, Any]]:
-        """The rows of the latest studies of this workload, latest first. Raises StoreError."""
+        """The rows of the latest studies, of this workload if it is named, latest first. Raises StoreError."""
         with self.feeds.store.reading() as connection:
             rows, dummy = queries.listed_studies(connection, search=workload, size=_STUDIES)
-        return [row for row in rows if row["workload_name"] == workload]
+        return [row for row in rows if workload in ("", row["workload_name"])]
 
     def status(self, study_id: int) -> StudyStatus:
         feed = self.feed(study_id)

@@ -57,7 +57,7 @@ def row_of(workload: str, seed: int, inventory: str, rounds: int) -> list[str]:
     subprocess.run([*command, "-e", json.dumps(variables)], check=True, cwd=ROOT, env=environment)
     minutes = (time.monotonic() - began) / 60
     result = json.loads((output / workload / "result.json").read_text())
-    learned = result["best_config"] if result["verdict"] == "improved" else {}
+    learned = learned_values(result)
     afresh = ""
     if learned:
         measured = experts.measured(study, inventory, experts.with_role(learned), rounds, output / workload)
@@ -69,10 +69,19 @@ def row_of(workload: str, seed: int, inventory: str, rounds: int) -> list[str]:
         "" if noise is None else f"{noise:.1f} %",
         result["verdict"],
         gain(result),
-        ", ".join(f"`{name} {value}`" for name, value in learned.items()),
+        in_words(learned),
         afresh,
         f"{minutes:.1f}",
     ]
+
+
+def learned_values(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the role; none if there is no role."""
+    return dict(result["best_config"]) if result["verdict"] == "improved" else {}
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{name} {value}`" for name, value in values.items())
 
 
 def gain(result: Mapping[str, Any]) -> str:

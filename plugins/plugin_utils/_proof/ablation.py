@@ -23,7 +23,7 @@ from .._trial.reward import objective, percent
 from .._trial.trial import Phase, Trial
 from .coupled import Unit, changes, units
 from .estimate import Estimate, by_host, over_hosts, percents, pooled_variance
-from .evidence import Ablation, Contribution, Proof
+from .evidence import Ablation, Contribution, Proof, refused
 from .pairing import Measure
 from .screening import Screening
 from .verification import verify
@@ -134,9 +134,7 @@ class _Proofs:
             proof = self._prove(kept)
             if proof.improved and _loses(self.whole, proof):
                 gains = f"{proof.improvement:+.1f} % instead of {self.whole.improvement:+.1f} %"
-                proof = proof.model_copy(
-                    update={"improved": False, "reason": f"It gains {gains}", "decided_after": None}
-                )
+                proof = refused(proof, f"It gains {gains}")
             if proof.improved:
                 return kept, proof
         return changed, proof

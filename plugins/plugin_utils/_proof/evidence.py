@@ -91,6 +91,11 @@ def limit(may_worsen: float, direction: str) -> float:
     return -100 * may_worsen / (100 + may_worsen) if direction == "minimise" else -may_worsen
 
 
+def refused(proof: Proof, reason: str) -> Proof:
+    """A proof that does not count, although its pairs alone would show an improvement."""
+    return proof.model_copy(update={"improved": False, "reason": reason, "decided_after": None})
+
+
 class GuardOutcome(Record):
     """Whether a guard metric was shown to be non-inferior (`holds`); `change` is None where it was not measured."""
 

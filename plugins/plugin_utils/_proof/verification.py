@@ -26,7 +26,7 @@ from .._study.space import Value
 from .._study.study import Study
 from .._trial.trial import Phase, Trial
 from .carry_over import carry_over, described
-from .evidence import CarryOver, Proof
+from .evidence import CarryOver, Proof, refused
 from .pairing import Measure
 from .sequential_test import prove
 
@@ -91,7 +91,7 @@ def verify(
         if len(tests) > _PAUSES:
             remedy = "name a command in `between` that resets the workload before each run"
             reason = f"Carry-over, also with pauses of {tested.pause:.0f} s: {text}; {remedy}"
-            return proof.model_copy(update={"improved": False, "reason": reason, "decided_after": None})
+            return refused(proof, reason)
         pause = min(2.0 * round(tested.pause), _LONGEST_PAUSE) or _first_pause(trials)
         notify(f"carry-over: {text}; the proof begins anew, with a pause of {pause:g} s before each run")
         pairs_before = max(trial.pair or 0 for trial in trials)

@@ -88,7 +88,6 @@ class HealthMonitor:
         self._limits, self._health_check = LimitCheck(guard), health_check
         self._ending = threading.Event()
         self._health_thread = threading.Thread(target=self._check_health, daemon=True)
-        self._is_watched = False
         self._errors_logged = 0
         self._samples: list[Sample] = []
         self._sampler = Sampler(transport, self._take)
@@ -101,8 +100,7 @@ class HealthMonitor:
 
     def watch_health(self) -> None:
         """Run the health command from now on."""
-        if self._health_check and not self._is_watched:
-            self._is_watched = True
+        if self._health_check and self._health_thread.ident is None:  # it has not been started yet
             self._health_thread.start()
 
     def end(self) -> None:
@@ -154,7 +152,7 @@ def health_signals(samples: Sequence[Sample], errors_logged: int | None) -> dict
     | signal | meaning |
     |---|---|
     | memory_pressure, io_pressure | share of the time in which all tasks were stalled (PSI `full`) |
-    | steal | share of the CPU time that other virtual machines took; says nothing of the candidate (trial_runner.py) |
+    | steal | share of the CPU time that other virtual machines took; says nothing of the candidate (repetition.py) |
     | retransmits | share of TCP segments that were retransmitted |
     | errors | share of packets that network devices dropped or found damaged |
     | kernel_messages | kernel log messages of level error or worse |

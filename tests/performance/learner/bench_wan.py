@@ -33,7 +33,11 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._study.presets imp
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import ORIGINAL  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance import experts  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
-from ansible_collections.autotune.kernel.tests.performance.workloads import gain  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.workloads import (  # noqa: E402
+    gain,
+    in_words,
+    learned_values,
+)
 
 WAN = ROOT / "benchmarks/wan"
 BBR = {"net.ipv4.tcp_congestion_control": "bbr"}
@@ -238,9 +242,7 @@ def roles(arguments: argparse.Namespace, inventory: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         play(inventory, "playbooks/tune.yml", study=str(WAN / "study.yml"), output=str(folder), seed=seed)
         result = json.loads((folder / "wan" / "result.json").read_text())
-        learned = result["best_config"] if result["verdict"] == "improved" else {}
-        values = ", ".join(f"`{name} {value}`" for name, value in learned.items())
-        rows.append([str(seed), result["verdict"], gain(result), values])
+        rows.append([str(seed), result["verdict"], gain(result), in_words(learned_values(result))])
     columns = ["seed", "verdict", "gain (95 %), pairs", "values in the role"]
     figures = {"command": f"./dev bench-wan --roles {arguments.roles}", "columns": columns, "rows": rows}
     (arguments.output / "roles.json").write_text(json.dumps(figures, indent=2) + "\n")

@@ -102,7 +102,7 @@ class SimulatedSearch:
         means, feasible = self._process.posterior(self._given, self._encode(tried))[0], self._feasible(tried)
         ranked = self._surface.at(tried[np.argsort(-(means + self._process.scale * feasible))[:_RACED]])
         raced = ranked + self._noise / 3 * np.random.default_rng([7, len(self._values)]).normal(size=len(ranked))
-        best = ranked[0] if self.__dict__.get("left", 1) else ranked[np.argmax(raced)]
+        best = ranked[0] if self.left else ranked[np.argmax(raced)]
         self.share = float(np.clip(best / self._surface.optimum, -1, 1))
 
     def _feasible(self, points: Numbers) -> Numbers:

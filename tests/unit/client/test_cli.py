@@ -12,6 +12,8 @@ import pytest
 from ansible_collections.autotune.kernel.client import cli
 from ansible_collections.autotune.kernel.client.cli import SUBCOMMANDS, main
 
+from .conftest import RESULT
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import dashboard_store
 
@@ -77,19 +79,6 @@ def test_the_version_is_the_collections(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == "autotune 0.1.0\n"
-
-
-RESULT = {
-    "workload_name": "sensor",
-    "verdict": "improved",
-    "metric": "throughput",
-    "best_config": {"vm.swappiness": 10},
-    "improvement": 10.0,
-    "interval": [8.0, 12.0],
-    "baseline": {"metric": 100.0, "original_values": {"vm.swappiness": "60"}},
-    "best": {"metric": 110.0},
-    "per_host": {"web1": {"original_values": {"vm.swappiness": "60"}, "baseline_metric": 100.0}},
-}
 
 
 def written(tmp_path: Path, workload: str = "sensor", **changes: object) -> Path:

@@ -16,7 +16,6 @@ CHANGE = Change(
     request=Request("rollout", "wan", "hosts.yml", "lab"),
     workload="wan",
     hosts={"lab1": {"ansible_host": "198.18.0.2"}, "lab2": {}},
-    load_generators={},
     values={"net.ipv4.tcp_congestion_control": "bbr"},
     files={"learned/wan/apply.yml": "0a"},
     command=("ansible-playbook", "learned/wan/apply.yml", "-i", "hosts.yml", "-e", "target=lab"),

@@ -9,17 +9,7 @@ from ansible_collections.autotune.kernel.client import optimize
 from ansible_collections.autotune.kernel.client.optimize import TuningFailed, optimize_os_parameters
 from ansible_collections.autotune.kernel.client.play import PlayFailed
 
-RESULT = {
-    "workload_name": "sensor",
-    "verdict": "improved",
-    "metric": "throughput",
-    "best_config": {"vm.swappiness": 10},
-    "improvement": 10.0,
-    "interval": [8.0, 12.0],
-    "baseline": {"metric": 100.0, "original_values": {"vm.swappiness": "60"}},
-    "best": {"metric": 110.0},
-    "per_host": {"web1": {"original_values": {"vm.swappiness": "60"}, "baseline_metric": 100.0}},
-}
+from .conftest import RESULT
 
 
 def test_a_run_that_lost_a_host_and_went_on_has_its_result(
