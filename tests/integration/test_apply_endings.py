@@ -30,6 +30,7 @@ REFUSED = {"failed": True, "changed": False, "msg": "the kernel refused 3333", "
 NOT_BACK = {"failed": True, "changed": False, "msg": "net.core.somaxconn is 1 and should be 4096", "restored": False}
 KILLED = {"failed": True, "changed": False, "msg": "MODULE FAILURE: Killed"}
 GONE = {"unreachable": True, "changed": False, "msg": "no route to host"}
+UNCHANGED = "Nothing was changed on this host."
 FINE = "This host has its previous values."
 MAYBE = "This host may have kept the values, because it was lost before it answered; run rollback.yml when it is back."
 NOT_ALL = "NEEDS ATTENTION: this host does not have all of its previous values: net.core.somaxconn is 1"
@@ -65,7 +66,7 @@ def apply(tmp_path: Path, write_result: Callable[..., Path]) -> Callable[..., st
 @pytest.mark.parametrize(
     ("answers", "says"),
     [
-        pytest.param({"leased": REFUSED}, FINE, id="refused, and left as it was"),
+        pytest.param({"leased": REFUSED}, UNCHANGED, id="refused, and left as it was"),
         pytest.param({"leased": NOT_BACK, "restored": NOT_BACK}, NOT_ALL, id="refused, and not put back"),
         pytest.param({"leased": NOT_BACK}, FINE, id="refused, and put back at the second try"),
         pytest.param({"health": "false", "restored": NOT_BACK}, NOT_ALL, id="not well, and not put back"),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_r
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {"net.core.somaxconn": 3333, "net.ipv4.tcp_fin_timeout": 31, "net.ipv4.tcp_rmem": "4096 131072 33554432"}
+LEASE = "/run/autotune/lease.json"
 DROP_IN = "/etc/sysctl.d/autotune-wan.conf"
 # Values, files with content, owner and mode, leases and records; not the locks, nor the verdict, which is for reading.
 STATE = f"""
@@ -63,7 +65,7 @@ def wan(hosts: Any, write_result: Callable[..., Path], tmp_path: Path) -> Iterat
     carry_out(plan(folder))
     yield folder
     for host in hosts.hosts:
-        hosts.run(host, "rm", "-f", "/run/unwell")
+        hosts.run(host, "rm", "-f", "/run/unwell", "/run/asked", "/run/go")
     hosts.play(str(folder / "rollback.yml"))
     assert states(hosts) == before
 
@@ -94,7 +96,7 @@ def test_applies_once_and_goes_back_to_exactly_what_was_there(hosts: Any, wan: P
     for host in hosts.hosts:
         assert has_the_values(hosts, host)
         assert "net.core.somaxconn = 3333" in hosts.run(host, "cat", DROP_IN).stdout
-        assert hosts.run(host, "test", "-e", "/run/autotune/lease.json", check=False).returncode != 0
+        assert hosts.run(host, "test", "-e", LEASE, check=False).returncode != 0
     after = states(hosts)
 
     nothing = {"lab1": 0, "lab2": 0, "lab3": 0}
@@ -142,6 +144,34 @@ def test_a_failed_batch_of_a_second_role_leaves_the_first_one(
     assert changed(run.stdout)["lab1"] == 3, "leased, confirmed and undone"
     assert all(has_the_values(hosts, host) for host in hosts.hosts)
     assert {host: hosts.run(host, "cat", DROP_IN).stdout for host in hosts.hosts} == files
+
+
+def test_two_runs_at_once_leave_each_others_leases_alone(hosts: Any, wan: Path) -> None:
+    hosts.play(str(wan / "rollback.yml"))
+    before = states(hosts)
+    waits = "touch /run/asked; for try in $(seq 600); do test ! -e /run/go || exit 0; sleep .1; done; exit 1"
+    variables = {"batches": ["100%"], "lease_seconds": 600, "health_seconds": 60, "health_command": ["sh", "-c", waits]}
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(hosts.play, str(wan / "apply.yml"), "-e", json.dumps(variables), check=False)
+        try:
+            for host in hosts.hosts:
+                hosts.run(host, "sh", "-c", "for try in $(seq 600); do test ! -e /run/asked || exit 0; sleep .1; done")
+            leases = {host: hosts.run(host, "cat", LEASE).stdout for host in hosts.hosts}
+            second = hosts.play(str(wan / "apply.yml"), "-e", '{"batches": ["100%"]}', check=False)
+            assert second.returncode == 2
+            assert re.search("apply-wan:.* holds a lease on this host for another", second.stdout)
+            assert "Nothing was changed on this host." in second.stdout
+            assert changed(second.stdout) == dict.fromkeys(hosts.hosts, 0)
+            assert {host: hosts.run(host, "cat", LEASE).stdout for host in hosts.hosts} == leases
+            # A roll-back ends it, and says so before.
+            assert changed(hosts.play(str(wan / "rollback.yml"), "--check").stdout) == dict.fromkeys(hosts.hosts, 1)
+            hosts.play(str(wan / "rollback.yml"))
+        finally:
+            for host in hosts.hosts:
+                hosts.run(host, "touch", "/run/go")
+    assert first.result().returncode == 2
+    assert "has ended" in first.result().stdout
+    assert states(hosts) == before
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ def test_the_role_allows_what_the_study_allowed(tmp_path: Path, improved: dict[s
     (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
     assert task["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
     (play,) = yaml.safe_load(files["apply.yml"])
-    assert play["tasks"][0]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
+    assert play["tasks"][1]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
 
 
 def test_the_same_result_changes_nothing(tmp_path: Path, improved: dict[str, Any]) -> None:
@@ -305,7 +305,7 @@ def test_a_name_that_a_study_may_have_is_safe_wherever_it_ends(
     (task,) = yaml.safe_load(files["roles/wan_transfer/tasks/main.yml"])
     assert task["autotune.kernel.sysctl"]["allow_unsafe"] == [name]
     (play,) = yaml.safe_load(files["apply.yml"])
-    assert play["tasks"][0]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == [name]
+    assert play["tasks"][1]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == [name]
     assert f"| `{name}` | unknown | 8 |" in files["roles/wan_transfer/README.md"]
     assert f"<code>{name}</code>" in files["report.html"]
 
