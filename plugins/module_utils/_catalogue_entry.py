@@ -11,12 +11,13 @@ from typing import Any, Optional, Union
 
 @dataclass(frozen=True)
 class Machine:
-    """What limits depend on: memory, CPUs online, the speed of the fastest link in Mbit/s, the page size."""
+    """What limits depend on: memory, CPUs online, the speed of the fastest link in Mbit/s, the sizes of pages."""
 
     memory_bytes: int
     cpus: int
     link_mbit: int = 1000
     page_bytes: int = 4096
+    huge_page_bytes: int = 2**21
 
 
 # Assumed where nothing is known of a host: small enough for nearly all.
@@ -25,9 +26,10 @@ SMALL = Machine(memory_bytes=2**30, cpus=1)
 
 @dataclass(frozen=True)
 class Share:
-    """A limit that grows with the machine: `factor` of its memory (`bytes`, `kilobytes`, `pages`), `cpus` or `link`.
+    """A limit that grows with the machine: `factor` of its memory, `cpus` or `link`.
 
-    `link` is the bytes that the link carries per second. The result stays within `least` and `most`.
+    Memory is counted in `bytes`, `kilobytes`, `pages` or `huge pages`; `link` is the bytes that the link carries per
+    second. The result stays within `least` and `most`.
     """
 
     of: str
@@ -40,6 +42,7 @@ class Share:
             "bytes": machine.memory_bytes,
             "kilobytes": machine.memory_bytes / 1024,
             "pages": machine.memory_bytes / machine.page_bytes,
+            "huge pages": machine.memory_bytes / machine.huge_page_bytes,
             "cpus": machine.cpus,
             "link": machine.link_mbit * 1e6 / 8,
         }

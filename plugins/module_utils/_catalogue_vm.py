@@ -9,8 +9,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry i
 
 _VM = Chapter("admin-guide/sysctl/vm")
 _ZERO_OFF = (("0", "off"),)
-# Half of the memory, in huge pages of 2 MiB.
-_HALF_IN_HUGE_PAGES = Share("bytes", 0.5 / 2**21)
+_HALF_IN_HUGE_PAGES = Share("huge pages", 0.5)
 
 SETTINGS = (
     _VM.size("vm.admin_reserve_kbytes", 1024, Share("kilobytes", 1 / 32, least=16384), "8192",
@@ -50,9 +49,9 @@ SETTINGS = (
               "slab share of a NUMA node above which it is reclaimed (with zone_reclaim_mode)"),
     _VM.ratio("vm.min_unmapped_ratio", 0, 30, "1",
               "share of unmapped file pages of a NUMA node above which these are reclaimed (with zone_reclaim_mode)"),
-    _VM.number("vm.nr_hugepages", 0, _HALF_IN_HUGE_PAGES, "0", "pages of 2 MiB",
-               "reserved huge pages; unavailable for anything else", impairs="stability"),
-    _VM.number("vm.nr_overcommit_hugepages", 0, _HALF_IN_HUGE_PAGES, "0", "pages of 2 MiB",
+    _VM.number("vm.nr_hugepages", 0, _HALF_IN_HUGE_PAGES, "0", "huge pages",
+               "huge pages of the default size that are reserved; unavailable for anything else", impairs="stability"),
+    _VM.number("vm.nr_overcommit_hugepages", 0, _HALF_IN_HUGE_PAGES, "0", "huge pages",
                "huge pages that may be allocated beyond nr_hugepages", impairs="stability"),
     _VM.switch("vm.numa_stat", "1", "count allocations per NUMA node", impairs="none"),
     _VM.switch("vm.oom_dump_tasks", "1", "list all tasks in the log when memory is exhausted", impairs="none"),

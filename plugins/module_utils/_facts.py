@@ -92,7 +92,18 @@ def machine() -> Machine:
         with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
             speeds.append(int(file.read()))
     page = os.sysconf("SC_PAGE_SIZE")
-    return Machine(os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_NPROCESSORS_ONLN"), max(speeds), page)
+    return Machine(
+        os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_NPROCESSORS_ONLN"), max(speeds), page, _huge_page_bytes()
+    )
+
+
+def _huge_page_bytes() -> int:
+    """The default size of a huge page: 512 MiB on some ARM machines, 1 GiB where the boot loader has said so."""
+    with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Hugepagesize:"):
+                return int(line.split()[1]) * 1024
+    return 2**21
 
 
 def parameter_facts(parameter: str, hardware: Machine, leased: Mapping[str, str]) -> dict[str, Any]:

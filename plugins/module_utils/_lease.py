@@ -74,7 +74,7 @@ def acquire(
             report.verdict = _verdict.read()
         try:
             _journal.write(fresh)
-            report.warnings += _watchdog.ensure()
+            report.warnings += _watch_over()
             report.changes = _transaction.carry_out(plan)
         except (Failure, OSError) as error:
             _undo_journal(lease, fresh, error)
@@ -223,6 +223,14 @@ def interference_warnings(values: Mapping[str, str]) -> list[str]:
         f"If the other one is right, run: {_kernel.command_to_set(parameter, value)}"
         for parameter, value in values.items()
     ]
+
+
+def _watch_over() -> list[str]:
+    """Start the watchdog unless it runs: warnings. Raises Failure."""
+    try:
+        return _watchdog.ensure()
+    except OSError as error:
+        raise Failure(f"The lease's watchdog could not be started ({error}); no value was changed.") from None
 
 
 def _undo_journal(lease: _journal.Lease | None, fresh: _journal.Lease, error: Failure | OSError) -> None:

@@ -28,7 +28,8 @@ _PROPERTIES = (
     "StartLimitIntervalSec=0",
     "TimeoutStartSec=15",
     "OOMScoreAdjust=-1000",  # the OOM killer must spare it
-    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_KILL CAP_DAC_OVERRIDE",
+    # CAP_SYS_RESOURCE: without it the kernel refuses to set user.*.
+    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_KILL CAP_DAC_OVERRIDE CAP_SYS_RESOURCE",
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
     "ProtectHome=read-only",

@@ -81,12 +81,19 @@ def test_every_entry_is_complete_found_and_safe(faults: Callable[[Setting], Iter
     assert [f"{setting.name}: {fault}" for setting in ALL for fault in faults(setting)] == []
 
 
+def test_huge_pages_have_the_size_that_the_machine_gives_them() -> None:
+    by_default, of_arm = Machine(64 * GIB, 16), Machine(64 * GIB, 16, huge_page_bytes=2**29)
+    assert _catalogue.why_unsafe("vm.nr_hugepages", "1000", by_default) is None
+    assert _catalogue.why_unsafe("vm.nr_hugepages", "1000", of_arm)
+
+
 @pytest.mark.parametrize(
     ("of", "factor", "limit"),
     [
         ("bytes", 1 / 4, GIB // 4),
         ("kilobytes", 1 / 2, 2**19),
         ("pages", 1, 2**18),
+        ("huge pages", 1 / 2, 2**8),
         ("cpus", 4, 8),
         ("link", 0.1, 12_500_000),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,6 +16,12 @@ from ansible_collections.autotune.kernel.plugins.modules import sysctl
 from ansible_collections.autotune.kernel.plugins.modules.sysctl_info import main
 
 Call = Callable[..., dict[str, Any]]
+
+
+def test_reads_the_default_size_of_huge_pages() -> None:
+    meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
+    found = re.search(r"^Hugepagesize: +(\d+) kB", meminfo, re.MULTILINE)
+    assert _facts.machine().huge_page_bytes == (int(found[1]) * 1024 if found else 2**21)
 
 
 def test_tells_of_the_host_and_its_parameters(procfs: Path, call: Call) -> None:
