@@ -26,7 +26,7 @@ def _common() -> Parser:
         "-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="setting of the playbook"
     )
     common.add_argument("--output", default="learned", help="folder of the results (learned)")
-    common.add_argument("--store", help="URL of the store (SQLite in the folder of the results)")
+    common.add_argument("--store", help="URL of the store, or path of a SQLite file (in the folder of the results)")
     common.add_argument("--options", type=_words, default=[], help="further options of ansible-playbook, in quotes")
     return common
 

@@ -31,7 +31,7 @@ from ansible_collections.autotune.kernel.dashboard.pid_file import AlreadyRunnin
 from ansible_collections.autotune.kernel.dashboard.server import CannotListen, keep_memory_small, listen, server_of
 from ansible_collections.autotune.kernel.dashboard.settings import PORT, Settings
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, open_store, shown
-from ansible_collections.autotune.kernel.plugins.plugin_utils._store.url import VARIABLE
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.url import VARIABLE, chosen
 
 _STORE = (
     "SQLAlchemy URL of the store, or path of a SQLite file; use AUTOTUNE_STORE for a URL with a password, since other "
@@ -102,8 +102,7 @@ def _arguments() -> argparse.Namespace:
     parsed = parser.parse_args()
     if not parsed.store:
         parser.error("name a store: --store sqlite:///learned/autotune.sqlite")
-    if "://" not in parsed.store:
-        parsed.store = f"sqlite:///{Path(parsed.store).absolute()}"
+    parsed.store = chosen(parsed.store, "")
     if not 1 <= parsed.max_streams <= 1000:
         parser.error("--max-streams must be from 1 to 1000")
     return parsed

@@ -24,7 +24,8 @@ options:
     default: started
   store:
     description:
-      - SQLAlchemy URL of the store. The default is E(AUTOTUNE_STORE), and without it C(autotune.sqlite) in O(output).
+      - SQLAlchemy URL of the store, or path of a SQLite file. The default is E(AUTOTUNE_STORE), and without it
+        C(autotune.sqlite) in O(output).
     type: str
   output:
     description:

@@ -57,8 +57,8 @@ options:
     default: learned
   store:
     description:
-      - SQLAlchemy URL of the store, by default as in M(autotune.kernel.evaluate). If it is an SQLite file, its folder
-        is examined like O(output).
+      - SQLAlchemy URL of the store, or path of a SQLite file, by default as in M(autotune.kernel.evaluate). The folder
+        of an SQLite file is examined like O(output).
     type: str
   dashboard_host:
     description: Address on which the dashboard would listen.

@@ -27,8 +27,8 @@ options:
     required: true
   store:
     description:
-      - SQLAlchemy URL of the database that keeps every measurement. The default is E(AUTOTUNE_STORE), and without it
-        C(autotune.sqlite) in O(output).
+      - SQLAlchemy URL of the database that keeps every measurement, or path of a SQLite file. The default is
+        E(AUTOTUNE_STORE), and without it C(autotune.sqlite) in O(output).
       - A password in the URL is neither shown nor stored. Do not put it on a command line, which other users can read;
         PostgreSQL also reads it from C(~/.pgpass).
     type: str

@@ -13,8 +13,12 @@ VARIABLE = "AUTOTUNE_STORE"  # a URL with a password, which a command line would
 
 
 def chosen(given: str | None, output: str | Path) -> str:
-    """The URL that was given, else the environment's, else that of a SQLite file in the folder of the results."""
-    return given or os.environ.get(VARIABLE) or f"sqlite:///{Path(output).absolute() / 'autotune.sqlite'}"
+    """The URL that was given, else the environment's, else that of a SQLite file in the folder of the results.
+
+    Either may be the path of a SQLite file instead.
+    """
+    store = given or os.environ.get(VARIABLE) or str(Path(output, "autotune.sqlite"))
+    return store if re.match(r"[a-z0-9+]+:", store) else f"sqlite:///{Path(store).expanduser().absolute()}"
 
 
 def shown(url: str) -> str:
