@@ -50,6 +50,7 @@ _PHASES = {
     "guard": (Colour.QUIET, "star"),
     "recovery": (Colour.INK, "square-cross"),
 }
+_WITH_HISTORY = ("learning_curve", "drift")  # what a section of these shows depends on earlier trials
 _PAIRED = ("verify", "ablate", "guard")
 _FAILED = (Colour.RED, "x-thin")
 _CHANGE = "change relative to the host's baseline"
@@ -57,8 +58,12 @@ _MAX_ERROR_BARS = 100
 
 
 def learning_curve(data: StudyData) -> Chart:
-    """Change of every trial relative to its host's baseline, with a moving average of training and the best so far."""
-    traces = _by_phase(data.trials, {t.id: (t.id, y) for t in data.trials if (y := t.deviation_percent) is not None})
+    """Change of every trial relative to its host's baseline, with a moving average of training and the best so far.
+
+    The averages, and the words, are those of the whole study, whatever section of it is drawn.
+    """
+    drawn = data.drawn
+    traces = _by_phase(drawn, {t.id: (t.id, y) for t in drawn if (y := t.deviation_percent) is not None})
     if not traces:
         return not_yet("No trial was measured", data)
     trained = _trained(data)
@@ -66,17 +71,18 @@ def learning_curve(data: StudyData) -> Chart:
     if trained:
         ids, changes = zip(*trained, strict=True)
         window = min(max(5, len(trained) // 12), 100)
-        smooth = evenly(list(zip(ids, rolling_mean(changes, window), strict=True)), 500)
-        traces.append(line(f"mean of the last {window} training trials", smooth, Colour.ORANGE, width=3))
+        smooth = list(zip(ids, rolling_mean(changes, window), strict=True))
+        shown = evenly([point for point in smooth if point[0] in data.section], 500)
+        traces.append(line(f"mean of the last {window} training trials", shown, Colour.ORANGE, width=3))
         best = _best_so_far(trained)
-        traces.append(line("best so far", best, Colour.GREEN, dash="dash", shape="hv"))
+        traces.append(line("best so far", _cut(best, data.section), Colour.GREEN, dash="dash", shape="hv"))
         words.append(
             f"Training started at {per_cent(changes[0])} relative to the baseline; the mean of its last "
             f"{min(window, len(changes))} trials is {per_cent(smooth[-1][1])}; the best single trial, {best[-2][0]}, "
             f"reached {per_cent(best[-1][1])}."
         )
-    if failures := _failures(data):
-        low, high = (of(of(trace["y"]) for trace in traces) for of in (min, max))
+    if failures := [t for t in drawn if t.failed]:
+        low, high = (of(of(trace["y"]) for trace in traces if trace["y"]) for of in (min, max))
         floor = low - 0.06 * (high - low)
         traces.append(markers("failed", [(t.id, floor, _hover(t)) for t in failures], *_FAILED))
         words.append(f"{number(len(failures))} failed (lower edge).")
@@ -90,7 +96,7 @@ def learning_curve(data: StudyData) -> Chart:
         "showarrow": False,
     }
     layout = {"xaxis": axis("trial"), "yaxis": percent_axis(_CHANGE), "shapes": [level(0)], "height": 430}
-    return chart(traces, {**layout, "annotations": [label]}, " ".join(words), _measured(data))
+    return chart(traces, {**layout, "annotations": [label]}, " ".join(words), _measured(drawn))
 
 
 def stability(data: StudyData) -> Chart:
@@ -116,7 +122,7 @@ def stability(data: StudyData) -> Chart:
         traces.append(markers("failed", points, *_FAILED))
         words.append(f"{number(len(failures))} failed and have neither (left edge, in order of time).")
     layout = {"xaxis": axis("stability, from 0 to 1"), "yaxis": percent_axis(_CHANGE), "shapes": [level(0)]}
-    return chart(traces, layout, " ".join(words), _measured(data))
+    return chart(traces, layout, " ".join(words), _measured(data.trials))
 
 
 def episodes(data: StudyData) -> Chart:
@@ -154,7 +160,7 @@ def episodes(data: StudyData) -> Chart:
 
 
 def drift(data: StudyData) -> Chart:
-    """Baseline of each host over the study, in per cent of its first measurement."""
+    """Baseline of each host over the study, in per cent of its first measurement, also if that is not drawn."""
     measured: dict[str, list[Trial]] = {}
     for t in data.trials:
         if t.phase in ("baseline", "control") and t.metric:
@@ -165,10 +171,10 @@ def drift(data: StudyData) -> Chart:
     traces, last = [], {}
     for index, (host, members) in enumerate(measured.items()):
         colour, symbol, dash = (Colour.QUIET, "circle", "solid") if many else SERIES[index]
-        drawn = evenly(members, max(2000 // len(measured), 2))
-        first = drawn[0].metric or 1.0
+        drawn = evenly([t for t in members if t.id in data.section], max(2000 // len(measured), 2))
+        first = members[0].metric or 1.0
         points = [(t.id, ((t.metric or 0.0) / first - 1) * 100, _hover(t)) for t in drawn]
-        last[host] = points[-1][1]
+        last[host] = ((members[-1].metric or 0.0) / first - 1) * 100
         look = {"mode": "lines+markers", "meta": "points", "marker": marker(colour, symbol, 4 if many else 8)}
         traces.append(line(plain(host, 30), points, colour, dash=dash, width=1 if many else 2) | look)
     most = max(last, key=lambda host: abs(last[host]))
@@ -222,8 +228,8 @@ def _failures(data: StudyData) -> list[Trial]:
     return [t for t in data.trials if t.failed]
 
 
-def _measured(data: StudyData) -> int:
-    return sum(t.performance is not None or t.failed for t in data.trials)
+def _measured(trials: Sequence[Trial]) -> int:
+    return sum(t.performance is not None or t.failed for t in trials)
 
 
 def _hover(t: Trial) -> str:
@@ -241,6 +247,14 @@ def _best_so_far(trained: Sequence[tuple[int, float]]) -> list[tuple[int, float]
         if change > steps[-1][1]:
             steps.append((at, change))
     return [*steps, (trained[-1][0], steps[-1][1])]
+
+
+def _cut(steps: Sequence[tuple[int, float]], section: range) -> list[tuple[int, float]]:
+    """The part of a line of steps that lies in the section."""
+    before = [(section.start, height) for at, height in steps if at < section.start]
+    inside = [(at, height) for at, height in steps if at in section]
+    after = [(section[-1], (before[-1:] + inside)[-1][1])] if steps[-1][0] > section[-1] and (before or inside) else []
+    return [*before[-1:], *inside, *after]
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -280,8 +294,9 @@ def chart_json(feed: Feed, name: str, first: int | None = None, last: int | None
         raise BadQuery("from must not be above to")
     data = feed.data()
     if first is not None or last is not None:
-        low, high = first or 0, sys.maxsize if last is None else last
-        data = replace(data, trials=[t for t in data.trials if low <= t.id <= high])
+        data = replace(data, section=range(first or 0, sys.maxsize if last is None else last + 1))
+        if name not in _WITH_HISTORY:
+            data = replace(data, trials=data.drawn)
     try:
         drawn = CHARTS[name](data)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

@@ -28,7 +28,7 @@ _PLAIN = (
         "state",
         "error",
     ),
-    "finished",
+    *("proposed_by", "noise", "level", "uncertainty", "pause", "finished"),
 )
 _BY_PARAMETER = ("requested", "applied")
 _AS_JSON = ("streamed", "metrics", "observations", "health", "stability_parts", "seconds")

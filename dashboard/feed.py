@@ -72,6 +72,8 @@ class _Pause(NamedTuple):
 class Feed:
     """One study; refresh() reads only what is new, so that its cost does not grow with the study.
 
+    is_gone: another file has taken the place of the store.
+
     version: increases with every change, which `changed` notifies; no two feeds ever have the same. sent: the stream's
     messages for one version, shared by all clients. interrupted: the study has not ended and has no trainer.
     """
@@ -81,7 +83,7 @@ class Feed:
         self.changed = threading.Condition()
         self.version = next(_VERSIONS)
         self.watchers = 0
-        self.is_polled = False
+        self.is_polled = self.is_gone = False
         self.sent: tuple[int, dict[Any, Any]] = (0, {})
         self.trials: list[Trial] = []
         self.events: list[Event] = []
@@ -97,6 +99,7 @@ class Feed:
         self._pauses: list[_Pause] = []
         self._refreshed = 0.0
         self._alive: datetime | None = None
+        self._edition = store.check_edition()
         with store.reading() as connection:
             row = queries.study_row(connection, study_id)
         if row is None:
@@ -120,8 +123,15 @@ class Feed:
             )
 
     def refresh(self, older_than: float = 0.0) -> None:
-        """Read what is new, unless that was done less than `older_than` seconds ago. Raises SQLAlchemyError."""
+        """Read what is new, unless that was done less than `older_than` seconds ago.
+
+        Raises UnknownStudy if it is gone, SQLAlchemyError.
+        """
         with self.changed:
+            if self.store.check_edition() != self._edition:
+                self.is_gone = True
+                self.changed.notify_all()
+                raise UnknownStudy(f"another file has taken the place of the store of study {self.study_id}")
             if time.monotonic() - self._refreshed < older_than:
                 return
             if self._read():
@@ -138,11 +148,13 @@ class Feed:
             hosts = list(queries.host_rows(connection, self.study_id))
             trials = queries.trials_after(connection, self.study_id, cursor.trial)
             events = queries.events_after(connection, self.study_id, cursor.event)
-            request = queries.last_request(connection, self.study_id)
+            resumed = [event for event in events if event.text == RESUMED and event.host is None]
+            since = resumed[-1].at if resumed else self._pauses[-1].until if self._pauses else None
+            # What was asked of the run that has ended is not asked of this one.
+            request = queries.last_request(connection, self.study_id, since)
             # Resuming replaces the study's content; and it may have been resumed, and have ended again, unwatched.
             is_other = progress is not None and progress.finished != self.study["finished"]
-            is_resumed = any(event.text == RESUMED and event.host is None for event in events)
-            row = queries.study_row(connection, self.study_id) if is_other or is_resumed else None
+            row = queries.study_row(connection, self.study_id) if is_other or resumed else None
             is_running = progress is not None and not progress.finished
             is_abandoned = is_running and bool(queries.abandoned(connection, [self.study_id]))
         changed = bool(trials or events or row) or hosts != self._hosts or request != self.request
@@ -158,7 +170,7 @@ class Feed:
         for trial in trials:
             self._add(trial, names)
         for event in events:
-            if event.text == RESUMED and event.host is None:
+            if event in resumed:
                 self._pauses.append(_Pause(self._last_before(event.at), event.at))
             self.events.append(event)
         self.hosts = [_host(host, self._counts.get(host.id, _Count())) for host in hosts]
@@ -241,10 +253,15 @@ class Feeds:
         self._lock = threading.Lock()
         self._loading: dict[int, threading.Lock] = {}
         self._feeds: OrderedDict[int, Feed] = OrderedDict()
+        self._edition = store.edition
 
     def of(self, study_id: int) -> Feed:
         """The study as it was at most `poll` seconds ago. Raises UnknownStudy."""
+        edition = self.store.check_edition()
         with self._lock:
+            if edition != self._edition:
+                self._feeds.clear()
+                self._edition = edition
             loading = self._loading.setdefault(study_id, threading.Lock())
         # A long study takes a while to load: only requests for the same study wait.
         with loading:
@@ -282,6 +299,8 @@ class Feeds:
                     return
             try:
                 feed.refresh()
+            except UnknownStudy:
+                return
             except SQLAlchemyError:
                 continue  # the server restarts, or the disk is slow: try again
 

@@ -114,6 +114,8 @@ def _request(study_id: int, kind: Kind) -> AnyResponse:
     if reason := forged(settings):
         return _refuse(reason, 403)
     feed = feed_of(study_id)
+    if request.form.get("started", default=(started := feed.study["started"].isoformat())) != started:
+        return _refuse("this number is that of another study by now; reload the page", 409)
     if feed.ended:
         return _refuse("the study has already ended", 409)
     if feed.interrupted:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,7 +85,7 @@ class Host(NamedTuple):
 
 @dataclass(frozen=True)
 class StudyData:
-    """What charts are drawn from; trials and events in order of time.
+    """What charts are drawn from; trials and events in order of time. section: the IDs of the trials to be drawn.
 
     study: id, workload_name, metric, metrics, direction, seed, started, finished, phase, trials_planned,
     left_seconds, verdict, reason; under `study`, the content of the study file. result: the content of result.json,
@@ -96,6 +97,11 @@ class StudyData:
     trials: Sequence[Trial]
     events: Sequence[Event]
     result: Mapping[str, Any] | None
+    section: range = range(sys.maxsize)
+
+    @property
+    def drawn(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.id in self.section]
 
 
 def parameters_of(study: Mapping[str, Any]) -> list[str]:
@@ -202,10 +208,11 @@ def events_after(connection: Connection, study_id: int, after: int) -> list[Even
     return [Event(*row) for row in connection.execute(query)]
 
 
-def last_request(connection: Connection, study_id: int) -> dict[str, Any] | None:
-    """The latest request made on the study's page."""
+def last_request(connection: Connection, study_id: int, since: datetime | None) -> dict[str, Any] | None:
+    """The latest request made on the study's page, after `since`."""
     query = select(RequestRow.kind, RequestRow.at, RequestRow.by, RequestRow.taken_at)
     query = query.where(RequestRow.study_id == study_id).order_by(RequestRow.id.desc()).limit(1)
+    query = query.where(RequestRow.at >= since) if since else query
     row = connection.execute(query).first()
     return dict(row._mapping) if row else None
 

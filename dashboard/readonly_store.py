@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +23,20 @@ from ..plugins.plugin_utils._store.tables import StudyRow
 
 
 class ReadOnlyStore:
-    """An existing store. Raises StoreError if there is none."""
+    """An existing store. Raises StoreError if there is none.
+
+    edition: increases when another file takes the place of a SQLite file, so that its studies are others.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.shown = shown(url)
+        self.edition = 0
+        self._checking = threading.Lock()
         self._engine = _engine(url)
+        parsed = make_url(url)
+        self._path = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+        self._file = self._find_file()
         try:
             with self._engine.connect() as connection:
                 check_tables(connection, self.shown)
@@ -40,11 +49,32 @@ class ReadOnlyStore:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for a short time: SQLite's write-ahead log grows while a reader has a transaction open."""
+        self.check_edition()
         with self._engine.connect() as connection:
             yield connection
 
+    def check_edition(self) -> int:
+        """The edition now. An open file stays readable when it is removed, and would be shown for ever."""
+        with self._checking:
+            found = self._find_file()
+            if found not in (None, self._file):
+                self._engine.dispose()
+                self._file = found
+                self.edition += 1
+            return self.edition
+
+    def _find_file(self) -> tuple[int, int] | None:
+        """What tells the SQLite file from another one in its place; None if there is none, or it is no file."""
+        try:
+            status = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return (status.st_dev, status.st_ino) if status else None
+
     def ask(self, study_id: int, kind: Kind, by: str) -> None:
         """Leave a request for the trainer, the only thing that the dashboard writes. Raises StoreError."""
+        if self._file != self._find_file():
+            raise StoreError(f"the store {self.shown} was removed or replaced; reload the page")
         engine = open_store(self.url)
         try:
             ask(engine, study_id, kind, by)

@@ -39,6 +39,8 @@ def _body(feed: Feed, cursor: Cursor | None, ping: float) -> Iterator[bytes]:
                 feed.changed.wait(ping)
             has_news, seen = feed.version != seen, feed.version
             over = is_over(feed)
+            if feed.is_gone:
+                return
         if has_news or over:
             text, cursor = _event(feed, cursor, over)
             yield text

@@ -8,23 +8,27 @@ const RETRY_STREAM = 30000;
 
 export class Connection {
   /**
-   * stream(): the stream's address. update(): fetches the news; a promise of whether the study is over.
-   * onState(state): one of live, polling, reconnecting, ended.
+   * stream(): the stream's address. update(): fetches the news; a promise of whether the study is over. isOver: it is
+   * over already. onState(state): one of live, polling, reconnecting, ended.
    */
-  constructor(stream, update, onState) {
-    Object.assign(this, { stream, update, onState, state: "loaded", heard: Date.now() });
+  constructor(stream, update, isOver, onState) {
+    Object.assign(this, { stream, update, onState, state: isOver ? "ended" : "loaded", heard: Date.now() });
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     addEventListener("pagehide", () => this.close());
     addEventListener("pageshow", (event) => event.persisted && this.open());
     addEventListener("online", () => this.open());
     // Networks drop connections without a word, and machines sleep.
     setInterval(() => this.source && Date.now() - this.heard > SILENCE && this.open(), 5000);
-    this.open();
+    if (!isOver) this.open();
   }
 
   open() {
-    if (this.state === "ended" || document.hidden) return;
+    if (document.hidden) return;
     this.close();
+    if (this.state === "ended") {
+      this.fetchNews("live"); // whoever comes back may have resumed the study
+      return;
+    }
     this.openedAt = Date.now();
     const source = new EventSource(this.stream());
     this.source = source;
@@ -62,9 +66,12 @@ export class Connection {
       this.pending = undefined;
       try {
         const over = await this.update();
+        const isResumed = !over && this.state === "ended";
         if (over) this.close();
         this.show(over ? "ended" : reached);
+        if (isResumed) this.open();
       } catch {
+        if (this.state === "ended") continue;
         this.show("reconnecting");
         if (this.source) {
           this.close();
@@ -78,7 +85,7 @@ export class Connection {
 
   show(state) {
     if (state !== "reconnecting") this.heard = Date.now();
-    if (state === this.state || this.state === "ended") return;
+    if (state === this.state) return;
     this.state = state;
     this.onState(state);
   }

@@ -12,7 +12,7 @@ const run = document.getElementById("run").dataset;
 const status = document.getElementById("now").dataset;
 const chip = document.getElementById("connection");
 const spoken = document.getElementById("spoken");
-let state = "loaded";
+let state = status.over === undefined ? "loaded" : "ended";
 let announcedAt = Date.now();
 
 /** Fetch what changes while a study runs; whether it is over. */
@@ -20,6 +20,8 @@ async function update() {
   const answer = await fetch(run.liveSource, { signal: AbortSignal.timeout(10000) });
   if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  // A run in a new store has the number of the study that the page was loaded for.
+  if (page.getElementById("now").dataset.started !== status.started) location.reload();
   const before = { ...status };
   for (const part of page.querySelectorAll("[data-live]")) morph(document.getElementById(part.id), part);
   const changed = status.state !== before.state;
@@ -45,13 +47,11 @@ function duration(seconds) {
   return `${Math.max(Math.floor(seconds / size), 0)} ${unit}`;
 }
 
-if (status.over === undefined) {
-  new Connection(() => `${run.stream}?after=${status.cursor}`, update, (reached) => {
-    state = reached;
-    showConnection();
-  });
-  setInterval(showConnection, 1000);
-}
+new Connection(() => `${run.stream}?after=${status.cursor}`, update, status.over !== undefined, (reached) => {
+  state = reached;
+  showConnection();
+});
+setInterval(() => state !== "ended" && showConnection(), 1000);
 
 // Mark the section that is in view in the table of contents.
 const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.hash.slice(1), link]));

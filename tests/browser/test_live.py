@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dashboard_store
+from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StudyRecord, open_store
 from playwright.sync_api import Page, expect
 
 from .conftest import until
@@ -141,6 +142,22 @@ def test_a_hidden_page_has_no_connection_and_catches_up_when_shown(serve: Any, o
         done(page, 22)
         assert numbers(page)[:3] == [22, 21, 20]
         assert page.evaluate(OPEN) == 1
+
+
+def test_a_page_of_an_ended_study_wakes_up_when_that_is_resumed(serve: Any, open_page: OpenPage) -> None:
+    server = serve()
+    study_id = dashboard_store.fill(server.store, trials=30)
+    page = open_page(f"{server.url}/studies/{study_id}")
+    state(page, "ended")
+    engine = open_store(server.store)
+    StudyRecord.resume(engine, study_id, dashboard_store.study_file("wan", 30))
+    with dashboard_store.continued(server.store, study_id) as study:
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as when the tab is looked at again
+        state(page, "live")
+        study.evaluate()
+        done(page, 31)
+        study.finish()
+        state(page, "ended")
 
 
 def test_a_study_can_be_stopped_without_javascript(serve: Any, open_page: OpenPage) -> None:

@@ -232,7 +232,8 @@ class Fleet:
             host = self.hosts[name]
             while True:
                 while self._notices:
-                    line.send("notice", text=self._notices.pop(0))
+                    line.send("notice", text=self._notices[0])
+                    del self._notices[0]  # not before: if this worker has left, another one shows it
                 if self._result is not None or line.is_readable():
                     return None
                 must_wait = self._ended or (host.here and self._main_thread.is_working)

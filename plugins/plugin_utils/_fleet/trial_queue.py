@@ -18,9 +18,13 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass
 class Ticket:
-    """A requested trial: `trial` is pending, then running, and finally complete, failed or lost."""
+    """A requested trial: `trial` is pending, then running, and finally complete, failed or lost.
+
+    for_any: whether any host could have run it.
+    """
 
     trial: Trial
+    for_any: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -44,10 +48,10 @@ class TrialQueue:
         self._for_host[name] = deque()
 
     def remove_host(self, name: str, reason: str) -> None:
-        """Trials that only this host can run are lost; a running training trial is pending again."""
+        """Trials that only this host can run are lost; a running one that any host can run is pending again."""
         lost = self._for_host.pop(name, deque())
         if ticket := self._running.pop(name, None):
-            if ticket.trial.phase == Phase.TRAIN:
+            if ticket.for_any:
                 ticket.trial = replace(ticket.trial, host=ANY_HOST, state=State.PENDING)
                 self._for_any.appendleft(ticket)
             else:
@@ -59,8 +63,8 @@ class TrialQueue:
         """Queue a pending trial, unless the interrupted run has already completed it."""
         if done := self._replay.answer(trial):
             return Ticket(done)
-        ticket = Ticket(trial)
-        if trial.host == ANY_HOST:
+        ticket = Ticket(trial, for_any=trial.host == ANY_HOST)
+        if ticket.for_any:
             self._for_any.append(ticket)
         elif trial.host in self._for_host:
             self._for_host[trial.host].append(ticket)

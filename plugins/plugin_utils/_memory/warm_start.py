@@ -23,7 +23,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .._store import store as in_store
-from .._store.store import StudyRecord, trial_of
+from .._store.claim import claimed
+from .._store.store import StoreError, StudyRecord, trial_of
 from .._store.tables import HostRow, StudyRow, TrialRow
 from .._study.compatibility import is_same_search
 from .._study.space import Axis, Candidate, SearchSpace, Value, exact_number
@@ -45,10 +46,13 @@ class OtherStudies:
     def __init__(self, engine: Engine, study: Study, store: StudyRecord) -> None:
         self._engine, self._study, self._study_id, self._started = engine, study, store.study_id, store.started
         self._last_read: dict[int, int] = {}
+        self._baselines: dict[int, list[TrialRow]] = {}
         self._last_poll = -_POLL_INTERVAL
 
     def warm_start(self, originals: Mapping[str, Value], notify: Notify) -> list[Trial]:
         """The trials of all studies that `warm_start` names. originals: for parameters that they did not tune."""
+        if not self._study.warm_start:
+            return []
         found: list[Trial] = []
         for row in named_studies(in_store.studies(self._engine), self._study, self._study_id, notify):
             trials = in_store.trials(self._engine, row.id)
@@ -65,16 +69,25 @@ class OtherStudies:
         self._last_poll = time.monotonic()
         found: list[Trial] = []
         try:
-            for row in in_store.studies(self._engine, self._study.workload_name):
-                if row.id == self._study_id or not is_shared(row, self._study, self._started):
+            rows = [
+                row for row in in_store.studies(self._engine, self._study.workload_name) if row.id != self._study_id
+            ]
+            with self._engine.connect() as connection:
+                running = claimed(connection, [row.id for row in rows])
+            for row in rows:
+                is_dead = row.finished is None and running is not None and row.id not in running
+                if is_dead or not is_shared(row, self._study, self._started):
                     continue
                 if row.id not in self._last_read:
                     notify(f"also learning from study {row.id}, the same study on another controller")
                 new = in_store.trials(self._engine, row.id, after=self._last_read.setdefault(row.id, 0))
                 hosts = in_store.hosts(self._engine, row.id)
-                found += translate(self._study, row, hosts, new, {}, lambda text: None)
+                # How stable a host usually is, it may have shown long ago.
+                baselines = self._baselines.setdefault(row.id, [])
+                baselines += [trial for trial in new if trial.original]
+                found += translate(self._study, row, hosts, new, {}, lambda text: None, baselines)
                 self._last_read[row.id] = new[-1].id if new else self._last_read[row.id]
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StoreError):
             pass
         return found
 
@@ -130,12 +143,17 @@ def translate(
     trials: Sequence[TrialRow],
     originals: Mapping[str, Value],
     notify: Notify,
+    baselines: Sequence[TrialRow] | None = None,
 ) -> list[Trial]:
-    """The candidates' trials in study `row`, as trials of `study`; `notify` gets how many are used and skipped."""
+    """The candidates' trials in study `row`, as trials of `study`; `notify` gets how many are used and skipped.
+
+    baselines: all trials of that study's original values, unless they are among `trials`.
+    """
     names = {host.id: f"{host.name} of study {row.id}" for host in hosts}
     known = [trial_of(one, names[one.host_id]) for one in trials]
+    own = [trial_of(one, names[one.host_id]) for one in (trials if baselines is None else baselines) if one.original]
     usual = {
-        host: usual_parts([trial.score.stability_parts for trial in known if trial.original and trial.host == host])
+        host: usual_parts([trial.score.stability_parts for trial in own if trial.host == host])
         for host in names.values()
     }
     found: list[Trial] = []

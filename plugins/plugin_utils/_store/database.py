@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ _POSTGRESQL = {
     "tcp_user_timeout": "30000",
     "application_name": "autotune",
 }
+_BUSY_SECONDS = 10.0  # for which a call waits for another process that writes to a SQLite file
 _SCHEMA_LOCK = 0x6175746F  # "auto": the number of the advisory lock that is held while tables are created
 
 
@@ -106,13 +109,26 @@ def check_tables(connection: Connection, name: str) -> None:
 def _prepare_sqlite(connection: Any, dummy: Any) -> None:
     # FULL costs a millisecond per trial; a power failure then loses no acknowledged trial.
     for pragma in (
-        "busy_timeout=10000",
+        f"busy_timeout={_BUSY_SECONDS * 1000:.0f}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         "trusted_schema=OFF",
     ):
-        connection.execute(f"PRAGMA {pragma}")
+        _execute_patiently(connection, f"PRAGMA {pragma}")
+
+
+def _execute_patiently(connection: Any, statement: str) -> None:
+    """Switching a new file to WAL fails at once if another process writes to it, whatever busy_timeout is."""
+    limit = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > limit:
+                raise
+            time.sleep(0.05)
 
 
 def name_of(engine: Engine) -> str:

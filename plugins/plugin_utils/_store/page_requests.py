@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from .tables import RequestRow
@@ -23,6 +25,7 @@ class Request:
 
     kind: Kind
     by: str
+    id: int = field(default=0, compare=False)
 
 
 def ask(engine: Engine, study_id: int, kind: Kind, by: str) -> None:
@@ -35,14 +38,16 @@ def ask(engine: Engine, study_id: int, kind: Kind, by: str) -> None:
 def take(engine: Engine, study_id: int) -> list[Request]:
     """The new requests for a study, which are marked as taken. Without any, nothing is written.
 
-    Raises SQLAlchemyError.
+    If the store does not confirm that they are marked, they may be returned again. Raises SQLAlchemyError.
     """
     with Session(engine) as session:
         query = select(RequestRow).where(RequestRow.study_id == study_id, RequestRow.taken_at.is_(None))
         rows = session.scalars(query.order_by(RequestRow.id)).all()
-        requests = [Request("restore" if row.kind == "restore" else "stop", row.by) for row in rows]
+        requests = [Request("restore" if row.kind == "restore" else "stop", row.by, row.id) for row in rows]
         for row in rows:
             row.taken_at = datetime.now(UTC)
         if rows:
-            session.commit()
+            # A server that is lost now may have marked them, so that they would never be seen again.
+            with contextlib.suppress(SQLAlchemyError):
+                session.commit()
         return requests

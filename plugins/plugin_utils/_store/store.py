@@ -1,7 +1,7 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Writes a study to the store while it runs, and reads it back."""
+"""Writes a study to the store while it runs, and reads it back. Reading raises StoreError as writing does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -77,6 +77,8 @@ class StudyRecord:
             pending = select(RequestRow).where(RequestRow.study_id == study_id, RequestRow.taken_at.is_(None))
             for request in session.scalars(pending):
                 request.taken_at = at
+            # What its hosts did when it was killed; those that take part again are added again.
+            session.execute(update(HostRow).where(HostRow.study_id == study_id).values(doing=None, since=None))
             return cls(engine, row)
 
         return _write(engine, reopen)
@@ -168,42 +170,61 @@ class _AlreadyWritten(Exception):
 
 def _write(engine: Engine, change: Callable[[Session], T]) -> T:
     """Run one transaction, with retries while the server is away."""
-    limit = time.monotonic() + PATIENCE
-    retried = False
-    while True:
+    attempts = 0
+
+    def attempt() -> T:
+        nonlocal attempts
+        attempts += 1
         try:
             with Session(engine, expire_on_commit=False) as session:
                 value = change(session)
                 session.commit()
                 return value
-        except SQLAlchemyError as error:
-            if retried and isinstance(error, IntegrityError):
+        except IntegrityError:
+            if attempts > 1:
                 raise _AlreadyWritten from None
+            raise
+
+    return _patiently(engine, attempt, "writing to")
+
+
+def _read(engine: Engine, query: Select[T]) -> Sequence[T]:
+    """All rows, with retries while the server is away."""
+
+    def attempt() -> Sequence[T]:
+        with Session(engine) as session:
+            return session.scalars(query).all()
+
+    return _patiently(engine, attempt, "reading")
+
+
+def _patiently(engine: Engine, attempt: Callable[[], T], doing: str) -> T:
+    limit = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return attempt()
+        except SQLAlchemyError as error:
             if not is_transient(error, engine) or time.monotonic() > limit:
                 raise StoreError(
-                    f"writing to the store {name_of(engine)} failed: {cause(error)}; earlier trials are safe"
+                    f"{doing} the store {name_of(engine)} failed: {cause(error)}; earlier trials are safe"
                 ) from None
-            retried = True
             time.sleep(0.5)
 
 
 def studies(engine: Engine, workload_name: str | None = None) -> Sequence[StudyRow]:
     """All studies or those of one workload, the latest first."""
     query = select(StudyRow).order_by(StudyRow.id.desc())
-    with Session(engine) as session:
-        return session.scalars(query.filter_by(workload_name=workload_name) if workload_name else query).all()
+    return _read(engine, query.filter_by(workload_name=workload_name) if workload_name else query)
 
 
 def hosts(engine: Engine, study_id: int) -> Sequence[HostRow]:
-    with Session(engine) as session:
-        return session.scalars(select(HostRow).where(HostRow.study_id == study_id).order_by(HostRow.id)).all()
+    return _read(engine, select(HostRow).where(HostRow.study_id == study_id).order_by(HostRow.id))
 
 
 def trials(engine: Engine, study_id: int, after: int = 0) -> Sequence[TrialRow]:
     """The trials of a study with an id above `after`, in the order in which they ended."""
-    with Session(engine) as session:
-        query = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.id > after)
-        return session.scalars(query.order_by(TrialRow.id)).all()
+    query = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.id > after)
+    return _read(engine, query.order_by(TrialRow.id))
 
 
 def trial_of(row: TrialRow, host: str) -> Trial:
@@ -218,6 +239,5 @@ def trial_of(row: TrialRow, host: str) -> Trial:
 
 def events(engine: Engine, study_id: int, after: int = 0) -> Sequence[EventRow]:
     """The events of a study with an id above `after`, in order."""
-    with Session(engine) as session:
-        query = select(EventRow).where(EventRow.study_id == study_id, EventRow.id > after)
-        return session.scalars(query.order_by(EventRow.id)).all()
+    query = select(EventRow).where(EventRow.study_id == study_id, EventRow.id > after)
+    return _read(engine, query.order_by(EventRow.id))

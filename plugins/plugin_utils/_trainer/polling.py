@@ -34,9 +34,12 @@ def poll_requests(engine: Engine, study_id: int, fleet: Fleet, add_event: Callab
         while True:
             time.sleep(_INTERVAL)
             for request in pending():
-                _handle(request, fleet, add_event)
+                if request.id not in handled:
+                    handled.add(request.id)
+                    _handle(request, fleet, add_event)
 
-    pending()  # discards the requests to an earlier run of this study that was killed
+    # Those to an earlier run of this study, which was killed, are not for this one.
+    handled = {request.id for request in pending()}
     threading.Thread(target=poll, daemon=True).start()
 
 

@@ -285,3 +285,10 @@ def test_another_database_is_refused(tmp_path):
         create_app(f"sqlite:///{tmp_path / 'plain.sqlite'}")
     with pytest.raises(StoreError, match="cannot read the store"):
         create_app(f"sqlite:///{tmp_path / 'text.sqlite'}")
+
+
+def test_the_csv_has_every_field_of_the_json(client_of, study_id):
+    of_json = client_of().get(f"/api/studies/{study_id}/trials.json").get_json()[0]
+    head = client_of().get(f"/api/studies/{study_id}/trials.csv").get_data(as_text=True).splitlines()[0]
+    columns = {column.split(" ")[0] for column in next(csv.reader([head]))}
+    assert set(of_json) == columns

@@ -212,6 +212,23 @@ def test_drift_is_relative_to_the_first_baseline_of_each_host() -> None:
     assert "Largest drift: a, +10.0" in chart.summary
 
 
+def test_a_section_shows_what_the_whole_chart_shows_there() -> None:
+    rows = [trial(1, "baseline", metric=100.0), trial(8, "control", metric=110.0), trial(9, "control", metric=121.0)]
+    rows += [trial(n, performance=math.log1p(change)) for n, change in ((2, 0.5), (3, 0.1), (6, 0.2), (7, 0.6))]
+    whole = data(*sorted(rows, key=lambda row: row.id))
+    part = replace(whole, section=range(5, 10))
+    drift, drift_of_part = CHARTS["drift"](whole), CHARTS["drift"](part)
+    assert trace(drift_of_part, "a")["y"] == pytest.approx(trace(drift, "a")["y"][1:])
+    assert drift_of_part.summary == drift.summary
+    curve, curve_of_part = CHARTS["learning_curve"](whole), CHARTS["learning_curve"](part)
+    assert curve_of_part.summary == curve.summary
+    mean = "mean of the last 5 training trials"
+    assert trace(curve_of_part, mean)["y"] == pytest.approx(trace(curve, mean)["y"][2:])
+    best = trace(curve_of_part, "best so far")
+    assert (best["x"], best["y"]) == ([5, 7, 7], pytest.approx([50, 60, 60]))
+    assert trace(CHARTS["learning_curve"](replace(whole, section=range(3, 6))), "best so far")["x"] == [3, 5]
+
+
 def test_a_smaller_metric_is_better_when_minimising() -> None:
     pair = {"host": "a", "pair": 1, "first": "baseline", "baseline": 100.0, "candidate": 50.0, "log_ratio": math.log(2)}
     result = {"evidence": [pair], "direction": "minimise", "metric": "latency"}

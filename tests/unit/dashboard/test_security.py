@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -172,6 +173,18 @@ def test_a_program_with_the_token_needs_no_form(client_of, running_study, url):
     assert (answer.status_code, answer.json) == (202, {"requested": "stop"})
     assert client.post(path, headers={"Accept": "application/json"}).status_code == 401
     assert len(requests_in(url)) == 1
+
+
+def test_a_page_of_a_study_that_is_gone_does_not_stop_the_one_that_has_its_number(client_of, running_study, url):
+    client = client_of()
+    path = f"/studies/{running_study.study_id}"
+    page = client.get(path).get_data(as_text=True)
+    (started,) = set(re.findall(r'name="started" value="([^"]+)"', page))
+    form = {"csrf_token": csrf_of(client), "started": "2026-11-20T08:00:00+00:00"}
+    answer = client.post(f"{path}/stop", data=form)
+    assert (answer.status_code, "another study" in answer.get_data(as_text=True)) == (409, True)
+    assert requests_in(url) == []
+    assert client.post(f"{path}/stop", data={**form, "started": started}).status_code == 303
 
 
 def test_a_finished_study_cannot_be_stopped(client_of, study_id, url):

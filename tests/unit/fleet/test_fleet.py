@@ -376,6 +376,14 @@ def test_notices_reach_a_worker(new_fleet: NewFleet) -> None:
     assert worker.receive("notice")["text"] == "total_timesteps is less than one rollout"
 
 
+def test_a_notice_that_a_worker_did_not_get_reaches_another_one(new_fleet: NewFleet) -> None:
+    harness = new_fleet("h1", "h2")
+    leaving, staying = (harness.worker(name).baseline() for name in ("h1", "h2"))
+    leaving.line.close()
+    harness.fleet.notify("writing to the store failed")
+    assert staying.receive("notice")["text"] == "writing to the store failed"
+
+
 def test_notices_that_belong_together_reach_one_worker_in_order(new_fleet: NewFleet) -> None:
     """Two workers could show them in the wrong order."""
     harness = new_fleet("h1", "h2")

@@ -56,6 +56,17 @@ def test_another_host_runs_the_training_trial_of_a_lost_host_next() -> None:
     assert not any(ticket.has_ended for ticket in tickets)
 
 
+def test_a_training_trial_for_one_host_is_lost_with_it() -> None:
+    """An agent asks for the same values on each host."""
+    queue, (h1, h2) = queue_for("h1", "h2")
+    of_h1, of_h2 = (queue.add(Trial.pending(Phase.TRAIN, {"vm.swappiness": 7}, name)) for name in ("h1", "h2"))
+    queue.start_next(h1)
+    queue.remove_host("h1", "it left")
+    assert of_h1.trial.state == State.LOST
+    assert requested_by(queue, h2) == key(of_h2.trial)
+    assert queue.start_next(h2) is None
+
+
 def test_a_trial_of_the_original_values_requests_them() -> None:
     queue, (h1,) = queue_for("h1")
     h1.original_values["vm.swappiness"] = "60"

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -244,6 +245,17 @@ for number in range(40):
 """
 
 
+def test_a_new_file_that_another_process_writes_to_is_waited_for(url: str, tmp_path: Path) -> None:
+    """SQLite gives up at once when the switch to WAL meets a writer."""
+    other = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.5, other.execute, ["COMMIT"])
+    ending.start()
+    assert studies(open_store(url)) == []
+    ending.join()
+    other.close()
+
+
 @pytest.mark.takes_seconds
 def test_two_concurrent_writers_both_succeed(url: str, tmp_path: Path) -> None:
     content = json.dumps(to_json(TRIAL))
@@ -307,3 +319,16 @@ def test_a_resumed_study_is_open_and_ignores_old_requests(engine: Engine, record
     assert [row.id for row in trials(engine, study.id)] == [1, 2]
     assert [row.text for row in events(engine, study.id)] == ["lost: no route", "resumed"]
     assert take(engine, study.id) == []
+
+
+def test_a_host_that_does_not_return_after_a_kill_does_nothing(engine: Engine, record: StudyRecord) -> None:
+    for name in ("h1", "h2"):
+        record.add_host(name, {}, {})
+        record.set_activity(name, "training 2")
+    again = StudyRecord.resume(engine, record.study_id, {"workload_name": "small"})
+    again.add_host("h1", {}, {})
+    again.set_activity("h1", "training 3")
+    assert [(host.name, host.doing, host.since is None) for host in hosts(engine, record.study_id)] == [
+        ("h1", "training 3", False),
+        ("h2", None, True),
+    ]
