@@ -18,6 +18,7 @@ import numpy as np
 
 from .._study.sections import Caution
 from .._study.space import Candidate, Point, SearchSpace, Value
+from .._trial.reward import limit
 from .._trial.trial import State, Trial
 
 _TOLERANCE = 1e-9
@@ -34,8 +35,7 @@ class TrustRegion:
         self, space: SearchSpace, original: Mapping[str, Value], caution: Caution, direction: str = "maximise"
     ) -> None:
         self._space, self._step = space, caution.step / 100
-        harm = caution.harm / 100
-        self._harmful_below = -math.log1p(harm) if direction == "minimise" else math.log1p(-harm)
+        self._harmful_below = math.log1p(limit(caution.harm, direction) / 100)
         self._centre = space.encode(original)
         self._best = 0.0
         self._harmless: list[Point] = [self._centre]

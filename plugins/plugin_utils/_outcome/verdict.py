@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._proof import evidence
+from .._trial import reward
 
 PerCent = Callable[[float | None], str]
 
@@ -58,7 +58,7 @@ def _refusing(result: Mapping[str, Any]) -> list[str]:
 
 def limit(guard: Mapping[str, Any]) -> float:
     """Of a guard metric or a guard benchmark, in per cent."""
-    return evidence.limit(guard["may_worsen"], guard["direction"])
+    return reward.limit(guard["may_worsen"], guard["direction"])
 
 
 def non_inferiority(guard: Mapping[str, Any]) -> str:

@@ -12,10 +12,10 @@ from scipy.stats import norm
 
 from .._study.guard_benchmarks import GuardBenchmark
 from .._study.sections import GuardMetric
-from .._trial.reward import LARGEST_LOG_RATIO, percent
+from .._trial.reward import LARGEST_LOG_RATIO, limit, percent
 from .bounds import Bounds
 from .estimate import by_host, of_host, over_hosts, percents
-from .evidence import GuardOutcome, Pair, limit
+from .evidence import GuardOutcome, Pair
 
 # One-sided p-value at which a host counts as looking better.
 _LOOKS_BETTER = 0.1

@@ -83,14 +83,6 @@ class InterimAnalysis(Record):
     futility_bound: float
 
 
-def limit(may_worsen: float, direction: str) -> float:
-    """The change in per cent, positive if better, at which a metric is worse by `may_worsen` per cent of its value.
-
-    A latency that may rise by 50 % may change by -33 %, as twice the latency is a change of -50 %.
-    """
-    return -100 * may_worsen / (100 + may_worsen) if direction == "minimise" else -may_worsen
-
-
 def refused(proof: Proof, reason: str) -> Proof:
     """A proof that does not count, although its pairs alone would show an improvement."""
     return proof.model_copy(update={"improved": False, "reason": reason, "decided_after": None})

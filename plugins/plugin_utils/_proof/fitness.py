@@ -66,13 +66,14 @@ class Fitness:
 
 
 def fitness(
-    study: Study, runs: Sequence[Run], hosts: int = 1, disturbances: Sequence[str] = (), failed: int = 0
+    study: Study, runs: Sequence[Run], hosts: int = 1, disturbances: Sequence[str] = (), missing: int = 0
 ) -> Fitness:
     """Judge the benchmark by its runs on one host, in order.
 
     They begin with at least four runs of the host's own values, and each probe has such a run before and after it.
     hosts: how many the study has. disturbances: what else the host did, and what to do about it: a note, unless the
-    benchmark is too noisy. failed: probes that are not among the runs. Raises ValueError if there are too few runs.
+    benchmark is too noisy. missing: probes that failed and so are not among the runs. Raises ValueError if there are
+    too few runs.
     """
     own = [at for at, run in enumerate(runs) if not run.probe]
     first = next((at for at, run in enumerate(runs) if run.probe), len(runs))
@@ -103,14 +104,14 @@ def fitness(
         *(probe.line for probe in probes),
     ]
     needed = [*(disturbances if too_noisy else ()), *(advice for dummy, advice in findings), *too_noisy]
-    if failed and not probes:
+    if missing and not probes:
         needed.append("every probe failed: narrow the ranges to values with which the benchmark works")
     advice = tuple(dict.fromkeys([*needed, *forecast.lines[2:], *guard_advice.useful]))
     seen = any(probe.is_seen for probe in probes)
     if probes and not seen:
         lines.append("no probe differs from the host's own values by more than noise: do not expect a large gain")
     most = max((probe.most for probe in probes), default=math.inf)
-    is_hopeless = most < study.verification.min_improvement and not failed
+    is_hopeless = most < study.verification.min_improvement and not missing
     decision = Decision.CHANGE if needed else Decision.GIVE_UP if is_hopeless else Decision.GO_ON
     return Fitness(decision, tuple(lines), advice, forecast.detectable, seen)
 

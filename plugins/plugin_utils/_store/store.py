@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -38,6 +39,7 @@ class StudyRecord:
 
     def __init__(self, engine: Engine, row: StudyRow) -> None:
         self._engine = engine
+        self._writing = threading.Lock()
         self._hosts: dict[str, int] = {}
         self.study_id, self.started, self.seed = row.id, row.started, row.seed
 
@@ -83,6 +85,11 @@ class StudyRecord:
 
         return _write(engine, reopen)
 
+    def _write(self, change: Callable[[Session], T]) -> T:
+        """One at a time: who reads what is new must not meet a later event before an earlier one is committed."""
+        with self._writing:
+            return _write(self._engine, change)
+
     def add_host(self, name: str, facts: dict[str, Any], original_values: dict[str, str], after: int = 0) -> None:
         """Add a host or mark it as present again. after: if it has changed, its trials up to this id do not count."""
 
@@ -96,7 +103,7 @@ class StudyRecord:
             session.flush()
             return row.id
 
-        self._hosts[name] = _write(self._engine, add)
+        self._hosts[name] = self._write(add)
 
     def lose_host(self, name: str, reason: str) -> None:
         self._change_host(name, reason, lost=reason)
@@ -120,7 +127,7 @@ class StudyRecord:
             if event is not None:
                 session.add(EventRow(study_id=self.study_id, at=at, host=name, text=event))
 
-        _write(self._engine, change)
+        self._write(change)
 
     def add_trial(self, trial: Trial, **progress: Any) -> None:
         """progress: columns of the study that change with it."""
@@ -134,7 +141,7 @@ class StudyRecord:
                 setattr(study, column, value)
 
         try:
-            _write(self._engine, add)
+            self._write(add)
         except _AlreadyWritten:
             return
 
@@ -144,14 +151,14 @@ class StudyRecord:
         def add(session: Session) -> None:
             session.add(EventRow(study_id=self.study_id, at=at, host=host, text=text))
 
-        _write(self._engine, add)
+        self._write(add)
 
     def enter(self, phase: str, trials_planned: int) -> None:
         def change(session: Session) -> None:
             row = session.get_one(StudyRow, self.study_id)
             row.phase, row.trials_planned = phase, trials_planned
 
-        _write(self._engine, change)
+        self._write(change)
 
     def finish(self, result: dict[str, Any], trials_planned: int) -> None:
         """trials_planned: for a study that needs no more trials, the number that it had."""
@@ -161,7 +168,7 @@ class StudyRecord:
             row.finished, row.trials_planned = datetime.now(UTC), trials_planned
             row.phase, row.verdict, row.reason, row.result = "ended", result["verdict"], result["reason"], result
 
-        _write(self._engine, change)
+        self._write(change)
 
 
 class _AlreadyWritten(Exception):

@@ -33,6 +33,14 @@ def percent(ratio: float) -> float:
     return math.expm1(min(ratio, _LARGEST_EXPONENT)) * 100
 
 
+def limit(may_worsen: float, direction: str) -> float:
+    """The change in per cent, positive if better, at which a metric is worse by `may_worsen` per cent of its value.
+
+    A latency that may rise by 50 % may change by -33 %, as twice the latency is a change of -50 %.
+    """
+    return -100 * may_worsen / (100 + may_worsen) if direction == "minimise" else -may_worsen
+
+
 def objective(study: Study, trial: Trial) -> float | None:
     """The objectives of what was run as one number, better when larger; None if the trial failed.
 

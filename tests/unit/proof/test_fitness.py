@@ -122,9 +122,9 @@ def test_a_study_whose_probes_change_less_than_is_detected_is_given_up(new_study
     assert fitness(new_study(verification=rules), runs(noise=0.005)).decision == Decision.GIVE_UP
     seen = fitness(new_study(verification=rules), runs(noise=0.005, gains=(0.06, 0.0, 0.0)))
     assert seen.decision == Decision.GO_ON
-    untried = fitness(new_study(verification=rules), runs(noise=0.005), failed=1)
+    untried = fitness(new_study(verification=rules), runs(noise=0.005), missing=1)
     assert (untried.decision, untried.seen) == (Decision.GO_ON, False)
-    assert fitness(new_study(), runs()[:8], failed=3).decision == Decision.CHANGE  # nothing works but the host's own
+    assert fitness(new_study(), runs()[:8], missing=3).decision == Decision.CHANGE  # nothing works but the host's own
     assert fitness(new_study(verification=rules), runs(noise=0.005)[:8]).decision == Decision.GO_ON  # nothing was tried
 
 
