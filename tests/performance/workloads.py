@@ -4,7 +4,8 @@
 """Tunes workloads of benchmarks/ for real, and measures their roles afresh: `./dev workloads [NAME ...]`.
 
 For each workload and seed a whole study, on this machine by default; then the learned values beside the hosts' own and
-expert settings, in rounds of random order. Writes docs/figures/workload_NAME.json, which the workload's README shows.
+expert settings, in rounds of random order. Writes docs/figures/workload_NAME.json, which the workload's README shows;
+rows of other seeds stay in it.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ def main() -> None:
         rows = [
             row_of(workload, int(seed), arguments.inventory, arguments.rounds) for seed in arguments.seeds.split(",")
         ]
+        path = ROOT / f"docs/figures/workload_{workload}.json"
+        known = json.loads(path.read_text())["rows"] if path.exists() else []
+        rows = list({row[0]: row for row in [*known, *rows]}.values())  # a seed that is run again replaces its row
         figures = {"command": f"./dev workloads {workload}", "columns": COLUMNS, "rows": rows}
-        (ROOT / f"docs/figures/workload_{workload}.json").write_text(json.dumps(figures, indent=2) + "\n")
+        path.write_text(json.dumps(figures, indent=2) + "\n")
         print(f"\n**{workload}**\n\n{tables.markdown(COLUMNS, rows)}", flush=True)
 
 

@@ -35,6 +35,7 @@ def findings(arguments: Mapping[str, Any], command: Command, broken: ImportError
     try:
         if broken:
             raise broken
+        yield from _server(arguments)
         yield from _command(arguments, command)
         yield from _page(arguments)
         yield from _study(arguments, names)
@@ -49,6 +50,18 @@ def _folders(arguments: Mapping[str, Any]) -> Iterator[Finding]:
     if is_sqlite and not scheme and Path(path).parent != Path(arguments["output"]).absolute():
         other = f"sqlite:///{Path.home()}/autotune.sqlite"
         yield from controller_findings.folder("store", other, *controller_facts.room(Path(path).parent))
+
+
+def _server(arguments: Mapping[str, Any]) -> Iterator[Finding]:
+    """A SQLite file is created where a study starts; a server must be there."""
+    from .._store.database import StoreError, check_server
+
+    store = url.chosen(arguments["store"], arguments["output"])
+    if not store.startswith("sqlite"):
+        try:
+            check_server(store)
+        except StoreError as error:
+            yield controller_findings.store(str(error))
 
 
 def _command(arguments: Mapping[str, Any], command: Command) -> Iterator[Finding]:

@@ -59,6 +59,13 @@ def broken_package(error: ImportError) -> Finding:
     return problem(CONTROLLER, f"a Python package cannot be imported: {error}", reinstall)
 
 
+def store(error: str) -> Finding:
+    """error: why the database cannot be used."""
+    return of_message(
+        CONTROLLER, error, "start the server, or leave out `store` for a SQLite file in the output folder"
+    )
+
+
 def misspelt(message: str | None) -> Iterator[Finding]:
     """message: that a setting seems to be misspelt, if so."""
     if message:

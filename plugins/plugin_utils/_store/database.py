@@ -35,21 +35,13 @@ class StoreError(Exception):
 
 def open_store(url: str) -> Engine:
     """Open the store at a SQLAlchemy URL and create its tables if necessary. Raises StoreError."""
-    try:
-        parsed = with_driver(make_url(url))
-        # A file: URI is not a path; the user creates its folder.
-        if parsed.get_backend_name() == "sqlite" and parsed.database and not parsed.database.startswith("file:"):
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, **options_of(parsed))
-    except ModuleNotFoundError as error:
-        hint = "pip install autotune-kernel[postgresql]" if error.name == "psycopg" else "install it, or set `store`"
-        raise StoreError(f"the store '{shown(url)}' needs the Python package {error.name}: {hint}") from None
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise StoreError(
-            f"the store '{shown(url)}' is not a usable SQLAlchemy URL: {why(error)}; set `store`"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"the store's folder cannot be created: {error}; set `store` to a writable path") from None
+    engine = _engine(url)
+    # A file: URI is not a path; the user creates its folder.
+    if engine.dialect.name == "sqlite" and engine.url.database and not engine.url.database.startswith("file:"):
+        try:
+            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the store's folder cannot be created: {error}; set `store` to a writable path") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     try:
@@ -64,6 +56,31 @@ def open_store(url: str) -> Engine:
             f"the store {shown(url)} cannot be written: {cause(error)}; set `store` to a writable one"
         ) from None
     return engine
+
+
+def check_server(url: str) -> None:
+    """Raise StoreError if the server of a store does not answer, or another version wrote it. Writes nothing."""
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            check_tables(connection, shown(url))
+    except SQLAlchemyError as error:
+        raise StoreError(f"the store {shown(url)} does not answer: {cause(error)}") from None
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = with_driver(make_url(url))
+        return create_engine(parsed, **options_of(parsed))
+    except ModuleNotFoundError as error:
+        hint = "pip install autotune-kernel[postgresql]" if error.name == "psycopg" else "install it, or set `store`"
+        raise StoreError(f"the store '{shown(url)}' needs the Python package {error.name}: {hint}") from None
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise StoreError(
+            f"the store '{shown(url)}' is not a usable SQLAlchemy URL: {why(error)}; set `store`"
+        ) from None
 
 
 def with_driver(url: URL) -> URL:

@@ -36,7 +36,7 @@ def said(arguments: dict[str, Any], command: Command = COMMAND, broken: ImportEr
 
 def test_nothing_is_wrong(arguments: dict[str, Any], tmp_path: Path) -> None:
     assert said({**arguments, "store": f"sqlite:///{tmp_path}/x.sqlite"}) == []
-    assert said({**arguments, "store": "postgresql://db.example/autotune", "study": None}) == []
+    assert said({**arguments, "study": None}) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["study.yml"]
 
 
@@ -49,6 +49,18 @@ def test_the_folder_of_the_store_is_named_by_its_own_setting(arguments: dict[str
     (tmp_path / "file").touch()
     (found,) = said({**arguments, "store": f"sqlite:///{tmp_path}/file/x.sqlite"})
     assert found.startswith(f"controller: problem: store: {tmp_path}/file is not a folder; -e store=sqlite:///")
+
+
+def test_a_database_that_does_not_answer_is_a_problem(arguments: dict[str, Any], postgresql: Any) -> None:
+    assert said({**arguments, "store": postgresql.url}) == []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (found,) = said({**arguments, "store": f"postgresql://tuner:secret@127.0.0.1:{port}/autotune"})
+    assert found.startswith(f"controller: problem: the store postgresql://tuner:***@127.0.0.1:{port}/autotune does not")
+    assert "start the server" in found
+    (found,) = said({**arguments, "store": postgresql.url.replace(postgresql.password, "secret")})
+    assert "password authentication failed" in found
+    assert "secret" not in found
 
 
 def test_a_port_that_is_taken_is_a_warning(arguments: dict[str, Any]) -> None:

@@ -240,6 +240,23 @@ def test_an_absent_host_keeps_its_trials_and_others_run_the_rest(run: Run, confi
 
 
 @pytest.mark.takes_seconds
+def test_a_host_that_comes_to_a_proof_that_was_interrupted_waits_for_the_next_phase(
+    run: Run, config: dict[str, Any]
+) -> None:
+    """With it, the order of the pairs would be another one, and stored runs would be taken for those of that."""
+    run(Host("h1"))
+    phases = [row[1] for row in rows(config["store"])]
+    cut_off(config["store"], phases.index("verify") + 5)
+    before = rows(config["store"])
+    late = Host("h2")
+    result = run(Host("h1"), late, hosts=["h1", "h2"], resume=True)["result"]
+    assert result["verdict"] == "improved"
+    assert rows(config["store"])[: len(before)] == before
+    assert {job["phase"] for job in late.jobs} & {"race", "verify"} == set()
+    assert "ablate" in {job["phase"] for job in late.jobs}
+
+
+@pytest.mark.takes_seconds
 def test_a_rebooted_host_measures_its_baseline_again(run: Run, config: dict[str, Any]) -> None:
     run(Host(gone_after=8))
     host = Host(boot="b2")
