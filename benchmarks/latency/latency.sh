@@ -19,9 +19,12 @@ start)
     ;;
 stop) ;; # what is left of `start` is killed
 load)
-    iperf3 --client "$address" --port "$bulk" --time $((seconds + 2)) --bitrate "${LATENCY_BULK:-500M}" >/dev/null &
+    iperf3 --client "$address" --port "$bulk" --time $((seconds + 30)) --bitrate "${LATENCY_BULK:-500M}" >bulk.log 2>&1 &
     sockperf under-load --tcp -i "$address" -p "$port" -t "$seconds" --mps "${LATENCY_RATE:-5000}" --reply-every 1 \
         -m 64
-    kill $! 2>/dev/null || :
+    if ! kill $! 2>/dev/null; then
+        echo "the bulk stream to port $bulk ended early: $(tail -n 1 bulk.log)" >&2
+        exit 1
+    fi
     ;;
 esac

@@ -21,7 +21,16 @@ start() {
 
 case $1 in
 start)
-    if [ ! -d data ]; then
+    if [ ! -e ready ]; then
+        case $(stat -f -c %T .) in
+        tmpfs | ramfs)
+            [ "${POSTGRES_ON_TMPFS:-0}" = 1 ] || {
+                echo "$PWD is in memory, where commits cost nothing; set ansible_remote_tmp to a folder on a disk" >&2
+                exit 1
+            }
+            ;;
+        esac
+        rm -rf data socket # of a start that was interrupted
         mkdir data socket
         if [ "$(id -u)" -eq 0 ]; then
             chown postgres data socket
@@ -34,6 +43,7 @@ start)
         admin 'CREATE ROLE bench LOGIN IN ROLE pg_checkpoint'
         admin 'CREATE DATABASE bench OWNER bench'
         pgbench --initialize --quiet --scale "${POSTGRES_SCALE:-20}" bench 2>/dev/null
+        : >ready
     else
         start
     fi

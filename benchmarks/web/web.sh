@@ -3,11 +3,13 @@
 set -eu
 address=${AUTOTUNE_SERVICE:-127.0.0.1}
 port=${WEB_PORT:-18971}
+case $address in *:*) address="[$address]" ;; esac
 PATH=$PATH:/usr/sbin
 
 configuration() {
     cat <<END
 pid nginx.pid;
+error_log error.log;
 worker_processes auto;
 worker_rlimit_nofile 65536;
 events { worker_connections 16384; }
@@ -33,11 +35,18 @@ start)
     [ "$(id -u)" -ne 0 ] || chmod 711 . # nginx's workers run as another user
     [ "$(id -u)" -ne 0 ] || chmod -R a+rX pages
     configuration >nginx.conf
-    nginx -e error.log -p "$PWD/" -c nginx.conf
+    nginx -p "$PWD/" -c nginx.conf
     ;;
-stop) nginx -e error.log -p "$PWD/" -c nginx.conf -s quit ;;
+stop) nginx -p "$PWD/" -c nginx.conf -s quit ;;
 load)
-    exec wrk --latency --threads 2 --connections "${WEB_CONNECTIONS:-64}" --duration "${WEB_SECONDS:-5}" \
-        --header 'Connection: close' "http://$address:$port/page.html"
+    found=$(wrk --latency --threads 2 --connections "${WEB_CONNECTIONS:-64}" --duration "${WEB_SECONDS:-5}" \
+        --header 'Connection: close' "http://$address:$port/page.html")
+    printf '%s\n' "$found"
+    case $found in
+    *Non-2xx*)
+        echo "nginx answers with errors: its workers, which are not root, may be unable to read the page" >&2
+        exit 1
+        ;;
+    esac
     ;;
 esac

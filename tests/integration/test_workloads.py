@@ -24,6 +24,7 @@ SHORT = {
     "LATENCY_SECONDS": "1",
     "POSTGRES_SECONDS": "1",
     "POSTGRES_SCALE": "1",
+    "POSTGRES_ON_TMPFS": "1",
     "FIO_SECONDS": "1",
 }
 SERVICES = "nginx: |redis-server |sockperf server"

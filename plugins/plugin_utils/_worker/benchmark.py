@@ -27,6 +27,18 @@ _KILL_LEFTOVERS = f"""for dummy in 1 2 3; do
     [ -n "$leftovers" ] && kill -s KILL $leftovers 2>/dev/null || break
 done
 """
+# nginx, PostgreSQL and others overwrite their environment with a title, but stay in the folder in which they were
+# started. A process with a terminal is a person looking around.
+_KILL_DAEMONS = """for dummy in 1 2 3; do
+    daemons=
+    for pid in $(ls -l /proc/[0-9]*/cwd 2>/dev/null | grep -F "/cwd -> $folder" |
+        sed 's|.*/proc/\\([0-9]*\\)/cwd -> .*|\\1|'); do
+        [ "$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f5)" = 0 ] && daemons="$daemons $pid"
+    done
+    [ -n "$daemons" ] && kill -s KILL $daemons 2>/dev/null || break
+done
+"""
+_DAEMONS = "autotune-daemons"  # in a folder from which a service was started
 _HEARTBEAT_SECONDS = 5
 # Runs on the host as long as the connection lasts. When its input ends, because the controller is done or dead or sshd
 # has ended, it kills what is left of the benchmark and removes the folder. It writes a byte now and then, because only
@@ -59,7 +71,10 @@ cd "$folder" && [ -s {PROCESS_GROUP} ] && read -r group started < {PROCESS_GROUP
     case $(cut -d' ' -f22 "/proc/$group/stat" 2>/dev/null) in
     '' | "$started") kill -s KILL -- "-$group" 2>/dev/null ;; # else the number has been reused
     esac
-{_KILL_LEFTOVERS}cd / && rm -rf -- "$folder"
+cd /
+{_KILL_LEFTOVERS}if [ -e "$folder/{_DAEMONS}" ]; then
+{_KILL_DAEMONS}fi
+rm -rf -- "$folder"
 """
 # Seconds that the host has to kill a benchmark after its time limit before the controller gives up.
 _GRACE = 10.0
@@ -200,7 +215,7 @@ class Benchmark:
 
     def kill_leftovers(self) -> None:
         """Kill what was started from this folder and still runs. Raises ConnectionLost or CommandTimeout."""
-        script = f"folder={shlex.quote(self._folder)}\n{_KILL_LEFTOVERS}:"
+        script = f"folder={shlex.quote(self._folder)}\n{_KILL_LEFTOVERS}{_KILL_DAEMONS}:"
         output_of(self._transport, ["sh", "-c", script], limit=30.0)
 
     def check(self, command: str, limit: float) -> str | None:
@@ -274,6 +289,7 @@ class Benchmark:
         return f"""{_TAKE_ENVIRONMENT}
 folder={shlex.quote(self._folder)}
 cd "$folder" || exit
+{f": > {_DAEMONS}" if stays else ":"}
 {command} &
 group=$!
 echo {PROCESS_GROUP} $group

@@ -414,6 +414,25 @@ def test_the_end_of_the_connection_cleans_up(
     process.close()
 
 
+@pytest.mark.parametrize("way", ["stopped", "cut off"])
+def test_a_service_that_hides_its_environment_does_not_outlive_the_study(
+    way: str, tmp_path: Path, script: Script, new_benchmark: Callable[..., Benchmark]
+) -> None:
+    """As nginx does, which writes its title over it."""
+    pid = tmp_path / "daemon"
+    command = script(
+        f"setsid env -i sh -c 'echo $$ > {pid}; exec sleep 300' & while ! [ -s {pid} ]; do sleep 0.01; done"
+    )
+    benchmark = new_benchmark()
+    benchmark.start_daemons(command)
+    daemon = pid_in(pid)
+    with subprocess.Popen(["sleep", "300"], cwd=tmp_path) as other:
+        benchmark.kill_leftovers() if way == "stopped" else benchmark.remove()
+        assert gone(daemon)
+        assert other.poll() is None
+        other.kill()
+
+
 def test_a_reused_process_number_is_not_killed() -> None:
     benchmark = Benchmark(LocalTransport(), {}, 300)
     benchmark.copy([])
