@@ -41,7 +41,10 @@ def file(tmp_path: Path, benchmark: subprocess.Popen[bytes]) -> Path:
 def test_kills_the_whole_group(file: Path, benchmark: subprocess.Popen[bytes]) -> None:
     assert _process_group.end(str(file)) >= 2
     assert benchmark.wait(180) == -signal.SIGKILL
-    assert _process_group.end(str(file)) == 0
+    limit = time.monotonic() + 180  # a process that has been killed is still there until it gets a CPU to end on
+    while _process_group.end(str(file)) > 0:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 def test_kills_what_is_left_when_the_first_process_has_ended(file: Path, benchmark: subprocess.Popen[bytes]) -> None:
