@@ -45,9 +45,7 @@ class Site:
         if not folder.is_dir():
             raise PathRefused(f"--root {brief(root)} is not a folder")
         results = inside(output, [folder], must_exist=False)
-        given = chosen(store, results)
-        url = given if "://" in given else f"sqlite:///{(folder / given).absolute()}"
-        return cls(folder, results, url, allow_apply)
+        return cls(folder, results, chosen(store, results, folder), allow_apply)
 
     @property
     def beside_store(self) -> Path:

@@ -12,13 +12,15 @@ from pathlib import Path
 VARIABLE = "AUTOTUNE_STORE"  # a URL with a password, which a command line would show to other users
 
 
-def chosen(given: str | None, output: str | Path) -> str:
+def chosen(given: str | None, output: str | Path, folder: str | Path = "") -> str:
     """The URL that was given, else the environment's, else that of a SQLite file in the folder of the results.
 
-    Either may be the path of a SQLite file instead.
+    Either may be the path of a SQLite file instead, relative to `folder` or else to the working directory.
     """
-    store = given or os.environ.get(VARIABLE) or str(Path(output, "autotune.sqlite"))
-    return store if re.match(r"[a-z0-9+]+:", store) else f"sqlite:///{Path(store).expanduser().absolute()}"
+    store = given or os.environ.get(VARIABLE) or str(Path(output, "autotune.sqlite").absolute())
+    return (
+        store if re.match(r"[a-z0-9+]+:", store) else f"sqlite:///{Path(folder, Path(store).expanduser()).absolute()}"
+    )
 
 
 def shown(url: str) -> str:
