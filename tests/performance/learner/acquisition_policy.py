@@ -5,10 +5,11 @@
 
 In the manner of MetaBO (Volpp et al., ICLR 2020): a network that all candidates share scores each of them from what the
 surrogate predicts, how far it is from others, and the state of the search. An episode is a study on a surface of the
-development families. The collection does not use it; docs/explanation/learner.md says what it achieved.
+development families. The collection does not use it yet; docs/explanation/learner.md says what it achieved.
 
-    ./dev bench-policy train --steps 200000
-    ./dev bench-policy compare --cell 16/8 --cell 32/4
+    ./dev bench-policy train --steps 200000                # from the beginning
+    ./dev bench-policy train --steps 200000 --further      # from the weights that are there
+    ./dev bench-policy compare --cell 16/8 --cell 32/4 --families memory,ratio,sines    # those that are held out
 """
 
 from __future__ import annotations
@@ -28,21 +29,16 @@ import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
+from ansible_collections.autotune.kernel.tests.performance.learner.offering import OF_CANDIDATE, OF_STATE, OFFERED  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.searches import Cell  # noqa: E402
-from ansible_collections.autotune.kernel.tests.performance.learner.simulated_search import (  # noqa: E402
-    OF_CANDIDATE,
-    OF_STATE,
-    OFFERED,
-    RULES,
-    SimulatedSearch,
-)
+from ansible_collections.autotune.kernel.tests.performance.learner.simulated_search import RULES, SimulatedSearch  # noqa: E402
 from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 from stable_baselines3.common.policies import ActorCriticPolicy  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
 
 FAMILIES = ("curves", "additive", "collapse", "queueing", "modes")  # those on which the learner is developed
-FILE = ROOT / "build/acquisition_policy.zip"
+WEIGHTS, TRAINED = Path(__file__).with_suffix(".npz"), ROOT / "build/acquisition_policy.npz"
 # Evaluations, parameters, and how often each is drawn; short episodes teach most.
 _CELLS = ((16, 8, 0.25), (16, 6, 0.1), (16, 4, 0.1), (24, 6, 0.15), (32, 4, 0.15), (32, 8, 0.15), (48, 8, 0.1))
 _TRAINED_ON, _SURFACES, _COMPARED_ON = 20_000, 1500, 5000  # numbers of surfaces, which do not overlap
@@ -134,11 +130,22 @@ class ScoringPolicy(ActorCriticPolicy):
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
 
-class Report(BaseCallback):
-    """A line every two rollouts, and the policy kept."""
+def save(scorer: torch.nn.Module, path: Path) -> None:
+    np.savez(path, **{name: weights.numpy() for name, weights in scorer.state_dict().items()})  # type: ignore[arg-type]
 
-    def __init__(self) -> None:
+
+def load(scorer: torch.nn.Module, path: Path) -> None:
+    """Raises FileNotFoundError."""
+    with np.load(path) as weights:
+        scorer.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
+
+
+class Report(BaseCallback):
+    """A line every two rollouts, and the weights kept."""
+
+    def __init__(self, path: Path) -> None:
         super().__init__()
+        self._path = path
         self._shares: list[float] = []
 
     def _on_step(self) -> bool:
@@ -153,24 +160,28 @@ class Report(BaseCallback):
                 f"mean share of the latest {len(latest)}: {np.mean(latest):.4f}",
                 flush=True,
             )
-            self.model.save(FILE)
+            save(self.model.policy.mlp_extractor, self._path)
 
 
-def train(steps: int, seed: int) -> None:
+def train(steps: int, seed: int, path: Path, start: Path | None) -> None:
+    """path: of the trained weights. start: those to begin with, on other studies if the seed is another one."""
     torch.set_num_threads(1)
     environments = DummyVecEnv([partial(SearchEnv, 1000 * seed + at) for at in range(_ENVIRONMENTS)])
     model = PPO(
         ScoringPolicy, environments, n_steps=_ROLLOUT, batch_size=256, n_epochs=8, learning_rate=1e-3, gamma=1.0,
         gae_lambda=0.9, ent_coef=0.003, target_kl=0.03, seed=seed, device="cpu",
     )  # fmt: skip
-    FILE.parent.mkdir(parents=True, exist_ok=True)
-    model.learn(steps, callback=Report())
-    model.save(FILE)
+    if start:
+        load(model.policy.mlp_extractor, start)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.learn(steps, callback=Report(path))
+    save(model.policy.mlp_extractor, path)
 
 
-def compare(cells: list[str], families: tuple[str, ...], surfaces: int) -> str:
+def compare(cells: list[str], families: tuple[str, ...], surfaces: int, path: Path) -> str:
     """The policy and fixed rules on surfaces that it was not trained on: the mean share, and the policy's lead."""
-    model = PPO.load(FILE, device="cpu")
+    scorer = SharedScorer()
+    load(scorer, path)
     lines = []
     for cell in map(Cell.parse, cells):
         shares: dict[str, list[float]] = {name: [] for name in ("policy", *RULES)}
@@ -182,8 +193,7 @@ def compare(cells: list[str], families: tuple[str, ...], surfaces: int) -> str:
                 )
                 while search.left:
                     rule = RULES.get(name)
-                    features = search.features[None].astype(np.float32)
-                    search.take(rule(search) if rule else int(model.predict(features, deterministic=True)[0][0]))
+                    search.take(rule(search) if rule else choice(scorer, search))
                 found.append(search.share)
         for name, found in shares.items():
             lead = np.array(shares["policy"]) - found
@@ -193,20 +203,29 @@ def compare(cells: list[str], families: tuple[str, ...], surfaces: int) -> str:
     return tables.markdown(columns, lines)
 
 
+def choice(scorer: SharedScorer, search: SimulatedSearch) -> int:
+    """The offered candidate that the policy prefers."""
+    with torch.no_grad():
+        return int(scorer.forward_actor(torch.from_numpy(search.features[None].astype(np.float32))).argmax())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["train", "compare"])
     parser.add_argument("--steps", type=int, default=200_000, help="decisions of the training (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--further", action="store_true", help="train the weights that are there further")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="file of the weights (those beside this program)")
+    parser.add_argument("--output", type=Path, default=TRAINED, help="file for the trained weights (%(default)s)")
     parser.add_argument("--cell", action="append", help="as of bench_learner.py (16/8 and 32/4)")
     parser.add_argument("--families", default=",".join(FAMILIES), help="comma-separated (%(default)s)")
     parser.add_argument("--surfaces", type=int, default=100)
     arguments = parser.parse_args()
     if arguments.what == "train":
-        train(arguments.steps, arguments.seed)
+        train(arguments.steps, arguments.seed, arguments.output, arguments.weights if arguments.further else None)
     else:
         families = tuple(arguments.families.split(","))
-        print(compare(arguments.cell or ["16/8", "32/4"], families, arguments.surfaces))
+        print(compare(arguments.cell or ["16/8", "32/4"], families, arguments.surfaces, arguments.weights))
 
 
 if __name__ == "__main__":

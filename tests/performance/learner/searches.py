@@ -31,7 +31,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial impor
 from . import competitors, ours
 from .families import FAMILIES, surface_of
 from .measuring import Bench, Host, Noise, alike, contexts_of, evaluated, fleet, together
-from .ours import OURS
+from .ours import OURS, POLICY_DECIDES
 from .surfaces import draw, related
 from .work import Row
 
@@ -84,7 +84,11 @@ _PACKAGES = {"tpe": "optuna", "gp": "optuna", "cmaes": "optuna", "smac": "smac",
 def version(algorithm: str) -> str:
     """Changes with our learner's code, or with the package and adapter of another algorithm."""
     if algorithm in OURS:
-        return code(*with_imports(ROOMS / "_learner/learner.py"), Path(ours.__file__))
+        files, here = [*with_imports(ROOMS / "_learner/learner.py"), Path(ours.__file__)], Path(__file__).parent
+        if algorithm != POLICY_DECIDES:
+            return code(*files)
+        weights = hashlib.sha256((here / "acquisition_policy.npz").read_bytes()).hexdigest()[:8]
+        return f"{code(*files, here / 'policy_decides.py', here / 'offering.py')} {weights}"
     package = next((name for prefix, name in _PACKAGES.items() if algorithm.startswith(prefix)), None)
     adapter = code(Path(competitors.__file__))
     return f"{package} {importlib.metadata.version(package)} {adapter}" if package else adapter

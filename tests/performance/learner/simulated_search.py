@@ -15,24 +15,20 @@ from functools import lru_cache
 
 import numpy as np
 import sklearn
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.mutation import mutate
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate import Features
 from scipy.stats import qmc
 from sklearn.ensemble import ExtraTreesClassifier
 
 from . import families
 from .fast_process import Conditioned, FastProcess, log_expected_improvement
+from .offering import BEST, UCB, Pool, State, described, offer
 from .shapes import Numbers
 
 # Its checks of arguments would take longer than fitting twelve trees does.
 sklearn.set_config(skip_parameter_validation=True, assume_finite=True)
 
-OFFERED = 48  # candidates
-OF_CANDIDATE, OF_STATE = 14, 8  # features
-# How many of the offered ones are the best by each criterion.
-_BEST = {"ei": 12, "ucb": 12, "jittered ei": 10, "jittered ucb": 8, "mean": 4}
-_RANDOM, _MUTANTS, _GENERATIONS, _PARENTS = 120, 100, 2, 5
-_UCB, _TREES, _RACED = 2.0, 12, 3
+_POOL = Pool(random=120, mutants=100, parents=5)
+_TREES, _RACED = 12, 3
 surface_of = lru_cache(4000)(families.surface_of)
 
 
@@ -123,19 +119,20 @@ class SimulatedSearch:
         self._incumbent, best = tried[np.argmax(means)], float(means.max())
         jittered = self._process.condition(known, values, np.exp(self._random.normal(size=self._encode.size)))
         best_jittered = float(self._process.posterior(jittered, encoded)[0].max())
-        points = self._space.snap(np.vstack([self._incumbent, self._random.random((_RANDOM, self._space.size))]))
-        for dummy in range(_GENERATIONS):
-            judged = self._judged(points, jittered, best, best_jittered)
-            parents = np.unique([np.argsort(-judged[name])[:_PARENTS] for name in _BEST if name != "mean"])
-            mutants = mutate(self._space, points[parents], _MUTANTS, self._random)
-            points = np.vstack([points[parents], self._space.snap(mutants)])
-        judged = self._judged(points, jittered, best, best_jittered)
-        ranked = [np.argsort(-judged[name])[:count] for name, count in _BEST.items()]
-        chosen = list(dict.fromkeys([*np.concatenate(ranked), *self._random.permutation(len(points))]))[:OFFERED]
-        chosen = [chosen[at % len(chosen)] for at in range(OFFERED)]
-        self._offered, judged = points[chosen], {name: column[chosen] for name, column in judged.items()}
-        self.best = {name: int(np.argmax(judged[name])) for name in _BEST}
-        self.features = self._described(judged, known, best, best_jittered)
+        self._offered, judged = offer(
+            self._space,
+            self._incumbent,
+            _POOL,
+            lambda points: self._judged(points, jittered, best, best_jittered),
+            self._random,
+        )
+        self.best = {name: int(np.argmax(judged[name])) for name in BEST}
+        state = State(
+            encode=self._encode, incumbent=self._incumbent, own=self._own, known=known, values=self._values,
+            best=best, best_jittered=best_jittered, scale=self._process.scale, lengths=self._process.lengths,
+            noise=self._process.noise, left=self.left, total=self._total, unchanged=self._unchanged,
+        )  # fmt: skip
+        self.features = described(self._offered, judged, state)
 
     def _judged(self, points: Numbers, jittered: Conditioned, best: float, best_jittered: float) -> dict[str, Numbers]:
         """Each criterion of each point, and what it is made of."""
@@ -146,41 +143,11 @@ class SimulatedSearch:
         return {
             "mean": means + penalty,
             "ei": log_expected_improvement(means, deviations, best) + feasible,
-            "ucb": means + _UCB * deviations + penalty,
+            "ucb": means + UCB * deviations + penalty,
             "jittered ei": log_expected_improvement(others, wider, best_jittered) + feasible,
-            "jittered ucb": others + _UCB * wider + penalty,
+            "jittered ucb": others + UCB * wider + penalty,
             "means": means, "deviations": deviations, "others": others, "wider": wider, "feasible": feasible,
         }  # fmt: skip
-
-    def _described(self, judged: dict[str, Numbers], known: Numbers, best: float, best_jittered: float) -> Numbers:
-        scale, lengths = self._process.scale, self._process.lengths
-        encoded = self._encode(self._offered)
-
-        def below_best(name: str) -> Numbers:
-            return judged[name] - judged[name].max()
-
-        def distances(points: Numbers) -> Numbers:
-            squares = ((encoded[:, None] - points[None]) / lengths) ** 2
-            found: Numbers = np.sqrt(squares.sum(2)).min(1)
-            return found
-
-        of_candidates = [
-            (judged["means"] - best) / scale, judged["deviations"] / scale,
-            np.clip(below_best("ei"), -6, 0) / 2, np.clip(below_best("jittered ei"), -6, 0) / 2,
-            np.clip(below_best("ucb") / scale, -4, 0), np.clip(below_best("jittered ucb") / scale, -4, 0),
-            judged["feasible"], distances(self._encode(self._incumbent[None])),
-            distances(self._encode(self._own[None])), distances(known),
-            (self._offered != self._incumbent).mean(1), (self._offered != self._own).mean(1),
-            (judged["others"] - best_jittered) / scale, judged["wider"] / scale,
-        ]  # fmt: skip
-        expected = float(np.clip(judged["ei"].max() - math.log(scale), -8, 1)) / 4
-        of_state = [
-            self.left / self._total, math.log(self.left) / 4, math.log(self._space.size) / 2,
-            math.log(len(self._values)) / 4, self._process.noise, expected, float(np.isnan(self._values).mean()),
-            min(self._unchanged, 20) / 10,
-        ]  # fmt: skip
-        found: Numbers = np.clip(np.concatenate([np.column_stack(of_candidates).ravel(), of_state]), -8, 8)
-        return found
 
 
 def schedule(search: SimulatedSearch) -> int:

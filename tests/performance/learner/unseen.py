@@ -18,7 +18,7 @@ from .report import OWN, gap_text, until_90
 from .searches import Cell
 from .work import Row
 
-SIZES = ("32/4", "64/6")
+SIZES = ("16/8", "32/4", "64/6", "16/8@10", "32/4@10")
 ALGORITHMS = (OWN, "tpe", "cmaes", "gp", "random")
 CELLS = [f"{family}:{size}" for size in SIZES for family in UNSEEN]
 COLUMNS = [
