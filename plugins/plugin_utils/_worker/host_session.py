@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -44,6 +44,14 @@ _FACTS = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
 
 class SessionFailed(Exception):
     """This host cannot take part, or not any longer; the message is for the user."""
+
+
+def standard_error(pid: int) -> IO[str] | None:
+    """That of another process, if it can be opened: as a file that may contain the whole run, which is kept."""
+    try:
+        return open(f"/proc/{pid}/fd/2", "a")
+    except OSError:
+        return None
 
 
 def this_controller() -> str:
@@ -75,12 +83,13 @@ class HostSession:
         self._file, self._study = study, study.study
         self.host = str(task_vars["inventory_hostname"])
         self.lease = math.ceil(self._study.longest_timeout + self._study.longest_warm_up) + arguments["lease_margin"]
-        self.playbook_pid = os.getppid()
+        # Opened now: after Ctrl-C ansible-playbook may end before this host has its values back, which must be said.
+        self.playbook_stderr = standard_error(os.getppid())
         self._controller = this_controller()
         self._lease = LeaseClient(
             self._module,
             {
-                "holder": f"{self._controller}, process {self.playbook_pid}, study {self._study.workload_name}",
+                "holder": f"{self._controller}, process {os.getppid()}, study {self._study.workload_name}",
                 "lease": self.lease,
                 "allow_unsafe": self._study.allow_unsafe,
             },

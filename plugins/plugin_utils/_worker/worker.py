@@ -195,11 +195,9 @@ def _leave(session: HostSession, line: Line, interrupted: bool) -> tuple[str, bo
 
 def _print_after_interrupt(session: HostSession, text: str) -> None:
     """Write to ansible-playbook's standard error: after Ctrl-C Ansible no longer shows what workers print."""
-    if os.getppid() != session.playbook_pid:
-        return  # ansible-playbook has ended
-    # Append: standard error may be a file that contains the whole run.
-    with suppress(OSError), open(f"/proc/{session.playbook_pid}/fd/2", "a") as stderr:
-        stderr.write(plain_line(f"[autotune] {session.host}: {text}") + "\n")
+    if session.playbook_stderr:
+        with suppress(OSError):  # the terminal has been closed
+            print(plain_line(f"[autotune] {session.host}: {text}"), file=session.playbook_stderr, flush=True)
 
 
 def _without_trainer(

@@ -14,7 +14,11 @@ from typing import Any, cast
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import HostSession, SessionFailed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import (
+    HostSession,
+    SessionFailed,
+    standard_error,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import (
     _host_facts,
     _leave,
@@ -57,24 +61,22 @@ def test_the_trainer_learns_the_state_of_the_host(leave: Callable[[], str], endi
 
 
 def test_the_print_after_interrupt_after_ctrl_c_leaves_the_log_of_the_run_as_it_is(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A regression: `ansible-playbook … > run.log 2>&1` kept only the last line."""
-    monkeypatch.setattr(os, "getppid", os.getpid)  # the playbook's standard error is this process's: a file
     os.write(2, b"[autotune] 1/57 lab1 baseline\n")
-    _print_after_interrupt(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
+    _print_after_interrupt(cast("Any", SimpleNamespace(host="lab1", playbook_stderr=standard_error(os.getpid()))), BACK)
     assert capfd.readouterr().err == f"[autotune] 1/57 lab1 baseline\n[autotune] lab1: {BACK}\n"
 
 
-def test_the_print_after_interrupt_reaches_a_pipe_too(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(os, "getppid", os.getpid)
+def test_the_print_after_interrupt_reaches_a_pipe_too(capfd: pytest.CaptureFixture[str]) -> None:
     read, write = os.pipe()
     before = os.dup(2)
     os.dup2(write, 2)
     try:
-        _print_after_interrupt(cast("Any", SimpleNamespace(host="lab1", playbook_pid=os.getpid())), BACK)
+        _print_after_interrupt(
+            cast("Any", SimpleNamespace(host="lab1", playbook_stderr=standard_error(os.getpid()))), BACK
+        )
     finally:
         os.dup2(before, 2)
         os.close(before)
