@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..dashboard import queries
-from ..dashboard.feed import Cursor, Feed, Feeds, is_over
+from ..dashboard.feed import Cursor, Feed, is_over
+from ..dashboard.feeds import Feeds
 from ..dashboard.formatting import headline, number, per_cent, restoration, unrecovered
 from ..dashboard.readonly_store import ReadOnlyStore
 from ..dashboard.studies import trial_of

@@ -17,7 +17,8 @@ from werkzeug.routing import IntegerConverter
 from ..plugins.plugin_utils._store.store import StoreError
 from .api import api, json_of
 from .charts import UnknownChart
-from .feed import Feeds, UnknownStudy
+from .feed import UnknownStudy
+from .feeds import Feeds
 from .formatting import FILTERS
 from .pages import common_context, pages
 from .readonly_store import ReadOnlyStore

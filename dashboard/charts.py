@@ -60,7 +60,7 @@ _MAX_ERROR_BARS = 100
 def learning_curve(data: StudyData) -> Chart:
     """Change of every trial relative to its host's baseline, with a moving average of training and the best so far.
 
-    The averages, and the words, are those of the whole study, whatever section of it is drawn.
+    The averages, and the words but those on failures, are of the whole study, whatever section of it is drawn.
     """
     drawn = data.drawn
     traces = _by_phase(drawn, {t.id: (t.id, y) for t in drawn if (y := t.deviation_percent) is not None})
@@ -81,7 +81,7 @@ def learning_curve(data: StudyData) -> Chart:
             f"{min(window, len(changes))} trials is {per_cent(smooth[-1][1])}; the best single trial, {best[-2][0]}, "
             f"reached {per_cent(best[-1][1])}."
         )
-    if failures := [t for t in drawn if t.failed]:
+    if failures := _failures(drawn):
         low, high = (of(of(trace["y"]) for trace in traces if trace["y"]) for of in (min, max))
         floor = low - 0.06 * (high - low)
         traces.append(markers("failed", [(t.id, floor, _hover(t)) for t in failures], *_FAILED))
@@ -114,7 +114,7 @@ def stability(data: StudyData) -> Chart:
     if front:
         traces.insert(0, line("Pareto front", front, Colour.INK, dash="dot", width=1.5, shape="vh"))
         words.append(f"{count(len(front), 'candidate')} of training and race on the Pareto front.")
-    if failures := _failures(data):
+    if failures := _failures(data.trials):
         low, high = min(y for dummy, y in positions.values()), max(y for dummy, y in positions.values())
         left = min(x for x, dummy in positions.values()) - 0.05
         first, span = failures[0].id, max(failures[-1].id - failures[0].id, 1)
@@ -224,8 +224,8 @@ def _by_phase(trials: Sequence[Trial], positions: dict[int, tuple[float, float]]
     return traces
 
 
-def _failures(data: StudyData) -> list[Trial]:
-    return [t for t in data.trials if t.failed]
+def _failures(trials: Sequence[Trial]) -> list[Trial]:
+    return [t for t in trials if t.failed]
 
 
 def _measured(trials: Sequence[Trial]) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, current_app, request
 
-from .feed import Cursor, Feed, Feeds, is_over
+from .feed import Cursor, Feed, is_over
+from .feeds import Feeds
 from .security import refusal
 from .settings import Settings
 from .updates import as_json, message_after

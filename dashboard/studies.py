@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from flask import current_app
 
 from . import queries
-from .feed import Feed, Feeds
+from .feed import Feed
+from .feeds import Feeds
 from .trial_table import BadQuery, choice, integer
 from .updates import Message, of_trial, status_of
 

@@ -151,9 +151,9 @@ def translate(
     """
     names = {host.id: f"{host.name} of study {row.id}" for host in hosts}
     known = [trial_of(one, names[one.host_id]) for one in trials]
-    own = [trial_of(one, names[one.host_id]) for one in (trials if baselines is None else baselines) if one.original]
+    measured = known if baselines is None else [trial_of(one, names[one.host_id]) for one in baselines]
     usual = {
-        host: usual_parts([trial.score.stability_parts for trial in own if trial.host == host])
+        host: usual_parts([trial.score.stability_parts for trial in measured if trial.original and trial.host == host])
         for host in names.values()
     }
     found: list[Trial] = []

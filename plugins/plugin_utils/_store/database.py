@@ -36,14 +36,9 @@ class StoreError(Exception):
 def open_store(url: str) -> Engine:
     """Open the store at a SQLAlchemy URL and create its tables if necessary. Raises StoreError."""
     engine = _engine(url)
-    # A file: URI is not a path; the user creates its folder.
-    if engine.dialect.name == "sqlite" and engine.url.database and not engine.url.database.startswith("file:"):
-        try:
-            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"the store's folder cannot be created: {error}; set `store` to a writable path") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+        _create_folder(engine.url.database or "")
     try:
         with engine.begin() as connection:
             _lock_schema(connection)
@@ -56,6 +51,15 @@ def open_store(url: str) -> Engine:
             f"the store {shown(url)} cannot be written: {cause(error)}; set `store` to a writable one"
         ) from None
     return engine
+
+
+def _create_folder(database: str) -> None:
+    """Of a SQLite file. A file: URI is not a path; the user creates its folder."""
+    if not database.startswith("file:"):
+        try:
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the store's folder cannot be created: {error}; set `store` to a writable path") from None
 
 
 def check_server(url: str) -> None:

@@ -16,66 +16,11 @@ from pathlib import Path
 from .._plain import plain_line
 from .._study.output_format import OutputFormat
 from .failure import failure, remedy_for_service
+from .leftovers import CLEANUP, DAEMONS, KILL_DAEMONS, KILL_LEFTOVERS, MARK
 from .output import PROCESS_GROUP, BenchmarkOutput, missing_metric
 from .output_formats import UnreadableOutput
 from .transport import CUT_SHORT, CommandTimeout, Completed, ConnectionLost, Process, Transport, follow, output_of
 
-# Processes that leave the process group, such as daemons, are found by this environment variable.
-_MARK = "AUTOTUNE_BENCHMARK"  # as module_utils/_process_group.py has it
-_KILL_LEFTOVERS = f"""for dummy in 1 2 3; do
-    leftovers=$(grep -lsF "{_MARK}=$folder" /proc/[0-9]*/environ | cut -d/ -f3)
-    [ -n "$leftovers" ] && kill -s KILL $leftovers 2>/dev/null || break
-done
-"""
-# nginx, PostgreSQL and others overwrite their environment with a title, but stay in the folder in which they were
-# started. A process with a terminal is a person looking around.
-_KILL_DAEMONS = """for dummy in 1 2 3; do
-    daemons=
-    for pid in $(ls -l /proc/[0-9]*/cwd 2>/dev/null | grep -F "/cwd -> $folder" |
-        sed 's|.*/proc/\\([0-9]*\\)/cwd -> .*|\\1|'); do
-        [ "$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f5)" = 0 ] && daemons="$daemons $pid"
-    done
-    [ -n "$daemons" ] && kill -s KILL $daemons 2>/dev/null || break
-done
-"""
-_DAEMONS = "autotune-daemons"  # in a folder from which a service was started
-_HEARTBEAT_SECONDS = 5
-# Runs on the host as long as the connection lasts. When its input ends, because the controller is done or dead or sshd
-# has ended, it kills what is left of the benchmark and removes the folder. It writes a byte now and then, because only
-# a write detects a controller that vanished while the link was cut; a reader would take two hours.
-# $1: the parent folder, or empty for the host's default for temporary files.
-_CLEANUP_SCRIPT = f"""base=$1
-case $base in
-    "~" | "~/"*) base=$HOME${{base#"~"}} ;;
-    "\\$HOME" | "\\$HOME/"*) base=$HOME${{base#"\\$HOME"}} ;;
-esac
-case $base in
-    "" | /*) ;;
-    *) echo "not an absolute path" >&2; exit 1 ;;
-esac
-if [ -n "$base" ]; then
-    (umask 077 && mkdir -p -- "$base") || exit 1
-    base=$(cd -P -- "$base" && pwd) || exit 1 # root must not follow this account's links
-fi
-folder=$(mktemp -d "${{base:-${{TMPDIR:-/tmp}}}}/autotune.XXXXXXXXXX") || exit 1
-printf '#!/bin/sh\\n' > "$folder/.runs" && chmod 700 "$folder/.runs"
-"$folder/.runs" 2> /dev/null && runs=runs || runs=noexec
-rm -f "$folder/.runs"
-echo "$runs $folder"
-(trap 'kill $! 2>/dev/null; wait; exit' TERM; while sleep {_HEARTBEAT_SECONDS} > /dev/null 2>&1 & wait $!
-do echo; done) &
-cat > /dev/null
-kill $!
-wait
-cd "$folder" && [ -s {PROCESS_GROUP} ] && read -r group started < {PROCESS_GROUP} &&
-    case $(cut -d' ' -f22 "/proc/$group/stat" 2>/dev/null) in
-    '' | "$started") kill -s KILL -- "-$group" 2>/dev/null ;; # else the number has been reused
-    esac
-cd /
-{_KILL_LEFTOVERS}if [ -e "$folder/{_DAEMONS}" ]; then
-{_KILL_DAEMONS}fi
-rm -rf -- "$folder"
-"""
 # Seconds that the host has to kill a benchmark after its time limit before the controller gives up.
 _GRACE = 10.0
 _ANSWER = re.compile(r"(runs|noexec) (/.*/autotune\.[A-Za-z0-9]{10})")
@@ -141,7 +86,7 @@ class Benchmark:
     def copy(self, files: Sequence[tuple[Path, str]]) -> None:
         """Create the private folder and copy the files to it. Raises ConnectionLost, CommandTimeout or OSError."""
         lines: list[str] = []
-        self._cleanup = self._transport.start(["sh", "-c", _CLEANUP_SCRIPT, "sh", self._base], stdin=None)
+        self._cleanup = self._transport.start(["sh", "-c", CLEANUP, "sh", self._base], stdin=None)
         started = follow(self._cleanup, lines.append, limit=30.0, until=lambda: bool(lines))
         answer = _ANSWER.fullmatch(lines[0]) if lines else None
         if answer is None:
@@ -215,7 +160,7 @@ class Benchmark:
 
     def kill_leftovers(self) -> None:
         """Kill what was started from this folder and still runs. Raises ConnectionLost or CommandTimeout."""
-        script = f"folder={shlex.quote(self._folder)}\n{_KILL_LEFTOVERS}{_KILL_DAEMONS}:"
+        script = f"folder={shlex.quote(self._folder)}\n{KILL_LEFTOVERS}{KILL_DAEMONS}:"
         output_of(self._transport, ["sh", "-c", script], limit=30.0)
 
     def check(self, command: str, limit: float) -> str | None:
@@ -242,7 +187,7 @@ class Benchmark:
         command: str,
         output: BenchmarkOutput,
         stop: Callable[[], bool] = lambda: False,
-        mark: str = _MARK,
+        mark: str = MARK,
         stays: bool = False,
     ) -> Completed:
         script = self._script(shlex.split(command), mark, stays)
@@ -275,13 +220,13 @@ class Benchmark:
             raise BenchmarkFailed(message)
         return completed
 
-    def _script(self, arguments: list[str], mark: str = _MARK, stays: bool = False) -> str:
+    def _script(self, arguments: list[str], mark: str = MARK, stays: bool = False) -> str:
         """Runs the command in its own session, and kills its process group at its end or time limit.
 
         The host enforces the limit, so that it holds if the connection breaks. Processes with `mark` are killed, too.
         stays: nothing is killed if the command succeeds.
         """
-        kill = f"kill -s KILL -- -$group 2>/dev/null\n{_KILL_LEFTOVERS if mark else ''}"
+        kill = f"kill -s KILL -- -$group 2>/dev/null\n{KILL_LEFTOVERS if mark else ''}"
         if stays:
             kill = f"if [ $code -ne 0 ]; then\n{kill}:\nfi\n"
         limited = ["setsid", "timeout", "-k", "2", f"{self._timeout:g}", *arguments]
@@ -289,7 +234,7 @@ class Benchmark:
         return f"""{_TAKE_ENVIRONMENT}
 folder={shlex.quote(self._folder)}
 cd "$folder" || exit
-{f": > {_DAEMONS}" if stays else ":"}
+{f": > {DAEMONS}" if stays else ":"}
 {command} &
 group=$!
 echo {PROCESS_GROUP} $group

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -29,6 +29,7 @@ from .._study.study import Study
 from .background_load import disturbances
 from .benchmark import Benchmark, BenchmarkFailed
 from .connections import UnsupportedConnection, load_generator, remote_tmp_of, to_host
+from .interrupt import standard_error
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
 from .module_call import ModuleFailed, call_module
 from .preflight import cautious_start_problem, holder_is_gone, notices, problems
@@ -44,14 +45,6 @@ _FACTS = ("kernel", "boot_id", "network_namespace", "cpus", "memory_bytes")
 
 class SessionFailed(Exception):
     """This host cannot take part, or not any longer; the message is for the user."""
-
-
-def standard_error(pid: int) -> IO[str] | None:
-    """That of another process, if it can be opened: as a file that may contain the whole run, which is kept."""
-    try:
-        return open(f"/proc/{pid}/fd/2", "a")
-    except OSError:
-        return None
 
 
 def this_controller() -> str:

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import IO
 
 
 class RunInterrupted(Exception):
@@ -49,3 +50,11 @@ class Interrupts:
         if self._pending is not None and not self._raised:
             self._raised = True
             raise RunInterrupted(f"stopped by {signal.Signals(self._pending).name}")
+
+
+def standard_error(pid: int) -> IO[str] | None:
+    """That of another process, if it can be opened: as a file that may contain the whole run, which is kept."""
+    try:
+        return open(f"/proc/{pid}/fd/2", "a")
+    except OSError:
+        return None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import dashboard_store
 import pytest
-from ansible_collections.autotune.kernel.dashboard.feed import Feed, Feeds, UnknownStudy
+from ansible_collections.autotune.kernel.dashboard.feed import Feed, UnknownStudy
+from ansible_collections.autotune.kernel.dashboard.feeds import Feeds
 from ansible_collections.autotune.kernel.dashboard.readonly_store import ReadOnlyStore
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.page_requests import ask
 from ansible_collections.autotune.kernel.plugins.plugin_utils._store.store import StoreError, StudyRecord, open_store

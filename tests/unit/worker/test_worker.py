@@ -14,11 +14,8 @@ from typing import Any, cast
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.autotune.kernel.plugins.plugin_utils._wire import Disconnected, Line
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import (
-    HostSession,
-    SessionFailed,
-    standard_error,
-)
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.host_session import HostSession, SessionFailed
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.interrupt import standard_error
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.worker import (
     _host_facts,
     _leave,
