@@ -50,6 +50,7 @@ def new_algorithm(
 
             return ModelBasedPPO(
                 space,
+                budget=budget,
                 seed=seed,
                 config=config,
                 asked=len(design),

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 class Components:
     """All are on in studies; `./dev bench-learner` turns off one at a time.
 
+    acquisition_policy: where a search is like those for which it was trained, it decides what is tried next.
     policy: PPO's proposals are among the candidates that are screened. feasibility: a classifier predicts failures.
-    exploration: lengthscale jitter for every second candidate, the upper confidence bound for every third one.
+    exploration: where the acquisition policy does not decide, lengthscale jitter for every second candidate, and the
+    upper confidence bound for every third one.
     """
 
+    acquisition_policy: bool = True
     policy: bool = True
     feasibility: bool = True
     exploration: bool = True

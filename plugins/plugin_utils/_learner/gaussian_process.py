@@ -15,6 +15,7 @@ but underestimate the variance where two parameters interact: searches with them
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -93,6 +94,18 @@ class GaussianProcess:
         self._model.load_state_dict(self._hyperparameters)
         self._matern.lengthscale = self._matern.lengthscale.detach() * torch.as_tensor(lengthscale_factors)
         self._model.eval()
+
+    @property
+    def lengthscales(self) -> Numbers:
+        """Of each axis, in the units of the points; shape (size,)."""
+        found: Numbers = self._matern.lengthscale.detach().numpy().ravel()
+        return found
+
+    @property
+    def inferred_noise(self) -> float:
+        """The standard deviation of the noise that all values share, of standardised values."""
+        likelihood: Any = self._model.likelihood
+        return math.sqrt(float(likelihood.second_noise.detach()))
 
     def posterior(self, points: Numbers) -> tuple[Numbers, Numbers]:
         """The mean and the standard deviation at each point."""

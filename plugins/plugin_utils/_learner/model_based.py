@@ -5,12 +5,14 @@
 
 It works in rounds. In each the surrogate is fitted to all trials; PPO learns from the new ones, and then from thousands
 of steps in the surrogate environment. For every trial that ends, one candidate is proposed: the policy's proposals, as
-many random points, the incumbent, and then mutants of the best of these are screened by their expected improvement
-times the probability of not failing.
+many random points, the incumbent, and then mutants of the best of these are screened. In searches of the size for which
+the acquisition policy was trained, that one decides (acquisition_policy.py); in others expected improvement times the
+probability of not failing does, and the upper confidence bound for every third candidate.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +21,8 @@ import torch
 from .._study.sections import TrainingConfig
 from .._study.space import Candidate, Numbers, SearchSpace, Value
 from .._trial.trial import State, Trial
+from .acquisition_policy import UCB, Pool, covers, described, offer, scores
+from .acquisition_policy import State as Decision
 from .components import Components
 from .mutation import mutate
 from .observation import HostContexts, Observation, Observer
@@ -39,9 +43,11 @@ _UCB_INTERVAL, _UCB_BETA = 3, 2.0
 # Few trials do not tell which axes matter, and the fitted lengthscales may hide one for good, such as the second of two
 # parameters that need each other: for every second candidate they are multiplied by log-normal factors.
 _JITTER_INTERVAL, _JITTER = 2, 1.0
+_POOL = Pool(random=272, mutants=250, parents=8)  # what the acquisition policy decides among, beside proposals
 _MAX_CONTEXTS = 8
 # Who proposed a candidate, as the result names it.
 _POLICY, _MUTATION = "algorithm ppo, its policy", "algorithm ppo, a mutation of the best"
+_DECISION = "algorithm ppo, chosen by its trained policy"
 _INCUMBENT, _RANDOM = "algorithm ppo, the best so far again", "algorithm ppo, at random"
 _SEED_STRIDE = 1_000_003  # keeps the seeds of rounds and candidates apart
 
@@ -49,7 +55,7 @@ _SEED_STRIDE = 1_000_003  # keeps the seeds of rounds and candidates apart
 class ModelBasedPPO:
     """An `Algorithm`.
 
-    asked: how many candidates were proposed before, by the initial design.
+    budget: of the whole search. asked: how many candidates were proposed before, by the initial design.
     original, metrics, contexts, known, earlier: as for `search`.
     """
 
@@ -57,6 +63,7 @@ class ModelBasedPPO:
         self,
         space: SearchSpace,
         *,
+        budget: int,
         seed: int,
         config: TrainingConfig,
         asked: int,
@@ -86,6 +93,13 @@ class ModelBasedPPO:
         self._rewards, self._noise = np.zeros(0), np.zeros(0)
         self._contexts = np.zeros((0, self._observer.context_size))
         self._latest: dict[str, Observation] = {}
+        self._budget, self._decisions = budget, max(budget - asked, 1)
+        # It was trained on single hosts and without earlier studies.
+        self._decides = (
+            components.acquisition_policy and covers(budget, space.size) and not self._earlier and len(contexts) <= 1
+        )
+        self._incumbent: Numbers | None = None
+        self._unchanged = 0  # for how many decisions the incumbent has been the same
         self._asked, self._rounds = asked, 0
         self._fitted = self._practised = 0  # trials that the surrogate, and the policy, have learned from
         self._is_useful = True
@@ -155,16 +169,14 @@ class ModelBasedPPO:
         if not self._is_useful:
             self.expected_gain, self.proposed_by = None, _RANDOM
             return generator.random(self._space.size)
+        data = self._known_features(), self._rewards, self._noise, self._pending_features(pending)
+        tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
+        if self._decides:
+            return self._decided(index, tried, data, generator)
         jitters = self._components.exploration and index % _JITTER_INTERVAL == 0
         factors = np.exp(_JITTER * generator.normal(size=self._size)) if jitters else 1.0
-        self._surrogate.condition(
-            self._known_features(), self._rewards, self._noise, self._pending_features(pending), factors
-        )
-        tried = np.unique(self._points[~np.isnan(self._rewards)], axis=0)
-        known = self._predict(tried)
-        # What succeeded on one host may fail on another.
-        incumbent = np.argmax(self._surrogate.penalised(known) if len(self._observed_contexts()) > 1 else known.mean)
-        best = float(known.mean[incumbent])
+        self._surrogate.condition(*data, factors)
+        incumbent, best = self._best_of(tried)
 
         def acquisition(prediction: Prediction) -> Numbers:
             if self._components.exploration and index % _UCB_INTERVAL == 0:
@@ -173,9 +185,9 @@ class ModelBasedPPO:
 
         shape = _PROPOSALS, self._space.size
         proposed = self._policy_proposals(index) if self._components.policy else generator.random(shape)
-        points = self._space.snap(np.concatenate([tried[[incumbent]], proposed, generator.random(shape)]))
+        points = self._space.snap(np.concatenate([incumbent[None], proposed, generator.random(shape)]))
         policy = _POLICY if self._components.policy else _RANDOM
-        sources = np.array([self._source_of(tried[incumbent]), *[policy] * _PROPOSALS, *[_RANDOM] * _PROPOSALS])
+        sources = np.array([self._source_of(incumbent), *[policy] * _PROPOSALS, *[_RANDOM] * _PROPOSALS])
         prediction = self._predict(points)
         for dummy in range(_GENERATIONS):
             chosen = np.argsort(-acquisition(prediction))[:_PARENTS]
@@ -190,16 +202,66 @@ class ModelBasedPPO:
         found: Numbers = points[best_point]
         return found
 
+    def _decided(
+        self,
+        index: int,
+        tried: Numbers,
+        data: tuple[Numbers, Numbers, Numbers, Numbers],
+        generator: np.random.Generator,
+    ) -> Numbers:
+        """The point that the acquisition policy chooses."""
+        surrogate = self._surrogate
+        surrogate.condition(*data)
+        jittered = surrogate.copy()
+        jittered.condition(*data, np.exp(_JITTER * generator.normal(size=self._size)))
+        incumbent, best = self._best_of(tried)
+        best_jittered = float(self._predict(tried, jittered).mean.max())
+        same = self._incumbent is not None and bool((incumbent == self._incumbent).all())
+        self._incumbent, self._unchanged = incumbent, self._unchanged + 1 if same else 0
+
+        def judged(points: Numbers) -> dict[str, Numbers]:
+            plain, other = self._predict(points), self._predict(points, jittered)
+            return {
+                "mean": surrogate.penalised(plain),
+                "ei": log_expected_improvement(plain, best),
+                "ucb": surrogate.penalised(plain) + UCB * plain.std,
+                "jittered ei": log_expected_improvement(other, best_jittered),
+                "jittered ucb": surrogate.penalised(other) + UCB * other.std,
+                "means": plain.mean, "deviations": plain.std, "others": other.mean, "wider": other.std,
+                "feasible": plain.log_p_feasible,
+            }  # fmt: skip
+
+        starts = [incumbent[None], *([self._policy_proposals(index)] if self._components.policy else [])]
+        offered, found = offer(self._space, starts, _POOL, judged, generator)
+        self.expected_gain = float(np.exp(found["ei"].max()))
+        state = Decision(
+            encode=self._features, incumbent=incumbent, own=self._space.encode(self._original),
+            known=self._features(self._points[~np.isnan(self._rewards)]), values=self._rewards,
+            best=best, best_jittered=best_jittered, scale=surrogate.scale,
+            lengths=surrogate.lengthscales[: self._features.size],
+            noise=math.hypot(surrogate.inferred_noise, float(np.sqrt(np.mean(self._noise**2))) / surrogate.scale),
+            left=max(self._budget - index, 1), total=self._decisions, unchanged=self._unchanged,
+        )  # fmt: skip
+        point: Numbers = offered[np.argmax(scores(described(offered, found, state)))]
+        self.proposed_by = _INCUMBENT if (point == incumbent).all() else _DECISION
+        return point
+
+    def _best_of(self, tried: Numbers) -> tuple[Numbers, float]:
+        """The incumbent, and its predicted reward."""
+        known = self._predict(tried)
+        # What succeeded on one host may fail on another.
+        best = np.argmax(self._surrogate.penalised(known) if len(self._observed_contexts()) > 1 else known.mean)
+        return tried[best], float(known.mean[best])
+
     def _source_of(self, tried: Numbers) -> str:
         """What a repetition of this point rests on: the first trial of it may be one of an earlier study."""
         first = int(np.flatnonzero((self._points == tried).all(axis=1))[0])
         return f"an earlier study ({self._trials[first].host})" if first < self._earlier else _INCUMBENT
 
-    def _predict(self, points: Numbers) -> Prediction:
-        """Averaged over the contexts of this study."""
-        return self._surrogate.predict(
-            in_contexts(self._features(points), self._in_this_study(self._observed_contexts()))
-        )
+    def _predict(self, points: Numbers, surrogate: Surrogate | None = None) -> Prediction:
+        """Averaged over the contexts of this study. surrogate: another one than that of the search."""
+        contexts = self._in_this_study(self._observed_contexts())
+        return (surrogate or self._surrogate).predict(in_contexts(self._features(points), contexts))
 
     def _policy_proposals(self, index: int) -> Numbers:
         observations = np.array(list(self._latest.values()))

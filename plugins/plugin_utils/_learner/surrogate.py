@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -104,6 +105,27 @@ class Surrogate:
                 lengthscale_factors,
             )
         self._fit_forest(features, ~np.isnan(rewards))
+
+    def copy(self) -> Surrogate:
+        """One that can be conditioned otherwise."""
+        copied = copy.copy(self)
+        copied._process = copy.copy(self._process)
+        return copied
+
+    @property
+    def scale(self) -> float:
+        """The standard deviation of the rewards at the last fit."""
+        return self._process.scale
+
+    @property
+    def lengthscales(self) -> Numbers:
+        """Of each feature; shape (features,)."""
+        return self._process.lengthscales
+
+    @property
+    def inferred_noise(self) -> float:
+        """The standard deviation that all rewards share beside their known noise, in units of `scale`."""
+        return self._process.inferred_noise
 
     def _fit_forest(self, features: Numbers, succeeded: NDArray[np.bool_]) -> None:
         """Refit after a new failure, or after many successes."""

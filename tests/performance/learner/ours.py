@@ -64,20 +64,12 @@ class Fleet:
         return [self._bench.measure(candidate, Phase.TRAIN, host)]
 
 
-def search_with_policy(bench: Bench, budget: int, seed: int) -> None:
-    """PPO as what decides which candidate is tried, instead of as one of those that propose some."""
-    from .policy_decides import deciding
-
-    with deciding(budget):
-        search(bench, budget, seed, components=replace(Components(), policy=False))
-
-
-POLICY_DECIDES = "policy decides"
 OURS: dict[str, Callable[[Bench, int, int], None]] = {
     "ppo": partial(search, components=Components()),
-    POLICY_DECIDES: search_with_policy,
     **{
-        f"without {component.name}": partial(search, components=replace(Components(), **{component.name: False}))
+        f"without {component.name.replace('_', ' ')}": partial(
+            search, components=replace(Components(), **{component.name: False})
+        )
         for component in fields(Components)
     },
 }

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from ansible_collections.autotune.kernel.plugins import plugin_utils
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.acquisition_policy import WEIGHTS
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.recommendation import recommend
 from ansible_collections.autotune.kernel.plugins.plugin_utils._proof.race import race
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import Candidate
@@ -31,7 +32,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._trial.trial impor
 from . import competitors, ours
 from .families import FAMILIES, surface_of
 from .measuring import Bench, Host, Noise, alike, contexts_of, evaluated, fleet, together
-from .ours import OURS, POLICY_DECIDES
+from .ours import OURS
 from .surfaces import draw, related
 from .work import Row
 
@@ -84,11 +85,8 @@ _PACKAGES = {"tpe": "optuna", "gp": "optuna", "cmaes": "optuna", "smac": "smac",
 def version(algorithm: str) -> str:
     """Changes with our learner's code, or with the package and adapter of another algorithm."""
     if algorithm in OURS:
-        files, here = [*with_imports(ROOMS / "_learner/learner.py"), Path(ours.__file__)], Path(__file__).parent
-        if algorithm != POLICY_DECIDES:
-            return code(*files)
-        weights = hashlib.sha256((here / "acquisition_policy.npz").read_bytes()).hexdigest()[:8]
-        return f"{code(*files, here / 'policy_decides.py', here / 'offering.py')} {weights}"
+        files = [*with_imports(ROOMS / "_learner/learner.py"), Path(ours.__file__)]
+        return f"{code(*files)} {hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:8]}"
     package = next((name for prefix, name in _PACKAGES.items() if algorithm.startswith(prefix)), None)
     adapter = code(Path(competitors.__file__))
     return f"{package} {importlib.metadata.version(package)} {adapter}" if package else adapter

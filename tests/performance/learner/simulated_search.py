@@ -15,13 +15,20 @@ from functools import lru_cache
 
 import numpy as np
 import sklearn
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.acquisition_policy import (
+    BEST,
+    UCB,
+    Pool,
+    State,
+    described,
+    offer,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.surrogate import Features
 from scipy.stats import qmc
 from sklearn.ensemble import ExtraTreesClassifier
 
 from . import families
 from .fast_process import Conditioned, FastProcess, log_expected_improvement
-from .offering import BEST, UCB, Pool, State, described, offer
 from .shapes import Numbers
 
 # Its checks of arguments would take longer than fitting twelve trees does.
@@ -121,7 +128,7 @@ class SimulatedSearch:
         best_jittered = float(self._process.posterior(jittered, encoded)[0].max())
         self._offered, judged = offer(
             self._space,
-            self._incumbent,
+            [self._incumbent[None]],
             _POOL,
             lambda points: self._judged(points, jittered, best, best_jittered),
             self._random,

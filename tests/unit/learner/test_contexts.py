@@ -37,6 +37,7 @@ def trial_of(value: int, reward: float | None, host: str, metrics: Mapping[str, 
 def learner(space: SearchSpace, contexts: Mapping[str, Any], *, policy: bool = False) -> ModelBasedPPO:
     return ModelBasedPPO(
         space,
+        budget=64,
         seed=1,
         config=TrainingConfig(),
         asked=0,

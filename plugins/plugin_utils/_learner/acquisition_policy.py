@@ -1,34 +1,46 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The candidates from which a policy chooses, and what it is told of them.
+"""The acquisition policy: which of the best candidates is tried next, decided by a network that PPO has trained.
 
-In the simulated searches on which it is trained, and in our learner.
+In the manner of MetaBO (Volpp et al., ICLR 2020): one network, which all candidates share, scores each of them from
+what the surrogate predicts of it, how far it is from others, and the state of the search. It was trained on simulated
+searches by tests/performance/learner/bench_policy.py of the source repository, which makes the features by the same
+functions; docs/explanation/learner.md says on which surfaces, and what it achieves on others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
-from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.mutation import mutate
-from ansible_collections.autotune.kernel.plugins.plugin_utils._study.space import SearchSpace
 
-from .shapes import Numbers
+from .._study.space import Numbers, SearchSpace
+from .mutation import mutate
 
+WEIGHTS = Path(__file__).with_suffix(".npz")
 OFFERED = 48  # candidates
 OF_CANDIDATE, OF_STATE = 14, 8  # features
 # How many of the offered ones are the best by each criterion.
 BEST = {"ei": 12, "ucb": 12, "jittered ei": 10, "jittered ucb": 8, "mean": 4}
 UCB = 2.0  # standard deviations
 _GENERATIONS = 2
+# It was trained on searches of up to 48 trials, but with 48 it is no better than the fixed schedule.
+_TRIALS, _PARAMETERS = range(16, 33), range(4, 9)
+
+
+def covers(trials: int, parameters: int) -> bool:
+    """Whether the policy decides in searches of this size."""
+    return trials in _TRIALS and parameters in _PARAMETERS
 
 
 @dataclass(frozen=True)
 class Pool:
-    """How many candidates are looked at: random ones, mutants a generation, and parents of these by each criterion."""
+    """How many candidates are screened: random ones, mutants a generation, and parents of these by each criterion."""
 
     random: int
     mutants: int
@@ -39,7 +51,8 @@ class Pool:
 class State:
     """Of a search at a decision.
 
-    encode: the surrogate's features of points. known: those of the points that did not fail. scale, lengths, noise: of
+    encode: the surrogate's features of points. known: those of the points that did not fail. values: of all trials, NaN
+    for failures. best, best_jittered: the highest predicted mean of a point that was tried. scale, lengths, noise: of
     the surrogate; noise: its standard deviation, of standardised values. left: decisions, of `total`. unchanged: for
     how many decisions the incumbent has been the same.
     """
@@ -61,16 +74,17 @@ class State:
 
 def offer(
     space: SearchSpace,
-    incumbent: Numbers,
+    starts: Sequence[Numbers],
     pool: Pool,
     judge: Callable[[Numbers], dict[str, Numbers]],
     random: np.random.Generator,
 ) -> tuple[Numbers, dict[str, Numbers]]:
     """The best candidates by each criterion, shape (OFFERED, space.size), and how they are judged.
 
-    judge: each criterion of points, by name, and the means, deviations and log probabilities that it is made of.
+    starts: points to screen beside the random ones, each of shape (n, space.size). judge: each criterion of points, by
+    name, and the means, deviations and log probabilities that it is made of.
     """
-    points = space.snap(np.vstack([incumbent, random.random((pool.random, space.size))]))
+    points = space.snap(np.vstack([*starts, random.random((pool.random, space.size))]))
     for dummy in range(_GENERATIONS):
         judged = judge(points)
         parents = np.unique([np.argsort(-judged[name])[: pool.parents] for name in BEST if name != "mean"])
@@ -88,7 +102,8 @@ def described(offered: Numbers, judged: Mapping[str, Numbers], state: State) -> 
     encoded = state.encode(offered)
 
     def below_best(name: str) -> Numbers:
-        return judged[name] - judged[name].max()
+        found: Numbers = judged[name] - judged[name].max()
+        return found
 
     def distances(points: Numbers) -> Numbers:
         squares = ((encoded[:, None] - points[None]) / state.lengths) ** 2
@@ -112,3 +127,23 @@ def described(offered: Numbers, judged: Mapping[str, Numbers], state: State) -> 
     ]  # fmt: skip
     found: Numbers = np.clip(np.concatenate([np.column_stack(of_candidates).ravel(), of_state]), -8, 8)
     return found
+
+
+def scores(features: Numbers) -> Numbers:
+    """Of the offered candidates, shape (OFFERED,); the policy tries the one with the highest."""
+    weights = _weights()
+    candidates, state = np.split(features, [OFFERED * OF_CANDIDATE])
+    candidates = candidates.reshape(OFFERED, OF_CANDIDATE)
+    hidden = np.hstack([candidates, np.tile(state, (OFFERED, 1))])
+    for layer in ("body.0", "body.2"):
+        hidden = np.tanh(hidden @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"])
+    learned = hidden @ weights["score.weight"].T + weights["score.bias"]
+    expected = np.maximum(candidates[:, 2], candidates[:, 3] - 0.3)  # the improvement, plain and jittered
+    found: Numbers = weights["steepness"] * expected + learned[:, 0]
+    return found
+
+
+@cache
+def _weights() -> dict[str, Numbers]:
+    with np.load(WEIGHTS) as weights:
+        return {name: weights[name].astype(float) for name in weights.files}

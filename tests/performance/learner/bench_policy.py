@@ -1,11 +1,10 @@
 # Copyright (c) 2026, autotune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""An experiment: PPO as what decides which candidate is tried next, trained on simulated studies.
+"""Trains the learner's acquisition policy with PPO, and compares it with fixed rules.
 
-In the manner of MetaBO (Volpp et al., ICLR 2020): a network that all candidates share scores each of them from what the
-surrogate predicts, how far it is from others, and the state of the search. An episode is a study on a surface of the
-development families. The collection does not use it yet; docs/explanation/learner.md says what it achieved.
+An episode is a simulated search on a surface of the development families. What the policy sees and does is in
+plugins/plugin_utils/_learner/acquisition_policy.py, with the weights that studies use beside it.
 
     ./dev bench-policy train --steps 200000                # from the beginning
     ./dev bench-policy train --steps 200000 --further      # from the weights that are there
@@ -28,17 +27,23 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # before Nu
 import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.acquisition_policy import (  # noqa: E402
+    OF_CANDIDATE,
+    OF_STATE,
+    OFFERED,
+    WEIGHTS,
+)
 from ansible_collections.autotune.kernel.tests.performance.learner import tables  # noqa: E402
-from ansible_collections.autotune.kernel.tests.performance.learner.offering import OF_CANDIDATE, OF_STATE, OFFERED  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.searches import Cell  # noqa: E402
 from ansible_collections.autotune.kernel.tests.performance.learner.simulated_search import RULES, SimulatedSearch  # noqa: E402
 from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
+from stable_baselines3.common.logger import Logger  # noqa: E402
 from stable_baselines3.common.policies import ActorCriticPolicy  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
 
 FAMILIES = ("curves", "additive", "collapse", "queueing", "modes")  # those on which the learner is developed
-WEIGHTS, TRAINED = Path(__file__).with_suffix(".npz"), ROOT / "build/acquisition_policy.npz"
+TRAINED = ROOT / "build/acquisition_policy.npz"
 # Evaluations, parameters, and how often each is drawn; short episodes teach most.
 _CELLS = ((16, 8, 0.25), (16, 6, 0.1), (16, 4, 0.1), (24, 6, 0.15), (32, 4, 0.15), (32, 8, 0.15), (48, 8, 0.1))
 _TRAINED_ON, _SURFACES, _COMPARED_ON = 20_000, 1500, 5000  # numbers of surfaces, which do not overlap
@@ -163,14 +168,23 @@ class Report(BaseCallback):
             save(self.model.policy.mlp_extractor, self._path)
 
 
-def train(steps: int, seed: int, path: Path, start: Path | None) -> None:
+def train(
+    steps: int,
+    seed: int,
+    path: Path,
+    start: Path | None,
+    environments: int = _ENVIRONMENTS,
+    rollout: int = _ROLLOUT,
+) -> None:
     """path: of the trained weights. start: those to begin with, on other studies if the seed is another one."""
     torch.set_num_threads(1)
-    environments = DummyVecEnv([partial(SearchEnv, 1000 * seed + at) for at in range(_ENVIRONMENTS)])
+    searches = DummyVecEnv([partial(SearchEnv, 1000 * seed + at) for at in range(environments)])
     model = PPO(
-        ScoringPolicy, environments, n_steps=_ROLLOUT, batch_size=256, n_epochs=8, learning_rate=1e-3, gamma=1.0,
+        ScoringPolicy, searches, n_steps=rollout, batch_size=256, n_epochs=8, learning_rate=1e-3, gamma=1.0,
         gae_lambda=0.9, ent_coef=0.003, target_kl=0.03, seed=seed, device="cpu",
     )  # fmt: skip
+    # The default logger would create a folder in /tmp.
+    model.set_logger(Logger(None, []))
     if start:
         load(model.policy.mlp_extractor, start)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,7 +229,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200_000, help="decisions of the training (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--further", action="store_true", help="train the weights that are there further")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="file of the weights (those beside this program)")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="file of the weights (those of the collection)")
     parser.add_argument("--output", type=Path, default=TRAINED, help="file for the trained weights (%(default)s)")
     parser.add_argument("--cell", action="append", help="as of bench_learner.py (16/8 and 32/4)")
     parser.add_argument("--families", default=",".join(FAMILIES), help="comma-separated (%(default)s)")
