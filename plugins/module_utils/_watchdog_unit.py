@@ -28,8 +28,9 @@ _PROPERTIES = (
     "StartLimitIntervalSec=0",
     "TimeoutStartSec=15",
     "OOMScoreAdjust=-1000",  # the OOM killer must spare it
-    # CAP_SYS_RESOURCE: without it the kernel refuses to set user.*.
-    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_KILL CAP_DAC_OVERRIDE CAP_SYS_RESOURCE",
+    # CAP_SYS_RESOURCE: without it the kernel refuses to set user.*. CAP_SYS_PTRACE: the processes of a benchmark are
+    # found by their environment, which most kernels show to nobody else.
+    "CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_KILL CAP_DAC_OVERRIDE CAP_SYS_RESOURCE CAP_SYS_PTRACE",
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
     "ProtectHome=read-only",

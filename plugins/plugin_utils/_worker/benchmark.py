@@ -10,6 +10,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,8 +207,8 @@ class Benchmark:
         except CommandTimeout:
             raise BenchmarkTimeout(f"exceeded its time limit of {self._timeout:g} s") from None
         finally:
-            if not finished:
-                self._kill(output.group)
+            if not finished and self._kill(output.group):
+                _await_end(process)
             process.close()
         if stop():
             raise BenchmarkFailed("was killed")
@@ -245,13 +246,23 @@ code=$?
 exit $code
 """
 
-    def _kill(self, group: int | None) -> None:
+    def _kill(self, group: int | None) -> bool:
+        """Whether the host could be reached; otherwise it enforces the time limit."""
         if group is None:
-            return
+            return False
         try:
             output_of(self._transport, ["sh", "-c", f"kill -s KILL -- -{group}"], limit=5.0)
-        except (ConnectionLost, CommandTimeout, OSError):
-            pass  # it has ended, or the host is unreachable and enforces the time limit
+        except (ConnectionLost, CommandTimeout):
+            return False
+        except OSError:
+            pass  # it has ended
+        return True
+
+
+def _await_end(process: Process) -> None:
+    """Of the script whose benchmark was killed: what it still removes and kills may be the next run's otherwise."""
+    with suppress(ConnectionLost, CommandTimeout):
+        follow(process, lambda dummy: None, limit=5.0)
 
 
 def _finite(values: Sequence[float]) -> list[float]:

@@ -11,10 +11,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
+
 from .._pace import usual
 from .._plain import brief, few
+from .._study.parameters import kernel_text
 from .._study.presets import expert_settings
 from .._study.space import Value
+from .._study.study import Study
 from .._trial.reward import checked, objective
 from .._trial.trial import Phase, Trial
 from .interrupt import Interrupts
@@ -35,6 +39,24 @@ def problem_with(sets: Mapping[str, Any], rounds: int, parameters: Collection[st
         if unknown := [parameter for parameter in values if parameter not in parameters]:
             return f"compare: {brief(name)} changes {few(unknown, ', ')}, which the study does not tune"
     return None
+
+
+def unsafe_in(sets: Mapping[str, Mapping[str, Value]], study: Study, facts: Mapping[str, Any]) -> list[str]:
+    """A line for each value that is not safe on a host, given what `sysctl_info` found there.
+
+    They may have been learned on a larger one.
+    """
+    found = []
+    for name, values in sets.items():
+        for parameter, value in values.items():
+            safe, setting = facts["parameters"].get(parameter, {}).get("safe_range"), find(parameter)
+            # Kernel modules may add further choices to an open setting.
+            if not safe or not setting or setting.is_open or parameter in study.allow_unsafe:
+                continue
+            if why := outside(parameter, kernel_text(value), setting, safe):
+                remedy = f"leave it out, or add {parameter} to the study's allow_unsafe"
+                found.append(f"compare: {brief(name)}: {why} of this host; {remedy}")
+    return found
 
 
 def measured(

@@ -17,10 +17,11 @@ from .transport import ConnectionLost, Transport
 _WINDOW = 3.0  # seconds of pressure; a shorter stall does not justify ending a trial
 _HEALTH_INTERVAL = 0.5
 _KILLED = re.compile(r"Killed process \d+ \((.*?)\)")
+# In the kernel's own case and at its own places: "[Firmware Bug]" and "ACPI BIOS Error (bug)" are harmless, and in
+# "traps: node[812] general protection fault" it is a program that crashed.
 _KERNEL_TROUBLE = re.compile(
-    r"blocked for more than \d+ seconds|\bBUG\b|\bOops\b|general protection fault|unable to handle|kernel panic"
-    r"|soft lockup|hard LOCKUP|detected stalls|self-detected stall",
-    re.IGNORECASE,
+    r"blocked for more than \d+ seconds|\bBUG:|kernel BUG at|\bOops\b|^general protection fault|[Uu]nable to handle"
+    r"|[Kk]ernel panic|soft lockup|hard LOCKUP|detected stalls|self-detected stall"
 )
 _ERROR = 3  # kernel log levels up to this one are errors
 

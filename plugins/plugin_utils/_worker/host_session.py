@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -28,6 +29,7 @@ from .._study.parameters import kernel_text
 from .._study.study import Study
 from .background_load import disturbances
 from .benchmark import Benchmark, BenchmarkFailed
+from .compare import unsafe_in
 from .connections import UnsupportedConnection, load_generator, remote_tmp_of, to_host
 from .interrupt import standard_error
 from .lease_client import LeaseClient, LeaseExpired, RestoreFailed
@@ -104,13 +106,13 @@ class HostSession:
         _LOG.warning("%s", line)
         self._display.warning(line)
 
-    def prepare(self) -> tuple[dict[str, Any], HostContext]:
+    def prepare(self, compared: Mapping[str, Any] = MappingProxyType({})) -> tuple[dict[str, Any], HostContext]:
         """Check the host, connect, copy the benchmarks and run their setup commands. Changes no parameter.
 
-        Returns the facts for the trainer, and what the trials need. Raises SessionFailed, transport.ConnectionLost,
-        transport.CommandTimeout or OSError.
+        compared: sets of values, by name, which must be safe here. Returns the facts for the trainer, and what trials
+        need. Raises SessionFailed, transport.ConnectionLost, transport.CommandTimeout or OSError.
         """
-        facts = self._check_host()
+        facts = self._check_host(compared)
         return facts, self.context(facts["values"])
 
     def context(self, values: Mapping[str, Any]) -> HostContext:
@@ -179,12 +181,12 @@ class HostSession:
     def _files_of(self, guard: str | None) -> list[tuple[Path, str]]:
         return self._file.files if guard is None else self._file.guard_files[guard]
 
-    def _check_host(self) -> dict[str, Any]:
+    def _check_host(self, compared: Mapping[str, Any]) -> dict[str, Any]:
         parameters = self._study.space.parameters
         facts = self._facts(parameters)
         optional = [parameter.param for parameter in self._study.action_space if parameter.optional]
         found = problems(facts, allow_unsafe=self._study.allow_unsafe, optional=optional)
-        found += self._study.unsafe_on(facts)
+        found += self._study.unsafe_on(facts) + unsafe_in(compared, self._study, facts)
         values = {parameter: facts["parameters"][parameter]["value"] for parameter in parameters}
         if self._study.exploration == "cautious" and not found:
             found = cautious_start_problem(self._study.space, values)

@@ -206,7 +206,7 @@ def _without_trainer(
     """A dry run, the check of the benchmark, or a comparison; what it adds to the action's result."""
     try:
         with interrupts.allowed():
-            facts, host_context = session.prepare()
+            facts, host_context = session.prepare(arguments["compare"])
             if is_dry:
                 dry_run(host_context, facts, run_benchmark=arguments["dry_run"], show=session.show, hosts=hosts)
                 return {}

@@ -465,3 +465,18 @@ def test_an_error_message_is_kept_as_plain_text() -> None:
     """PostgreSQL does not accept NUL, and a terminal obeys escape sequences."""
     completed = Completed(3, "first\n\x1b]0;title\x07bo\0om", 1.0)
     assert failure(completed, BenchmarkOutput("m"), noexec=None) == r"ended with exit code 3: \x1b]0;title\x07bo\x00om"
+
+
+def test_after_a_warm_up_nothing_of_it_is_left_to_end(
+    script: Script, new_benchmark: Callable[..., Benchmark], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that ran it removed the process group's file of the next run otherwise, on a slow host."""
+    slow = tmp_path / "bin/grep"  # it looks for what the warm-up has left
+    slow.parent.mkdir()
+    slow.write_text('#!/bin/sh\nsleep 0.5\nexec /usr/bin/grep "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    command = script("sleep 30")
+    benchmark = new_benchmark()
+    benchmark.warm_up(command, 0.5)
+    assert not Path(benchmark.process_group).exists()

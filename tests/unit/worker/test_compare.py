@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import compare as module
-from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import compare, problem_with
+from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import (
+    compare,
+    problem_with,
+    unsafe_in,
+)
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext
 
 from .conftest import NEVER
@@ -70,3 +74,16 @@ def test_the_time_left_does_not_rest_on_the_longest_run(
 )
 def test_a_mistake_is_one_line(sets: dict[str, Any], rounds: int, problem: str | None) -> None:
     assert problem_with(sets, rounds, ["vm.swappiness"]) == problem
+
+
+def test_a_value_that_was_learned_on_a_larger_host_is_refused(new_context: Callable[..., HostContext]) -> None:
+    study = new_context().study
+    facts = {"parameters": {"vm.min_free_kbytes": {"safe_range": [[4096, 209715]]}, "vm.swappiness": {}}}
+    learned = {"vm.min_free_kbytes": 4194304, "vm.swappiness": 10}
+    assert unsafe_in({"learned": learned}, study, facts) == [
+        "compare: learned: vm.min_free_kbytes: 4194304 is not within the safe range 4096 to 209715 of this host; "
+        "leave it out, or add vm.min_free_kbytes to the study's allow_unsafe"
+    ]
+    assert unsafe_in({"learned": {**learned, "vm.min_free_kbytes": 8192}}, study, facts) == []
+    allowing = study.model_copy(update={"allow_unsafe": ["vm.min_free_kbytes"]})
+    assert unsafe_in({"learned": learned}, allowing, facts) == []

@@ -105,8 +105,28 @@ def test_oom_kills_up_to_the_limit_are_tolerated() -> None:
     assert [bool(reason) for reason in reasons({"oom_kills": 2}, *kills)] == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BUG: kernel NULL pointer dereference, address: 0000000000000000",
+        "BUG: unable to handle page fault for address: ffffc900",
+        "Unable to handle kernel paging request at virtual address dead",
+        "kernel BUG at mm/slub.c:448!",
+        "general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP",
+        "Kernel panic - not syncing: Fatal exception",
+        "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+        "watchdog: Watchdog detected hard LOCKUP on cpu 3",
+    ],
+)
+def test_the_kernels_own_trouble_ends_a_trial(text: str) -> None:
+    assert reasons({}, sample(), sample(10.5, text))[-1] == f"kernel log: {text}"
+
+
 def test_ordinary_kernel_messages_are_tolerated() -> None:
     log = ["eth0: link up", "TCP: request_sock_TCP: Possible SYN flooding", "debugging is on", "BUGS fixed"]
+    log += ["ACPI BIOS Error (bug): Could not resolve symbol [\\_TZ.ETMD], AE_NOT_FOUND"]
+    log += ["[Firmware Bug]: cpu 0, invalid threshold interrupt offset 1"]
+    log += ["traps: node[812] general protection fault ip:7f0 sp:7ff error:0 in libc.so.6"]
     assert reasons({}, sample(), sample(10.5, *log)) == [None, None]
 
 
