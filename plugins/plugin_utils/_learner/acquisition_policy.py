@@ -48,8 +48,8 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class State:
-    """Of a search at a decision.
+class Decision:
+    """The state of a search at a decision.
 
     encode: the surrogate's features of points. known: those of the points that did not fail. values: of all trials, NaN
     for failures. best, best_jittered: the highest predicted mean of a point that was tried. scale, lengths, noise: of
@@ -97,7 +97,7 @@ def offer(
     return points[chosen], {name: column[chosen] for name, column in judged.items()}
 
 
-def described(offered: Numbers, judged: Mapping[str, Numbers], state: State) -> Numbers:
+def described(offered: Numbers, judged: Mapping[str, Numbers], state: Decision) -> Numbers:
     """The features of the offered candidates and of the state, shape (OFFERED * OF_CANDIDATE + OF_STATE,)."""
     encoded = state.encode(offered)
 

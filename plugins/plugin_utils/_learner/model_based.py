@@ -21,8 +21,7 @@ import torch
 from .._study.sections import TrainingConfig
 from .._study.space import Candidate, Numbers, SearchSpace, Value
 from .._trial.trial import State, Trial
-from .acquisition_policy import UCB, Pool, covers, described, offer, scores
-from .acquisition_policy import State as Decision
+from .acquisition_policy import UCB, Decision, Pool, covers, described, offer, scores
 from .components import Components
 from .mutation import mutate
 from .observation import HostContexts, Observation, Observer

@@ -80,11 +80,7 @@ class Parameter(Strict):
 
     def why_unsafe(self, safe: Sequence[Any]) -> str | None:
         """Which value is not among `safe`, which has the form of the catalogue's safe_range(); None if all are."""
-        setting = find(self.param)
-        if setting is None or setting.is_open:  # kernel modules may add further choices
-            return None
-        found = (outside(self.param, text, setting, safe) for text in self.extremes())
-        return next(filter(None, found), None)
+        return why_unsafe(self.param, self.extremes(), safe)
 
     def axes(self) -> list[Axis]:
         raise NotImplementedError
@@ -221,6 +217,14 @@ AnyParameter = Annotated[
     Annotated[IntParameter | BoolParameter | ChoiceParameter | VectorParameter, Field(discriminator="type")],
     BeforeValidator(_default_type),
 ]
+
+
+def why_unsafe(parameter: str, texts: Sequence[str], safe: Sequence[Any]) -> str | None:
+    """Which value, as the kernel shows it, is not among `safe` (see Parameter.why_unsafe); None if all are."""
+    setting = find(parameter)
+    if setting is None or setting.is_open:  # kernel modules may add further choices
+        return None
+    return next(filter(None, (outside(parameter, text, setting, safe) for text in texts)), None)
 
 
 def kernel_text(value: Value) -> str:

@@ -11,11 +11,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
-
 from .._pace import usual
 from .._plain import brief, few
-from .._study.parameters import kernel_text
+from .._study.parameters import kernel_text, why_unsafe
 from .._study.presets import expert_settings
 from .._study.space import Value
 from .._study.study import Study
@@ -49,11 +47,9 @@ def unsafe_in(sets: Mapping[str, Mapping[str, Value]], study: Study, facts: Mapp
     found = []
     for name, values in sets.items():
         for parameter, value in values.items():
-            safe, setting = facts["parameters"].get(parameter, {}).get("safe_range"), find(parameter)
-            # Kernel modules may add further choices to an open setting.
-            if not safe or not setting or setting.is_open or parameter in study.allow_unsafe:
-                continue
-            if why := outside(parameter, kernel_text(value), setting, safe):
+            safe = facts["parameters"].get(parameter, {}).get("safe_range")
+            allowed = not safe or parameter in study.allow_unsafe
+            if not allowed and (why := why_unsafe(parameter, [kernel_text(value)], safe)):
                 remedy = f"leave it out, or add {parameter} to the study's allow_unsafe"
                 found.append(f"compare: {brief(name)}: {why} of this host; {remedy}")
     return found

@@ -18,8 +18,8 @@ import sklearn
 from ansible_collections.autotune.kernel.plugins.plugin_utils._learner.acquisition_policy import (
     BEST,
     UCB,
+    Decision,
     Pool,
-    State,
     described,
     offer,
 )
@@ -134,7 +134,7 @@ class SimulatedSearch:
             self._random,
         )
         self.best = {name: int(np.argmax(judged[name])) for name in BEST}
-        state = State(
+        state = Decision(
             encode=self._encode, incumbent=self._incumbent, own=self._own, known=known, values=self._values,
             best=best, best_jittered=best_jittered, scale=self._process.scale, lengths=self._process.lengths,
             noise=self._process.noise, left=self.left, total=self._total, unchanged=self._unchanged,
