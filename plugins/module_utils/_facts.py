@@ -9,19 +9,17 @@ import contextlib
 import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from ansible_collections.autotune.kernel.plugins.module_utils import (
     _denylist,
     _journal,
     _kernel,
-    _kind,
+    _machine,
     _validation,
     _verdict,
 )
-
-if TYPE_CHECKING:
-    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 
 _DAEMONS = ("bpftune", "tuned")
 _SYSTEMD_CONTAINER = "/run/systemd/container"
@@ -35,7 +33,7 @@ def facts(parameters: Optional[Sequence[str]]) -> dict[str, Any]:
     `warnings` are for the caller to show.
     """
     names, malformed = survey() if parameters is None else (parameters, [])
-    lease, hardware = _journal.read_any(), machine()
+    lease, hardware = _journal.read_any(), _machine.read()
     leased = lease.originals if lease else {}
     return {
         "kernel": os.uname().release,
@@ -81,29 +79,6 @@ def catalogued() -> list[str]:
     from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue
 
     return [parameter for parameter in survey()[0] if _catalogue.find(parameter)]
-
-
-def machine() -> Machine:
-    """What safe ranges depend on. A link of unknown speed, as in a virtual machine, counts as 1 Gbit/s."""
-    from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
-
-    speeds = [1000]
-    for path in glob.glob(os.path.join(_kind.SYSFS, "class/net/*/speed")):
-        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-            speeds.append(int(file.read()))
-    page = os.sysconf("SC_PAGE_SIZE")
-    return Machine(
-        os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_NPROCESSORS_ONLN"), max(speeds), page, _huge_page_bytes()
-    )
-
-
-def _huge_page_bytes() -> int:
-    """The default size of a huge page: 512 MiB on some ARM machines, 1 GiB where the boot loader has said so."""
-    with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Hugepagesize:"):
-                return int(line.split()[1]) * 1024
-    return 2**21
 
 
 def parameter_facts(parameter: str, hardware: Machine, leased: Mapping[str, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _facts, _kernel, _trust
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _kernel, _machine, _trust
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change, Failure
 
@@ -41,7 +41,7 @@ class Rules:
 
     @functools.cached_property
     def _machine(self) -> Machine:
-        return _facts.machine()
+        return _machine.read()
 
     def check(self, values: Mapping[str, str]) -> None:
         """Raise Failure naming everything that the account may not set."""

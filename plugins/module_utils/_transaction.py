@@ -56,15 +56,22 @@ def prepare(
     faults: dict[str, Change] = {}
     before: dict[str, str] = {}
     for parameter, value in requested.items():
-        found = _validation.fault_of(parameter, value, allow_unsafe)
-        if isinstance(found, Change):
-            faults[parameter] = found
+        fault = _validation.fault_of(parameter, value, allow_unsafe)
+        if isinstance(fault, Change):
+            faults[parameter] = fault
         else:
-            before[parameter] = found
+            before[parameter] = fault
     requested = {
         name: _value.as_wide_as(before[name], name, value) if name in before else value
         for name, value in requested.items()
     }
+    for parameter, value in requested.items():
+        found = before.get(parameter)
+        # The host's own value may be what it likes.
+        if found is None or value in (found, originals.get(parameter)) or parameter in allow_unsafe:
+            continue
+        if message := _validation.unsafe_here(parameter, value):
+            faults[parameter] = Change("denied", value, found, found, message)
     for parameter in _coupling.affected([*requested, *(restoring or {})]):
         if parameter not in before and (current := _kernel.read_or_none(parameter)) is not None:
             before[parameter] = current

@@ -10,9 +10,13 @@ import errno
 import os
 import re
 from collections.abc import Collection
+from dataclasses import replace
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _denylist, _kernel, _kind, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
+
+# The kernel counts only the memory that is left to it, so hosts of one size differ by a few per cent.
+_MEMORY_TOLERANCE = 1.1
 
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)( -?(0|[1-9]\d*))*")
 
@@ -41,6 +45,20 @@ def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Chang
         return Change("rejected", value, before, before, message)
     misfit = _misfit(parameter, value, before)
     return Change("rejected", value, before, before, misfit) if misfit else before
+
+
+def unsafe_here(parameter: str, value: str) -> str | None:
+    """Why this value of a known parameter is unsafe on this machine, and what allows it; None if it is safe.
+
+    A value that was learned on a larger machine, or typed with a digit too many, can make this one unreachable.
+    """
+    # Imported here because loading it takes time, and ending a lease does not need it.
+    from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _machine
+
+    machine = _machine.read()
+    tolerant = replace(machine, memory_bytes=int(machine.memory_bytes * _MEMORY_TOLERANCE))
+    why = _catalogue.why_unsafe(parameter, value, tolerant)
+    return why and f"{why} of this machine (to set it anyway, add {parameter} to allow_unsafe)"
 
 
 def explain(parameter: str, value: str, error: OSError) -> str:

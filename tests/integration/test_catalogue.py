@@ -22,8 +22,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue,
     _change,
     _coupling,
-    _facts,
     _kernel,
+    _machine,
     _transaction,
 )
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Setting
@@ -71,7 +71,7 @@ def test_each_reads_and_is_of_its_kind() -> None:
 
 
 def test_each_default_is_a_safe_value() -> None:
-    machine = _facts.machine()
+    machine = _machine.read()
     reasons = [_catalogue.why_unsafe(setting.name, setting.default, machine) for setting in HERE if setting.default]
     assert [reason for reason in reasons if reason] == []
 
@@ -125,7 +125,7 @@ def ends(setting: Setting) -> Iterator[dict[str, str]]:
     names = {setting.name, *(name for pair in pairs for name in pair)}
     together = [entry for entry in map(_catalogue.find, sorted(names)) if entry]
     for at in (0, 1):
-        yield {entry.name: " ".join(str(one.on(_facts.machine())[at]) for one in entry.ranges) for entry in together}
+        yield {entry.name: " ".join(str(one.on(_machine.read())[at]) for one in entry.ranges) for entry in together}
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _journal,
     _kernel,
     _lease,
+    _machine,
     _transaction,
     _watchdog,
 )
@@ -154,7 +155,7 @@ def test_huge_pages_take_the_ends_of_the_safe_ranges() -> None:
 def complaints(name: str) -> list[str]:
     setting, own, found = _catalogue.find(name), _kernel.read(name), []
     assert setting
-    safe: list[Any] = setting.safe_range(_facts.machine())
+    safe: list[Any] = setting.safe_range(_machine.read())
     offered = _kernel.choices(name)
     for value in [choice for choice in safe if choice in (offered or safe)] if setting.choices else map(str, safe[0]):
         try:
@@ -168,11 +169,11 @@ def complaints(name: str) -> list[str]:
 
 
 SCHEDULER = """
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _facts, _kernel, _transaction
+from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _facts, _kernel, _machine, _transaction
 for name in [name for name in _facts.survey()[0] if name.startswith("sched.") and _catalogue.find(name)]:
     own = _kernel.read(name)
     setting = _catalogue.find(name)
-    low, high = setting.safe_range(_facts.machine())[0] if setting.ranges else (own, own)
+    low, high = setting.safe_range(_machine.read())[0] if setting.ranges else (own, own)
     for value in (low, high):
         _transaction.carry_out(_transaction.prepare({name: str(value)}))
         assert not _transaction.restore({name: own})

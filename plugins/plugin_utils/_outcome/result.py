@@ -224,7 +224,7 @@ class Result(Record):
 
     @property
     def allow_unsafe(self) -> list[str]:
-        """The learned parameters that are on the denylist and that the study allowed."""
+        """The learned parameters that the study may set beyond denylist and safe range."""
         allowed = self.study.get("allow_unsafe") or []
         return sorted(set(self.best_config or {}) & {name for name in allowed if isinstance(name, str)})
 

@@ -15,6 +15,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _facts,
     _kernel,
     _lease,
+    _machine,
     _persist,
     _watchdog_unit,
 )
@@ -94,7 +95,7 @@ def test_mistakes_are_explained(parameter: str, hint: str) -> None:
 
 def test_it_is_listed_and_has_a_command() -> None:
     assert PARAMETER in _facts.survey()[0]
-    assert _facts.parameter_facts(PARAMETER, _facts.machine(), {})["value"] == "256"
+    assert _facts.parameter_facts(PARAMETER, _machine.read(), {})["value"] == "256"
     assert _kernel.path_of(PARAMETER) is None
     assert _kernel.command_to_set(PARAMETER, "512") == "ethtool -G eth0 rx 512"
 

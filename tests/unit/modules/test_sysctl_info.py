@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.autotune.kernel.plugins.module_utils import _facts, _kind, _validation
+from ansible_collections.autotune.kernel.plugins.module_utils import _facts, _kind, _machine, _validation
 from ansible_collections.autotune.kernel.plugins.modules import sysctl
 from ansible_collections.autotune.kernel.plugins.modules.sysctl_info import main
 
@@ -21,7 +21,7 @@ Call = Callable[..., dict[str, Any]]
 def test_reads_the_default_size_of_huge_pages() -> None:
     meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
     found = re.search(r"^Hugepagesize: +(\d+) kB", meminfo, re.MULTILINE)
-    assert _facts.machine().huge_page_bytes == (int(found[1]) * 1024 if found else 2**21)
+    assert _machine.read().huge_page_bytes == (int(found[1]) * 1024 if found else 2**21)
 
 
 def test_tells_of_the_host_and_its_parameters(procfs: Path, call: Call) -> None:
@@ -195,7 +195,7 @@ def test_what_the_kernel_does_not_let_be_read_is_not_readable(
 
     monkeypatch.setattr(_kind, "open", refuse, raising=False)
     replace_for(_kind, "os", open=refuse, geteuid=lambda: 0)
-    found = _facts.parameter_facts("sched.base_slice_ns", _facts.machine(), {})
+    found = _facts.parameter_facts("sched.base_slice_ns", _machine.read(), {})
     assert (found["readable"], found["value"]) == (False, None)
     assert found["why_not_writable"] == (
         "debugfs is closed because this kernel is locked down (Secure Boot, or lockdown= at boot)"
