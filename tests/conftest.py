@@ -34,6 +34,18 @@ def pytest_configure(config: pytest.Config) -> None:
         import torch._dynamo  # noqa: F401
 
 
+# Files that take minutes. One that starts last keeps a single process busy while the others have nothing left to do.
+_LONGEST_FIRST = [
+    "test_faults", "test_tune", "test_ways_in", "test_learned_role", "test_pages", "test_workloads", "test_resume",
+    "test_preflight", "test_lab_run", "test_gate", "test_lease", "test_become", "test_mcp", "test_live",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture(autouse=True)
 def _beside_others(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tests run side by side (`./dev test`), and so may two test runs on one machine.
