@@ -16,7 +16,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, 
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
 
 # The kernel counts only the memory that is left to it, so hosts of one size differ by a few per cent.
-_MEMORY_TOLERANCE = 1.1
+_SAME_MEMORY = (0.9, 1.1)
 
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)( -?(0|[1-9]\d*))*")
 
@@ -56,9 +56,9 @@ def unsafe_here(parameter: str, value: str) -> str | None:
     from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _machine
 
     machine = _machine.read()
-    tolerant = replace(machine, memory_bytes=int(machine.memory_bytes * _MEMORY_TOLERANCE))
-    why = _catalogue.why_unsafe(parameter, value, tolerant)
-    return why and f"{why} of this machine (to set it anyway, add {parameter} to allow_unsafe)"
+    alike = [replace(machine, memory_bytes=int(machine.memory_bytes * factor)) for factor in _SAME_MEMORY]
+    whys = [_catalogue.why_unsafe(parameter, value, one) for one in (machine, *alike)]
+    return f"{whys[0]} on this machine (to set it anyway, add {parameter} to allow_unsafe)" if all(whys) else None
 
 
 def explain(parameter: str, value: str, error: OSError) -> str:

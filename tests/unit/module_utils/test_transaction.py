@@ -112,7 +112,7 @@ def test_a_value_that_is_unsafe_on_this_machine_is_refused_unless_it_is_its_own_
     learned = {"vm.min_free_kbytes": "4194304"}
     kernel.put("vm.min_free_kbytes", "67584")
     for is_lease in (True, False):
-        with pytest.raises(Failure, match="of this machine .to set it anyway, add .* to allow_unsafe") as failure:
+        with pytest.raises(Failure, match="on this machine .to set it anyway, add .* to allow_unsafe") as failure:
             _transaction.prepare({**learned, "vm.swappiness": "10"}, is_lease=is_lease)
         assert failure.value.parameters["vm.min_free_kbytes"].status == "denied"
     assert apply(learned, allow_unsafe=list(learned))["vm.min_free_kbytes"].status == "applied"
