@@ -21,7 +21,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import (
     _catalogue_vm,
     _kernel,
 )
-from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine, Setting
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Limit, Machine, Setting, Share
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_risk import Risk
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_risks import RISKS
 
@@ -31,6 +31,9 @@ OTHERS = _catalogue_sysfs.SETTINGS
 _ENTRIES = {setting.name: setting for setting in SYSCTLS + OTHERS}
 # No leading zeros: the kernel reads 010 as 8.
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)")
+# The same quantity under another name, which the catalogue does not list.
+_SAME_AS = {"vm.nr_hugepages_mempolicy": "vm.nr_hugepages"}
+_TOLERANCE = 0.1
 
 
 def find(parameter: str) -> Optional[Setting]:
@@ -55,6 +58,31 @@ def why_unsafe(parameter: str, text: str, machine: Machine) -> Optional[str]:
     """
     setting = find(parameter)
     return None if setting is None else outside(parameter, text, setting, setting.safe_range(machine))
+
+
+def beyond(parameter: str, text: str, own: str, machine: Machine) -> Optional[str]:
+    """Why the value is farther out than this machine's memory or CPUs allow, and than the host's own; None if not.
+
+    Only limits that follow from the machine count, and a tenth more does not matter: the kernel counts the memory that
+    it has left, so hosts of one size differ. How fast a link is cannot be relied on: it may be down, or a virtual one.
+    """
+    setting = find(_SAME_AS.get(parameter, parameter))
+    if setting is None or text in {value for value, dummy in setting.special}:
+        return None
+    numbers, owns = text.split(), own.split()
+    if not len(numbers) == len(owns) == len(setting.ranges) or not all(map(_NUMBER.fullmatch, numbers + owns)):
+        return None
+    for at, one in enumerate(setting.ranges):
+        number, own_number, (low, high) = int(numbers[at]), int(owns[at]), one.on(machine)
+        is_high = _follows_from_machine(one.high) and number > max(high * (1 + _TOLERANCE), own_number)
+        if is_high or (_follows_from_machine(one.low) and number < min(low * (1 - _TOLERANCE), own_number)):
+            element = parameter if len(numbers) == 1 else f"{parameter}[{at}]"
+            return f"{element}: {number} is not within the safe range {low} to {high}"
+    return None
+
+
+def _follows_from_machine(limit: Limit) -> bool:
+    return isinstance(limit, Share) and limit.of != "link"
 
 
 def outside(parameter: str, text: str, setting: Setting, safe: Sequence[Any]) -> Optional[str]:

@@ -65,13 +65,15 @@ def prepare(
         name: _value.as_wide_as(before[name], name, value) if name in before else value
         for name, value in requested.items()
     }
-    for parameter, value in requested.items():
-        found = before.get(parameter)
-        # The host's own value may be what it likes.
-        if found is None or value in (found, originals.get(parameter)) or parameter in allow_unsafe:
-            continue
-        if message := _validation.unsafe_here(parameter, value):
-            faults[parameter] = Change("denied", value, found, found, message)
+    changing = {
+        parameter: value
+        for parameter, value in requested.items()
+        if parameter in before and value != before[parameter] and parameter not in allow_unsafe
+    }
+    if changing:
+        for parameter, message in _validation.beyond_this_machine(changing, {**before, **originals}).items():
+            found = before[parameter]
+            faults[parameter] = Change("denied", changing[parameter], found, found, message)
     for parameter in _coupling.affected([*requested, *(restoring or {})]):
         if parameter not in before and (current := _kernel.read_or_none(parameter)) is not None:
             before[parameter] = current

@@ -9,14 +9,10 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 
 from ansible_collections.autotune.kernel.plugins.module_utils import _coupling, _denylist, _kernel, _kind, _value
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change
-
-# The kernel counts only the memory that is left to it, so hosts of one size differ by a few per cent.
-_SAME_MEMORY = (0.9, 1.1)
 
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)( -?(0|[1-9]\d*))*")
 
@@ -47,18 +43,21 @@ def fault_of(parameter: str, value: str, allow_unsafe: Collection[str]) -> Chang
     return Change("rejected", value, before, before, misfit) if misfit else before
 
 
-def unsafe_here(parameter: str, value: str) -> str | None:
-    """Why this value of a known parameter is unsafe on this machine, and what allows it; None if it is safe.
+def beyond_this_machine(values: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Which values this machine's memory or CPUs do not allow, and what helps; own: the host's own values.
 
     A value that was learned on a larger machine, or typed with a digit too many, can make this one unreachable.
     """
-    # Imported here because loading it takes time, and ending a lease does not need it.
+    # Imported here because loading them takes time, and ending a lease does not need them.
     from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _machine
 
     machine = _machine.read()
-    alike = [replace(machine, memory_bytes=int(machine.memory_bytes * factor)) for factor in _SAME_MEMORY]
-    whys = [_catalogue.why_unsafe(parameter, value, one) for one in (machine, *alike)]
-    return f"{whys[0]} on this machine (to set it anyway, add {parameter} to allow_unsafe)" if all(whys) else None
+    found = {name: _catalogue.beyond(name, value, own[name], machine) for name, value in values.items()}
+    return {
+        name: f"{why} on this machine (to set it anyway, add {name} to allow_unsafe)"
+        for name, why in found.items()
+        if why
+    }
 
 
 def explain(parameter: str, value: str, error: OSError) -> str:

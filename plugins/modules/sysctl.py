@@ -93,8 +93,8 @@ options:
   allow_unsafe:
     description:
       - Parameters to set although they are on the denylist, which contains those that run programs, weaken security,
-        control the reaction to failures, or cannot be restored, or although the catalogue says that the value is unsafe
-        on this host, given its memory, CPUs and links (see M(autotune.kernel.sysctl_info)). A host's own values are not
+        control the reaction to failures, or cannot be restored, or although the value is unsafe with the memory of this
+        host, such as one that was learned on a larger one. A value that is no farther out than the host's own is not
         refused.
       - What cannot be undone, such as V(net.ipv6.conf.all.disable_ipv6), which removes addresses and routes, cannot be
         leased (O(state=leased)) even then.

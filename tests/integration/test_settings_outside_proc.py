@@ -101,7 +101,7 @@ def test_a_choice_that_the_kernel_does_not_offer_is_refused_and_all_put_back() -
         pytest.skip("this kernel has no transparent huge pages")
     found = _kernel.read(enabled)
     with pytest.raises(_change.Failure, match=rf"{enabled}: the kernel refused 'sometimes'.*restored"):
-        _lease.acquire({enabled: "sometimes"}, "test", 60, [enabled])
+        _lease.acquire({enabled: "sometimes"}, "test", 60)
     assert _kernel.read(enabled) == found
 
 

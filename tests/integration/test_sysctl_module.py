@@ -185,7 +185,7 @@ def host(namespaces: Host) -> Iterator[Host]:
 
 def test_sets_many_reads_them_back_and_does_nothing_the_second_time(host: Host) -> None:
     values = {parameter: int(host.value(parameter)) + 1 for parameter in MANY}
-    result = host.call(values=values, persist="90-many", allow_unsafe=MANY)
+    result = host.call(values=values, persist="90-many")
     assert result["changed_keys"] == MANY
     assert host.values(*MANY) == {parameter: str(value) for parameter, value in values.items()}
     assert not host.call(values=values, persist="90-many")["changed"]
@@ -205,8 +205,7 @@ def test_check_mode_foretells_and_changes_nothing(host: Host) -> None:
 @pytest.mark.parametrize("state", ["present", "leased"])
 def test_one_refused_value_puts_all_back(state: str, host: Host) -> None:
     found = host.values(FIN_TIMEOUT, RMEM)
-    values = {**VALUES, SYN_RETRIES: 100000}
-    result = host.call(values=values, state=state, holder="anna", allow_unsafe=[SYN_RETRIES])
+    result = host.call(values={**VALUES, SYN_RETRIES: 100000}, state=state, holder="anna")
     assert f"{SYN_RETRIES}: the kernel refused '100000' (Invalid argument)" in result["msg"]
     assert "everything was restored" in result["msg"]
     assert result["restored"]
@@ -214,7 +213,7 @@ def test_one_refused_value_puts_all_back(state: str, host: Host) -> None:
 
 
 @pytest.mark.parametrize("state", ["present", "leased"])
-def test_a_value_that_is_unsafe_here_is_refused_before_writing(state: str, host: Host) -> None:
+def test_a_value_that_this_machine_does_not_allow_is_refused_before_writing(state: str, host: Host) -> None:
     found = host.values(FIN_TIMEOUT, RMEM)
     beyond = 2**35  # more than the kernel itself takes
     result = host.call(values={FIN_TIMEOUT: 17, RMEM: [4096, 131072, beyond]}, state=state, holder="anna")
@@ -274,7 +273,7 @@ SPELLINGS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("values", SPELLINGS, ids=str)
 def test_what_is_foretold_is_what_the_kernel_keeps(values: dict[str, Any], host: Host) -> None:
     """Check mode, the run and the run after it agree, however a value is spelt."""
-    arguments = {"values": values, "persist": "90-spelling", "allow_unsafe": [FASTOPEN]}
+    arguments = {"values": values, "persist": "90-spelling"}
     foretold = host.call(**arguments, _ansible_check_mode=True)
     try:
         result = host.call(**arguments)

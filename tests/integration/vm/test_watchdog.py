@@ -15,7 +15,7 @@ import pytest
 VALUES = {
     "vm.swappiness": "11",
     "fs.aio-max-nr": "70000",
-    "kernel.pid_max": "40000",
+    "kernel.pid_max": "30000",
     "net.ipv4.tcp_fin_timeout": "17",
     "net.core.somaxconn": "3333",
     "transparent_hugepage.enabled": "never",

@@ -73,9 +73,9 @@ def watch() -> None:
 def take(step: tuple[Any, ...], kernel: Any) -> None:
     name, *arguments = step
     if name == "lend":
-        _lease.acquire(arguments[1], arguments[0], 60, allow_unsafe=arguments[1])
+        _lease.acquire(arguments[1], arguments[0], 60)
     elif name == "keep":
-        _persist.apply(arguments[1], arguments[0], NAME, allow_unsafe=arguments[1])
+        _persist.apply(arguments[1], arguments[0], NAME)
     elif name == "give_back":
         _lease.release(*arguments)
     elif name == "roll_back":

@@ -12,6 +12,8 @@ from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry i
     Setting,
     Share,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 ALL = _catalogue.SYSCTLS + _catalogue.OTHERS
 GIB = 2**30
@@ -132,3 +134,37 @@ def test_limits_grow_with_the_machine(of: str, factor: float, limit: int) -> Non
 def test_says_what_is_not_safe(parameter: str, text: str, said: Any) -> None:
     found = _catalogue.why_unsafe(parameter, text, SMALL)
     assert found is None if said is None else said in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "own", "is_beyond"),
+    [
+        ("vm.min_free_kbytes", "60000", "8192", True),  # 5 % of a machine of 1 GiB are 52,428
+        ("vm.min_free_kbytes", "57000", "8192", False),  # a tenth more
+        ("vm.min_free_kbytes", "600", "512", False),  # nearer to the safe range than its own
+        ("vm.min_free_kbytes", "100", "8192", True),
+        ("vm.nr_hugepages_mempolicy", "100000", "0", True),
+        ("net.ipv4.tcp_mem", "8192 16384 32768000", "8192 16384 32768", True),
+        ("net.ipv4.tcp_rmem", "4096 131072 2147483647", "4096 131072 6291456", True),
+        # Limits that do not follow from the machine are the study's to keep, and the kernel's.
+        ("vm.swappiness", "201", "60", False),
+        ("net.ipv4.tcp_congestion_control", "htcp", "cubic", False),
+        ("net.core.netdev_budget_usecs", "3000", "2000", False),
+        ("net.core.netdev_max_backlog", "60000", "1000", False),  # links go up and down
+        ("vm.dirty_bytes", "0", "8388608", False),  # a special value
+        ("vm.min_free_kbytes", "much", "8192", False),  # not a number: another check's
+        ("vm.unknown", "1", "2", False),
+    ],
+)
+def test_what_a_machine_does_not_allow(parameter: str, text: str, own: str, is_beyond: bool) -> None:
+    assert (_catalogue.beyond(parameter, text, own, SMALL) is not None) == is_beyond
+
+
+@given(st.data())
+def test_what_is_safe_is_not_beyond_the_machine(data: st.DataObject) -> None:
+    setting = data.draw(st.sampled_from([entry for entry in ALL if entry.ranges]))
+    machine = Machine(data.draw(st.integers(2**28, 2**42)), 4)
+    numbers = [data.draw(st.integers(low, high)) for low, high in setting.safe_range(machine)]
+    own = " ".join(str(data.draw(st.integers(0, 2**40))) for dummy in numbers)
+    name = setting.name.replace("*", "x")
+    assert _catalogue.beyond(name, " ".join(map(str, numbers)), own, machine) is None

@@ -58,7 +58,7 @@ def test_the_journal_is_there_before_the_first_write(kernel: Any) -> None:
 def test_a_further_call_renews_widens_and_keeps_originals_and_nonce(kernel: Any) -> None:
     found = kernel.values()
     first = _lease.acquire({"vm.swappiness": "10"}, "anna", 5)
-    second = _lease.acquire({"vm.swappiness": "20", "net.core.somaxconn": "70000"}, "anna", 60, ["net.core.somaxconn"])
+    second = _lease.acquire({"vm.swappiness": "20", "net.core.somaxconn": "70000"}, "anna", 60)
     assert first.lease is not None
     assert second.lease is not None
     assert first.lease["nonce"] == second.lease["nonce"]
@@ -333,7 +333,7 @@ def test_a_value_that_somebody_else_set_is_not_forgotten_over_a_renewal_that_fai
     _lease.acquire(VALUES, "anna", 60)
     kernel.put("vm.swappiness", "77")
     with pytest.raises(Failure):
-        _lease.acquire({"vm.swappiness": "201"}, "anna", 60, ["vm.swappiness"])
+        _lease.acquire({"vm.swappiness": "201"}, "anna", 60)
     kernel.put("vm.swappiness", "10")
     report = _lease.release("anna")
     assert report.verdict is not None
@@ -419,7 +419,7 @@ def test_a_failed_restore_is_loud_and_keeps_the_journal(kernel: Any) -> None:
 def test_a_first_attempt_that_fails_leaves_no_lease(kernel: Any) -> None:
     found = kernel.values()
     with pytest.raises(Failure):
-        _lease.acquire({"vm.swappiness": "201", "net.core.somaxconn": "512"}, "anna", 60, ["vm.swappiness"])
+        _lease.acquire({"vm.swappiness": "201", "net.core.somaxconn": "5"}, "anna", 60)
     assert _journal.read() is None
     assert kernel.values() == found
 
@@ -427,7 +427,7 @@ def test_a_first_attempt_that_fails_leaves_no_lease(kernel: Any) -> None:
 def test_a_renewal_that_fails_leaves_the_lease_as_it_was(kernel: Any) -> None:
     _lease.acquire(VALUES, "anna", 60)
     with pytest.raises(Failure, match="everything was restored"):
-        _lease.acquire({"vm.swappiness": "201", "net.core.somaxconn": "512"}, "anna", 60, ["vm.swappiness"])
+        _lease.acquire({"vm.swappiness": "201", "net.core.somaxconn": "5"}, "anna", 60)
     lease = _journal.read()
     assert lease is not None
     assert lease.applied["vm.swappiness"] == "10"

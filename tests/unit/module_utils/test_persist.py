@@ -48,7 +48,7 @@ def test_a_drop_in_of_an_earlier_installation_comes_back_with_mode_and_owner(ker
     os.chown(dropin, 12, 34) if os.geteuid() == 0 else None
     found = dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid
     _persist.apply({"vm.swappiness": "10"}, persist="90-x")
-    _persist.apply({"vm.swappiness": "20", "net.core.somaxconn": "512"}, persist="90-x")
+    _persist.apply({"vm.swappiness": "20", "net.core.somaxconn": "5"}, persist="90-x")
     _persist.roll_back("90-x")
     assert (dropin.read_bytes(), dropin.stat().st_mode, dropin.stat().st_uid, dropin.stat().st_gid) == found
     assert kernel.get("vm.swappiness") == "60", "not the value of the first of the two"
@@ -152,7 +152,7 @@ CLAMPED = {"net.core.somaxconn": "100000"}
 
 
 def test_what_the_kernel_made_of_a_value_is_nobody_elses_doing(kernel: Any, dropin: Path) -> None:
-    _persist.apply(CLAMPED, persist="90-x", allow_unsafe=CLAMPED)
+    _persist.apply(CLAMPED, persist="90-x")
     assert kernel.get("net.core.somaxconn") == "65535"
     kernel.put("vm.swappiness", "61")
     assert _persist.roll_back("90-x").warnings == []
@@ -161,21 +161,20 @@ def test_what_the_kernel_made_of_a_value_is_nobody_elses_doing(kernel: Any, drop
 def test_check_mode_foretells_what_the_kernel_made_of_the_value(
     kernel: Any, dropin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _persist.apply(CLAMPED, persist="90-x", allow_unsafe=CLAMPED)
+    _persist.apply(CLAMPED, persist="90-x")
     monkeypatch.setattr(_durable, "write", None)
-    foreseen = _persist.apply(CLAMPED, persist="90-x", allow_unsafe=CLAMPED, check=True)
-    done = _persist.apply(CLAMPED, persist="90-x", allow_unsafe=CLAMPED)
+    foreseen = _persist.apply(CLAMPED, persist="90-x", check=True)
+    done = _persist.apply(CLAMPED, persist="90-x")
     assert foreseen.changes == done.changes
     assert foreseen.warnings == done.warnings
     kernel.put("net.core.somaxconn", "77")
-    foreseen = _persist.apply(CLAMPED, persist="90-x", allow_unsafe=CLAMPED, check=True)
-    assert foreseen.changes["net.core.somaxconn"].status == "applied"
+    assert _persist.apply(CLAMPED, persist="90-x", check=True).changes["net.core.somaxconn"].status == "applied"
 
 
 def test_what_others_set_is_told_though_another_parameter_was_applied_since(kernel: Any, dropin: Path) -> None:
     _persist.apply({"vm.swappiness": "10"}, persist="90-x")
     kernel.put("vm.swappiness", "77")
-    _persist.apply(CLAMPED, persist="90-x", allow_unsafe=CLAMPED)
+    _persist.apply(CLAMPED, persist="90-x")
     assert "another process had set vm.swappiness to '77'" in " ".join(_persist.roll_back("90-x").warnings)
 
 
@@ -208,15 +207,14 @@ def test_a_failure_leaves_everything_as_it_was(
     with monkeypatch.context() as patch:
         if failing != "kernel":
             patch.setattr(_durable, "write", fail)
-        values = {**VALUES, "vm.swappiness": "201" if failing == "kernel" else "10"}
         with pytest.raises(Failure, match="everything was restored"):
-            _persist.apply(values, persist="90-x", allow_unsafe=["vm.swappiness"])
+            _persist.apply({**VALUES, "vm.swappiness": "201" if failing == "kernel" else "10"}, persist="90-x")
     assert (kernel.values(), _dropin.take("90-x"), _dropin.read_record("90-x")) == found
 
 
 def test_the_holder_confirms_his_lease(kernel: Any, dropin: Path) -> None:
     found = kernel.values()
-    _lease.acquire({**VALUES, "net.core.somaxconn": "512"}, "anna", 60)
+    _lease.acquire({**VALUES, "net.core.somaxconn": "5"}, "anna", 60)
     _persist.apply(VALUES, holder="anna", persist="90-x")
     assert _journal.read() is None
     assert kernel.get("vm.swappiness") == "10"
@@ -227,7 +225,7 @@ def test_the_holder_confirms_his_lease(kernel: Any, dropin: Path) -> None:
 
 @pytest.mark.parametrize("holder", [None, "bert"])
 def test_nobody_else_sets_values_during_a_lease(holder: str | None, kernel: Any, dropin: Path) -> None:
-    _persist.apply({"net.core.somaxconn": "512"}, persist="90-x")
+    _persist.apply({"net.core.somaxconn": "5"}, persist="90-x")
     _lease.acquire(VALUES, "anna", 60)
     for attempt in (
         lambda: _persist.apply(VALUES, holder=holder),
@@ -235,7 +233,7 @@ def test_nobody_else_sets_values_during_a_lease(holder: str | None, kernel: Any,
     ):
         with pytest.raises(Failure, match="anna holds a lease on this host"):
             attempt()
-    assert kernel.get("net.core.somaxconn") == "512"
+    assert kernel.get("net.core.somaxconn") == "5"
 
 
 def test_a_lease_that_ran_out_is_settled_first(kernel: Any, expire: Callable[[], None]) -> None:
@@ -356,10 +354,10 @@ LOW, HIGH = "net.ipv4.ipfrag_low_thresh", "net.ipv4.ipfrag_high_thresh"
 def test_the_drop_in_can_be_applied_line_by_line(
     values: dict[str, str], order: list[str] | None, kernel: Any, dropin: Path
 ) -> None:
-    _persist.apply(values, persist="90-x", allow_unsafe=values)
+    _persist.apply(values, persist="90-x")
     text = dropin.read_text()
     assert [line.split(" = ")[0] for line in text.splitlines()[3:]] == (order or sorted(values))
-    _persist.apply(dict(reversed(list(values.items()))), persist="90-x", allow_unsafe=values)
+    _persist.apply(dict(reversed(list(values.items()))), persist="90-x")
     assert dropin.read_text() == text
 
 
