@@ -11,7 +11,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.autotune.kernel.plugins.module_utils import _catalogue, _denylist, _kernel, _machine, _trust
+from ansible_collections.autotune.kernel.plugins.module_utils import (
+    _catalogue,
+    _denylist,
+    _journal,
+    _kernel,
+    _machine,
+    _trust,
+)
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 from ansible_collections.autotune.kernel.plugins.module_utils._change import Change, Failure
 
@@ -37,11 +44,19 @@ class Rules:
             return f"{parameter} is not in net.*, and this gate has only CAP_NET_ADMIN (access_scope)"
         if _catalogue.find(parameter) is None:
             return f"{parameter} is not in the catalogue"
-        return None if value is None else _catalogue.why_unsafe(parameter, value, self._machine)
+        # Every baseline sets the host's own values, which may be outside the safe range.
+        if value is None or value in (_kernel.read_or_none(parameter), self._originals.get(parameter)):
+            return None
+        return _catalogue.why_unsafe(parameter, value, self._machine)
 
     @functools.cached_property
     def _machine(self) -> Machine:
         return _machine.read()
+
+    @functools.cached_property
+    def _originals(self) -> dict[str, str]:
+        lease = _journal.read()
+        return lease.originals if lease else {}
 
     def check(self, values: Mapping[str, str]) -> None:
         """Raise Failure naming everything that the account may not set."""

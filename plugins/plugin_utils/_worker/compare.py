@@ -11,6 +11,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
+
 from .._pace import usual
 from .._plain import brief, few
 from .._study.parameters import kernel_text, why_unsafe
@@ -55,6 +58,14 @@ def unsafe_in(sets: Mapping[str, Mapping[str, Value]], study: Study, facts: Mapp
     return found
 
 
+def _unsafe(values: Mapping[str, Value], machine: Machine, allowed: Collection[str]) -> Iterator[str]:
+    for parameter, value in values.items():
+        setting = find(parameter)
+        safe = setting.safe_range(machine) if setting and parameter not in allowed else None
+        if safe and (why := why_unsafe(parameter, [kernel_text(value)], safe)):
+            yield why
+
+
 def measured(
     context: HostContext,
     plan: Sequence[tuple[str, Mapping[str, Value]]],
@@ -84,12 +95,13 @@ def measured(
 
 def compare(
     context: HostContext,
+    machine: Machine,
     sets: Mapping[str, Mapping[str, Value]],
     rounds: int,
     interrupts: Interrupts,
     show: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    """Measure the host's own values, the sets and the expert settings of the study's parameters.
+    """Measure the host's own values, the sets and the expert settings of the study's parameters, if safe there.
 
     Returns a row for each run: host, round, name, and metric and objective (see reward.py), None if it failed.
 
@@ -99,6 +111,10 @@ def compare(
     # As they were published, which may be outside the study's ranges: not what a production host is to try.
     is_cautious = context.study.exploration == "cautious"
     experts = {} if is_cautious else expert_settings(context.study.space.parameters)
+    for name in list(experts):
+        for why in _unsafe(experts[name], machine, context.study.allow_unsafe):
+            experts.pop(name, None)
+            show(f"{context.host}: {name} is not measured: {why} of this host")
     if is_cautious:
         show(f"{context.host}: exploration is cautious, so that expert settings are not measured")
     everything: dict[str, Mapping[str, Value]] = {

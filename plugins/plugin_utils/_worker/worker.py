@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import Machine
 
 from .._logs import DEBUG_LOG, LogFailed, debug_log
 from .._plain import brief, plain, plain_line
@@ -212,7 +213,8 @@ def _without_trainer(
                 return {}
         if sets := arguments["compare"]:
             _show_background_load(session, host_context)
-            return {"measured": compare(host_context, sets, arguments["rounds"], interrupts, session.show)}
+            machine = Machine(facts["memory_bytes"], facts["cpus"])
+            return {"measured": compare(host_context, machine, sets, arguments["rounds"], interrupts, session.show)}
         return check_benchmark(host_context, interrupts, session.show, hosts)
     except ConnectionLost as loss:
         raise AnsibleConnectionFailure(plain(loss)) from None

@@ -53,6 +53,16 @@ def test_lends_within_the_safe_ranges_and_gives_back(kernel: Any) -> None:
     assert kernel.get("vm.swappiness") == "60"
 
 
+def test_the_hosts_own_value_is_set_although_it_is_outside_the_safe_range(kernel: Any) -> None:
+    """As every baseline of a study does."""
+    kernel.put("net.core.somaxconn", "100")
+    for value in (100, 4096, 100):
+        answer = _gate.handle({**LEND, "values": {"net.core.somaxconn": value}}, "tester")
+        assert answer["applied"] == {"net.core.somaxconn": str(value)}
+    with pytest.raises(Failure, match="101 is not within the safe range"):
+        _gate.handle({**LEND, "values": {"net.core.somaxconn": 101}}, "tester")
+
+
 def test_check_mode_writes_nothing(kernel: Any) -> None:
     assert _gate.handle({**LEND, "check": True}, "tester")["changed"]
     assert kernel.get("vm.swappiness") == "60"

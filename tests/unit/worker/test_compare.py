@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.autotune.kernel.plugins.module_utils._catalogue_entry import SMALL, Machine
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker import compare as module
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare import (
     compare,
@@ -15,6 +16,8 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.compare im
 from ansible_collections.autotune.kernel.plugins.plugin_utils._worker.trial_runner import HostContext
 
 from .conftest import NEVER
+
+MACHINE = Machine(64 * 2**30, 8)
 
 
 def test_each_set_is_measured_once_a_round_with_its_values(new_context: Callable[..., HostContext]) -> None:
@@ -28,7 +31,7 @@ def test_each_set_is_measured_once_a_round_with_its_values(new_context: Callable
 
     context = replace(context, apply=apply, originals={"vm.swappiness": "60"})
     shown: list[str] = []
-    rows = compare(context, {"low": {"vm.swappiness": 1}}, 3, NEVER, shown.append)
+    rows = compare(context, MACHINE, {"low": {"vm.swappiness": 1}}, 3, NEVER, shown.append)
     names = ("original values", "expert setting tuned-throughput-performance", "low")
     assert Counter((row["round"], row["name"]) for row in rows) == Counter(
         (number, name) for number in (1, 2, 3) for name in names
@@ -42,14 +45,30 @@ def test_each_set_is_measured_once_a_round_with_its_values(new_context: Callable
 def test_a_production_host_does_not_try_expert_settings(new_context: Callable[..., HostContext]) -> None:
     context = replace(new_context(exploration="cautious"), originals={"vm.swappiness": "60"})
     shown: list[str] = []
-    rows = compare(context, {"low": {"vm.swappiness": 59}}, 1, NEVER, shown.append)
+    rows = compare(context, MACHINE, {"low": {"vm.swappiness": 59}}, 1, NEVER, shown.append)
     assert {row["name"] for row in rows} == {"original values", "low"}
     assert shown[0] == "h1: exploration is cautious, so that expert settings are not measured"
 
 
+def test_an_expert_setting_that_is_unsafe_on_a_small_host_is_not_measured(
+    new_context: Callable[..., HostContext],
+) -> None:
+    parameter = "net.core.rmem_max"
+    context = new_context(action_space=[{"param": parameter, "min": 212992, "max": 4194304, "log": True}])
+    own = {parameter: "212992"}
+    context = replace(context, originals=own, apply=lambda dummy, guard: own)
+    shown: list[str] = []
+    rows = compare(context, SMALL, {"low": {parameter: 300000}}, 1, NEVER, shown.append)
+    assert "expert setting esnet-test-host" not in {row["name"] for row in rows}
+    assert "h1: expert setting esnet-test-host is not measured: net.core.rmem_max: 268435456 is not within" in shown[0]
+    large = Machine(256 * 2**30, 8)
+    rows = compare(context, large, {"low": {parameter: 300000}}, 1, NEVER, shown.append)
+    assert "expert setting esnet-test-host" in {row["name"] for row in rows}
+
+
 def test_a_run_that_fails_has_no_metric(new_context: Callable[..., HostContext]) -> None:
     context = replace(new_context("false"), originals={"vm.swappiness": "60"})
-    rows = compare(context, {}, 1, NEVER, lambda text: None)
+    rows = compare(context, MACHINE, {}, 1, NEVER, lambda text: None)
     assert {row["metric"] for row in rows} == {None}
 
 
