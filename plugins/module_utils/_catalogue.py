@@ -85,9 +85,12 @@ def _follows_from_machine(limit: Limit) -> bool:
     return isinstance(limit, Share) and limit.of != "link"
 
 
-def outside(parameter: str, text: str, setting: Setting, safe: Sequence[Any]) -> Optional[str]:
-    """Why the value is not one of `safe`, which has the form of the entry's safe_range(); None if it is."""
-    if text in {value for value, meaning in setting.special if not meaning.endswith("denied")}:
+def outside(parameter: str, text: str, setting: Setting, safe: Sequence[Any], is_end: bool = False) -> Optional[str]:
+    """Why the value is not one of `safe`, which has the form of the entry's safe_range(); None if it is.
+
+    is_end: of a range. A special value may be safe by itself, while those between it and the safe range are not.
+    """
+    if not is_end and text in {value for value, meaning in setting.special if not meaning.endswith("denied")}:
         return None
     if setting.choices:
         return None if text in safe else f"{parameter}: {text} is not among the safe choices {', '.join(safe)}"

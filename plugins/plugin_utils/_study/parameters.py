@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from ansible_collections.autotune.kernel.plugins.module_utils._catalogue import find, outside
@@ -101,6 +102,13 @@ class IntParameter(Parameter):
 
     def extremes(self) -> list[str]:
         return [str(self.min), str(self.max)]
+
+    def why_unsafe(self, safe: Sequence[Any]) -> str | None:
+        setting = find(self.param)
+        if setting is None or not setting.choices:
+            return why_unsafe(self.param, self.extremes(), safe, are_ends=True)
+        numbers = islice(range(self.min, self.max + 1, self.step or 1), len(safe) + len(setting.special) + 1)
+        return why_unsafe(self.param, [str(number) for number in numbers], safe)
 
     def axes(self) -> list[Axis]:
         return [Axis(self.param, 0, self.min, self.max, log=self.log, step=self.step or 1)]
@@ -219,12 +227,15 @@ AnyParameter = Annotated[
 ]
 
 
-def why_unsafe(parameter: str, texts: Sequence[str], safe: Sequence[Any]) -> str | None:
-    """Which value, as the kernel shows it, is not among `safe` (see Parameter.why_unsafe); None if all are."""
+def why_unsafe(parameter: str, texts: Sequence[str], safe: Sequence[Any], *, are_ends: bool = False) -> str | None:
+    """Which value, as the kernel shows it, is not among `safe` (see Parameter.why_unsafe); None if all are.
+
+    are_ends: of a range.
+    """
     setting = find(parameter)
     if setting is None or setting.is_open:  # kernel modules may add further choices
         return None
-    return next(filter(None, (outside(parameter, text, setting, safe) for text in texts)), None)
+    return next(filter(None, (outside(parameter, text, setting, safe, are_ends) for text in texts)), None)
 
 
 def kernel_text(value: Value) -> str:

@@ -182,6 +182,10 @@ def test_says_why_nothing_is_left_to_tune(read_for: ReadFor) -> None:
             "param: vm.swappiness, min: 0, max: 300",
             "vm.swappiness: 300 is not within the safe range 0 to 200; narrow it, or add vm.swappiness to allow_unsafe",
         ),
+        # A special value by itself is safe; those between it and the safe range are not.
+        ("param: net.core.netdev_budget_usecs, min: 2000, max: 8000", "2000 is not within the safe range"),
+        ("param: kernel.watchdog_thresh, min: 0, max: 30", "kernel.watchdog_thresh: 0 is not within the safe range"),
+        ("param: net.ipv4.tcp_early_retrans, min: 0, max: 3", "1 is not among the safe choices"),
         ("param: vm/swappiness, min: -5, max: 100", "vm.swappiness: -5 is not within the safe range 0 to 200"),
         ("param: vm.overcommit_memory, choices: [0, 1, 2]", "vm.overcommit_memory: 2 is not among the safe choices"),
         ("param: net.ipv4.tcp_syncookies, type: bool", "net.ipv4.tcp_syncookies: 0 is not among the safe choices 1, 2"),
