@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from ansible_collections.autotune.kernel.plugins.module_utils import _trust
 
 # In the environment of a benchmark: the folder of the file that names its process group.
 MARK = "AUTOTUNE_BENCHMARK"
+_EXEC_ATTEMPTS, _EXEC_INTERVAL = 100, 0.01  # to see the environment of a process in the middle of execve(2)
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,25 @@ def _read(path: str) -> tuple[int, int, int] | None:
 
 
 def _environment(pid: int) -> list[bytes]:
-    try:
+    """What the process has in its environment; waits for one that is about to run another program.
+
+    In the middle of execve(2) it shows none, for long if the machine is busy.
+    """
+    with contextlib.suppress(OSError, IndexError):  # gone, not permitted, or a kernel thread, which has no program
+        os.readlink(f"/proc/{pid}/exe")
+        for dummy in range(_EXEC_ATTEMPTS):
+            if _has_environment(pid):
+                break
+            time.sleep(_EXEC_INTERVAL)
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
-    except OSError:  # gone, or not permitted
-        return []
+    return []
+
+
+def _has_environment(pid: int) -> bool:
+    """Whether its end in memory is known; it may be empty."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[48] != b"0"
 
 
 def _processes() -> Iterator[Process]:

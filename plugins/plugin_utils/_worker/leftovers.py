@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from .output import PROCESS_GROUP
 
-# Processes that leave the process group, such as daemons, are found by this environment variable.
+# Processes that leave the process group, such as daemons, are found by this environment variable. One that is about to
+# run another program shows no environment for a moment: the list is looked through again even if nothing was found.
 MARK = "AUTOTUNE_BENCHMARK"  # as module_utils/_process_group.py has it
 KILL_LEFTOVERS = f"""for dummy in 1 2 3; do
     leftovers=$(grep -lsF "{MARK}=$folder" /proc/[0-9]*/environ | cut -d/ -f3)
-    [ -n "$leftovers" ] && kill -s KILL $leftovers 2>/dev/null || break
+    [ -z "$leftovers" ] || kill -s KILL $leftovers 2>/dev/null
 done
 """
 # nginx, PostgreSQL and others overwrite their environment with a title, but stay in the folder in which they were
