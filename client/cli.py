@@ -147,7 +147,9 @@ def _run(name: str, arguments: argparse.Namespace, settings: dict[str, object], 
     words = command(play, arguments.inventory, settings, *extra, *options, *arguments.options)
     print(f"$ {shown(words, arguments.store)}", file=sys.stderr, flush=True)
     child = subprocess.Popen(runnable(words), env={**os.environ, **environment(arguments.store)})
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    former = {number: handler for number, handler in former.items() if handler != signal.SIG_IGN}  # as nohup sets it
+    for number in former:
         signal.signal(number, lambda number, frame: child.send_signal(number))
     try:
         while True:
@@ -157,8 +159,8 @@ def _run(name: str, arguments: argparse.Namespace, settings: dict[str, object], 
             except KeyboardInterrupt:  # the terminal has sent it to Ansible as well, which restores the hosts first
                 continue
     finally:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _tune(arguments: argparse.Namespace) -> int:

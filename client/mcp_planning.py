@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from .playbooks import command, playbook
 
 # A pattern of Ansible's, without what it or its templates read as more than that.
 _TARGET = re.compile(r"[\w*.][\w*.:&!,\[\]-]{0,200}", re.ASCII)
+# Of apply.yml, which an inventory may set: a plan is bound to them as it is to what Ansible needs to reach a host.
+_SETTINGS = ("batches", "health_command", "health_seconds", "lease_seconds")
 _PATIENCE = 60.0  # seconds; clients give up on a tool soon after
 _LAST_LINES = 60
 
@@ -112,8 +114,14 @@ def _rollout(site: Site, request: Request) -> Change:
             f"{names} in {_from(site, folder)} differ from what result.json says: edited, or written by another "
             f"version; let the user apply the role, or run the study again"
         )
+    if any((folder / name).exists() for name in ("group_vars", "host_vars")):
+        raise NoPlan(f"{_from(site, folder)} has variables of its own; let the user apply the role")
     values = {change.param: str(change.learned) for change in result.changes}
-    return _learned(site, request, folder / "apply.yml", values)
+    change = _learned(site, request, folder / "apply.yml", values)
+    for host, variables in change.hosts.items():
+        if name := next((name for name in variables if name.startswith(f"{result.role}_")), None):
+            raise NoPlan(f"the inventory sets {name} for {host}, which the role would apply; let the user apply it")
+    return change
 
 
 def _rollback(site: Site, request: Request) -> Change:
@@ -131,7 +139,8 @@ def _learned(site: Site, request: Request, file: Path, values: Mapping[str, str]
     for path in found:
         inside(str(path), [site.root])
     files = [path for path in found if path.is_file() and path.suffix != ".log"]
-    return _change(site, request, request.subject, _from(site, file), {}, values, _digests(site, files))
+    bound = [f"{request.subject.replace('-', '_')}_", *_SETTINGS]
+    return _change(site, request, request.subject, _from(site, file), {}, values, _digests(site, files), bound)
 
 
 def _change(
@@ -142,17 +151,23 @@ def _change(
     settings: Mapping[str, object],
     values: Mapping[str, str],
     files: Mapping[str, str],
+    bound: Sequence[str] = (),
 ) -> Change:
     if request.target is not None and not _TARGET.fullmatch(request.target):
         raise NoPlan(f"target '{brief(request.target)}' is not a pattern of hosts; name hosts or groups, as in web:db")
     inventory = None if request.inventory is None else _from(site, site.path(request.inventory))
-    hosts = _hosts(site, inventory, request.target)
+    hosts = _hosts(site, inventory, request.target, bound)
     words = command(play, inventory, {**settings, "target": request.target if inventory else None})
     return Change(request, workload, hosts, values, files, tuple(words))
 
 
-def _hosts(site: Site, inventory: str | None, target: str | None) -> dict[str, dict[str, object]]:
-    """The hosts, each with the variables that say how Ansible reaches it. Raises NoPlan, OSError."""
+def _hosts(
+    site: Site, inventory: str | None, target: str | None, bound: Sequence[str] = ()
+) -> dict[str, dict[str, object]]:
+    """The hosts, each with the variables that say how Ansible reaches it, and those that begin with one of `bound`.
+
+    Raises NoPlan, OSError.
+    """
     if inventory is None:
         if target not in (None, "all", "localhost"):
             raise NoPlan(f"without an inventory, only this machine is tuned, not '{target}'; name an inventory")
@@ -171,7 +186,7 @@ def _hosts(site: Site, inventory: str | None, target: str | None) -> dict[str, d
     if not names:
         raise NoPlan(f"no host of {inventory} matches '{target or 'all'}'; name hosts or groups that it has")
     return {
-        name: {key: value for key, value in variables.get(name, {}).items() if key.startswith("ansible_")}
+        name: {key: value for key, value in variables.get(name, {}).items() if key.startswith(("ansible_", *bound))}
         for name in sorted(names)
     }
 

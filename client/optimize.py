@@ -90,7 +90,9 @@ def optimize_os_parameters(
                     raise TuningFailed(message) from None
                 print(f"autotune: {message}", file=sys.stderr)
     ended = results[_EVALUATE]
-    return _found(Path(ended["path"]), ended["verdict"], hosts_of(given))
+    target = given_settings.get("target")
+    hosts = [*hosts_of(given), *(["-e", f"target={target}"] if target and given is not None else [])]
+    return _found(Path(ended["path"]), ended["verdict"], hosts)
 
 
 @contextmanager

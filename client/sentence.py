@@ -26,7 +26,9 @@ PROGRAMS = frozenset(
     ["fio", "postgres", "postgresql", "pgbench", "redis", "valkey", "hackbench", "nginx", "apache", "wrk"]
 )
 # What the words after these are not about; to tell which takes more than words.
-EXCEPTIONS = frozenset(["not", "never", "except", "excluding", "without", "but", "don", "dont"])
+EXCEPTIONS = frozenset(
+    ["not", "no", "never", "except", "excluding", "without", "but", "don", "dont", "avoid", "skip", "other", "instead"]
+)
 _COMPOUND = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 

@@ -53,10 +53,17 @@ class ActionModule(ActionBase):
 def _start(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     store = url.chosen(arguments["store"], folder)
     dashboard, started = _dashboard_process.start(folder, store, _options(folder, arguments))
-    token = folder / "dashboard.token"
-    query = f"?token={token.read_text().strip()}" if "--token-file" in _options(folder, arguments) else ""
-    display.display(f"[autotune] dashboard{'' if started else ' (already running)'}: {dashboard.address}{query}")
     stop = _dashboard_process.stop_command(folder)
+    try:
+        token = (
+            (folder / "dashboard.token").read_text().strip() if "--token-file" in _options(folder, arguments) else ""
+        )
+    except OSError:
+        raise _dashboard_process.DashboardFailed(
+            f"a dashboard with other settings is already running at {dashboard.address}; stop it first: {stop}"
+        ) from None
+    query = f"?token={token}" if token else ""
+    display.display(f"[autotune] dashboard{'' if started else ' (already running)'}: {dashboard.address}{query}")
     display.display(f"[autotune] the dashboard keeps running after this play; to stop it: {stop}")
     return {"changed": started, "url": dashboard.address, "pid": dashboard.pid}
 

@@ -54,6 +54,8 @@ def _hosts(task_vars: dict[str, Any]) -> list[str]:
     given = [Path(inventory) for inventory in context.CLIARGS.get("inventory") or ()]
     shown = [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path) for path in given]
     options = [word for inventory in shown for word in ("-i", inventory)]
+    if limit := context.CLIARGS.get("subset"):
+        options += ["--limit", limit]
     return options + (["-e", f"target={task_vars['target']}"] if "target" in task_vars else [])
 
 

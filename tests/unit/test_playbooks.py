@@ -22,7 +22,7 @@ import pytest
 import yaml
 from ansible_collections.autotune.kernel.plugins.plugin_utils._study.file import read_study
 from ansible_collections.autotune.kernel.tests.documented_commands import edit_as_told
-from jinja2 import Template
+from jinja2 import Environment, Template
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = "autotune.kernel."
@@ -61,6 +61,37 @@ def test_a_setting_that_is_nought_is_not_dropped(playbook: str) -> None:
     }
     assert {name: kind for name, kind in dropping.items() if kind not in MAY_BE_EMPTY} == {}
     assert "evaluate.resume" not in dropping, "resume=0 is no ID, which has to be said"
+
+
+@pytest.mark.parametrize(
+    ("checks", "settings", "is_dry"),
+    [
+        (True, {"dry_run": False}, True),  # as a job of AWX has it, whose survey gives every setting
+        (True, {}, True),
+        (False, {"dry_run": "true"}, True),
+        (False, {"dry_run": "false"}, False),
+        (False, {}, False),
+    ],
+)
+def test_check_mode_tunes_nothing_whatever_is_set(checks: bool, settings: dict[str, Any], is_dry: bool) -> None:
+    (play,) = yaml.safe_load((ROOT / "playbooks/tune.yml").read_text())
+    tasks = {key: task for task in play["tasks"] for key in task if key.startswith(OURS)}
+    environment = Environment(autoescape=True)
+    environment.filters["bool"] = lambda given: str(given).casefold() == "true"
+    known = {"ansible_check_mode": checks, "dashboard": True, **settings}
+    mode = environment.from_string(tasks[f"{OURS}evaluate"]["check_mode"]).render(known)
+    assert mode == str(is_dry)
+    conditions = tasks[f"{OURS}dashboard"]["when"]
+    shows = all(environment.from_string("{{ " + each + " }}").render(known) == "True" for each in conditions)
+    assert shows == (not is_dry)
+
+
+@pytest.mark.parametrize(("state", "user"), [("absent", ""), ("present", "mandatory")])
+def test_access_is_revoked_whoever_had_it(state: str, user: str) -> None:
+    defaults = yaml.safe_load((ROOT / "roles/access/defaults/main.yml").read_text())
+    environment = Environment(autoescape=True)
+    environment.filters["mandatory"] = lambda given, message: "mandatory"
+    assert environment.from_string(defaults["access_user"]).render(access_state=state) == user
 
 
 def test_no_role_and_no_template_drops_a_number() -> None:

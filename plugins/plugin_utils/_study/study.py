@@ -41,6 +41,8 @@ from .sections import (
 from .space import SearchSpace
 
 _NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+# YAML reads these as something else than text.
+_YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
 class Study(Strict):
@@ -93,6 +95,13 @@ class Study(Strict):
         if twice := _repeated(names):
             raise ValueError(f"{twice} is named twice; reward_metric is an objective already")
         return objectives
+
+    @field_validator("workload_name")
+    @classmethod
+    def _check_role_name(cls, name: str) -> str:
+        if name.startswith("ansible") or name in _YAML_WORDS:
+            raise ValueError(f"{name} cannot name a role, since Ansible or YAML would take it for something else")
+        return name
 
     @field_validator("allow_unsafe")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,29 @@ import dashboard_store
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
+def test_what_nohup_ignores_stays_ignored(handler: signal.Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence runs two playbooks; the second one must outlive the terminal as well."""
+    during = []
+
+    class Child:
+        def __init__(self, *arguments: object, **keywords: object) -> None:
+            pass
+
+        def wait(self) -> int:
+            during.append(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)
+            return 0
+
+    monkeypatch.setattr(cli.subprocess, "Popen", Child)
+    former = signal.signal(signal.SIGHUP, handler)
+    try:
+        assert main(["doctor"]) == 0
+        assert signal.getsignal(signal.SIGHUP) == handler
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert during == [handler == signal.SIG_IGN]
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,30 @@ def test_a_rollout_is_bound_to_the_learned_values(site: Site, learn: Callable[..
         made.check(change_of(site, ROLLOUT))
 
 
+def test_values_of_the_inventory_are_not_rolled_out_in_place_of_those_shown(
+    site: Site, root: Path, learn: Callable[..., Path]
+) -> None:
+    learn()
+    request = replace(ROLLOUT, inventory="hosts.json", target="db")
+    made = Plans().issue(change_of(site, request))
+    changed = json.loads(json.dumps(INVENTORY))
+    variables = changed["all"]["children"]["db"]["hosts"]["db1"]
+    variables["health_command"] = ["touch", "/tmp/evil"]
+    (root / "hosts.json").write_text(json.dumps(changed))
+    with pytest.raises(PlanRefused, match="otherwise"):
+        made.check(change_of(site, request))
+    variables["wan_values"] = {"vm.swappiness": 99}
+    (root / "hosts.json").write_text(json.dumps(changed))
+    with pytest.raises(NoPlan, match="the inventory sets wan_values for db1"):
+        change_of(site, request)
+
+
+def test_a_role_with_variables_beside_it_is_the_users(site: Site, learn: Callable[..., Path]) -> None:
+    (learn() / "group_vars").mkdir()
+    with pytest.raises(NoPlan, match="learned/wan has variables of its own"):
+        change_of(site, ROLLOUT)
+
+
 def test_what_ansible_would_read_besides_the_role_is_noticed(site: Site, learn: Callable[..., Path]) -> None:
     folder = learn()
     made = Plans().issue(change_of(site, ROLLBACK))

@@ -24,6 +24,8 @@ def test_a_run_that_lost_a_host_and_went_on_has_its_result(
     monkeypatch.setattr(optimize, "run_playbook", run)
     assert optimize_os_parameters(tmp_path / "study.yml")["best_config"] == {"vm.swappiness": 10}
     assert "web2: connection lost during trial 12" in capsys.readouterr().err
+    optimize_os_parameters(tmp_path / "study.yml", inventory="hosts", settings={"target": "web"})
+    assert "apply.yml -i hosts -e target=web" in capsys.readouterr().err, "not all hosts of the inventory"
     ended["verdict"] = "failed"
     with pytest.raises(TuningFailed, match="connection lost"):
         optimize_os_parameters(tmp_path / "study.yml")

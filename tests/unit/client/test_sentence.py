@@ -40,6 +40,9 @@ def test_finds_the_workload(sentence: str, workload: str) -> None:
         ("do not tune the network", "not"),
         ("don't touch the disks", "don"),
         ("the web server, but not its sockets", "but"),
+        ("no redis, tune the disk", "no"),
+        ("avoid nginx and tune postgres", "avoid"),
+        ("tune everything other than nginx", "other"),
         ("less swapping", None),
     ],
 )

@@ -20,6 +20,7 @@ from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.learned_r
 from ansible_collections.autotune.kernel.plugins.plugin_utils._outcome.result import Change, Result
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jinja2 import Template
 from pydantic import ValidationError
 
 HOSTILE = [
@@ -141,6 +142,20 @@ def test_the_role_allows_what_the_study_allowed(tmp_path: Path, improved: dict[s
     assert task["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
     (play,) = yaml.safe_load(files["apply.yml"])
     assert play["tasks"][1]["block"][0]["autotune.kernel.sysctl"]["allow_unsafe"] == ["vm.swappiness"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "settings", "seconds"),
+    [(100, {}, 0), (1, {"health_command": ["x"]}, 30), (11, {"health_command": ["x"], "health_seconds": "200"}, 600)],
+)
+def test_a_lease_outlasts_the_health_checks_of_its_batch(
+    hosts: int, settings: dict[str, Any], seconds: int, tmp_path: Path, improved: dict[str, Any]
+) -> None:
+    (play,) = yaml.safe_load(_written(tmp_path, improved)["apply.yml"])
+    batch = {"ansible_play_batch": range(hosts), "ansible_forks": 5}
+    assert int(Template(play["vars"]["wan_transfer_checks"]).render(batch | settings)) == seconds
+    lease = play["tasks"][1]["block"][0]["autotune.kernel.sysctl"]["lease"]
+    assert Template(lease).render(batch, wan_transfer_checks=seconds) == str(120 + 3 * hosts + seconds)
 
 
 def test_the_same_result_changes_nothing(tmp_path: Path, improved: dict[str, Any]) -> None:

@@ -165,6 +165,17 @@ def test_a_name_is_there_once(mistakes: Mistakes, mistakes_with: Mistakes) -> No
     ]
 
 
+@pytest.mark.parametrize("name", ["ansible", "ansible-ssh", "on", "null", "y"])
+def test_a_workload_that_cannot_name_a_role_is_refused(name: str, mistakes: Mistakes) -> None:
+    text = (
+        f"workload_name: '{name}'\nreward_metric: m\nbenchmark_command: iperf3\n"
+        "action_space: [{param: vm.swappiness, min: 0, max: 100}]\n"
+    )
+    assert mistakes(text) == [
+        f"workload_name: {name} cannot name a role, since Ansible or YAML would take it for something else"
+    ]
+
+
 def test_allow_unsafe_permits_a_denied_parameter(read: Read, mistakes: Mistakes) -> None:
     text = (
         "workload_name: w\nreward_metric: m\nbenchmark_command: iperf3\n"
