@@ -91,7 +91,7 @@ def _engine(url: str) -> Engine:
             return create_engine(parsed, pool_size=4, max_overflow=8, **options_of(parsed))
         engine = create_engine(_read_only(parsed), poolclass=QueuePool, pool_size=4, max_overflow=8)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
-        raise StoreError(f"'{shown(url)}' is not a usable SQLAlchemy URL: {why(error)}; see --store") from None
+        raise StoreError(f"the store '{shown(url)}' cannot be used: {why(error)}; see --store") from None
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

@@ -78,13 +78,8 @@ def _engine(url: str) -> Engine:
     try:
         parsed = with_driver(make_url(url))
         return create_engine(parsed, **options_of(parsed))
-    except ModuleNotFoundError as error:
-        hint = "pip install autotune-kernel[postgresql]" if error.name == "psycopg" else "install it, or set `store`"
-        raise StoreError(f"the store '{shown(url)}' needs the Python package {error.name}: {hint}") from None
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise StoreError(
-            f"the store '{shown(url)}' is not a usable SQLAlchemy URL: {why(error)}; set `store`"
-        ) from None
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
+        raise StoreError(f"the store '{shown(url)}' cannot be used: {why(error)}; set `store`") from None
 
 
 def with_driver(url: URL) -> URL:
@@ -159,6 +154,9 @@ def name_of(engine: Engine) -> str:
 
 def why(error: Exception) -> str:
     """What is wrong with a URL, without a part of its password: SQLAlchemy quotes what it takes for the port."""
+    if isinstance(error, ModuleNotFoundError):
+        hint = "; pip install autotune-kernel[postgresql]" if error.name == "psycopg" else ""
+        return f"the Python module {error.name} is not installed{hint}"
     if isinstance(error, (ArgumentError, NoSuchModuleError)):
         return str(error)
     return "its port is not a number; in a password, write @ as %40, : as %3A and / as %2F"

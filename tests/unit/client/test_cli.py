@@ -56,7 +56,7 @@ def test_what_nohup_ignores_stays_ignored(handler: signal.Handlers, monkeypatch:
         (["status"], "there are no studies in learned; start one: autotune run STUDY"),
         (["stop"], "there are no studies in learned"),
         (["status", "--store", "nonsense"], "nonsense; name one that a study has written, see --store"),
-        (["status", "--store", "nonsense:x"], "is not a usable SQLAlchemy URL"),
+        (["status", "--store", "nonsense:x"], "cannot be used"),
         (["run", ""], "name a study: a file, its folder, or a workload of the library"),
         (["doctor", ""], "name a study"),
         (["new", "../x"], "a workload's name has lower-case letters"),

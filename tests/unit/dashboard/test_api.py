@@ -263,8 +263,9 @@ def test_an_invalid_result_breaks_no_page(url):
     [
         ("sqlite:////nowhere/at/all.sqlite", "there is no store /nowhere/at/all.sqlite"),
         ("sqlite://", "is not a file"),
-        ("nonsense", "not a usable SQLAlchemy URL"),
-        ("nodb://host/name", "not a usable SQLAlchemy URL"),
+        ("nonsense", "cannot be used"),
+        ("nodb://host/name", "cannot be used"),
+        ("mysql://host/name", "MySQLdb is not installed"),
     ],
 )
 def test_a_missing_store_is_reported_on_one_line(url, message):

@@ -164,20 +164,24 @@ def test_a_password_is_never_shown(url: str, visible: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "the store 'nonsense' is not a usable SQLAlchemy URL"),
-        ("nosuch://tuner:s3cret@host/db", "the store 'nosuch://tuner:***@host/db' is not a usable SQLAlchemy URL"),
+        ("nonsense", "the store 'nonsense' cannot be used"),
+        ("nosuch://tuner:s3cret@host/db", "the store 'nosuch://tuner:***@host/db' cannot be used"),
         (
             "mysql+oursql2://tuner:s3cret@host/db",
-            "the store 'mysql+oursql2://tuner:***@host/db' is not a usable SQLAlchemy URL",
+            "the store 'mysql+oursql2://tuner:***@host/db' cannot be used",
         ),
         (
             "postgresql://t:s3cret@host:port/db",
-            "the store 'postgresql://t:***@host:port/db' is not a usable SQLAlchemy URL",
+            "the store 'postgresql://t:***@host:port/db' cannot be used",
         ),
         (
             "postgresql://t:p@ss:s3cret@host/db",
-            "the store 'postgresql://t:***@host/db' is not a usable SQLAlchemy URL: its port is not a number; in a "
+            "the store 'postgresql://t:***@host/db' cannot be used: its port is not a number; in a "
             "password, write @ as %40",
+        ),
+        (
+            "mysql://t:s3cret@host/db",
+            "the store 'mysql://t:***@host/db' cannot be used: the Python module MySQLdb is not installed",
         ),
         ("sqlite:////proc/none/store.sqlite", "the store's folder cannot be created"),
         ("sqlite:////dev/null/store.sqlite", "the store's folder cannot be created"),
@@ -191,6 +195,12 @@ def test_an_unusable_store_is_reported_in_one_line(url: str, message: str) -> No
     assert "set `store`" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def test_postgresql_without_its_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError, match=r"psycopg is not installed; pip install autotune-kernel\[postgresql\]"):
+        open_store("postgresql://t@host/db")
 
 
 def test_a_file_that_is_not_a_database_is_not_changed(tmp_path: Path) -> None:
