@@ -32,7 +32,10 @@ _ENTRIES = {setting.name: setting for setting in SYSCTLS + OTHERS}
 # No leading zeros: the kernel reads 010 as 8.
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)")
 # The same quantity under another name, which the catalogue does not list.
-_SAME_AS = {"vm.nr_hugepages_mempolicy": "vm.nr_hugepages"}
+_SAME_AS = {
+    "vm.nr_hugepages_mempolicy": "vm.nr_hugepages",
+    "net.nf_conntrack_max": "net.netfilter.nf_conntrack_max",
+}
 _TOLERANCE = 0.1
 
 

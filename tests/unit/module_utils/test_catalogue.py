@@ -144,6 +144,7 @@ def test_says_what_is_not_safe(parameter: str, text: str, said: Any) -> None:
         ("vm.min_free_kbytes", "600", "512", False),  # nearer to the safe range than its own
         ("vm.min_free_kbytes", "100", "8192", True),
         ("vm.nr_hugepages_mempolicy", "100000", "0", True),
+        ("net.nf_conntrack_max", "4194304", "65536", True),
         ("net.ipv4.tcp_mem", "8192 16384 32768000", "8192 16384 32768", True),
         ("net.ipv4.tcp_rmem", "4096 131072 2147483647", "4096 131072 6291456", True),
         # Limits that do not follow from the machine are the study's to keep, and the kernel's.
